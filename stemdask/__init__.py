@@ -1,0 +1,32 @@
+"""stemdask: atomic-resolution electron microscopy in bulk, over Dask, into one zarr store."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Loaded on first use: `import stemdask` must stay cheap at the start of a worker and of the command line.
+_HOMES = {
+    "open_images": "stemdask.sources.images",
+    "open_atoms": "stemdask.sources.atoms",
+    "open_results": "stemdask.store.reader",
+    "run": "stemdask.engine.run",
+}
+
+if TYPE_CHECKING:
+    from stemdask.engine.run import run
+    from stemdask.sources.atoms import open_atoms
+    from stemdask.sources.images import open_images
+    from stemdask.store.reader import open_results
+
+__all__ = ["__version__", "open_atoms", "open_images", "open_results", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'stemdask' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

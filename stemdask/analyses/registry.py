@@ -1,0 +1,19 @@
+"""The one table of analyses: a new one is one file and one line here."""
+
+from __future__ import annotations
+
+from stemdask.model import Analysis, Kind
+
+ANALYSES: tuple[Analysis, ...] = ()
+
+_BY_NAME = {(analysis.kind, analysis.name): analysis for analysis in ANALYSES}
+
+
+def names(kind: Kind) -> list[str]:
+    """Return the analyses of a kind, in the order of the table."""
+    return [analysis.name for analysis in ANALYSES if analysis.kind == kind]
+
+
+def get(kind: Kind, name: str) -> Analysis:
+    """Return the analysis of that name; raise KeyError where there is none."""
+    return _BY_NAME[kind, name]

@@ -1,0 +1,211 @@
+"""The nouns of stemdask: no behaviour, no input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+Array: TypeAlias = NDArray[Any]
+Kind: TypeAlias = Literal["images", "atoms"]
+Stage: TypeAlias = Literal["prepare", "run", "finish"]
+
+#: Dimensions whose length differs from frame to frame; stored padded to a capacity fixed at planning.
+RAGGED = ("column", "cell", "atom", "bond")
+
+
+class FrameStatus(IntEnum):
+    """What became of a frame; stored as ``/frames/frame_status``."""
+
+    PENDING = 0
+    OK = 1
+    FAILED = 2
+    OVERFLOW = 3
+    EMPTY = 4
+
+
+class Params(BaseModel):
+    """Base of the parameters of an analysis: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One array of the store, declared once; the check, the attributes and the docs derive from it.
+
+    A variable whose first dimension is ``frame`` and whose stage is ``run`` is returned by the analysis for one
+    frame, without that dimension.
+    """
+
+    path: str
+    """Group and name, such as ``columns/y``."""
+    dims: tuple[str, ...]
+    dtype: str
+    units: str
+    long_name: str
+    error: str | None = None
+    """Path of the variable that holds its standard error; becomes ``ancillary_variables``."""
+    flags: Mapping[int, str] | None = None
+    """Meaning of each integer value; becomes ``flag_values`` and ``flag_meanings``."""
+    stage: Stage = "run"
+
+    @property
+    def group(self) -> str:
+        return self.path.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFrame:
+    """One image. Axes are (y, x), y down; position in nm = offset + index × pixel_size."""
+
+    index: int
+    pixels: Array
+    """(ny, nx), float32 or float64; missing pixels are NaN."""
+    pixel_size: tuple[float, float]
+    """nm along (y, x); 1 where the file has no calibration."""
+    offset: tuple[float, float] = (0.0, 0.0)
+    """nm of pixel (0, 0) along (y, x)."""
+    results: dict[str, Array] = field(default_factory=dict)
+    """What ran before on this frame, and what was prepared once, by path; underscored names are not stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtomsFrame:
+    """One atomic structure."""
+
+    index: int
+    positions: NDArray[np.float64]
+    """(n, 3), angstrom, (x, y, z)."""
+    numbers: NDArray[np.uint8]
+    """(n,), atomic numbers."""
+    cell: NDArray[np.float64] | None = None
+    """(3, 3), angstrom, rows are the cell vectors; None for an isolated particle."""
+    periodic: tuple[bool, bool, bool] = (False, False, False)
+    time: float | None = None
+    """Time or step number as the file states it."""
+    results: dict[str, Array] = field(default_factory=dict)
+
+
+Frame: TypeAlias = ImageFrame | AtomsFrame
+
+
+class Source(Protocol):
+    """Frames that can be read one at a time; plain data, so that a task can carry it to another machine."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def n_frames(self) -> int: ...
+    def read(self, index: int) -> Frame:
+        """Read one frame; raise InputError where it can't be read as planned."""
+        ...
+
+    def file_of(self, index: int) -> str:
+        """Return the file that holds the frame, as the user wrote it."""
+        ...
+
+
+class Stack(Protocol):
+    """The committed results of all frames, as an analysis of scope `finish` sees them."""
+
+    n_frames: int
+    blocks: Sequence[slice]
+    """Consecutive runs of frames, each one chunk; reading and writing in these keeps memory flat."""
+
+    def read(self, path: str, frames: slice = slice(None)) -> Array:
+        """Read a variable, frames first; a missing value is NaN or -1."""
+        ...
+
+    def has(self, path: str) -> bool: ...
+
+    def frame(self, index: int) -> Frame:
+        """Read the input of one frame again, with its stored results left out."""
+        ...
+
+    def write(self, path: str, values: Array, frames: slice | None = None) -> None:
+        """Write a declared variable of stage `finish`: whole, or the frames of one block."""
+        ...
+
+    def set_attributes(self, group: str, attributes: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """One analysis: what it is called, what it takes, what it returns and the functions that do it.
+
+    `prepare` runs once before (finds parameters for all frames), `run` for every frame on a worker, `finish` once
+    after, over the committed store. Each is optional; each returns or writes exactly the variables declared for it.
+    """
+
+    name: str
+    """The key in the config."""
+    kind: Kind
+    summary: str
+    """One line for the help and the docs."""
+    params: type[Params]
+    outputs: Callable[[Any], tuple[Variable, ...]]
+    """Declared variables for given params."""
+    needs: tuple[str, ...] = ()
+    """Analyses whose results it reads; added with their defaults where the config leaves them out."""
+    prepare: Callable[[Sequence[Frame], Any], Mapping[str, Array]] | None = None
+    run: Callable[[Any, Any], Mapping[str, Array]] | None = None
+    finish: Callable[[Stack, Any], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An analysis chosen for a run, with its parameters."""
+
+    name: str
+    params: Params
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A run of consecutive frames; one chunk along ``frame``, owned by one task."""
+
+    index: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one frame may take, and when a run gives up."""
+
+    seconds: float
+    memory: int
+    """Bytes of address space that the process of a frame may take beyond its start."""
+    isolate: bool
+    max_failed: float
+    """Fraction of the frames that may fail before the run stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a worker must know to do any block of a run."""
+
+    source: Source
+    steps: tuple[Step, ...]
+    """In the order in which they run."""
+    sizes: Mapping[str, int]
+    """Length of every dimension known before the run; of a ragged one, its capacity."""
+    block_frames: int
+    store: str
+    limits: Limits
+    fingerprint: str
+    """Hash of the inputs' identity and the resolved config; a store never mixes two."""
+    config: str
+    """The resolved config as YAML."""
+    calibrated: bool = True
+    """False: the images have no pixel size, and lengths are in pixels."""

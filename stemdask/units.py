@@ -1,0 +1,72 @@
+"""Lengths as people write them: "3.41 angstrom", "12 px", "0.0297 nm"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer
+
+_NANOMETRES = {"nm": 1.0, "angstrom": 0.1, "å": 0.1, "a": 0.1, "pm": 1e-3, "um": 1e3, "µm": 1e3, "μm": 1e3, "m": 1e9}
+_PIXELS = {"px", "pixel", "pixels"}
+_TEXT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\W\d_]*)\s*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """A length with the unit that it was given in (``nm``, ``angstrom``, ``pm``, ``um``, ``m`` or ``px``)."""
+
+    value: float
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.value:g} {self.unit}"
+
+    def nm(self, pixel_size: float | None = None) -> float:
+        """Return the length in nm; a length in px needs the pixel size in nm."""
+        if self.unit in _PIXELS:
+            if pixel_size is None:
+                raise ValueError(f"{self} has no meaning without a pixel size; give it in nm or angstrom")
+            return self.value * pixel_size
+        return self.value * _NANOMETRES[self.unit.lower()]
+
+    def angstrom(self) -> float:
+        """Return the length in angstrom."""
+        return 10.0 * self.nm()
+
+    def px(self, pixel_size: float) -> float:
+        """Return the length in pixels of `pixel_size` nm."""
+        return self.value if self.unit in _PIXELS else self.nm() / pixel_size
+
+
+def parse_length(text: object, default_unit: str) -> Length:
+    """Read a length from text or from a number in `default_unit`; raise ValueError in words otherwise."""
+    if isinstance(text, Length):
+        return text
+    if isinstance(text, bool) or not isinstance(text, int | float | str):
+        raise ValueError(f"{text!r} is not a length; write for example '3.41 angstrom'")
+    match = _TEXT.match(str(text))
+    if match is None:
+        raise ValueError(f"{text!r} is not a length; write for example '3.41 angstrom'")
+    unit = match[2] or default_unit
+    if unit.lower() not in _NANOMETRES and unit not in _PIXELS:
+        raise ValueError(f"{unit!r} is not a unit of length; use nm, angstrom, pm, um or px")
+    return Length(float(match[1]), unit)
+
+
+def _positive(unit: str) -> Callable[[Any], Any]:
+    def parse(text: Any) -> Any:
+        length = parse_length(text, unit)
+        if not 0 < length.value < float("inf"):
+            raise ValueError(f"a length must be positive and finite, got {length}")
+        return length
+
+    return parse
+
+
+#: Positive length in a params model; a bare number is in the unit named.
+LengthNm = Annotated[Length, BeforeValidator(_positive("nm")), PlainSerializer(str)]
+LengthAngstrom = Annotated[Length, BeforeValidator(_positive("angstrom")), PlainSerializer(str)]
+LengthPx = Annotated[Length, BeforeValidator(_positive("px")), PlainSerializer(str)]
