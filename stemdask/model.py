@@ -57,10 +57,12 @@ class Variable:
 
     @property
     def group(self) -> str:
+        """Group of the store that holds it."""
         return self.path.rpartition("/")[0]
 
     @property
     def name(self) -> str:
+        """Name within its group."""
         return self.path.rpartition("/")[2]
 
 
@@ -103,9 +105,15 @@ class Source(Protocol):
     """Frames that can be read one at a time; plain data, so that a task can carry it to another machine."""
 
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> Kind:
+        """Whether the frames are images or structures."""
+        ...
+
     @property
-    def n_frames(self) -> int: ...
+    def n_frames(self) -> int:
+        """Number of frames."""
+        ...
+
     def read(self, index: int) -> Frame:
         """Read one frame; raise InputError where it can't be read as planned."""
         ...
@@ -126,7 +134,9 @@ class Stack(Protocol):
         """Read a variable, frames first; a missing value is NaN or -1."""
         ...
 
-    def has(self, path: str) -> bool: ...
+    def has(self, path: str) -> bool:
+        """Tell whether the run holds the variable."""
+        ...
 
     def frame(self, index: int) -> Frame:
         """Read the input of one frame again, with its stored results left out."""
@@ -136,7 +146,9 @@ class Stack(Protocol):
         """Write a declared variable of stage `finish`: whole, or the frames of one block."""
         ...
 
-    def set_attributes(self, group: str, attributes: Mapping[str, Any]) -> None: ...
+    def set_attributes(self, group: str, attributes: Mapping[str, Any]) -> None:
+        """Set JSON-able attributes of a group."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

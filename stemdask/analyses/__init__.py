@@ -1,0 +1,1 @@
+"""One file an analysis: its parameters, its declared outputs and its functions."""

@@ -1,0 +1,1 @@
+"""Blocks of frames done, dispatched and finished."""

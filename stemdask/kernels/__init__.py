@@ -1,0 +1,1 @@
+"""Numerics: arrays in, arrays out; nothing of stemdask is imported here."""

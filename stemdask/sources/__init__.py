@@ -1,0 +1,1 @@
+"""From a path to lazy frames with their calibration."""

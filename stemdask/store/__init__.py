@@ -1,0 +1,1 @@
+"""The zarr store: laid out, written block by block, read."""

@@ -1,0 +1,1 @@
+"""Neighbours, pair distribution and bond order of atomic structures."""

@@ -1,0 +1,1 @@
+"""Finding, fitting and indexing of atomic columns."""
