@@ -6,6 +6,12 @@ from stemdask.model import Analysis, Kind
 
 ANALYSES: tuple[Analysis, ...] = ()
 
+#: What a run does when its config names no analyses.
+DEFAULTS: dict[Kind, tuple[str, ...]] = {
+    "images": ("columns", "lattice", "displacement"),
+    "atoms": ("shape", "rdf", "coordination", "bond_order"),
+}
+
 _BY_NAME = {(analysis.kind, analysis.name): analysis for analysis in ANALYSES}
 
 

@@ -1,0 +1,96 @@
+"""YAML of a config, read strictly and with the line of every key."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeAlias
+
+import yaml
+
+from stemdask.errors import ConfigError
+
+Lines: TypeAlias = dict[tuple[str | int, ...], int]
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 32
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's plain scalars: `no` is text, `12:30:45` is text, `010` is ten, `1e3` is a number."""
+
+
+# A copy, so that yaml.SafeLoader itself keeps its own rules.
+_Loader.yaml_implicit_resolvers = {}
+for tag, pattern, first in (
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("int", r"^[-+]?[0-9]+$", "-+0123456789"),
+    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
+
+
+def _decimal(loader: _Loader, node: yaml.ScalarNode) -> int:
+    return int(str(loader.construct_scalar(node)), 10)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _decimal)
+
+
+def load(text: str, name: str) -> tuple[dict[str, Any], Lines]:
+    """Read one YAML mapping; return it with the line (from 1) of every key and item, by its path.
+
+    Raises
+    ------
+    ConfigError
+        Where the text isn't one plain mapping: a syntax error, an alias, a tag, a key twice, too large or too deep.
+    """
+    if len(text) > MAX_BYTES:
+        raise ConfigError("the config is too large", where=name, value=f"{len(text)} bytes", allowed="1 MB")
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                raise ConfigError("anchors and aliases are not allowed in a config", where=_at(name, event.start_mark))
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                raise ConfigError("the config is empty", where=name, remedy="Write one with 'stemdask init INPUT'")
+            if not isinstance(node, yaml.MappingNode):
+                raise ConfigError("a config is a mapping of keys, such as 'input:'", where=_at(name, node.start_mark))
+            lines: Lines = {}
+            _walk(node, (), lines, name)
+            return loader.construct_document(node), lines
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        raise ConfigError(
+            f"not valid YAML: {what}", where=_at(name, error.problem_mark or error.context_mark)
+        ) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not valid YAML: {error}", where=name) from None
+    except RecursionError:
+        raise ConfigError("the config is nested too deeply", where=name, allowed=f"{MAX_DEPTH} levels") from None
+
+
+def _walk(node: yaml.Node, path: tuple[str | int, ...], lines: Lines, name: str) -> None:
+    if len(path) > MAX_DEPTH:
+        raise ConfigError(
+            "the config is nested too deeply", where=_at(name, node.start_mark), allowed=f"{MAX_DEPTH} levels"
+        )
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, str(key.value))
+            if here in lines:
+                raise ConfigError(f"the key '{key.value}' stands twice", where=_at(name, key.start_mark))
+            lines[here] = key.start_mark.line + 1
+            _walk(value, here, lines, name)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            lines[*path, index] = item.start_mark.line + 1
+            _walk(item, (*path, index), lines, name)
+
+
+def _at(name: str, mark: yaml.Mark | None) -> str:
+    return f"{name}, line {mark.line + 1}" if mark is not None else name
