@@ -122,6 +122,10 @@ class Source(Protocol):
         """Return the file that holds the frame, as the user wrote it."""
         ...
 
+    def identity(self) -> list[Any]:
+        """Return what tells these inputs from others: names, sizes and hashes."""
+        ...
+
 
 class Stack(Protocol):
     """The committed results of all frames, as an analysis of scope `finish` sees them."""

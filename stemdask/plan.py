@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from stemdask import __version__, sources
+from stemdask import __version__
 from stemdask import config as configs
 from stemdask.analyses import chain, registry
 from stemdask.errors import ConfigError, FrameError, InputError, StemdaskError
 from stemdask.model import RAGGED, Array, AtomsFrame, Block, Frame, Limits, Plan, Source, Step
+from stemdask.sources import opening
 
 #: Pixels or atoms in a block: long enough that the scheduler's 5-7 ms a block don't count, short enough to redo.
 BLOCK_SIZE = {"images": 4_000_000, "atoms": 200_000}
@@ -72,16 +73,24 @@ class Estimate:
 
 
 def resolve(document: configs.Document) -> Resolved:
-    """Check a config against its input; raise ConfigError with every problem, or InputError where only the input fails."""
+    """Check a config against its input.
+
+    Raises
+    ------
+    ConfigError
+        With every problem found, each with its line.
+    InputError
+        Where only the input fails.
+    """
     config, problems = configs.validate(document)
     if config is None:
         raise ConfigError(_count(problems), where=document.name, problems=problems)
     try:
-        source = sources.open_source(
+        source = opening.open_source(
             config.input.path, kind=config.input.kind, pixel_size=config.input.pixel_size, frames=config.input.frames
         )
     except InputError:
-        kind = config.input.kind or sources.guess_kind(config.input.path)
+        kind = config.input.kind or opening.guess_kind(config.input.path)
         problems = configs.steps(config, kind, document)[1] if kind is not None else []
         if problems:
             raise ConfigError(_count(problems), where=document.name, problems=problems) from None
@@ -105,11 +114,9 @@ def survey(resolved: Resolved) -> Survey:
     """
     source, steps = resolved.source, resolved.steps
     prepared = chain.prepare(source.kind, steps, _Frames(source))
-    sizes = {
-        dim: n
-        for variable in chain.declared(source.kind, steps, "prepare")
-        for dim, n in _lengths(variable.dims, prepared[variable.path])
-    }
+    sizes: dict[str, int] = {}
+    for variable in chain.declared(source.kind, steps, "prepare"):
+        sizes.update(_lengths(variable.dims, prepared[variable.path]))
     tried, seconds, frame_bytes, failures = 0, math.inf, 0, []
     for index in _spread(source.n_frames):
         start = time.perf_counter()
@@ -208,7 +215,7 @@ def load(path: Path) -> Plan:
     """Read a plan back; raise StemdaskError where it isn't one of this version."""
     try:
         data = json.loads(path.read_text())
-        source = sources.source_from(data.pop("source"))
+        source = opening.source_from(data.pop("source"))
         steps = tuple(
             Step(name, registry.get(source.kind, name).params.model_validate(params))
             for name, params in data.pop("steps").items()
@@ -236,7 +243,7 @@ class _Frames(Sequence[Frame]):
 def _fingerprint(source: Source, steps: Sequence[Step], config: configs.Config) -> str:
     described: dict[str, Any] = {
         "version": __version__,
-        "input": source.identity(),  # type: ignore[attr-defined]
+        "input": source.identity(),
         "options": config.input.model_dump(mode="json", exclude={"path"}),
         "steps": {step.name: step.params.model_dump(mode="json") for step in steps},
         "block_frames": config.block_frames,
@@ -246,7 +253,7 @@ def _fingerprint(source: Source, steps: Sequence[Step], config: configs.Config) 
 
 def _spread(n: int) -> list[int]:
     """Return frames to try: first, middle and last, and some more in case these are bad."""
-    return list(dict.fromkeys(int(round(x * (n - 1))) for x in (0, 0.5, 1, 0.25, 0.75, 0.1, 0.4, 0.6, 0.9)))
+    return list(dict.fromkeys(round(x * (n - 1)) for x in (0, 0.5, 1, 0.25, 0.75, 0.1, 0.4, 0.6, 0.9)))
 
 
 def _capacity(n: int, exact: bool) -> int:
