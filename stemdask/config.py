@@ -198,9 +198,13 @@ def validate(document: Document) -> tuple[Config | None, list[str]]:
         return None, _problems(error, document, (), Config)
 
 
-def steps(config: Config, kind: Kind, document: Document) -> tuple[tuple[Step, ...], list[str]]:
+def steps(document: Document, kind: Kind) -> tuple[tuple[Step, ...], list[str]]:
     """Return the analyses of a run in their order, needed ones added, and every problem found in their params."""
-    chosen = config.analyses if config.analyses is not None else {name: {} for name in registry.DEFAULTS[kind]}
+    chosen = document.data.get("analyses")
+    if chosen is None:
+        chosen = {name: {} for name in registry.DEFAULTS[kind]}
+    if not isinstance(chosen, dict):
+        return (), []  # said by the check of the config itself
     problems: list[str] = []
     found: dict[str, Step] = {}
     for name, values in chosen.items():
@@ -211,7 +215,7 @@ def steps(config: Config, kind: Kind, document: Document) -> tuple[tuple[Step, .
             continue
         model = registry.get(kind, name).params
         try:
-            found[name] = Step(name, model.model_validate(values))
+            found[name] = Step(name, model.model_validate({} if values is None else values))
         except ValidationError as error:
             problems.extend(_problems(error, document, path, model))
     ordered: dict[str, Step] = {}

@@ -17,7 +17,7 @@ from stemdask import __version__
 from stemdask import config as configs
 from stemdask.analyses import chain, registry
 from stemdask.errors import ConfigError, FrameError, InputError, StemdaskError
-from stemdask.model import RAGGED, Array, AtomsFrame, Block, Frame, Limits, Plan, Source, Step
+from stemdask.model import RAGGED, Array, AtomsFrame, Block, Frame, Kind, Limits, Plan, Source, Step
 from stemdask.sources import opening
 
 #: Pixels or atoms in a block: long enough that the scheduler's 5-7 ms a block don't count, short enough to redo.
@@ -83,23 +83,17 @@ def resolve(document: configs.Document) -> Resolved:
         Where only the input fails.
     """
     config, problems = configs.validate(document)
-    if config is None:
-        raise ConfigError(_count(problems), where=document.name, problems=problems)
-    try:
-        source = opening.open_source(
-            config.input.path, kind=config.input.kind, pixel_size=config.input.pixel_size, frames=config.input.frames
-        )
-    except InputError:
-        kind = config.input.kind or opening.guess_kind(config.input.path)
-        problems = configs.steps(config, kind, document)[1] if kind is not None else []
-        if problems:
-            raise ConfigError(_count(problems), where=document.name, problems=problems) from None
-        raise
-    steps, problems = configs.steps(config, source.kind, document)
-    if not steps and not problems:
+    source, failure = _open(config, document)
+    kind = source.kind if source is not None else _guessed(document)
+    steps, more = configs.steps(document, kind) if kind is not None else ((), [])
+    problems += more
+    if source is not None and not steps and not problems:
         problems = [document.problem(("analyses",), "names no analysis")]
     if problems:
+        problems += [document.problem(("input", "path"), str(failure))] if failure is not None else []
         raise ConfigError(_count(problems), where=document.name, problems=problems)
+    if config is None or source is None:
+        raise failure or InputError("the input can't be read", where=document.name)
     text = configs.to_yaml(config, steps)
     return Resolved(source, steps, config, text, _fingerprint(source, steps, config))
 
@@ -223,6 +217,31 @@ def load(path: Path) -> Plan:
         return Plan(source=source, steps=steps, limits=Limits(**data.pop("limits")), **data)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StemdaskError(f"the plan can't be read: {error}", where=path, remedy="Run again with --fresh") from error
+
+
+def _open(config: configs.Config | None, document: configs.Document) -> tuple[Source | None, InputError | None]:
+    if config is None:
+        paths = _input(document).get("path")
+        options: dict[str, Any] = {}
+    else:
+        paths = config.input.path
+        options = config.input.model_dump(exclude={"path", "calibrate_from"})
+    if not isinstance(paths, str | list):
+        return None, None
+    try:
+        return opening.open_source(paths, **options), None
+    except InputError as error:
+        return None, error
+
+
+def _guessed(document: configs.Document) -> Kind | None:
+    kind = _input(document).get("kind")
+    return kind if kind in ("images", "atoms") else opening.guess_kind(_input(document).get("path"))
+
+
+def _input(document: configs.Document) -> dict[str, Any]:
+    section = document.data.get("input")
+    return section if isinstance(section, dict) else {}
 
 
 class _Frames(Sequence[Frame]):
