@@ -30,10 +30,9 @@ class _Verbs(typer.core.TyperGroup):
             raise typer.Exit(130) from None
         except (typer.Exit, typer.Abort, BrokenPipeError, typer.exceptions.TyperException):
             raise
-        except Exception as error:
-            _complain(
-                error, f"Internal error: {type(error).__name__}: {error}\nRun 'stemdask -v ...' for the traceback."
-            )
+        except Exception as error:  # noqa: BLE001 - the last wall: a user never sees a traceback unasked
+            kind = type(error).__name__
+            _complain(error, f"Internal error: {kind}: {error}\nRun 'stemdask -v ...' for the traceback.")
             raise typer.Exit(1) from None
 
 

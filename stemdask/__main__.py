@@ -1,0 +1,5 @@
+"""Lets ``python -m stemdask`` run the command line."""
+
+from stemdask.cli import app
+
+app(prog_name="stemdask")
