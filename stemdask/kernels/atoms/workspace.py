@@ -1,0 +1,45 @@
+"""Scratch memory that one thread uses again for every frame.
+
+Fresh arrays of some megabytes cost more in page faults than the kernels that fill them.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+
+class Workspace:
+    """Named buffers that grow and are never given back; what a kernel returns in them lasts until its next call."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, NDArray[Any]] = {}
+
+    def get(self, name: str, shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
+        """Return an array of that shape whose content is arbitrary; the same memory as before where it suffices."""
+        size = int(np.prod(shape))
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.size < size or buffer.dtype != np.dtype(dtype):
+            buffer = self._buffers[name] = np.empty(size + size // 8, dtype)
+        return buffer[:size].reshape(shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(buffer.nbytes for buffer in self._buffers.values())
+
+
+class _PerThread(threading.local):
+    def __init__(self) -> None:
+        self.workspace = Workspace()
+
+
+_PER_THREAD = _PerThread()
+
+
+def thread_workspace() -> Workspace:
+    """Return the workspace of the calling thread."""
+    return _PER_THREAD.workspace
