@@ -127,7 +127,7 @@ def _image_parts(tree: xr.DataTree, index: int) -> Iterator[Part]:
         vectors.figures = [
             (
                 images.quiver(displacement, image),
-                "Displacement of the B column from its reference; colour = direction.",
+                "Displacement of the B columns; colour = direction.",
             ),
             (images.distribution(displacement), "All vectors, and what their standard errors alone would give."),
         ]
