@@ -1,0 +1,135 @@
+"""From what a user writes (file, folder, glob or list) to files in natural order, all of one format."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from stemdask.errors import InputError
+from stemdask.model import Kind
+
+#: Format of a file by its suffix. A folder is searched for these; anything else in it is left alone.
+FORMATS: dict[Kind, dict[str, str]] = {
+    "images": {
+        ".dm3": "dm",
+        ".dm4": "dm",
+        ".hspy": "hspy",
+        ".emd": "emd",
+        ".tif": "tiff",
+        ".tiff": "tiff",
+        ".mrc": "mrc",
+        ".ser": "ser",
+        ".png": "png",
+        ".npy": "npy",
+        ".zarr": "zarr",
+    },
+    "atoms": {
+        ".pdb": "pdb",
+        ".ent": "pdb",
+        ".xyz": "xyz",
+        ".extxyz": "xyz",
+        ".dump": "lammps",
+        ".lammpstrj": "lammps",
+        ".cif": "cif",
+        ".traj": "traj",
+        ".gsd": "gsd",
+        ".dcd": "dcd",
+        ".xtc": "xtc",
+    },
+}
+_KNOWN = {suffix: (kind, name) for kind, formats in FORMATS.items() for suffix, name in formats.items()}
+
+
+def find_files(path: str | Path | Sequence[str | Path], kind: Kind | None = None) -> tuple[Kind, str, list[str]]:
+    """Find the files that `path` means.
+
+    Parameters
+    ----------
+    path
+        A file, a folder (its files of known format), a glob pattern, or a list of these. ``~`` is expanded.
+    kind
+        "images" or "atoms"; guessed from the suffixes when None.
+
+    Returns
+    -------
+    kind, format, files
+        Files in natural order (``frame_2`` before ``frame_10``), each once; a list keeps its own order between items.
+
+    Raises
+    ------
+    InputError
+        Nothing found, unknown suffix, or several formats at once.
+    """
+    items = [path] if isinstance(path, str | Path) else list(path)
+    found = list(dict.fromkeys(file for item in items for file in _expand(str(item))))
+    if not found:
+        raise InputError(
+            "no file found" if items else "the list of input files is empty",
+            where=None if not items else ", ".join(map(str, items[:3])),
+            remedy="Check the path; quote a glob so that the shell hands it over unchanged",
+        )
+    chosen = [(file, *_format_of(file, kind)) for file in found]
+    kinds = Counter((file_kind, name) for _, file_kind, name in chosen)
+    if len(kinds) > 1:
+        listing = ", ".join(f"{count} {name} ({file_kind})" for (file_kind, name), count in kinds.most_common())
+        raise InputError(
+            f"files of several formats: {listing}",
+            where=", ".join(map(str, items[:3])),
+            remedy="Choose one format with a glob such as 'folder/*.dm4'",
+        )
+    (file_kind, name), _ = kinds.most_common()[0]
+    return file_kind, name, found
+
+
+def kind_of(path: str) -> Kind | None:
+    """Return the kind that the suffix of a path or glob stands for."""
+    known = _KNOWN.get(Path(path).suffix.lower())
+    return known[0] if known else None
+
+
+def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key by which ``frame_2`` comes before ``frame_10``."""
+    parts = re.split(r"(\d+)", text)
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
+
+
+def _expand(item: str) -> list[str]:
+    if "\0" in item:
+        raise InputError("a path can't hold a NUL character", value=item)
+    place = Path(item).expanduser()
+    suffix = place.suffix.lower()
+    if place.is_dir() and suffix != ".zarr":
+        inside = [str(p) for p in place.iterdir() if p.suffix.lower() in _KNOWN and not p.name.startswith(".")]
+        if not inside:
+            raise InputError(
+                "the folder holds no file of a known format",
+                where=item,
+                allowed=" ".join(_KNOWN),
+                remedy="Name a folder, a file or a glob with frames in it",
+            )
+        return sorted(inside, key=natural_key)
+    if place.exists() or place.is_symlink():
+        return [str(place)]
+    if glob.has_magic(item):
+        return sorted(glob.glob(str(place), recursive=True), key=natural_key)  # noqa: PTH207 (Path.glob can't be absolute)
+    if re.match(r"[a-z]+://", item):
+        raise InputError("the input must be a path, not an address", where=item, remedy="Copy the data to a disk")
+    raise InputError("no such file", where=item, remedy="Check the path and where you run from")
+
+
+def _format_of(file: str, kind: Kind | None) -> tuple[Kind, str]:
+    suffix = Path(file).suffix.lower()
+    if kind is not None and suffix in FORMATS[kind]:
+        return kind, FORMATS[kind][suffix]
+    if kind is None and suffix in _KNOWN:
+        return _KNOWN[suffix]
+    formats = FORMATS[kind] if kind is not None else _KNOWN
+    raise InputError(
+        f"the suffix {suffix!r} is not of a known format" + (f" of {kind}" if kind else ""),
+        where=file,
+        allowed=" ".join(formats),
+        remedy="Rename the file to the suffix of its format or convert it",
+    )

@@ -1,0 +1,42 @@
+"""What a parser returns: one structure as arrays, before it is checked and numbered as a frame."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_TIME = re.compile(rb"(?:^|[\s,;])(?:time|t|step|timestep|frame_time)\s*[=:]\s*\"?([-+]?[\d.]+(?:[eE][-+]?\d+)?)", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """One atomic structure as its file states it."""
+
+    positions: NDArray[np.float64]
+    """(n, 3), angstrom."""
+    symbols: NDArray[np.bytes_]
+    """(n,), chemical symbols, atomic numbers or atom types in the words of the file."""
+    cell: NDArray[np.float64] | None = None
+    periodic: tuple[bool, bool, bool] = (False, False, False)
+    time: float | None = None
+
+
+def stated_time(text: bytes) -> float | None:
+    """Find ``time=2.5``, ``t= 2.5`` or ``step=100`` in a comment; the time rather than the step where both stand."""
+    found = sorted(_TIME.finditer(text), key=lambda match: b"step" in match[0].lower())
+    try:
+        return float(found[0][1]) if found else None
+    except ValueError:
+        return None
+
+
+def words(text: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bytes_]:
+    """Return the short words ``text[start:stop]`` as an array of bytes."""
+    width = max(1, int((stops - starts).max(initial=1)))
+    buffer = np.frombuffer(text, np.uint8)
+    at = starts[:, None] + np.arange(width)
+    letters = np.where(at < stops[:, None], buffer[np.minimum(at, buffer.size - 1)], 0).astype(np.uint8)
+    return np.ascontiguousarray(letters).view(f"S{width}").ravel()
