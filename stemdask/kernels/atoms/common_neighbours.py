@@ -1,0 +1,198 @@
+"""Structure type of each atom by adaptive common neighbour analysis.
+
+A. Stukowski, Structure identification methods for atomistic simulations of crystalline materials, Modelling Simul.
+Mater. Sci. Eng. 20, 045021 (2012), section 2.2. Each atom takes its own cutoff from its 12 (or 14) nearest neighbours,
+and every one of these gets three numbers: how many of the others it is bonded to, how many bonds these have with each
+other, and the length of the longest chain of such bonds.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from stemdask.kernels.atoms.neighbours import Neighbours
+
+OTHER, FCC, HCP, BCC, ICOSAHEDRAL = 0, 1, 2, 3, 4
+
+_MOST = 14
+#: Half-way between the first and the second shell of fcc, and between the second and the third of bcc.
+_HALFWAY = (1 + math.sqrt(2)) / 2
+
+
+class Structure(NamedTuple):
+    """What the arrangement of the neighbours says of each atom."""
+
+    kind: NDArray[np.int8]
+    """(n,), one of `OTHER`, `FCC`, `HCP`, `BCC` and `ICOSAHEDRAL`."""
+    normal: NDArray[np.float64]
+    """(n, 3), unit normal of the close-packed plane through an `HCP` atom, of arbitrary sign; NaN for the others."""
+
+
+def classify(neighbours: Neighbours) -> Structure:
+    """Return the structure type of each atom.
+
+    Parameters
+    ----------
+    neighbours
+        All neighbours to beyond the second shell of fcc, at least 1.5 times the distance of nearest neighbours; an atom
+        with fewer than 12 of them is `OTHER`.
+    """
+    kind, normal = _classify(neighbours.first, neighbours.vector)
+    return Structure(kind, normal)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _classify(first: NDArray[np.int64], vector: NDArray[np.float64]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    n = len(first) - 1
+    kind = np.zeros(n, np.int8)
+    normal = np.full((n, 3), np.nan)
+    near = np.empty((_MOST, 3))
+    distance = np.empty(_MOST)
+    bonds = np.empty(_MOST, np.int64)
+    for i in range(n):
+        found = _nearest(vector[first[i] : first[i + 1]], near, distance)
+        if found < 12:
+            continue
+        cutoff = _HALFWAY * distance[:12].mean()
+        _bond(near, 12, cutoff, bonds)
+        kind[i] = _close_packed(bonds, near, normal[i])
+        if kind[i] == OTHER and found == 14:
+            # The shells of bcc are 8 at sqrt(3)/2 a and 6 at a: both estimate a.
+            cutoff = _HALFWAY * 0.5 * (2 / math.sqrt(3) * distance[:8].mean() + distance[8:].mean())
+            _bond(near, 14, cutoff, bonds)
+            if _body_centred(bonds):
+                kind[i] = BCC
+    return kind, normal
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _nearest(vector: NDArray[np.float64], near: NDArray[np.float64], distance: NDArray[np.float64]) -> int:
+    """Write the nearest neighbours, nearest first; return how many there are, at most `_MOST`."""
+    found = 0
+    for k in range(len(vector)):
+        x, y, z = vector[k, 0], vector[k, 1], vector[k, 2]
+        d = math.sqrt(x * x + y * y + z * z)
+        if found == _MOST and d >= distance[_MOST - 1]:
+            continue
+        place = min(found, _MOST - 1)
+        while place > 0 and distance[place - 1] > d:
+            distance[place] = distance[place - 1]
+            near[place] = near[place - 1]
+            place -= 1
+        distance[place] = d
+        near[place, 0], near[place, 1], near[place, 2] = x, y, z
+        found = min(found + 1, _MOST)
+    return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bond(near: NDArray[np.float64], n: int, cutoff: float, bonds: NDArray[np.int64]) -> None:
+    """Set bit k of ``bonds[j]`` where neighbours j and k are bonded."""
+    bonds[:n] = 0
+    for j in range(n):
+        for k in range(j):
+            x, y, z = near[j, 0] - near[k, 0], near[j, 1] - near[k, 1], near[j, 2] - near[k, 2]
+            if x * x + y * y + z * z <= cutoff * cutoff:
+                bonds[j] |= 1 << k
+                bonds[k] |= 1 << j
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _signature(bonds: NDArray[np.int64], j: int) -> tuple[int, int, int]:
+    """Return the three numbers of neighbour j: common neighbours, bonds among them, bonds in the longest chain."""
+    common = bonds[j]
+    n_common, n_bonds, longest = 0, 0, 0
+    left = common
+    while left:  # one connected part of the common neighbours after the other
+        part = left & -left
+        grown = part
+        ends = 0
+        while grown:
+            k_bit = grown & -grown
+            k = _bit_number(k_bit)
+            beside = bonds[k] & common
+            n_common += 1
+            ends += _bit_count(beside)
+            grown = (grown | (beside & ~part)) & ~k_bit
+            part |= beside
+        left &= ~part
+        n_bonds += ends // 2
+        longest = max(longest, ends // 2)
+    return n_common, n_bonds, longest
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _close_packed(bonds: NDArray[np.int64], near: NDArray[np.float64], normal: NDArray[np.float64]) -> int:
+    """Tell fcc, hcp and icosahedral surroundings from the 12 nearest; write the normal of an hcp atom's plane."""
+    n_421, n_422, n_555 = 0, 0, 0
+    in_plane = 0
+    for j in range(12):
+        common, n_bonds, longest = _signature(bonds, j)
+        if common == 4 and n_bonds == 2 and longest == 1:
+            n_421 += 1
+        elif common == 4 and n_bonds == 2 and longest == 2:
+            n_422 += 1
+            in_plane |= 1 << j
+        elif common == 5 and n_bonds == 5 and longest == 5:
+            n_555 += 1
+        else:
+            return OTHER
+    if n_421 == 12:
+        return FCC
+    if n_555 == 12:
+        return ICOSAHEDRAL
+    if n_421 == 6 and n_422 == 6:
+        _plane_normal(near, in_plane, normal)
+        return HCP
+    return OTHER
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _body_centred(bonds: NDArray[np.int64]) -> bool:
+    n_444, n_666 = 0, 0
+    for j in range(14):
+        common, n_bonds, longest = _signature(bonds, j)
+        n_444 += common == 4 and n_bonds == 4 and longest == 4
+        n_666 += common == 6 and n_bonds == 6 and longest == 6
+    return n_666 == 8 and n_444 == 6
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _plane_normal(near: NDArray[np.float64], in_plane: int, normal: NDArray[np.float64]) -> None:
+    """Write the mean normal of the six neighbours in the plane, from all pairs of them."""
+    total_x, total_y, total_z = 0.0, 0.0, 0.0
+    for j in range(12):
+        for k in range(j):
+            if (in_plane >> j) & (in_plane >> k) & 1:
+                x = near[j, 1] * near[k, 2] - near[j, 2] * near[k, 1]
+                y = near[j, 2] * near[k, 0] - near[j, 0] * near[k, 2]
+                z = near[j, 0] * near[k, 1] - near[j, 1] * near[k, 0]
+                sign = 1.0 if x * total_x + y * total_y + z * total_z >= 0 else -1.0
+                total_x += sign * x
+                total_y += sign * y
+                total_z += sign * z
+    length = math.sqrt(total_x * total_x + total_y * total_y + total_z * total_z)
+    normal[0], normal[1], normal[2] = total_x / length, total_y / length, total_z / length
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bit_count(bits: int) -> int:
+    count = 0
+    while bits:
+        bits &= bits - 1
+        count += 1
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bit_number(bit: int) -> int:
+    number = 0
+    while bit > 1:
+        bit >>= 1
+        number += 1
+    return number
