@@ -1,0 +1,94 @@
+"""Which atoms lie at the surface: those from which an empty cone opens."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from stemdask.kernels.atoms.neighbours import Neighbours
+
+_ROUNDING = 1e-9
+
+
+def has_empty_cone(neighbours: Neighbours, half_angle: float = 60.0) -> NDArray[np.bool_]:
+    """Tell for each atom whether some cone with its tip at the atom holds none of the neighbours.
+
+    No direction is sampled: cones of that angle around all neighbours leave a direction free exactly where the rims of
+    two of them cross outside all others, or where a rim crosses no other.
+
+    Parameters
+    ----------
+    neighbours
+        All neighbours that can block the view, out to between the second and third shell.
+    half_angle
+        Half the opening angle of the cone, degrees, below 90.
+
+    Notes
+    -----
+    The criterion of Y. Wang, S. Teitel & C. Dellago, Melting of icosahedral gold nanoclusters from molecular dynamics
+    simulations, J. Chem. Phys. 122, 214722 (2005), with a cone as long as the reach of the neighbours.
+    """
+    return _has_empty_cone(neighbours.first, neighbours.vector, math.cos(math.radians(half_angle)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _has_empty_cone(first: NDArray[np.int64], vector: NDArray[np.float64], cosine: float) -> NDArray[np.bool_]:
+    n = len(first) - 1
+    empty = np.zeros(n, np.bool_)
+    most = 1
+    for i in range(n):
+        most = max(most, first[i + 1] - first[i])
+    unit = np.empty((most, 3))
+    for i in range(n):
+        m = 0
+        for k in range(first[i], first[i + 1]):
+            x, y, z = vector[k, 0], vector[k, 1], vector[k, 2]
+            length = math.sqrt(x * x + y * y + z * z)
+            if length > 0:
+                unit[m, 0], unit[m, 1], unit[m, 2] = x / length, y / length, z / length
+                m += 1
+        empty[i] = _leaves_a_direction_free(unit[:m], cosine)
+    return empty
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _leaves_a_direction_free(unit: NDArray[np.float64], cosine: float) -> bool:
+    n = len(unit)
+    for j in range(n):
+        crosses = False
+        for k in range(n):
+            if k == j:
+                continue
+            dot = unit[j, 0] * unit[k, 0] + unit[j, 1] * unit[k, 1] + unit[j, 2] * unit[k, 2]
+            # Rims cross at along (j + k) +- across (j x k); two neighbours in one direction have the same rim.
+            sine = 1 - dot * dot
+            along = cosine / (1 + dot) if dot > -1 else np.inf
+            squared = 1 - 2 * (1 + dot) * along * along
+            if not (squared >= 0 and sine > _ROUNDING):
+                continue
+            crosses = True
+            if k < j:
+                continue
+            across = math.sqrt(squared / sine)
+            x = along * (unit[j, 0] + unit[k, 0])
+            y = along * (unit[j, 1] + unit[k, 1])
+            z = along * (unit[j, 2] + unit[k, 2])
+            cx = across * (unit[j, 1] * unit[k, 2] - unit[j, 2] * unit[k, 1])
+            cy = across * (unit[j, 2] * unit[k, 0] - unit[j, 0] * unit[k, 2])
+            cz = across * (unit[j, 0] * unit[k, 1] - unit[j, 1] * unit[k, 0])
+            if _is_free(unit, x + cx, y + cy, z + cz, cosine) or _is_free(unit, x - cx, y - cy, z - cz, cosine):
+                return True
+        if not crosses:
+            return True
+    return n == 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _is_free(unit: NDArray[np.float64], x: float, y: float, z: float, cosine: float) -> bool:
+    for k in range(len(unit)):  # noqa: SIM110 (numba knows no generator expression)
+        if unit[k, 0] * x + unit[k, 1] * y + unit[k, 2] * z > cosine + _ROUNDING:
+            return False
+    return True
