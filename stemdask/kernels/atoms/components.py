@@ -1,0 +1,43 @@
+"""Connected parts of a graph of atoms, numbered by size."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+
+def connected_parts(n: int, i: NDArray[np.integer], j: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Return the part of each of `n` nodes when those of each pair (i, j) hang together.
+
+    Parts are numbered in the order of their first node.
+    """
+    graph = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(n, n))
+    labels: NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return labels
+
+
+def largest_first(parts: NDArray[np.integer], min_size: int = 1) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Give parts new numbers by size, equally large ones by their first node.
+
+    Parameters
+    ----------
+    parts
+        (n,), part of each node; -1 where it is in none.
+    min_size
+        Nodes of smaller parts become -1.
+
+    Returns
+    -------
+    label
+        (n,).
+    sizes
+        (m,), nodes in each part.
+    """
+    names, start, inverse, sizes = np.unique(parts, return_index=True, return_inverse=True, return_counts=True)
+    wanted = np.flatnonzero((names >= 0) & (sizes >= min_size))
+    wanted = wanted[np.lexsort((start[wanted], -sizes[wanted]))]
+    new = np.full(len(names), -1, np.int32)
+    new[wanted] = np.arange(len(wanted))
+    return new[inverse], sizes[wanted].astype(np.int64)
