@@ -73,6 +73,8 @@ class Input(_Section):
     """Find the pixel size from a known lattice constant instead."""
     frames: FrameRange = None
     """Subset of the frames, 'first:last+1'."""
+    elements: dict[str, str] | None = None
+    """Element of each word that stands for one in the files, such as {W: Pt, "1": Pt}; for structures."""
 
 
 class Limits(_Section):

@@ -19,6 +19,7 @@ from stemdask.analyses import chain, registry
 from stemdask.errors import ConfigError, FrameError, InputError, StemdaskError
 from stemdask.model import RAGGED, Array, AtomsFrame, Block, Frame, Kind, Limits, Plan, Source, Step
 from stemdask.sources import opening
+from stemdask.sources.atoms import AtomsSource
 
 #: Pixels or atoms in a block: long enough that the scheduler's 5-7 ms a block don't count, short enough to redo.
 BLOCK_SIZE = {"images": 4_000_000, "atoms": 200_000}
@@ -140,6 +141,8 @@ def draw(resolved: Resolved, survey: Survey, store: Path) -> Plan:
     sizes = {"frame": source.n_frames} | {
         dim: _capacity(n, survey.exact) if dim in RAGGED else n for dim, n in survey.sizes.items()
     }
+    if isinstance(source, AtomsSource):
+        sizes["atom"] = max(1, int(source.n_atoms.max()))  # known from the index, without reading the frames
     cost = sizes.get("atom") or max(survey.frame_bytes // 4, 1)
     shared = math.ceil(source.n_frames / LEAST_BLOCKS)
     automatic = max(1, min(BLOCK_SIZE[source.kind] // max(cost, 1), shared))
