@@ -1,0 +1,171 @@
+"""The demonstration: both halves on simulated frames, what was found beside what was put in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from stemdask import config, report, simulate
+from stemdask.engine import run as engine
+from stemdask.errors import StoreError
+from stemdask.store import reader
+
+Floats = NDArray[np.float64]
+
+PIXEL = 0.0297
+"""nm"""
+SHIFT = 20.0
+"""pm, of the Ti columns: to the right in the left half, downwards in the right half."""
+IMAGES, STRUCTURES = 12, 48
+DISORDERED = 24
+MARKER = "demo.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A quantity that was put in and found again, and whether it agrees."""
+
+    name: str
+    injected: str
+    recovered: str
+    right: bool
+
+
+def show(folder: Path) -> int:
+    """Run the demonstration in a folder and print what it found; return 0 where all of it agrees, else 1.
+
+    Raises
+    ------
+    StoreError
+        The folder holds other things.
+    """
+    console = Console(highlight=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not (folder / MARKER).exists():
+        raise StoreError("the folder holds other things", where=folder, remedy="Choose another with -o")
+    (folder / MARKER).write_text("Written by 'stemdask demo'; this folder may be removed.\n")
+    console.print(f"Images: {IMAGES} noisy, drifting frames of a ferroelectric perovskite with two domains ...")
+    rows = _images(folder)
+    console.print(f"Atoms: {STRUCTURES} frames of a shaking platinum nanocrystal with disordered surface atoms ...")
+    rows += _atoms(folder)
+    table = Table("quantity", "put in", "found", "")
+    for row in rows:
+        table.add_row(row.name, row.injected, row.recovered, "[green]agrees[/]" if row.right else "[red]off[/]")
+    console.print(table)
+    for half in ("images", "atoms"):
+        store = folder / f"{half}.zarr"
+        console.print(f"{half:>6}: store {store}, report {report.write(store)}", soft_wrap=True)
+    console.print("\nNext, with data of your own:\n  stemdask run YOUR_FILE.dm4 -o results.zarr")
+    console.print(f"and to go on in Python:\n  xarray.open_datatree('{folder / 'images.zarr'}', engine='zarr')")
+    return 0 if all(row.right for row in rows) else 1
+
+
+def _images(folder: Path) -> list[Row]:
+    drift = np.cumsum(np.random.default_rng(7).normal(0.0, 1.0, (IMAGES, 2)), axis=0)
+    frames, truth = simulate.stack(
+        IMAGES,
+        shape=(256, 256),
+        spacing=13.5,
+        sigma_a=2.4,
+        sigma_b=2.2,
+        electrons_a=9000.0,
+        electrons_b=4500.0,
+        background=20.0,
+        displacement=_domains,
+        drift=drift,
+        seed=1,
+    )
+    path = folder / "images.hspy"
+    _write_images(path, frames)
+    tree = _analyse(folder, "images", path)
+    b = truth.frame.sublattice == 1
+    sites, shifts = truth.frame.positions[b], truth.frame.displacement[b] * PIXEL * 1000
+    injected, found, sigma = [], [], []
+    for k in range(IMAGES):
+        cells = tree["displacement"].to_dataset().isel(frame=k).dropna("cell", subset=["u"])
+        at = np.column_stack([cells["y"], cells["x"]]) / PIXEL - truth.shifts[k]
+        injected.append(shifts[_nearest(at, sites)])
+        found.append(np.column_stack([cells["u"], cells["v"]]))
+        sigma.append(np.column_stack([cells["u_err"], cells["v_err"]]))
+    put, got, expected = (np.concatenate(arrays) for arrays in (injected, found, sigma))
+    rms, stated = (float(np.sqrt(np.mean(x**2))) for x in (got - put, expected))
+    slope = float(np.polyfit(put.ravel(), got.ravel(), 1)[0])
+    n_true = float(np.mean([_inside(truth.frame.positions + shift, frames.shape[1:]) for shift in truth.shifts]))
+    n_found = float(tree["frames"]["n_columns"].mean())
+    return [
+        Row("columns a frame", f"{n_true:.0f}", f"{n_found:.0f}", abs(n_found - n_true) < 0.08 * n_true),
+        Row("Ti shift: slope found/put in", "1.000", f"{slope:.3f}", abs(slope - 1.0) < 0.02),
+        Row("Ti shift: RMS error", f"{stated:.2f} pm stated", f"{rms:.2f} pm", 0.85 < rms / stated < 1.15),
+    ]
+
+
+def _atoms(folder: Path) -> list[Row]:
+    particle = simulate.nanocrystal(22.0, "Pt")
+    trajectory = simulate.trajectory(particle, STRUCTURES, sigma=0.08, rotation=3.0, n_disordered=DISORDERED, seed=1)
+    path = folder / "atoms.xyz"
+    _write_atoms(path, trajectory)
+    tree = _analyse(folder, "atoms", path)
+    n_atoms = len(particle.positions)
+    distances = np.linalg.norm(particle.positions[:, None] - particle.positions[None], axis=-1)
+    nearest = float(distances[distances > 0].min())
+    found = tree["particle"].to_dataset()
+    counted, disordered = int(tree["frames"]["n_atoms"].median()), float(found["n_disordered"].mean())
+    bond = float(tree["atoms"]["mean_bond_length"].mean())
+    diameter = float(found["diameter"].mean())
+    return [
+        Row("atoms a frame", f"{n_atoms}", f"{counted}", counted == n_atoms),
+        Row("mean Pt-Pt distance", f"{nearest:.3f} Å", f"{bond:.3f} Å", abs(bond - nearest) < 0.03),
+        Row("diameter", f"{distances.max():.2f} Å", f"{diameter:.2f} Å", abs(diameter - distances.max()) < 1.0),
+        Row("disordered atoms", f"{DISORDERED}", f"{disordered:.1f}", abs(disordered - DISORDERED) < 0.3 * DISORDERED),
+    ]
+
+
+def _domains(positions: Floats) -> Floats:
+    """Return (u, v) in px: rightwards left of the middle, downwards right of it: a 90° wall."""
+    left = positions[:, 1] < 128
+    return np.where(left[:, None], (SHIFT, 0.0), (0.0, SHIFT)) / (PIXEL * 1000)
+
+
+def _analyse(folder: Path, half: str, path: Path) -> xr.DataTree:
+    store = folder / f"{half}.zarr"
+    cluster = {"kind": "processes", "workers": 2}
+    data: dict[str, Any] = {"input": {"path": str(path)}, "output": str(store), "cluster": cluster}
+    engine.execute(config.Document(data, name=f"{half} demo"), fresh=store.exists())
+    return reader.open_results(store)
+
+
+def _write_images(path: Path, frames: NDArray[np.float32]) -> None:
+    from rsciio.hspy import file_writer
+
+    path.unlink(missing_ok=True)
+    scales = (("frame", 1.0, "", True), ("y", PIXEL, "nm", False), ("x", PIXEL, "nm", False))
+    axes = [
+        {"name": name, "size": size, "scale": scale, "offset": 0.0, "units": units, "navigate": navigate}
+        for (name, scale, units, navigate), size in zip(scales, frames.shape, strict=True)
+    ]
+    metadata = {"General": {"title": "simulated perovskite"}, "Signal": {"signal_type": ""}}
+    file_writer(str(path), {"data": frames, "axes": axes, "metadata": metadata, "original_metadata": {}})
+
+
+def _write_atoms(path: Path, trajectory: simulate.Trajectory) -> None:
+    with path.open("w", encoding="ascii") as handle:
+        for frame in trajectory:
+            handle.write(f"{len(frame.positions)}\nProperties=species:S:1:pos:R:3 Time={frame.time}\n")
+            handle.writelines(f"Pt {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in frame.positions)
+
+
+def _nearest(points: Floats, sites: Floats) -> NDArray[np.intp]:
+    from scipy.spatial import cKDTree
+
+    return np.asarray(cKDTree(sites).query(points)[1])
+
+
+def _inside(positions: Floats, shape: tuple[int, ...]) -> int:
+    return int(np.all((positions > 0) & (positions < np.asarray(shape) - 1), axis=1).sum())
