@@ -99,6 +99,18 @@ class Stopped(StemdaskError):
     exit_code = 75
 
 
+class Busy(StoreError):
+    """Another run holds the store; nothing was changed."""
+
+    exit_code = 75
+
+
+class TooManyFailures(StemdaskError):
+    """So many frames failed that going on would waste time; what was done is kept."""
+
+    exit_code = 3
+
+
 class FrameError(StemdaskError):
     """One frame can't be analysed; becomes that frame's status and reason."""
 

@@ -1,0 +1,214 @@
+"""One block: its frames read, analysed and written. No Dask here; every kind of cluster calls `run_block`."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from stemdask.analyses import chain
+from stemdask.errors import FrameError, InputError, StemdaskError
+from stemdask.model import RAGGED, Array, AtomsFrame, Block, FrameStatus, Plan, Variable
+from stemdask.store import layout
+from stemdask.store.statuses import count
+from stemdask.store.writer import Writer, text_array
+
+_ADDRESS = re.compile(r"0x[0-9a-f]+", re.IGNORECASE)
+_LONGEST_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """What became of one frame."""
+
+    status: FrameStatus
+    error: str = ""
+    seconds: float = 0.0
+    time: float = float("nan")
+    values: Mapping[str, Array] = field(default_factory=dict)
+    """By path, without the frame dimension, ragged ones with their true length; nothing of a failed frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """What the driver learns of a block that is on disk."""
+
+    block: int
+    counts: Mapping[FrameStatus, int]
+    seconds: float
+    reasons: tuple[str, ...] = ()
+    """Why frames failed, some of them."""
+
+
+#: Analyses one frame, given its index.
+Evaluate = Callable[[int], FrameResult]
+
+
+def read_prepared(plan: Plan) -> dict[str, Array]:
+    """Return the constants of a run, from its store."""
+    root = layout.open_group(plan.store)
+    return {v.path: np.asarray(root[v.path][...]) for v in chain.declared(plan.source.kind, plan.steps, "prepare")}
+
+
+def evaluate(plan: Plan, prepared: Mapping[str, Array], index: int) -> FrameResult:
+    """Read one frame and run the analyses on it; whatever goes wrong is the frame's own status and reason.
+
+    Raises
+    ------
+    StemdaskError
+        An analysis breaks its declaration: a mistake of the program, not of the frame.
+    """
+    start = time.perf_counter()
+    try:
+        frame = plan.source.read(index)
+        frame.results.update(prepared)
+        values = chain.analyse(plan.source.kind, plan.steps, frame)
+    except (FrameError, InputError) as error:
+        return failed(str(error), time.perf_counter() - start)
+    except StemdaskError:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a frame can fail in any way
+        return failed(f"{type(error).__name__}: {error}", time.perf_counter() - start)
+    empty = isinstance(frame, AtomsFrame) and len(frame.positions) == 0
+    stamp = frame.time if isinstance(frame, AtomsFrame) and frame.time is not None else float("nan")
+    status = FrameStatus.EMPTY if empty else FrameStatus.OK
+    return FrameResult(status, "", time.perf_counter() - start, stamp, values)
+
+
+def failed(reason: str, seconds: float = 0.0) -> FrameResult:
+    """Return the result of a frame that has none, with a reason of one line that is the same in every run."""
+    line = "".join(c if c.isprintable() else " " for c in _ADDRESS.sub("0x…", reason))
+    return FrameResult(FrameStatus.FAILED, " ".join(line.split())[:_LONGEST_REASON], seconds)
+
+
+def run_block(
+    plan: Plan, block: Block, evaluate_frame: Evaluate | None = None, before_write: Callable[[], None] | None = None
+) -> Ack:
+    """Analyse the frames of a block and write it.
+
+    Parameters
+    ----------
+    plan
+        The run, whose store is laid out.
+    block
+        One of the plan's blocks.
+    evaluate_frame
+        How a frame is analysed; in this process when absent.
+    before_write
+        Called when all frames are done; an exception of it leaves the store as it was.
+
+    Raises
+    ------
+    StorageError
+        The file system refused a write; the block is not done.
+    """
+    start = time.perf_counter()
+    if evaluate_frame is None:
+        prepared = read_prepared(plan)
+
+        def evaluate_frame(index: int) -> FrameResult:
+            return evaluate(plan, prepared, index)
+
+    page = _Page(plan, block)
+    for index in range(block.start, block.stop):
+        page.put(index, evaluate_frame(index))
+    if before_write is not None:
+        before_write()
+    _writer(plan.store, _inode(plan.store)).write(block, page.values, page.status)
+    counts = {status: n for status, n in count(page.status).items() if n}
+    return Ack(block.index, counts, time.perf_counter() - start, tuple(dict.fromkeys(page.reasons))[:3])
+
+
+class _Page:
+    """The arrays of a block, padded to the capacities of the store."""
+
+    def __init__(self, plan: Plan, block: Block) -> None:
+        self._plan = plan
+        self._block = block
+        n = block.stop - block.start
+        self._declared = {v.path: v for v in chain.declared(plan.source.kind, plan.steps, "run")}
+        self._ragged = layout.ragged_dims(plan)
+        self.reasons: list[str] = []
+        self.status = np.full(n, FrameStatus.PENDING, dtype=np.int8)
+        self._text: dict[str, list[str]] = {"frames/file": [], "frames/error": [], "frames/worker": [_place()] * n}
+        self._numbers: dict[str, Array] = {}
+        for variable in (*layout.frame_variables(plan), *self._declared.values()):
+            if variable.dtype != "string" and variable.path != layout.STATUS:
+                shape = (n, *(plan.sizes[dim] for dim in variable.dims[1:]))
+                self._numbers[variable.path] = np.full(shape, layout.fill_value(variable), dtype=variable.dtype)
+
+    @property
+    def values(self) -> dict[str, Array]:
+        """All but the status."""
+        return self._numbers | {path: text_array(texts) for path, texts in self._text.items()}
+
+    def put(self, index: int, result: FrameResult) -> None:
+        """Take the result of the next frame."""
+        row = index - self._block.start
+        status, error = result.status, result.error
+        if status in (FrameStatus.OK, FrameStatus.EMPTY):
+            lengths = self._lengths(result.values)
+            for dim in self._ragged:
+                self._numbers[layout.count_of(dim)][row] = lengths[dim]
+            over = {dim: n for dim, n in lengths.items() if n > self._plan.sizes[dim]}
+            if over:
+                status = FrameStatus.OVERFLOW
+                error = "; ".join(f"{n} {dim}s, room for {self._plan.sizes[dim]}" for dim, n in over.items())
+            else:
+                if any(lengths.get(dim) == 0 for dim in ("column", "atom")):
+                    status = FrameStatus.EMPTY
+                for path, variable in self._declared.items():
+                    value = result.values[path]
+                    self._numbers[path][(row, *map(slice, value.shape))] = value
+                    self._check_fixed(variable, value)
+        else:
+            self.reasons.append(error)
+        self.status[row] = status
+        self._text["frames/file"].append(self._plan.source.file_of(index))
+        self._text["frames/error"].append(error)
+        self._numbers["frames/seconds"][row] = result.seconds
+        if "frames/time" in self._numbers:
+            self._numbers["frames/time"][row] = result.time
+
+    def _lengths(self, values: Mapping[str, Array]) -> dict[str, int]:
+        """Return the true length of each ragged dimension; all variables that have it must agree."""
+        found: dict[str, int] = {}
+        for path, variable in self._declared.items():
+            for dim, n in zip(variable.dims[1:], values[path].shape, strict=True):
+                if dim in RAGGED and found.setdefault(dim, n) != n:
+                    raise StemdaskError(f"the results of one frame disagree on the number of {dim}s", where=path)
+        return found
+
+    def _check_fixed(self, variable: Variable, value: Array) -> None:
+        for dim, n in zip(variable.dims[1:], value.shape, strict=True):
+            if dim not in RAGGED and n != self._plan.sizes[dim]:
+                raise StemdaskError(
+                    f"an analysis returned another length of '{dim}' than at planning",
+                    where=variable.path,
+                    value=n,
+                    allowed=self._plan.sizes[dim],
+                )
+
+
+@lru_cache(maxsize=2)
+def _writer(store: str, inode: int) -> Writer:
+    """Return the writer of a store; a store that took the place of another one has another inode."""
+    return Writer(store)
+
+
+def _inode(store: str) -> int:
+    return os.stat(store).st_ino  # noqa: PTH116
+
+
+@lru_cache(maxsize=1)
+def _place() -> str:
+    """Return where this process runs: the node, and the job where SLURM started it."""
+    node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    job = os.environ.get("SLURM_JOB_ID")
+    return f"{node} job {job}" if job else node

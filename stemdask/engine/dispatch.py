@@ -1,0 +1,133 @@
+"""A sliding window of blocks over a pool of workers: the driver's memory doesn't grow with the number of frames."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from stemdask.engine.block import Ack
+from stemdask.engine.signals import Stop
+from stemdask.errors import ClusterError, StemdaskError
+from stemdask.model import Block
+
+log = logging.getLogger(__name__)
+
+#: Times that a block is handed out before the run ends.
+TRIES = 3
+#: Seconds between two looks at the pool.
+TICK = 0.5
+
+
+class WorkerDied(Exception):
+    """The workers that held a block died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A block that came back, with what was done or with what went wrong."""
+
+    block: Block
+    ack: Ack | None = None
+    error: BaseException | None = None
+
+
+class Pool(Protocol):
+    """Workers of one kind. Entered before the first block, left after the last."""
+
+    workers: int
+    """Workers wanted."""
+    window: int
+    """Blocks handed out at a time."""
+
+    def __enter__(self) -> Pool:
+        """Start; raise ClusterError where no worker comes in time."""
+        ...
+
+    def __exit__(self, *exception: object) -> None:
+        """Stop, whatever is still running."""
+        ...
+
+    def submit(self, block: Block, isolate: bool | None) -> None:
+        """Hand out a block."""
+        ...
+
+    def collect(self, seconds: float) -> Iterable[Done]:
+        """Return the blocks that came back, waiting so long for the first at most."""
+        ...
+
+    def supervise(self) -> str:
+        """Restore lost workers; return what the run is waiting for, or "" when all is well.
+
+        Raises ClusterError where there have been no workers for too long.
+        """
+        ...
+
+    def alive(self) -> int:
+        """Return how many workers there are now."""
+        ...
+
+
+def dispatch(
+    pool: Pool, blocks: Iterable[Block], stop: Stop, done: Callable[[Ack], None], tick: Callable[[str], None]
+) -> None:
+    """Hand out all blocks and report each that is on disk.
+
+    Parameters
+    ----------
+    pool
+        Entered.
+    blocks
+        Taken one by one, as workers become free.
+    stop
+        When it is requested no more blocks are handed out, and what is in flight may end until it is overdue.
+    done
+        Called with the acknowledgement of each block.
+    tick
+        Called about twice a second with what the pool is waiting for.
+
+    Raises
+    ------
+    StemdaskError
+        A block can't be done: the disk is full, an analysis breaks its declaration, workers die of it.
+    """
+    waiting: Iterator[Block] = iter(blocks)
+    again: deque[Block] = deque()
+    tries: dict[int, int] = {}
+    in_flight = 0
+    while True:
+        while not stop.requested and in_flight < pool.window:
+            block = again.popleft() if again else next(waiting, None)
+            if block is None:
+                break
+            # A block that took its workers with it is tried in a helper, which tells the guilty frame.
+            pool.submit(block, True if block.index in tries else None)
+            in_flight += 1
+        if in_flight == 0 or (stop.requested and stop.overdue()):
+            return
+        for one in pool.collect(TICK):
+            in_flight -= 1
+            if one.ack is not None:
+                tries.pop(one.block.index, None)
+                done(one.ack)
+            elif not isinstance(one.error, InterruptedError):
+                tries[one.block.index] = tries.get(one.block.index, 0) + 1
+                _raise_if_hopeless(one, tries[one.block.index])
+                again.append(one.block)
+        tick(pool.supervise())
+
+
+def _raise_if_hopeless(one: Done, tries: int) -> None:
+    if isinstance(one.error, StemdaskError):
+        raise one.error
+    log.warning("block %d came back undone (%d of %d): %r", one.block.index, tries, TRIES, one.error)
+    if tries < TRIES:
+        return
+    kind = ClusterError if isinstance(one.error, WorkerDied) else StemdaskError
+    raise kind(
+        f"block {one.block.index} (frames {one.block.start} to {one.block.stop - 1}) failed {tries} times: "
+        f"{type(one.error).__name__}: {one.error}",
+        remedy="See the log in the run directory; running again continues",
+    ) from one.error

@@ -1,0 +1,88 @@
+"""One driver at a time: a lock that can't go stale, and an epoch that fences the workers of a dead driver."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from stemdask.errors import Busy
+from stemdask.store.writer import sync_file
+
+log = logging.getLogger(__name__)
+
+_UNSUPPORTED = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL}
+
+
+@contextlib.contextmanager
+def driving(directory: Path, *, shared: bool = False) -> Iterator[int]:
+    """Hold the lock of a run directory; yield the epoch.
+
+    The kernel releases the lock when its process ends, however it ends: there is nothing to unlock by hand.
+
+    Parameters
+    ----------
+    directory
+        The run directory.
+    shared
+        For drivers that do different blocks of one store side by side (a job array). They share an epoch, and no
+        other driver can start.
+
+    Raises
+    ------
+    Busy
+        Another driver holds it.
+    """
+    with (directory / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise Busy(
+                "another run is writing this store",
+                where=directory,
+                value=file.read().strip() or None,
+                remedy="Wait until it ends, or stop it",
+            ) from None
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            log.warning("%s: the file system has no locks; don't start two runs on this store", directory)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        epoch = read_epoch(directory)
+        if not shared or epoch == 0:
+            epoch += 1
+            write_atomic(directory / "epoch", str(epoch))
+        yield epoch
+
+
+@contextlib.contextmanager
+def setting_up(directory: Path) -> Iterator[None]:
+    """Let one driver at a time lay out or end a store that several share."""
+    with (directory / "setup.lock").open("a") as file:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def read_epoch(directory: Path) -> int:
+    """Return the epoch of the latest driver; 0 before the first."""
+    try:
+        return int((directory / "epoch").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a small file that is there whole or not at all."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    new.write_text(text)
+    new.replace(path)
+    sync_file(path)

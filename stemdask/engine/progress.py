@@ -1,0 +1,140 @@
+"""How far a run is: a bar with rate and time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TextIO, TypeAlias
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+from stemdask.model import FrameStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands."""
+
+    done: int
+    """Frames on disk, with those of earlier runs."""
+    total: int
+    fresh: int
+    """Frames done by this run."""
+    seconds: float
+    """Since the first block was handed out."""
+    counts: Mapping[FrameStatus, int] = field(default_factory=dict)
+    """Frames of this run by status."""
+    workers: int = 1
+    note: str = ""
+    """What the run waits for or is busy with; "" while blocks are done."""
+
+    @property
+    def rate(self) -> float:
+        """Frames per second; NaN before the first block."""
+        return self.fresh / self.seconds if self.fresh and self.seconds > 0 else float("nan")
+
+    @property
+    def seconds_left(self) -> float:
+        """Estimate of what is left; NaN before the first block."""
+        return (self.total - self.done) / self.rate
+
+
+Report: TypeAlias = Callable[[Progress], None]
+
+
+class BarReport:
+    """A bar on a terminal; entered around the run."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._bar = Bar(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            _Rate(),
+            console=Console(file=stream or sys.stderr),
+            transient=False,
+        )
+        self._task = self._bar.add_task("frames", total=None)
+
+    def __enter__(self) -> BarReport:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Show where the run stands."""
+        self._bar.update(
+            self._task,
+            description=progress.note or "frames",
+            completed=progress.done,
+            total=progress.total,
+            summary=_summary(progress),
+        )
+
+
+class LineReport:
+    """Plain lines, at most one every some seconds and one for each change of what is waited for."""
+
+    def __init__(self, stream: TextIO | None = None, every: float = 10.0) -> None:
+        self._stream = stream or sys.stderr
+        self._every = every
+        self._next = 0.0
+        self._note = ""
+        self._last = ""
+
+    def __enter__(self) -> LineReport:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        return
+
+    def __call__(self, progress: Progress) -> None:
+        """Write a line if it is time."""
+        now = time.monotonic()
+        finished = progress.done == progress.total and not progress.note
+        if now < self._next and progress.note == self._note and not finished:
+            return
+        self._next, self._note = now + self._every, progress.note
+        line = f"{progress.done}/{progress.total} frames  {_summary(progress)}".rstrip()
+        line += f"  ({progress.note})" if progress.note else ""
+        if line != self._last:
+            self._last = line
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+
+def reporter(stream: TextIO | None = None) -> BarReport | LineReport:
+    """Return a bar where the stream is a terminal, lines where it isn't."""
+    stream = stream or sys.stderr
+    return BarReport(stream) if stream.isatty() else LineReport(stream)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Any) -> Text:
+        return Text(task.fields.get("summary", ""))
+
+
+def _summary(progress: Progress) -> str:
+    parts = []
+    if progress.fresh:
+        parts.append(f"{progress.rate:.3g} frames/s")
+        if progress.done < progress.total:
+            parts.append(f"{_clock(progress.seconds_left)} left")
+    for status in (FrameStatus.FAILED, FrameStatus.OVERFLOW, FrameStatus.EMPTY):
+        if number := progress.counts.get(status):
+            parts.append(f"{number} {status.name.lower()}")
+    return ", ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

@@ -1,0 +1,89 @@
+"""What a worker of any kind does with a block that it is handed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from stemdask import plan as plans
+from stemdask.engine.block import Ack, FrameResult, evaluate, read_prepared, run_block
+from stemdask.engine.isolate import Helper
+from stemdask.engine.lock import read_epoch
+from stemdask.errors import Stopped
+from stemdask.model import Array, Block, Plan
+from stemdask.store.layout import run_directory
+
+_mine = threading.local()
+_helpers: set[Helper] = set()
+_guard = threading.Lock()
+
+
+def do_block(
+    store: str, block: Block, epoch: int, isolate: bool | None = None, give_up: Callable[[], bool] | None = None
+) -> Ack:
+    """Do one block of a run, as its run directory describes it.
+
+    Parameters
+    ----------
+    store
+        Path of the store.
+    block
+        The block.
+    epoch
+        Of the driver that hands it out; a worker of an older driver writes nothing any more.
+    isolate
+        Use a helper process; as the plan says when absent.
+    give_up
+        Asked between frames; true abandons the block by InterruptedError.
+
+    Raises
+    ------
+    Stopped
+        Another driver has taken over.
+    StorageError
+        The file system refused a write.
+    """
+    plan, prepared = _load(store, epoch)
+    helper = _helper(plan, give_up) if (plan.limits.isolate if isolate is None else isolate) else None
+
+    def evaluate_frame(index: int) -> FrameResult:
+        if give_up is not None and give_up():
+            raise InterruptedError
+        return evaluate(plan, prepared, index) if helper is None else helper(index)
+
+    def check_epoch() -> None:
+        if read_epoch(run_directory(store)) != epoch:
+            raise Stopped("another run has taken over this store", where=store)
+
+    return run_block(plan, block, evaluate_frame, check_epoch)
+
+
+def close_helpers() -> None:
+    """End the helper processes of this process."""
+    with _guard:
+        for helper in _helpers:
+            helper.close()
+        _helpers.clear()
+
+
+@lru_cache(maxsize=1)
+def _load(store: str, epoch: int) -> tuple[Plan, dict[str, Array]]:
+    plan = plans.load(Path(run_directory(store)) / "plan.json")
+    return plan, read_prepared(plan)
+
+
+def _helper(plan: Plan, give_up: Callable[[], bool] | None) -> Helper:
+    """Return the helper of this thread; a new plan takes a new one."""
+    current: tuple[Plan, Helper] | None = getattr(_mine, "helper", None)
+    if current is not None and current[0] is plan and current[1] in _helpers:
+        return current[1]
+    helper = Helper(plan, give_up)
+    with _guard:
+        if current is not None:
+            current[1].close()
+            _helpers.discard(current[1])
+        _helpers.add(helper)
+    _mine.helper = plan, helper
+    return helper

@@ -1,0 +1,55 @@
+"""More room for frames that overflowed: the store rewritten with larger capacities, between runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+
+from stemdask.analyses import chain
+from stemdask.model import FrameStatus, Plan
+from stemdask.store import layout, place
+from stemdask.store.statuses import read_statuses
+
+HEAD_ROOM = 1.1
+
+
+def make_room(plan: Plan) -> Plan:
+    """Rewrite a store so that the frames that overflowed fit, with their blocks pending; return the plan of it.
+
+    A store without such frames is left alone. An interrupted rewrite leaves the old store in its place.
+    """
+    root = layout.open_group(plan.store)
+    overflowed = read_statuses(plan.store) == FrameStatus.OVERFLOW
+    if not overflowed.any():
+        return plan
+    needed = {}
+    for dim in layout.ragged_dims(plan):
+        most = int(np.max(root[layout.count_of(dim)][:][overflowed]))
+        if most > plan.sizes[dim]:
+            needed[dim] = 16 * math.ceil(HEAD_ROOM * most / 16)
+    larger = dataclasses.replace(plan, sizes={**plan.sizes, **needed})
+    place.replace(lambda path: _rewrite(plan, larger, overflowed, path), Path(plan.store))
+    return larger
+
+
+def _rewrite(plan: Plan, larger: Plan, overflowed: np.ndarray[tuple[int], np.dtype[np.bool_]], path: Path) -> None:
+    old = layout.open_group(plan.store)
+    kind, steps = plan.source.kind, plan.steps
+    prepared = {v.path: np.asarray(old[v.path][...]) for v in chain.declared(kind, steps, "prepare")}
+    layout.create(larger, prepared, path)
+    new = layout.open_group(path, "r+")
+    new.attrs.update({key: old.attrs[key] for key in ("created", "history")})
+    for start in range(0, plan.source.n_frames, plan.block_frames):
+        rows = slice(start, min(start + plan.block_frames, plan.source.n_frames))
+        if overflowed[rows].any():
+            continue  # stays pending
+        for variable in (*layout.frame_variables(plan), *chain.declared(kind, steps, "run")):
+            source, target = old[variable.path], new[variable.path]
+            page = np.full((rows.stop - rows.start, *target.shape[1:]), layout.fill_value(variable), target.dtype)
+            values = source[rows]
+            page[tuple(map(slice, values.shape))] = values
+            target[rows] = page
+    layout.consolidate(path)

@@ -1,0 +1,201 @@
+"""From a plan to an empty store: groups, arrays, chunks, checksums and what each variable means."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.errors import ZarrUserWarning
+
+from stemdask import __version__
+from stemdask.analyses import chain
+from stemdask.errors import StemdaskError
+from stemdask.model import RAGGED, Array, FrameStatus, Plan, Variable
+
+#: A chunk is one block of frames, whole along the other dimensions up to this size.
+MAX_CHUNK_BYTES = 256 * 2**20
+
+STATUS = "frames/frame_status"
+#: What a machine did, not what it found; differs from run to run.
+VOLATILE = ("frames/seconds", "frames/worker")
+
+CONVENTIONS = "CF-1.11"
+REFERENCES = (
+    "Dask: Rocklin 2015, doi:10.25080/Majora-7b98e3ed-013; "
+    "xarray: Hoyer & Hamman 2017, doi:10.5334/jors.148; zarr v3 specification, zarr-specs.readthedocs.io"
+)
+
+_UNCALIBRATED = {"nm": "pixel", "pm": "1e-3 pixel"}
+
+
+def run_directory(store: str | Path) -> Path:
+    """Return the directory beside a store that holds the plan, the lock, the log and scratch."""
+    path = Path(store)
+    return path.with_name(path.name.removesuffix(".zarr") + ".stemdask")
+
+
+def count_of(dim: str) -> str:
+    """Return the path of the true length of a ragged dimension in each frame."""
+    return f"frames/n_{dim}s"
+
+
+def frame_variables(plan: Plan) -> tuple[Variable, ...]:
+    """Return the variables of ``/frames``, which every run has."""
+    dims = ("frame",)
+    flags = {int(status): status.name.lower() for status in FrameStatus}
+    found = [
+        Variable(STATUS, dims, "int8", "1", "what became of the frame", flags=flags),
+        Variable("frames/file", dims, "string", "1", "file that holds the frame"),
+        Variable("frames/error", dims, "string", "1", "why the frame has no results"),
+        Variable("frames/seconds", dims, "float32", "s", "time that the frame took"),
+        Variable("frames/worker", dims, "string", "1", "where the frame was analysed"),
+    ]
+    if plan.source.kind == "atoms":
+        found.append(Variable("frames/time", dims, "float64", "1", "time or step, as the file states it"))
+    found += [
+        Variable(count_of(dim), dims, "int32", "1", f"number of {dim}s in the frame, -1 unknown")
+        for dim in ragged_dims(plan)
+    ]
+    return tuple(found)
+
+
+def ragged_dims(plan: Plan) -> tuple[str, ...]:
+    """Return the ragged dimensions that the run fills."""
+    used = {dim for variable in chain.declared(plan.source.kind, plan.steps, "run") for dim in variable.dims}
+    return tuple(dim for dim in RAGGED if dim in used)
+
+
+def variables(plan: Plan) -> tuple[Variable, ...]:
+    """Return every variable of the store."""
+    return frame_variables(plan) + chain.declared(plan.source.kind, plan.steps)
+
+
+def fill_value(variable: Variable) -> Any:
+    """Return what stands where there is no result: NaN, -1, 0 (unsigned and status) or an empty text."""
+    if variable.dtype == "string":
+        return ""
+    if variable.path == STATUS:
+        return int(FrameStatus.PENDING)
+    kind = np.dtype(variable.dtype).kind
+    return {"f": np.nan, "c": np.nan, "i": -1}.get(kind, 0)
+
+
+def chunks_of(variable: Variable, shape: tuple[int, ...], block_frames: int) -> tuple[int, ...]:
+    """Return the chunk: a block along ``frame``, whole along the others, halved where that is too large."""
+    chunks = [max(1, n) for n in shape]
+    first = 0
+    if variable.dims[:1] == ("frame",):
+        chunks[0], first = max(1, block_frames), 1
+    itemsize = 16 if variable.dtype == "string" else np.dtype(variable.dtype).itemsize
+    while np.prod(chunks, dtype=float) * itemsize > MAX_CHUNK_BYTES and max(chunks[first:], default=1) > 1:
+        longest = first + int(np.argmax(chunks[first:]))
+        chunks[longest] = -(-chunks[longest] // 2)
+    return tuple(chunks)
+
+
+def attributes_of(variable: Variable, calibrated: bool) -> dict[str, Any]:
+    """Return the attributes that say what a variable means."""
+    units = variable.units if calibrated else _UNCALIBRATED.get(variable.units, variable.units)
+    attributes: dict[str, Any] = {"units": units, "long_name": variable.long_name}
+    if variable.error is not None:
+        group, _, name = variable.error.rpartition("/")
+        attributes["ancillary_variables"] = name if group == variable.group else variable.error
+    if variable.flags is not None:
+        attributes["flag_values"] = list(variable.flags)
+        attributes["flag_meanings"] = " ".join("_".join(text.split()) for text in variable.flags.values())
+    return attributes
+
+
+def create_array(
+    root: zarr.Group, variable: Variable, shape: tuple[int, ...], plan: Plan, *, overwrite: bool = False
+) -> zarr.Array:
+    """Create the array of a variable; a checksum ends its codecs, so that damage can't be read as data."""
+    group = root.require_group(variable.group) if variable.group else root
+    return group.create_array(
+        variable.name,
+        shape=shape,
+        chunks=chunks_of(variable, shape, plan.block_frames),
+        dtype=variable.dtype,
+        fill_value=fill_value(variable),
+        compressors=[ZstdCodec(), Crc32cCodec()],
+        dimension_names=variable.dims,
+        attributes=attributes_of(variable, plan.calibrated),
+        config={"write_empty_chunks": True},  # otherwise a chunk of fill values is deleted, and looks not done
+        overwrite=overwrite,
+    )
+
+
+def create(plan: Plan, prepared: Mapping[str, Array], path: Path) -> None:
+    """Create the store of a plan at a path where there is nothing yet; all frames are pending.
+
+    Variables of stage `finish` whose lengths aren't known before the run are created when they are written.
+    """
+    root = zarr.create_group(path, zarr_format=3, attributes=_root_attributes(plan))
+    known = {"frame": plan.source.n_frames, **plan.sizes}
+    for variable in variables(plan):
+        if variable.stage == "prepare":
+            array = prepared[variable.path]
+            create_array(root, variable, array.shape, plan)[...] = array
+        elif set(variable.dims) <= set(known):
+            create_array(root, variable, tuple(known[dim] for dim in variable.dims), plan)
+        elif variable.stage == "run":
+            unknown = sorted(set(variable.dims) - set(known))
+            raise StemdaskError(f"{variable.path} has dimensions of unknown length: {', '.join(unknown)}")
+    consolidate(path)
+
+
+def fitted(plan: Plan) -> Plan:
+    """Return the plan with the lengths and the block of the store that is there."""
+    root = open_group(plan.store)
+    sizes = dict(plan.sizes)
+    for variable in variables(plan):
+        if variable.path in root:
+            sizes.update(zip(variable.dims, root[variable.path].shape, strict=True))
+    return replace(plan, sizes=sizes, block_frames=int(root[STATUS].chunks[0]))
+
+
+def open_group(path: str | Path, mode: str = "r") -> zarr.Group:
+    """Open a store as it is on disk, not as its consolidated metadata remember it."""
+    return zarr.open_group(path, mode=mode, zarr_format=3, use_consolidated=False)
+
+
+def consolidate(path: str | Path) -> None:
+    """Copy all metadata into the root, so that opening reads one file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZarrUserWarning)  # consolidation isn't in the v3 specification yet
+        zarr.consolidate_metadata(str(path))
+
+
+def set_state(path: str | Path, state: str, event: str | None = None) -> None:
+    """Set the state of a store, add an event to its history and consolidate."""
+    root = open_group(path, "r+")
+    changes: dict[str, Any] = {"state": state}
+    if event is not None:
+        changes["history"] = f"{root.attrs['history']}\n{_now()} stemdask {__version__}: {event}"
+    root.attrs.update(changes)
+    consolidate(path)
+
+
+def _root_attributes(plan: Plan) -> dict[str, Any]:
+    now = _now()
+    return {
+        "Conventions": CONVENTIONS,
+        "stemdask_version": __version__,
+        "config": plan.config,
+        "fingerprint": plan.fingerprint,
+        "created": now,
+        "history": f"{now} stemdask {__version__}: created",
+        "state": "running",
+        "references": REFERENCES,
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

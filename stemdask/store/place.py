@@ -1,0 +1,147 @@
+"""Where a store may be put: never over something that stemdask didn't make, never half made."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stemdask import __version__
+from stemdask.errors import StoreError
+from stemdask.model import Plan
+from stemdask.store.layout import open_group, run_directory
+from stemdask.store.writer import sync_file_system
+
+
+def is_store(path: Path) -> bool:
+    """Tell whether stemdask made what is at `path`."""
+    try:
+        return "fingerprint" in open_group(path).attrs and not path.is_symlink()
+    except Exception:  # noqa: BLE001 - anything that can't be read as a group isn't ours
+        return False
+
+
+def is_taken(path: Path) -> bool:
+    """Tell whether there is a store of ours at `path`; refuse anything else that is there.
+
+    Raises
+    ------
+    StoreError
+        Something that stemdask didn't make is there, or its place can't hold a store.
+    """
+    if is_store(path):
+        return True
+    if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
+        raise StoreError(
+            "this is not a store that stemdask made, and stemdask overwrites nothing else",
+            where=path,
+            remedy="Choose another output",
+        )
+    directory = run_directory(path)
+    if directory.exists() and not (directory.is_dir() and not directory.is_symlink()):
+        raise StoreError("the run directory can't be here", where=directory, remedy="Choose another output")
+    return False
+
+
+def open_run_directory(store: Path) -> Path:
+    """Make the run directory of a store, readable by its owner alone, and return it."""
+    directory = run_directory(store)
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    return directory
+
+
+def install(make: Callable[[Path], None], store: Path) -> None:
+    """Make a store in the run directory and rename it to its place, so that a half-made one is never seen."""
+    new = run_directory(store) / "new.zarr"
+    _remove(new)
+    make(new)
+    sync_file_system(new)
+    new.rename(store)
+    sync_file_system(store)
+
+
+def replace(make: Callable[[Path], None], store: Path) -> None:
+    """Make a store and put it in the place of the one that is there, which is then removed."""
+    new, old = run_directory(store) / "new.zarr", run_directory(store) / "replaced.zarr"
+    _remove(new)
+    make(new)
+    sync_file_system(new)
+    store.rename(old)
+    new.rename(store)
+    sync_file_system(store)
+    _remove(old)
+
+
+def recover(store: Path, *, sweep: bool) -> None:
+    """Undo a replacement that was interrupted; sweep what killed writers left, where no other one is at work."""
+    directory = run_directory(store)
+    old = directory / "replaced.zarr"
+    if is_store(old) and not store.exists():
+        old.rename(store)
+    _remove(old)
+    _remove(directory / "new.zarr")
+    if sweep and is_store(store):
+        for left in store.rglob("*.partial"):
+            left.unlink(missing_ok=True)
+
+
+def move_aside(store: Path) -> Path:
+    """Move a store out of the way; return where it is now."""
+    number = 1
+    while (target := store.with_name(f"{store.name}.old-{number}")).exists():
+        number += 1
+    store.rename(target)
+    return target
+
+
+def check_same(plan: Plan, store: Path) -> None:
+    """Refuse to mix two configs or two inputs in one store.
+
+    Raises
+    ------
+    StoreError
+        Names the keys that changed.
+    """
+    attributes = open_group(store).attrs
+    if attributes.get("fingerprint") == plan.fingerprint:
+        return
+    changed = _changed(attributes, plan)
+    raise StoreError(
+        f"the store was made from {'other input' if changed == ['input'] else 'another config'}; "
+        f"changed: {', '.join(changed)}",
+        where=store,
+        remedy="Choose another output, or start over with --fresh (the old store is kept beside it)",
+    )
+
+
+def _changed(attributes: Mapping[str, Any], plan: Plan) -> list[str]:
+    then = now = None
+    with contextlib.suppress(yaml.YAMLError):
+        then, now = yaml.safe_load(str(attributes.get("config"))), yaml.safe_load(plan.config)
+    before, after = _flat(then), _flat(now)
+    ignored = ("output", "cluster", "limits")
+    keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+    found = [key for key in keys if key.partition(".")[0] not in ignored]
+    if attributes.get("stemdask_version") != __version__:
+        found.append(f"stemdask_version ({attributes.get('stemdask_version')} -> {__version__})")
+    return found or ["input"]
+
+
+def _flat(data: object, prefix: str = "") -> dict[str, object]:
+    if not isinstance(data, Mapping):
+        return {prefix: data}
+    found: dict[str, object] = {}
+    for key, value in data.items():
+        found |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def _remove(path: Path) -> None:
+    """Remove a directory of ours inside the run directory."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)

@@ -1,0 +1,95 @@
+"""The committed results of all frames, as an analysis sees them that runs once after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from stemdask.analyses import chain
+from stemdask.errors import StemdaskError
+from stemdask.model import Array, Frame, Plan, Variable
+from stemdask.store.layout import create_array, open_group
+
+
+class StoreStack:
+    """Reads any variable of a store and writes those of stage `finish`; keeps no result in memory."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._root: zarr.Group = open_group(Path(plan.store), "r+")
+        self._writable: dict[str, Variable] = {
+            variable.path: variable for variable in chain.declared(plan.source.kind, plan.steps, "finish")
+        }
+        self.n_frames: int = plan.source.n_frames
+        self.blocks: Sequence[slice] = [
+            slice(start, min(start + plan.block_frames, self.n_frames))
+            for start in range(0, self.n_frames, plan.block_frames)
+        ]
+
+    def read(self, path: str, frames: slice = slice(None)) -> Array:
+        """Read a variable, frames first; a missing value is NaN or -1."""
+        array = self._root[path]
+        per_frame = array.metadata.dimension_names[:1] == ("frame",)
+        return np.asarray(array[frames] if per_frame else array[...])
+
+    def has(self, path: str) -> bool:
+        """Tell whether the store holds the variable."""
+        return path in self._root
+
+    def frame(self, index: int) -> Frame:
+        """Read the input of one frame again."""
+        return self._plan.source.read(index)
+
+    def write(self, path: str, values: Array, frames: slice | None = None) -> None:
+        """Write a declared variable of stage `finish`: whole, or the frames of one block.
+
+        Raises
+        ------
+        StemdaskError
+            The variable isn't declared, or the frames aren't those of whole blocks.
+        """
+        variable = self._declared(path)
+        values = np.asarray(values).astype(variable.dtype, casting="same_kind", copy=False)
+        if frames is None:
+            if path not in self._root or self._root[path].shape != values.shape:
+                self._check_shape(variable, values)
+                create_array(self._root, variable, values.shape, self._plan, overwrite=True)
+            self._root[path][...] = values
+            return
+        if frames not in self.blocks:
+            raise StemdaskError("frames must be those of one block", where=path, value=frames)
+        fits = path in self._root and self._root[path].shape[1:] == values.shape[1:]
+        if not fits and frames != self.blocks[0]:
+            raise StemdaskError("the blocks of a variable differ in shape", where=path, value=values.shape)
+        if not fits:
+            shape = (self.n_frames, *values.shape[1:])
+            create_array(self._root, variable, shape, self._plan, overwrite=True)
+        self._root[path][frames] = values
+
+    def set_attributes(self, group: str, attributes: Mapping[str, Any]) -> None:
+        """Set JSON-able attributes of a group or a variable."""
+        node = self._root[group] if group in self._root else self._root.require_group(group)
+        node.attrs.update(dict(attributes))
+
+    def _declared(self, path: str) -> Variable:
+        if path not in self._writable:
+            raise StemdaskError(
+                f"{path} isn't declared as a result of the end of a run", allowed=", ".join(sorted(self._writable))
+            )
+        return self._writable[path]
+
+    def _check_shape(self, variable: Variable, values: Array) -> None:
+        known = {"frame": self.n_frames, **self._plan.sizes}
+        wrong = values.ndim != len(variable.dims) or any(
+            known.get(dim, n) != n for dim, n in zip(variable.dims, values.shape, strict=True)
+        )
+        if wrong:
+            raise StemdaskError(
+                f"{variable.path} was returned with the wrong shape",
+                value=values.shape,
+                allowed=", ".join(f"{dim}: {known.get(dim, 'any')}" for dim in variable.dims),
+            )

@@ -1,0 +1,49 @@
+"""The statuses of all frames: the only manifest of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemdask.model import Block, FrameStatus
+from stemdask.store.layout import STATUS, open_group
+from stemdask.store.writer import sync_file
+
+
+def read_statuses(store: str | Path) -> NDArray[np.int8]:
+    """Return the status of every frame; a block whose status can't be read is pending."""
+    array = open_group(store)[STATUS]
+    try:
+        return np.asarray(array[:], dtype=np.int8)
+    except Exception:  # noqa: BLE001 - damage has many types; find which chunks it is in
+        pass
+    found = np.full(array.shape, FrameStatus.PENDING, dtype=np.int8)
+    for start in range(0, array.shape[0], array.chunks[0]):
+        one = slice(start, start + array.chunks[0])
+        try:
+            found[one] = array[one]
+        except Exception:  # noqa: BLE001, PERF203 - a damaged block is done again, whatever the damage
+            continue
+    return found
+
+
+def count(statuses: NDArray[np.int8]) -> dict[FrameStatus, int]:
+    """Return how many frames have each status."""
+    numbers = np.bincount(statuses.astype(np.intp), minlength=len(FrameStatus))
+    return {status: int(numbers[status]) for status in FrameStatus}
+
+
+def unfinished(statuses: NDArray[np.int8], blocks: Iterable[Block]) -> list[Block]:
+    """Return the blocks that hold a pending frame."""
+    return [block for block in blocks if (statuses[block.start : block.stop] == FrameStatus.PENDING).any()]
+
+
+def set_pending(store: str | Path, blocks: Iterable[Block]) -> None:
+    """Mark blocks as not done, so that the next run does them again."""
+    array = open_group(store, "r+")[STATUS]
+    for block in blocks:
+        array[block.start : block.stop] = np.int8(FrameStatus.PENDING)
+        sync_file(Path(store) / STATUS / "c" / str(block.index))
