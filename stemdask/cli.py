@@ -87,7 +87,7 @@ def demo(
     """Simulate images and structures with known truth, analyse them, and show recovered against injected."""
     from stemdask import demo
 
-    demo.show(output)
+    raise typer.Exit(demo.show(output))
 
 
 @app.command(epilog="Example: stemdask init stack.dm4 > run.yaml")
