@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from stemdask.analyses.images import registration
 from stemdask.model import Analysis, Kind
 
-ANALYSES: tuple[Analysis, ...] = ()
+ANALYSES: tuple[Analysis, ...] = (registration.ANALYSIS,)
 
 #: What a run does when its config names no analyses.
 DEFAULTS: dict[Kind, tuple[str, ...]] = {

@@ -1,0 +1,200 @@
+"""Registration: how far each frame of a stack has drifted, and the average of the aligned frames."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from stemdask.errors import StemdaskError
+from stemdask.kernels.images.drift import UNRELATED, Drift, follow_drift
+from stemdask.kernels.images.shift import is_blank, shift_image
+from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
+
+REGISTERED, BLANK, DUPLICATE, UNRELATED_FRAME = range(4)
+FLAGS = {
+    -1: "not analysed",
+    REGISTERED: "registered",
+    BLANK: "blank",
+    DUPLICATE: "duplicate of an earlier frame",
+    UNRELATED_FRAME: "unrelated to the reference",
+}
+
+
+class RegistrationParams(Params):
+    """How the drift of a stack is found."""
+
+    reference: Literal["running"] | Annotated[int, Field(ge=0)] = "running"
+    """What each frame is compared with: a running average of the aligned frames, or the frame of this number."""
+    average: bool = True
+    """Store the average and the variance of the aligned frames; reads the whole stack once more."""
+
+
+def outputs(params: RegistrationParams) -> tuple[Variable, ...]:
+    """Declare the shifts, the references and the average."""
+    frame, image = ("frame",), ("y", "x")
+    variables = [
+        Variable("registration/reference", ("reference", *image), "f4", "1", "reference image", stage="prepare"),
+        Variable("registration/reference_start", ("reference",), "i8", "1", "first frame of it", stage="prepare"),
+        Variable(
+            "registration/reference_y", ("reference",), "f8", "nm", "shift of the reference in y", stage="prepare"
+        ),
+        Variable(
+            "registration/reference_x", ("reference",), "f8", "nm", "shift of the reference in x", stage="prepare"
+        ),
+        Variable("registration/key_frame", ("key",), "i8", "1", "frame followed at first", stage="prepare"),
+        Variable("registration/key_y", ("key",), "f8", "nm", "its shift in y", stage="prepare"),
+        Variable("registration/key_x", ("key",), "f8", "nm", "its shift in x", stage="prepare"),
+        Variable("registration/shift_y", frame, "f8", "nm", "drift of the specimen in y", "registration/shift_y_err"),
+        Variable("registration/shift_x", frame, "f8", "nm", "drift of the specimen in x", "registration/shift_x_err"),
+        Variable("registration/shift_y_err", frame, "f8", "nm", "standard error of the drift in y"),
+        Variable("registration/shift_x_err", frame, "f8", "nm", "standard error of the drift in x"),
+        Variable("registration/quality", frame, "f8", "1", "correlation with the reference"),
+        Variable("registration/checksum", frame, "i8", "1", "CRC-32 of the pixels"),
+        Variable("registration/flag", frame, "i1", "1", "what the frame is", flags=FLAGS, stage="finish"),
+    ]
+    if params.average:
+        variables += [
+            Variable("registration/average", image, "f4", "1", "average of the aligned frames", stage="finish"),
+            Variable("registration/variance", image, "f4", "1", "variance of the aligned frames", stage="finish"),
+            Variable("registration/coverage", image, "i4", "1", "frames that saw the pixel", stage="finish"),
+        ]
+    return tuple(variables)
+
+
+def prepare(frames: Sequence[ImageFrame], params: RegistrationParams) -> Mapping[str, Array]:
+    """Follow the drift over as many frames as it takes, and average what they show into references."""
+    calibration, shape = [1.0, 1.0], [0, 0]
+
+    def read(index: int) -> Array | None:
+        try:
+            frame = frames[index]
+        except StemdaskError:  # the run gives that frame its status and reason
+            return None
+        calibration[:], shape[:] = frame.pixel_size, frame.pixels.shape
+        return frame.pixels
+
+    given = None if params.reference == "running" else params.reference
+    if given is not None and given >= len(frames):
+        raise StemdaskError(
+            "there is no such frame to register against",
+            where="registration.reference",
+            value=given,
+            allowed=f"0 to {len(frames) - 1}",
+        )
+    drift = follow_drift(read, len(frames), given) or _unknown_drift((shape[0], shape[1]))
+    return {
+        "registration/reference": drift.references,
+        "registration/reference_start": drift.starts,
+        "registration/reference_y": drift.offsets[:, 0] * calibration[0],
+        "registration/reference_x": drift.offsets[:, 1] * calibration[1],
+        "registration/key_frame": drift.frames,
+        "registration/key_y": drift.shifts[:, 0] * calibration[0],
+        "registration/key_x": drift.shifts[:, 1] * calibration[1],
+    }
+
+
+def run(frame: ImageFrame, params: RegistrationParams) -> Mapping[str, Array]:
+    """Measure the shift of a frame against the reference of its time.
+
+    A feature at p in the aligned stack is at p + shift in the frame. A blank frame has no quality; one that can't be
+    compared with the reference (no common area, another size) has quality 0.
+    """
+    shift = _drift(frame).measure(frame.index, frame.pixels)
+    nm_y, nm_x = frame.pixel_size
+    unrelated = np.isnan(shift.quality) and not is_blank(frame.pixels)
+    values = {
+        "shift_y": shift.y * nm_y,
+        "shift_x": shift.x * nm_x,
+        "shift_y_err": shift.y_err * nm_y,
+        "shift_x_err": shift.x_err * nm_x,
+        "quality": 0.0 if unrelated else shift.quality,
+        "checksum": zlib.crc32(np.ascontiguousarray(frame.pixels).data),
+    }
+    return {f"registration/{name}": np.asarray(value) for name, value in values.items()}
+
+
+def finish(stack: Stack, params: RegistrationParams) -> None:
+    """Flag the frames, and average those that belong together."""
+    flag = _flags(stack.read("registration/quality"), stack.read("registration/checksum"))
+    for frames in stack.blocks:
+        stack.write("registration/flag", flag[frames], frames)
+    if not params.average:
+        return
+    shape = stack.read("registration/reference").shape[1:]
+    total, square, seen = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.int32)
+    base = 0.0
+    for frames in stack.blocks:
+        shift_y, shift_x = (stack.read(f"registration/shift_{axis}", frames) for axis in "yx")
+        for k, index in enumerate(range(frames.start, frames.stop)):
+            if flag[index] != REGISTERED:
+                continue
+            frame = stack.frame(index)
+            assert isinstance(frame, ImageFrame)
+            moved = shift_image(frame.pixels, (-shift_y[k] / frame.pixel_size[0], -shift_x[k] / frame.pixel_size[1]))
+            finite = np.isfinite(moved)
+            base = base or float(moved[finite].mean())  # squares of what is left don't lose digits
+            moved = np.where(finite, moved - base, 0.0)
+            total += moved
+            square += moved * moved
+            seen += finite
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = total / seen
+        variance = np.where(seen > 1, (square - total * mean) / (seen - 1), np.nan)
+    stack.write("registration/average", (mean + base).astype(np.float32))
+    stack.write("registration/variance", variance.astype(np.float32))
+    stack.write("registration/coverage", seen)
+
+
+def _flags(quality: Array, checksum: Array) -> Array:
+    """Return what each frame is; the first of equal frames is no duplicate."""
+    flag = np.full(quality.shape, REGISTERED, dtype=np.int8)
+    if np.isfinite(quality).any():
+        flag[quality < UNRELATED * np.nanmedian(quality)] = UNRELATED_FRAME
+    first = np.unique(checksum, return_index=True)[1]
+    repeated = np.ones(quality.shape, dtype=bool)
+    repeated[first] = False
+    flag[repeated] = DUPLICATE
+    flag[np.isnan(quality)] = BLANK
+    flag[checksum < 0] = -1
+    return flag
+
+
+def _drift(frame: ImageFrame) -> Drift:
+    offsets, shifts = (
+        np.column_stack([frame.results[f"registration/{of}_{axis}"] for axis in "yx"]) / frame.pixel_size
+        for of in ("reference", "key")
+    )
+    return Drift(
+        frames=frame.results["registration/key_frame"],
+        shifts=shifts,
+        references=frame.results["registration/reference"],
+        starts=frame.results["registration/reference_start"],
+        offsets=np.rint(offsets).astype(np.int64),
+    )
+
+
+def _unknown_drift(shape: tuple[int, int]) -> Drift:
+    """Return what stands for the drift of blank frames: no frame can be compared with its reference."""
+    return Drift(
+        frames=np.zeros(1, dtype=np.int64),
+        shifts=np.zeros((1, 2)),
+        references=np.full((1, *shape), np.nan, dtype=np.float32),
+        starts=np.zeros(1, dtype=np.int64),
+        offsets=np.zeros((1, 2), dtype=np.int64),
+    )
+
+
+ANALYSIS = Analysis(
+    name="registration",
+    kind="images",
+    summary="drift of a stack, and the average of the aligned frames",
+    params=RegistrationParams,
+    outputs=outputs,
+    prepare=prepare,  # type: ignore[arg-type]
+    run=run,
+    finish=finish,
+)
