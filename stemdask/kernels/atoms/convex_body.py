@@ -1,0 +1,195 @@
+"""The convex body that a particle fills, and how far apart two random points of it are.
+
+An ideal gas in a particle has few long distances because the particle ends: dividing the pairs that are found by those
+of an ideal gas in the same body makes g(r) tend to 1 at all distances, and not only in an infinite system.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError, cKDTree
+
+#: Lines laid through a body.
+N_LINES = 2**16
+
+#: Half the distance of close-packed layers by the distance of nearest neighbours.
+_HALF_LAYER = math.sqrt(2 / 3) / 2
+
+
+class ConvexBody(NamedTuple):
+    """A convex polyhedron: all points with ``normals @ point <= offsets``."""
+
+    normals: NDArray[np.float64]
+    """(f, 3), unit vectors, outwards."""
+    offsets: NDArray[np.float64]
+    """(f,)."""
+    triangles: NDArray[np.float64]
+    """(t, 3, 3), corners of triangles that make up the surface."""
+    volume: float
+    area: float
+
+    def depth(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Return how far each of the points (n, 3) lies below the nearest face; negative outside."""
+        below = self.offsets - np.asarray(points, float) @ self.normals.T
+        nearest: NDArray[np.float64] = below.min(axis=1)
+        return nearest
+
+    def expanded(self, margin: float) -> ConvexBody:
+        """Return the body with every face moved outwards by `margin`."""
+        halfspaces = np.column_stack([self.normals, -(self.offsets + margin)])
+        body = convex_body(HalfspaceIntersection(halfspaces, self.triangles.mean(axis=(0, 1))).intersections)
+        return self if body is None else body
+
+
+def convex_body(points: ArrayLike) -> ConvexBody | None:
+    """Return the convex hull of points (n, 3); None where they are fewer than four, in one plane or not finite."""
+    points = np.asarray(points, float)
+    if len(points) < 4 or not np.isfinite(points).all():
+        return None
+    try:
+        hull = ConvexHull(points)
+    except QhullError:
+        return None
+    # A face of many corners comes as several triangles with one equation.
+    equations = hull.equations[np.unique(np.round(hull.equations, 9), axis=0, return_index=True)[1]]
+    return ConvexBody(
+        np.ascontiguousarray(equations[:, :3]), -equations[:, 3], points[hull.simplices], hull.volume, hull.area
+    )
+
+
+def particle_body(positions: ArrayLike, margin: float | None = None) -> ConvexBody | None:
+    """Return the body that a particle fills: its convex hull and half a layer of atoms around it.
+
+    The hull through the centres of the outermost atoms leaves out half of these. A body with as many atoms per volume
+    at its edge as inside is larger by half the distance of layers; None stands for that of close-packed ones, from the
+    mean distance of nearest neighbours.
+
+    Parameters
+    ----------
+    positions
+        (n, 3).
+    margin
+        How far the faces of the hull are moved outwards, in the unit of the positions.
+    """
+    positions = np.asarray(positions, float)
+    body = convex_body(positions)
+    if body is None:
+        return None
+    if margin is None:
+        margin = _HALF_LAYER * float(cKDTree(positions).query(positions, k=2)[0][:, 1].mean())
+    return body.expanded(margin) if margin > 0 else body
+
+
+def pair_distance_probability(body: ConvexBody, edges: ArrayLike, n_lines: int = N_LINES) -> NDArray[np.float64]:
+    """Return the probability that two random points of a body are at a distance within each bin.
+
+    All pairs of points lie on lines through the body, and on a line with a chord of length c their distances follow
+    ``r^2 (c - r)``, whose integrals are exact. Half of the lines go through one random point in a random direction,
+    which suits short distances, half through two random points, which suits long ones; each line is weighted by the
+    inverse of the density with which both together lay lines of its chord. A low-discrepancy sequence stands for
+    chance, so the result is the same every time; it is right to about half a percent below 0.8 diameters.
+
+    Parameters
+    ----------
+    edges
+        (k + 1,), ascending, of the bins.
+    n_lines
+        Number of lines.
+
+    Returns
+    -------
+    probability
+        (k,); sums to 1 over all distances.
+
+    Notes
+    -----
+    Lines and pairs of points: L. A. Santaló, Integral Geometry and Geometric Probability (1976), II.12 and III.14.
+    Weights: E. Veach & L. Guibas, Optimally combining sampling techniques, SIGGRAPH 1995 (balance heuristic).
+    """
+    half = n_lines // 2
+    even = _evenly(half, 8)
+    start = _inside(body, even[:, :4])
+    cosine, turn = 2 * even[:, 4] - 1, 2 * np.pi * even[:, 5]
+    sine = np.sqrt(1 - cosine**2)
+    direction = np.column_stack([sine * np.cos(turn), sine * np.sin(turn), cosine])
+    towards = _inside(body, even[:, 4:]) - start
+    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+    chords = np.sort(
+        _chords(body.normals, body.offsets, np.concatenate([start, start]), np.concatenate([direction, towards]))
+    )
+    weight = 1 / (chords * body.volume / (2 * np.pi) + chords**4 / 6)
+    r = np.asarray(edges, float)
+    shorter = np.searchsorted(chords, r)
+    whole = np.append(0.0, np.cumsum(weight * chords**4 / 12))
+    # Integral of r^2 (chord - r) from 0 to r, or to the chord's end where that comes first.
+    cumulative = _sum_from(weight * chords, shorter) * r**3 / 3 - _sum_from(weight, shorter) * r**4 / 4
+    return np.diff((cumulative + whole[shorter]) / whole[-1])
+
+
+def _sum_from(values: NDArray[np.float64], start: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the sum of all values from each start on."""
+    sums = np.append(np.cumsum(values[::-1])[::-1], 0.0)
+    from_start: NDArray[np.float64] = sums[start]
+    return from_start
+
+
+def _evenly(n: int, d: int) -> NDArray[np.float64]:
+    """Return n points that fill the unit cube of d dimensions evenly.
+
+    The R sequence of M. Roberts, The unreasonable effectiveness of quasirandom sequences (2018).
+    """
+    root = 1.0  # of x^(d + 1) = x + 1
+    for _ in range(64):
+        root = (1 + root) ** (1 / (d + 1))
+    steps = np.array([root**-k for k in range(1, d + 1)])
+    points: NDArray[np.float64] = (0.5 + np.outer(np.arange(1, n + 1), steps)) % 1
+    return points
+
+
+def _inside(body: ConvexBody, even: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map points of the four-dimensional unit cube (n, 4) evenly into the body.
+
+    The first coordinate chooses a tetrahedron between the middle and a triangle of the surface, the others a point.
+    """
+    middle = body.triangles.mean(axis=(0, 1))
+    edges = body.triangles - middle
+    volume = np.abs(np.linalg.det(edges))
+    share = np.cumsum(volume) / volume.sum()
+    chosen = edges[np.searchsorted(share[:-1], even[:, 0])]
+    outwards = np.cbrt(even[:, 1:2])
+    u, v = np.sqrt(even[:, 2:3]), even[:, 3:4]
+    points: NDArray[np.float64] = middle + outwards * (
+        (1 - u) * chosen[:, 0] + u * (1 - v) * chosen[:, 1] + u * v * chosen[:, 2]
+    )
+    return points
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _chords(
+    normals: NDArray[np.float64],
+    offsets: NDArray[np.float64],
+    points: NDArray[np.float64],
+    directions: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the length within the body of the line through each of its points along a unit vector."""
+    chords = np.empty(len(points))
+    for k in range(len(points)):
+        ahead, behind = np.inf, np.inf
+        for f in range(len(offsets)):
+            along = (
+                normals[f, 0] * directions[k, 0] + normals[f, 1] * directions[k, 1] + normals[f, 2] * directions[k, 2]
+            )
+            room = offsets[f] - (
+                normals[f, 0] * points[k, 0] + normals[f, 1] * points[k, 1] + normals[f, 2] * points[k, 2]
+            )
+            if along > 0:
+                ahead = min(ahead, room / along)
+            elif along < 0:
+                behind = min(behind, -room / along)
+        chords[k] = ahead + behind
+    return chords
