@@ -19,8 +19,9 @@ ROOT = Path(stemdask.__file__).parent
 FLOORS = [
     {"errors", "units"},
     {"model"},
-    {"kernels", "adapters", "sources", "store", "simulate", "yaml_lines"},
+    {"kernels", "adapters", "sources", "simulate", "yaml_lines"},
     {"analyses"},
+    {"store"},
     {"config"},
     {"plan"},
     {"figures"},

@@ -165,8 +165,9 @@ class _Page:
                     status = FrameStatus.EMPTY
                 for path, variable in self._declared.items():
                     value = result.values[path]
-                    self._numbers[path][(row, *map(slice, value.shape))] = value
                     self._check_fixed(variable, value)
+                    room: tuple[int | slice, ...] = (row, *(slice(n) for n in value.shape))
+                    self._numbers[path][room] = value
         else:
             self.reasons.append(error)
         self.status[row] = status

@@ -234,14 +234,14 @@ class DaskPool:
         return "" if alive else f"waiting for workers{self.why_none()}"
 
     def _taken(self, future: Any) -> Iterator[Done]:
-        from distributed import KilledWorker
+        import distributed
 
         block = self._blocks.pop(future, None)
         if block is None:
             return
         try:
             yield Done(block, ack=future.result(timeout=REPLY_SECONDS))
-        except KilledWorker as error:
+        except distributed.KilledWorker as error:
             yield Done(block, error=WorkerDied(str(error)))
         except Exception as error:  # noqa: BLE001 - the caller tells what is hopeless
             yield Done(block, error=error)
@@ -252,14 +252,15 @@ class Processes(DaskPool):
 
     def start(self) -> Any:
         """Start a scheduler in this process and workers beside it."""
-        from distributed import Client, LocalCluster
+        import distributed
 
+        dask: Any = distributed
         scratch = run_directory(self._job.store) / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(mode=0o700)
         self._stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         self._stack.enter_context(_without_main())
-        self._cluster = LocalCluster(
+        self._cluster = dask.LocalCluster(
             n_workers=0,
             threads_per_worker=1,
             processes=True,
@@ -271,7 +272,7 @@ class Processes(DaskPool):
             local_directory=str(scratch),
         )
         self._stack.callback(self._cluster.close, timeout=REPLY_SECONDS)
-        client = Client(self._cluster, set_as_default=False)
+        client = dask.Client(self._cluster, set_as_default=False)
         self._stack.callback(client.close, timeout=REPLY_SECONDS)
         self.restore()
         return client
@@ -319,4 +320,3 @@ def _without_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
-

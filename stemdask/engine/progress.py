@@ -128,9 +128,8 @@ def _summary(progress: Progress) -> str:
         parts.append(f"{progress.rate:.3g} frames/s")
         if progress.done < progress.total:
             parts.append(f"{_clock(progress.seconds_left)} left")
-    for status in (FrameStatus.FAILED, FrameStatus.OVERFLOW, FrameStatus.EMPTY):
-        if number := progress.counts.get(status):
-            parts.append(f"{number} {status.name.lower()}")
+    worth_saying = (FrameStatus.FAILED, FrameStatus.OVERFLOW, FrameStatus.EMPTY)
+    parts += [f"{n} {status.name.lower()}" for status in worth_saying if (n := progress.counts.get(status))]
     return ", ".join(parts)
 
 

@@ -6,15 +6,13 @@ import contextlib
 import dataclasses
 import errno
 import logging
-import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from stemdask import config as configs
 from stemdask import plan as plans
@@ -23,9 +21,9 @@ from stemdask.engine import lock
 from stemdask.engine.block import Ack
 from stemdask.engine.cluster import Job, pool_of
 from stemdask.engine.dispatch import Pool, dispatch
-from stemdask.engine.progress import Progress, Report
+from stemdask.engine.progress import Progress, Report, reporter
 from stemdask.engine.signals import Stop
-from stemdask.errors import ConfigError, StemdaskError, Stopped, StorageError, TooManyFailures
+from stemdask.errors import ConfigError, StemdaskError, Stopped, TooManyFailures
 from stemdask.model import Block, FrameStatus, Plan
 from stemdask.store import grow, layout, place, statuses
 from stemdask.store.stack import StoreStack
@@ -40,10 +38,10 @@ _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(os.PathLike[str]):
-    """What a run left behind; can be used as the path of its store."""
+class Outcome:
+    """What a run left behind."""
 
-    path: Path
+    store: Path
     state: str
     """``complete``, or ``partial`` while frames are pending."""
     counts: Mapping[FrameStatus, int]
@@ -52,8 +50,15 @@ class Outcome(os.PathLike[str]):
     """Frames done by this run."""
     seconds: float
 
-    def __fspath__(self) -> str:
-        return str(self.path)
+    @property
+    def complete(self) -> bool:
+        """No frame is pending, and what comes once after is done."""
+        return self.state == "complete"
+
+    def sentence(self) -> str:
+        """Return it as a line for a terminal."""
+        found = ", ".join(f"{n} {status.name.lower()}" for status, n in self.counts.items() if n)
+        return f"{self.state}: {found}; {self.fresh} frames done in {self.seconds:.1f} s"
 
     @property
     def exit_code(self) -> int:
@@ -62,37 +67,32 @@ class Outcome(os.PathLike[str]):
 
 
 def run(
-    config: str | Path | Mapping[str, Any] | configs.Document,
+    config: str | Path | Mapping[str, Any],
     *,
     output: str | Path | None = None,
     retry: Retry | None = None,
     fresh: bool = False,
-    frames: slice | None = None,
-    blocks: slice | None = None,
-    progress: Report | None = None,
-) -> Outcome:
+    progress: bool | Report = False,
+) -> Path:
     """Analyse all frames of an input into a zarr store; continue where an earlier run stopped.
 
     Parameters
     ----------
     config
-        Path of a YAML file, or what one holds.
+        Path of a YAML file, or the mapping that one holds.
     output
         Store to write instead of the config's.
     retry
         Do again the blocks that hold frames of this status: ``failed``, or ``overflow`` with room for them.
     fresh
         Start over; a store that is there already is kept beside the new one.
-    frames, blocks
-        Do a part only, whole blocks; other runs may do other blocks at the same time. A last run without either
-        ends the store.
     progress
-        Called about twice a second.
+        Show it on standard error, or call this about twice a second.
 
     Returns
     -------
-    Outcome
-        Path of the store and counts.
+    Path
+        The store.
 
     Raises
     ------
@@ -107,7 +107,35 @@ def run(
     StorageError, ClusterError, TooManyFailures
         The run can't go on; all finished blocks are kept.
     """
-    document = _document(config, output)
+    document = configs.Document(dict(config)) if isinstance(config, Mapping) else configs.read(config)
+    if output is not None:
+        document = dataclasses.replace(document, data=document.data | {"output": str(output)})
+    return execute(document, retry=retry, fresh=fresh, progress=progress).store
+
+
+def execute(
+    document: configs.Document,
+    *,
+    frames: str | None = None,
+    blocks: str | None = None,
+    retry: str | None = None,
+    fresh: bool = False,
+    progress: bool | Report = False,
+) -> Outcome:
+    """Do what `run` does, for the command line.
+
+    Parameters
+    ----------
+    document
+        The config as written.
+    frames, blocks
+        Do a part only, "first:last+1", whole blocks; other runs may do other blocks at the same time. A last run
+        without either ends the store.
+    retry, fresh, progress
+        As for `run`.
+    """
+    if retry not in (None, "failed", "overflow"):
+        raise ConfigError("not a status to retry", where="--retry", value=retry, allowed="failed, overflow")
     resolved = plans.resolve(document)
     store = Path(resolved.config.output).expanduser().absolute()
     place.is_taken(store)
@@ -115,25 +143,42 @@ def run(
     if subset and (fresh or retry):
         raise ConfigError("a part of a run can't be started over or retried", allowed="--frames or --blocks alone")
     try:
-        directory = place.open_run_directory(store)
-        with Stop() as stop, lock.driving(directory, shared=subset) as epoch, _logged(directory / "log"):
-            with lock.setting_up(directory):
-                plan = _set_up(resolved, store, retry=retry, fresh=fresh, sweep=not subset)
-            whole = plans.blocks(plan)
-            chosen = _chosen(whole, plan, frames, blocks)
-            return _Run(plan, epoch, resolved.config.cluster, stop, progress).go(chosen, finish=not subset)
+        with _reported(progress) as report, Stop() as stop:
+            directory = place.open_run_directory(store)
+            with lock.driving(directory, shared=subset) as epoch, _logged(directory / "log"):
+                with lock.setting_up(directory):
+                    plan = _set_up(resolved, store, retry=retry, fresh=fresh, sweep=not subset)
+                chosen = _chosen(plan, frames, blocks)
+                return _Run(plan, epoch, resolved.config.cluster, stop, report).go(chosen, finish=not subset)
     except OSError as error:
         if error.errno in _FULL:
             raise storage_error(error, store) from error
         raise
 
 
+def plan(document: configs.Document) -> list[tuple[str, str]]:
+    """Say what a run would take, without writing anything."""
+    resolved = plans.resolve(document)
+    survey = plans.survey(resolved)
+    drawn = plans.draw(resolved, survey, Path(resolved.config.output).expanduser().absolute())
+    cost = plans.estimate(drawn, survey)
+    rooms = ", ".join(f"{n} {dim}s" for dim, n in drawn.sizes.items() if dim != "frame")
+    return [
+        ("store", drawn.store),
+        ("frames", str(cost.frames)),
+        ("blocks", f"{cost.blocks} of {drawn.block_frames} frames"),
+        ("room a frame", rooms or "no lists"),
+        ("analyses", ", ".join(step.name for step in drawn.steps)),
+        ("memory", f"{cost.worker_bytes / 2**30:.2g} GiB a worker"),
+        ("disk", f"{cost.store_bytes / 2**20:.3g} MiB at the most, {cost.files} files"),
+        ("time", f"{cost.minutes:.3g} minutes with one worker"),
+    ]
+
+
 class _Run:
     """The dispatch of one driver: counts, progress, the end."""
 
-    def __init__(
-        self, plan: Plan, epoch: int, cluster: configs.Cluster, stop: Stop, progress: Report | None
-    ) -> None:
+    def __init__(self, plan: Plan, epoch: int, cluster: configs.Cluster, stop: Stop, progress: Report | None) -> None:
         self._plan = plan
         self._epoch = epoch
         self._cluster = cluster
@@ -234,17 +279,7 @@ class _Run:
         raise stopped
 
 
-def _document(config: str | Path | Mapping[str, Any] | configs.Document, output: str | Path | None) -> configs.Document:
-    if isinstance(config, str | Path):
-        document = configs.read(config)
-    elif isinstance(config, Mapping):
-        document = configs.Document(dict(config))
-    else:
-        document = config
-    return document if output is None else dataclasses.replace(document, data=document.data | {"output": str(output)})
-
-
-def _set_up(resolved: plans.Resolved, store: Path, *, retry: Retry | None, fresh: bool, sweep: bool) -> Plan:
+def _set_up(resolved: plans.Resolved, store: Path, *, retry: str | None, fresh: bool, sweep: bool) -> Plan:
     """Lay out the store or continue the one that is there; return the plan that fits it."""
     place.recover(store, sweep=sweep)
     if place.is_taken(store) and fresh:
@@ -298,25 +333,41 @@ def _set_pending(plan: Plan, status: FrameStatus) -> None:
     statuses.set_pending(plan.store, again)
 
 
-def _chosen(
-    whole: Sequence[Block], plan: Plan, frames: slice | None, blocks: slice | None
-) -> Sequence[Block]:
+def _chosen(plan: Plan, frames: str | None, blocks: str | None) -> Sequence[Block]:
     """Return the blocks of a part; frames must be those of whole blocks, since two runs may not share a chunk."""
+    whole = plans.blocks(plan)
     if blocks is not None:
-        whole = whole[blocks]
+        first, stop = _range(blocks, "--blocks", len(whole))
+        whole = whole[first:stop]
     if frames is None:
         return whole
-    start, stop, _ = frames.indices(plan.source.n_frames)
-    size = plan.block_frames
-    if start % size or (stop % size and stop != plan.source.n_frames):
-        near = f"{start // size * size}:{min(-(-stop // size) * size, plan.source.n_frames)}"
+    size, n = plan.block_frames, plan.source.n_frames
+    start, stop = _range(frames, "--frames", n)
+    if start % size or (stop % size and stop != n):
         raise ConfigError(
             "a part must hold whole blocks",
             where="--frames",
-            value=f"{start}:{stop}",
-            allowed=f"multiples of {size}, for example {near}",
+            value=frames,
+            allowed=f"multiples of {size}, for example {start // size * size}:{min(-(-stop // size) * size, n)}",
         )
     return [block for block in whole if start <= block.start < stop]
+
+
+def _range(text: str, where: str, n: int) -> tuple[int, int]:
+    match = re.fullmatch(r"\s*(\d*)\s*:\s*(\d*)\s*", text)
+    start, stop = (int(match[1] or 0), min(int(match[2] or n), n)) if match else (0, 0)
+    if start >= stop:
+        raise ConfigError("not a part of the run", where=where, value=text, allowed=f"first:last+1 within 0:{n}")
+    return start, stop
+
+
+@contextlib.contextmanager
+def _reported(progress: bool | Report) -> Iterator[Report | None]:
+    if progress is True:
+        with reporter() as report:
+            yield report
+    else:
+        yield progress or None
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stemdask.analyses import chain
 from stemdask.model import FrameStatus, Plan
@@ -35,7 +36,7 @@ def make_room(plan: Plan) -> Plan:
     return larger
 
 
-def _rewrite(plan: Plan, larger: Plan, overflowed: np.ndarray[tuple[int], np.dtype[np.bool_]], path: Path) -> None:
+def _rewrite(plan: Plan, larger: Plan, overflowed: NDArray[np.bool_], path: Path) -> None:
     old = layout.open_group(plan.store)
     kind, steps = plan.source.kind, plan.steps
     prepared = {v.path: np.asarray(old[v.path][...]) for v in chain.declared(kind, steps, "prepare")}
@@ -47,9 +48,9 @@ def _rewrite(plan: Plan, larger: Plan, overflowed: np.ndarray[tuple[int], np.dty
         if overflowed[rows].any():
             continue  # stays pending
         for variable in (*layout.frame_variables(plan), *chain.declared(kind, steps, "run")):
-            source, target = old[variable.path], new[variable.path]
+            source, target = old[variable.path], layout.writable(new, variable.path)
             page = np.full((rows.stop - rows.start, *target.shape[1:]), layout.fill_value(variable), target.dtype)
             values = source[rows]
-            page[tuple(map(slice, values.shape))] = values
+            page[tuple(slice(n) for n in values.shape)] = values
             target[rows] = page
     layout.consolidate(path)

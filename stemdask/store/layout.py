@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -32,6 +32,7 @@ REFERENCES = (
     "xarray: Hoyer & Hamman 2017, doi:10.5334/jors.148; zarr v3 specification, zarr-specs.readthedocs.io"
 )
 
+_WRITE_ALL: Any = {"write_empty_chunks": True}  # otherwise a chunk of fill values is deleted, and looks not done
 _UNCALIBRATED = {"nm": "pixel", "pm": "1e-3 pixel"}
 
 
@@ -113,9 +114,7 @@ def attributes_of(variable: Variable, calibrated: bool) -> dict[str, Any]:
     return attributes
 
 
-def create_array(
-    root: zarr.Group, variable: Variable, shape: tuple[int, ...], plan: Plan, *, overwrite: bool = False
-) -> zarr.Array:
+def create_array(root: Any, variable: Variable, shape: tuple[int, ...], plan: Plan, *, overwrite: bool = False) -> Any:
     """Create the array of a variable; a checksum ends its codecs, so that damage can't be read as data."""
     group = root.require_group(variable.group) if variable.group else root
     return group.create_array(
@@ -127,7 +126,7 @@ def create_array(
         compressors=[ZstdCodec(), Crc32cCodec()],
         dimension_names=variable.dims,
         attributes=attributes_of(variable, plan.calibrated),
-        config={"write_empty_chunks": True},  # otherwise a chunk of fill values is deleted, and looks not done
+        config=_WRITE_ALL,
         overwrite=overwrite,
     )
 
@@ -161,9 +160,20 @@ def fitted(plan: Plan) -> Plan:
     return replace(plan, sizes=sizes, block_frames=int(root[STATUS].chunks[0]))
 
 
-def open_group(path: str | Path, mode: str = "r") -> zarr.Group:
-    """Open a store as it is on disk, not as its consolidated metadata remember it."""
+def open_group(path: str | Path, mode: Literal["r", "r+"] = "r") -> Any:
+    """Open a store as it is on disk, not as its consolidated metadata remember it.
+
+    Returns
+    -------
+    zarr.Group
+        Untyped, since zarr's types can't tell that what a path names is an array.
+    """
     return zarr.open_group(path, mode=mode, zarr_format=3, use_consolidated=False)
+
+
+def writable(root: Any, path: str) -> Any:
+    """Return the array of a variable such that even a chunk of fill values is written: a missing one is damage."""
+    return root[path].with_config(_WRITE_ALL)
 
 
 def consolidate(path: str | Path) -> None:

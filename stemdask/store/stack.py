@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 
 from stemdask.analyses import chain
 from stemdask.errors import StemdaskError
 from stemdask.model import Array, Frame, Plan, Variable
-from stemdask.store.layout import create_array, open_group
+from stemdask.store.layout import create_array, open_group, writable
 
 
 class StoreStack:
@@ -20,7 +19,7 @@ class StoreStack:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._root: zarr.Group = open_group(Path(plan.store), "r+")
+        self._root = open_group(Path(plan.store), "r+")
         self._writable: dict[str, Variable] = {
             variable.path: variable for variable in chain.declared(plan.source.kind, plan.steps, "finish")
         }
@@ -58,7 +57,7 @@ class StoreStack:
             if path not in self._root or self._root[path].shape != values.shape:
                 self._check_shape(variable, values)
                 create_array(self._root, variable, values.shape, self._plan, overwrite=True)
-            self._root[path][...] = values
+            writable(self._root, path)[...] = values
             return
         if frames not in self.blocks:
             raise StemdaskError("frames must be those of one block", where=path, value=frames)
@@ -68,7 +67,7 @@ class StoreStack:
         if not fits:
             shape = (self.n_frames, *values.shape[1:])
             create_array(self._root, variable, shape, self._plan, overwrite=True)
-        self._root[path][frames] = values
+        writable(self._root, path)[frames] = values
 
     def set_attributes(self, group: str, attributes: Mapping[str, Any]) -> None:
         """Set JSON-able attributes of a group or a variable."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemdask.model import Block, FrameStatus
-from stemdask.store.layout import STATUS, open_group
+from stemdask.store.layout import STATUS, open_group, writable
 from stemdask.store.writer import sync_file
 
 
@@ -25,7 +25,7 @@ def read_statuses(store: str | Path) -> NDArray[np.int8]:
         one = slice(start, start + array.chunks[0])
         try:
             found[one] = array[one]
-        except Exception:  # noqa: BLE001, PERF203 - a damaged block is done again, whatever the damage
+        except Exception:  # noqa: BLE001 - a damaged block is done again, whatever the damage
             continue
     return found
 
@@ -43,7 +43,7 @@ def unfinished(statuses: NDArray[np.int8], blocks: Iterable[Block]) -> list[Bloc
 
 def set_pending(store: str | Path, blocks: Iterable[Block]) -> None:
     """Mark blocks as not done, so that the next run does them again."""
-    array = open_group(store, "r+")[STATUS]
+    array = writable(open_group(store, "r+"), STATUS)
     for block in blocks:
         array[block.start : block.stop] = np.int8(FrameStatus.PENDING)
         sync_file(Path(store) / STATUS / "c" / str(block.index))

@@ -13,14 +13,13 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-import zarr
 
 from stemdask.errors import StemdaskError, StorageError
 from stemdask.model import Array, Block
-from stemdask.store.layout import STATUS, open_group
+from stemdask.store.layout import STATUS, open_group, writable
 
 _TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN}
 _TRIES = 4
@@ -40,7 +39,7 @@ class Writer:
     def __init__(self, store: str | Path) -> None:
         self._store = Path(store)
         self._root = open_group(store, "r+")
-        self._arrays: dict[str, zarr.Array] = {}
+        self._arrays: dict[str, Any] = {}
 
     def write(self, block: Block, values: Mapping[str, Array], status: Array) -> None:
         """Write every variable of a block, and last its status.
@@ -60,7 +59,7 @@ class Writer:
     def _put(self, path: str, block: Block, values: Array) -> None:
         array = self._arrays.get(path)
         if array is None:
-            array = self._arrays[path] = self._root[path]
+            array = self._arrays[path] = writable(self._root, path)
         check_aligned(block, array.chunks[0], array.shape[0])
         if values.shape != (block.stop - block.start, *array.shape[1:]):
             raise StemdaskError(
@@ -138,7 +137,7 @@ def _load_syncfs() -> Callable[[int], int] | None:
     except (OSError, AttributeError):
         return None
     function.argtypes, function.restype = [ctypes.c_int], ctypes.c_int
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 _syncfs = _load_syncfs()

@@ -1,0 +1,166 @@
+"""Toy analyses whose results are plain and whose frames can be told to do harm; the first pixel says what."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stemdask.analyses import registry
+from stemdask.errors import FrameError
+from stemdask.model import Analysis, Array, Frame, ImageFrame, Params, Stack, Variable
+
+#: What a frame does whose first pixel holds this number.
+HARMS = (
+    "nothing", "raise", "refuse", "segv", "abort", "exit", "memory", "loop", "gil", "system_exit", "recursion", "print",
+    "empty", "many", "kill",
+)  # fmt: skip
+
+
+class ToyParams(Params):
+    """Parameters of the toy."""
+
+    factor: float = 2.0
+    """Multiplies."""
+    seconds: float = 0.0
+    """Time of a frame, s."""
+    together: float = 0.0
+    """Fraction of the frame time spent at the end."""
+
+
+def outputs(params: ToyParams) -> tuple[Variable, ...]:
+    return (
+        Variable("toy/reference", ("bin",), "float64", "nm", "a constant", stage="prepare"),
+        Variable("toy/mean", ("frame",), "float64", "nm", "mean", error="toy/mean_err"),
+        Variable("toy/mean_err", ("frame",), "float32", "nm", "its standard error"),
+        Variable("toy/profile", ("frame", "bin"), "float32", "pm", "profile"),
+        Variable("columns/y", ("frame", "column"), "float64", "nm", "position"),
+        Variable("columns/kind", ("frame", "column"), "int8", "1", "kind", flags={-1: "none", 0: "a b"}),
+        Variable("toy/rank", ("frame",), "int32", "1", "rank of the mean", stage="finish"),
+        Variable("toy/total", ("part",), "float64", "nm", "sums", stage="finish"),
+    )
+
+
+def prepare(frames: Sequence[Frame], params: ToyParams) -> Mapping[str, Array]:
+    first = frames[0]
+    assert isinstance(first, ImageFrame)
+    return {"toy/reference": np.arange(4.0) * params.factor + first.pixels[-1, -1]}
+
+
+def run(frame: ImageFrame, params: ToyParams) -> Mapping[str, Array]:
+    harm = HARMS[int(frame.pixels[0, 0])]
+    if params.seconds:
+        time.sleep(params.seconds)
+    _DO.get(harm, lambda: None)()
+    n = {"empty": 0, "many": 500}.get(harm, 3 + frame.index % 3)
+    mean = float(frame.pixels[1:].mean()) * params.factor
+    return {
+        "_private": np.ones(3),
+        "toy/mean": mean,
+        "toy/mean_err": np.float32(0.5),
+        "toy/profile": (frame.results["toy/reference"] + mean).astype(np.float32),
+        "columns/y": np.arange(n) + mean,
+        "columns/kind": np.zeros(n, np.int8),
+    }
+
+
+def finish(stack: Stack, params: ToyParams) -> None:
+    mean = stack.read("toy/mean")
+    rank = np.argsort(np.argsort(mean)).astype(np.int32)
+    for block in stack.blocks:
+        stack.write("toy/rank", rank[block], block)
+    stack.write("toy/total", np.array([np.nansum(mean), stack.n_frames]))
+    stack.set_attributes("toy", {"method": "rank"})
+
+
+TOY = Analysis("toy", "images", "a toy", ToyParams, outputs, prepare=prepare, run=run, finish=finish)
+
+
+def install() -> None:
+    """Put the toy into the registry of this process."""
+    registry._BY_NAME["images", "toy"] = TOY
+    if TOY not in registry.ANALYSES:
+        registry.ANALYSES = (*registry.ANALYSES, TOY)
+
+
+def write_frames(path: Path, n: int, harms: Mapping[int, str] | None = None, size: int = 16) -> Path:
+    """Write a stack of frames, some of which do harm."""
+    pixels = np.random.default_rng(1).uniform(0, 1, (n, size, size)).astype(np.float32)
+    pixels[:, 0, 0] = 0
+    for index, harm in (harms or {}).items():
+        pixels[index, 0, 0] = HARMS.index(harm)
+    np.save(path, pixels)
+    return path
+
+
+def config(path: Path, output: Path, cluster: Mapping[str, Any] | str = "inline", **more: Any) -> dict[str, Any]:
+    """Return a config of the toy."""
+    chosen = {"kind": cluster} if isinstance(cluster, str) else dict(cluster)
+    if chosen["kind"] != "inline":
+        chosen.setdefault("workers", 2)
+    params = more.pop("params", {})
+    return {
+        "input": {"path": str(path), "pixel_size": "0.02 nm"},
+        "output": str(output),
+        "analyses": {"toy": params},
+        "cluster": chosen,
+        "block_frames": 4,
+        **more,
+    }
+
+
+def _refuse() -> None:
+    raise FrameError("the frame is too dark")
+
+
+def _raise() -> None:
+    raise ValueError(f"a bad\nframe {object()}")
+
+
+def _memory() -> None:
+    held = []
+    while True:
+        held.append(np.ones(10_000_000))
+
+
+def _loop() -> None:
+    while True:
+        pass
+
+
+def _gil() -> None:
+    ctypes.PyDLL(None).sleep(1000)
+
+
+def _recursion() -> None:
+    def down(n: int) -> int:
+        return down(n + 1) + 1
+
+    down(0)
+
+
+def _print() -> None:
+    sys.stdout.write("x" * 1_000_000)
+    os.write(1, b"y" * 1_000_000)
+
+
+_DO = {
+    "raise": _raise,
+    "refuse": _refuse,
+    "segv": lambda: ctypes.string_at(0),
+    "abort": os.abort,
+    "exit": lambda: os._exit(3),
+    "memory": _memory,
+    "loop": _loop,
+    "gil": _gil,
+    "system_exit": sys.exit,
+    "recursion": _recursion,
+    "print": _print,
+    "kill": lambda: os.kill(os.getpid(), 9),
+}
