@@ -1,0 +1,42 @@
+"""Directions of displacements as they are seen: degrees counter-clockwise from +x of an image whose y points down."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+#: Where the order of directions begins, degree: between the axes and diagonals that domains like to lie along.
+SEAM = -22.5
+
+
+def angle(u: Array, v: Array) -> Array:
+    """Return the direction in degree, in (-180, 180]; NaN where the vector is zero or missing.
+
+    Parameters
+    ----------
+    u, v
+        Displacement along +x and +y (down), any unit.
+    """
+    found = np.degrees(np.arctan2(-np.asarray(v, dtype=float), u))
+    found = np.where(found <= -180.0, 180.0, found)
+    return np.where((np.asarray(u) == 0) & (np.asarray(v) == 0), np.nan, found)
+
+
+def vector(direction: Array | float) -> Array:
+    """Return the unit vector (u, v) of a direction in degree; shape (..., 2)."""
+    radians = np.radians(direction)
+    return np.stack([np.cos(radians), -np.sin(radians)], axis=-1)
+
+
+def difference(first: Array, second: Array | float) -> Array:
+    """Return the angle from `second` to `first`, degree, in [-180, 180)."""
+    turned: Array = (np.asarray(first, dtype=float) - second + 180.0) % 360.0 - 180.0
+    return turned
+
+
+def order(centres: Array) -> NDArray[np.intp]:
+    """Return the order of vectors (n, 2) by direction, counter-clockwise from `SEAM`; equal ones by length."""
+    turned = (angle(centres[:, 0], centres[:, 1]) - SEAM) % 360.0
+    return np.lexsort((np.hypot(centres[:, 0], centres[:, 1]), np.nan_to_num(turned, nan=-1.0)))
