@@ -1,0 +1,109 @@
+"""All ways of denoising the maps side by side: how far each is from the truth and what it takes from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stemdask.kernels.images.map_comparison import STEPS, Denoise, lost_steps, risk
+from stemdask.kernels.images.map_denoiser import METHODS, Fields, MapMethod, fit_denoiser
+from stemdask.kernels.images.map_layout import MapLayout
+from stemdask.model import Array, Stack, Variable
+
+__all__ = ["Comparison", "Denoise", "compare", "outputs", "refitting", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What each method did to the sample; the first axis is that of `METHODS`."""
+
+    errors: Array
+    """(method,), estimated RMS error of u and v, pm."""
+    step_lost: Array
+    """(method, 3), pm of an injected step."""
+    denoised: Array
+    """(method, 2, row, column), u and v of the first frame, pm."""
+    residual: Array
+    """(method, row, column), RMS over the frames of what was removed, pm."""
+    best: MapMethod
+    reason: str
+    """Why it was chosen, as a sentence."""
+
+
+def outputs() -> tuple[Variable, ...]:
+    """Return the declared variables of a comparison."""
+
+    def variable(name: str, dims: tuple[str, ...], long_name: str) -> Variable:
+        return Variable(f"comparison/{name}", dims, "float32", "pm", long_name, stage="finish")
+
+    grid = ("cell_row", "cell_column")
+    flags = dict(enumerate(METHODS))
+    return (
+        Variable("comparison/method", ("method",), "int8", "1", "way of denoising", flags=flags, stage="finish"),
+        variable("estimated_error", ("method",), "estimated RMS error of u and v against the truth"),
+        variable("step_lost", ("method", "step"), "loss of an injected step in every frame, half of the frames, one"),
+        variable("u", ("method", *grid), "denoised displacement of the first frame along +x"),
+        variable("v", ("method", *grid), "denoised displacement of the first frame along +y (down)"),
+        variable("residual", ("method", *grid), "RMS over the frames of what was removed"),
+    )
+
+
+def refitting(
+    method: MapMethod, sample: Fields, layout: MapLayout, rank: int | None, scale: float, seed: int
+) -> Denoise:
+    """Return a function that fits a method to maps as noisy as the sample, and denoises them."""
+    noise = sample[1]
+
+    def denoise(values: Array) -> Array:
+        fields = values, noise
+        return fit_denoiser(method, lambda: [fields], fields, layout, rank, scale, seed).apply(values, noise)[0]
+
+    return denoise
+
+
+def compare(sample: Fields, layout: MapLayout, rank: int, scale: float, step: float, seed: int) -> Comparison:
+    """Denoise the sample in every way and choose the one with the least estimated error."""
+    values, noise = sample
+    risks, lost, denoised, residual = [], [], [], []
+    for method in METHODS:
+        # Patch PCA counts its own components, once: the probes of the risk must all meet the same filter.
+        fitted = fit_denoiser(method, lambda: [sample], sample, layout, None if method == "patch_pca" else rank, scale)
+        own = fitted.n_components if method == "patch_pca" else rank
+        again = refitting(method, sample, layout, own, scale, seed)
+        risks.append(risk(again, values, scale * noise, seed=seed))
+        lost.append(lost_steps(again, values, step))
+        found = again(values)
+        denoised.append(np.where(np.isfinite(values), found, np.nan)[:1].sum(axis=0))
+        residual.append(_rms_of_removed(values, found))
+    order = np.argsort(np.nan_to_num(risks, nan=np.inf), kind="stable")
+    best, second = METHODS[order[0]], METHODS[order[1]]
+    errors = np.sqrt(np.maximum(risks, 0.0))
+    reason = (
+        f"{best} has the least estimated RMS error, {errors[order[0]]:.2f} pm, before {second} with "
+        f"{errors[order[1]]:.2f} pm; the displacements as measured have {errors[METHODS.index('none')]:.2f} pm."
+    )
+    if not np.isfinite(risks).any():
+        best, reason = "none", "No cell has an error to compare with, so the displacements are as measured."
+    return Comparison(errors, np.array(lost), np.array(denoised), np.array(residual), best, reason)
+
+
+def write(stack: Stack, comparison: Comparison) -> None:
+    """Write a comparison to the store."""
+    stack.write("comparison/method", np.arange(len(METHODS), dtype=np.int8))
+    for name, array in (
+        ("estimated_error", comparison.errors),
+        ("step_lost", comparison.step_lost),
+        ("u", comparison.denoised[:, 0]),
+        ("v", comparison.denoised[:, 1]),
+        ("residual", comparison.residual),
+    ):
+        stack.write(f"comparison/{name}", array.astype(np.float32))
+    stack.set_attributes("comparison", {"methods": list(METHODS), "steps": list(STEPS), "best": comparison.best})
+
+
+def _rms_of_removed(values: Array, denoised: Array) -> Array:
+    present = np.isfinite(values)
+    squares = np.where(present, values - denoised, 0.0) ** 2
+    rms: Array = np.sqrt(squares.sum(axis=(0, 1)) / np.maximum(present.sum(axis=(0, 1)), 1))
+    return np.where(present.any(axis=(0, 1)), rms, np.nan)
