@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from stemdask.analyses.images import registration
+from stemdask.analyses.images import preprocess, registration
 from stemdask.model import Analysis, Kind
 
-ANALYSES: tuple[Analysis, ...] = (registration.ANALYSIS,)
+ANALYSES: tuple[Analysis, ...] = (
+    preprocess.ANALYSIS,
+    registration.ANALYSIS,
+)
 
 #: What a run does when its config names no analyses.
 DEFAULTS: dict[Kind, tuple[str, ...]] = {

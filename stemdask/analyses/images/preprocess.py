@@ -1,0 +1,149 @@
+"""Preprocessing: which pixels are looked at, and what is done to them before columns are found; off by default.
+
+Everything downstream keeps the coordinates of the source: the pixels that are passed on carry the matrix that takes
+them there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+
+from stemdask.errors import FrameError
+from stemdask.kernels.images import filters
+from stemdask.kernels.images.hot_pixels import find_hot_pixels
+from stemdask.kernels.images.pixel_grid import PixelGrid, crop, turn
+from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
+from stemdask.units import Length, LengthPx, parse_length
+
+
+def _edge(value: Any) -> Length:
+    length = parse_length(value, "px")
+    if not 0 <= length.value < float("inf"):
+        raise ValueError(f"an edge lies at 0 or beyond, got {length}")
+    return length
+
+
+Edge = Annotated[Length, BeforeValidator(_edge), PlainSerializer(str)]
+
+
+class PreprocessParams(Params):
+    """What is done to the pixels, in the order of the keys."""
+
+    hot_pixels: Annotated[float, Field(ge=3)] | None = None
+    """Leave out single pixels that stand out of all their neighbours by more than so many standard deviations."""
+    detector: tuple[float, float] | None = None
+    """Counts of the detector without beam and in the full beam: intensities become fractions of the beam."""
+    invert: bool = False
+    """Columns are dark (ABF, bright field): turn the contrast round."""
+    crop: tuple[Edge, Edge, Edge, Edge] | None = None
+    """Keep what lies between these distances from the top left corner: top, left, bottom, right; px or nm."""
+    rotate: Annotated[float, Field(gt=-360, lt=360)] = 0.0
+    """Turn the image, degree, counter-clockwise as displayed."""
+    upsample: Annotated[int, Field(ge=1, le=8)] = 1
+    """New pixels along each old one, by cubic splines."""
+    flatten: LengthPx | None = None
+    """Subtract the local mean over a Gaussian of this standard deviation; some cells wide. For finding."""
+    smooth: LengthPx | None = None
+    """Smooth by a Gaussian of this standard deviation; with `flatten` a band pass. For finding."""
+    measure_on: Literal["raw", "filtered"] = "raw"
+    """Measure positions on the counts, or on what flatten and smooth leave; the latter shrinks displacements."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PreprocessParams:
+        if self.detector is not None and not self.detector[1] > self.detector[0]:
+            raise ValueError(f"the full beam must count more than no beam, got detector {list(self.detector)}")
+        return self
+
+
+def outputs(params: PreprocessParams) -> tuple[Variable, ...]:
+    """Declare how many pixels were left out."""
+    return (
+        Variable("preprocess/n_hot_pixels", ("frame",), "i4", "1", "pixels left out as wrong"),
+        Variable("preprocess/valid_fraction", ("frame",), "f4", "1", "part of the pixels looked at that have a value"),
+    )
+
+
+def run(frame: ImageFrame, params: PreprocessParams) -> Mapping[str, Array]:
+    """Prepare the pixels of a frame.
+
+    Passed on within the frame: ``_pixels`` to measure on and ``_finding_pixels`` to find columns on, both on one grid;
+    ``_grid_matrix`` (2, 2) and ``_grid_origin`` (2,), which take its px to px of the source.
+
+    Raises
+    ------
+    FrameError
+        Nothing is left of the frame.
+    """
+    pixels = frame.pixels
+    n_hot = 0
+    if params.hot_pixels is not None:
+        hot = find_hot_pixels(pixels, params.hot_pixels)
+        n_hot = int(hot.sum())
+        pixels = np.where(hot, np.nan, pixels).astype(pixels.dtype)
+    if params.detector is not None:
+        dark, full = params.detector
+        pixels = ((pixels - dark) / (full - dark)).astype(frame.pixels.dtype)
+    if params.invert:
+        pixels = filters.invert(pixels)
+    pixels, grid = _placed(pixels, frame.pixel_size, params)
+    filtered = pixels
+    nm = (frame.pixel_size[0] * frame.pixel_size[1]) ** 0.5
+    if params.flatten is not None:
+        filtered = filters.flatten(filtered, params.flatten.nm(nm) / nm * params.upsample)
+    if params.smooth is not None:
+        filtered = filters.gaussian(filtered, params.smooth.nm(nm) / nm * params.upsample)
+    return {
+        "_pixels": filtered if params.measure_on == "filtered" else pixels,
+        "_finding_pixels": filtered,
+        "_grid_matrix": grid.matrix,
+        "_grid_origin": grid.origin,
+        "preprocess/n_hot_pixels": np.asarray(n_hot),
+        "preprocess/valid_fraction": np.asarray(np.isfinite(pixels).mean()),
+    }
+
+
+def finish(stack: Stack, params: PreprocessParams) -> None:
+    """Say in the store what measuring on filtered pixels costs."""
+    if params.measure_on == "filtered" and (params.flatten is not None or params.smooth is not None):
+        stack.set_attributes(
+            "preprocess",
+            {
+                "comment": "positions were measured on filtered pixels: displacements shrink (slope 0.98 to 1.04 for a "
+                "Gaussian, 0.7 to 0.95 for other filters), and their standard errors are too small because the noise "
+                "of neighbouring pixels is no longer independent"
+            },
+        )
+
+
+def _placed(pixels: Array, pixel_size: tuple[float, float], params: PreprocessParams) -> tuple[Array, PixelGrid]:
+    matrix, origin = np.eye(2), np.zeros(2)
+    if params.crop is not None:
+        edges = [round(edge.px(pixel_size[k % 2])) for k, edge in enumerate(params.crop)]
+        pixels, cut = crop(pixels, (edges[0], edges[1], edges[2], edges[3]))
+        if min(pixels.shape) < 8:
+            raise FrameError(
+                "the crop leaves nothing of the frame",
+                where="preprocess.crop",
+                value=", ".join(map(str, params.crop)),
+                allowed="top < bottom and left < right within the image, 8 px at least",
+            )
+        origin = cut.origin
+    if params.rotate or params.upsample > 1:
+        pixels, turned = turn(pixels, params.rotate, params.upsample)
+        matrix, origin = turned.matrix, turned.origin + origin
+    return pixels, PixelGrid(matrix, origin)
+
+
+ANALYSIS = Analysis(
+    name="preprocess",
+    kind="images",
+    summary="crop, turn and filter the pixels before columns are found",
+    params=PreprocessParams,
+    outputs=outputs,
+    run=run,
+    finish=finish,
+)

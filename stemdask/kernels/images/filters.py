@@ -1,0 +1,29 @@
+"""Filters that leave missing pixels missing: for finding columns, never for measuring them unless that is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.ndimage
+from numpy.typing import NDArray
+
+
+def gaussian(image: NDArray[np.floating], sigma: float) -> NDArray[np.floating]:
+    """Smooth an image by a Gaussian of standard deviation `sigma` (px); missing pixels (NaN) count for nothing."""
+    finite = np.isfinite(image)
+    if finite.all():
+        smoothed: NDArray[np.floating] = scipy.ndimage.gaussian_filter(image, sigma)
+        return smoothed
+    weight = scipy.ndimage.gaussian_filter(finite.astype(image.dtype), sigma)
+    total = scipy.ndimage.gaussian_filter(np.where(finite, image, 0).astype(image.dtype), sigma)
+    return np.where(finite, total / np.where(weight > 0, weight, 1), np.nan).astype(image.dtype)
+
+
+def flatten(image: NDArray[np.floating], sigma: float) -> NDArray[np.floating]:
+    """Subtract the local mean, a Gaussian average of standard deviation `sigma` (px)."""
+    return image - gaussian(image, sigma)
+
+
+def invert(image: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Turn dark columns (bright field) into bright ones: what is missing up to the brightest pixel."""
+    finite = np.isfinite(image)
+    return np.asarray(image[finite].max() - image) if finite.any() else image
