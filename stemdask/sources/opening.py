@@ -10,7 +10,8 @@ from typing import Any
 from stemdask.errors import InputError
 from stemdask.model import Kind
 from stemdask.sources.atoms import AtomsSource, open_atoms_files
-from stemdask.sources.images import ImageSource, open_image_files
+from stemdask.sources.image_source import ImageSource
+from stemdask.sources.images import open_image_files
 from stemdask.sources.paths import find_files, kind_of
 from stemdask.units import Length, parse_length
 

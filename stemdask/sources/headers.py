@@ -1,0 +1,111 @@
+"""What an image file declares, held against the bytes that it has, before a reader believes it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from stemdask.errors import InputError
+from stemdask.sources.guard import check_budget
+
+_MRC_MODES = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}
+"""Bytes a pixel of int8, int16, float32, uint16 and float16."""
+_COLOUR_TYPES = {2: "RGB", 3: "a colour palette", 6: "RGB with transparency"}
+_COLOUR = "Save the frames as grey images; colours have no intensity to measure"
+
+
+def check_header(path: str, fmt: str, size: int) -> None:
+    """Refuse a file that declares more than it holds, or something that isn't a stack of grey images."""
+    if check := _CHECKS.get(fmt):
+        with Path(path).open("rb") as file:
+            head = file.read(1 << 16)
+        check(path, head, size)
+
+
+def check_size(path: str, declared: int, size: int) -> None:
+    """Refuse a file with fewer bytes than it declares."""
+    if declared > size:
+        raise InputError(
+            f"declares {declared} bytes of pixels and headers, the file has {size}",
+            where=path,
+            remedy="The file is cut off or damaged; copy it again from its origin",
+        )
+
+
+def colour(path: str, kind: str) -> InputError:
+    """Return the error for a colour image."""
+    return InputError(f"a colour image ({kind})", where=path, allowed="one intensity a pixel", remedy=_COLOUR)
+
+
+def _npy(path: str, head: bytes, size: int) -> None:
+    import io
+
+    stream = io.BytesIO(head)
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    if dtype.hasobject or dtype.names:
+        raise InputError("an array of Python objects or records", where=path, allowed="numbers")
+    check_size(path, stream.tell() + prod(shape) * dtype.itemsize, size)
+
+
+def _mrc(path: str, head: bytes, size: int) -> None:
+    if size < 1024:
+        raise InputError(f"an MRC header has 1024 bytes, the file {size}", where=path)
+    order = _mrc_order(head)
+    nx, ny, nz, mode = struct.unpack_from(order + "4i", head)
+    (extended,) = struct.unpack_from(order + "i", head, 92)
+    if mode not in _MRC_MODES:
+        raise InputError("MRC mode not supported", where=path, value=mode, allowed="0, 1, 2, 6, 12")
+    if min(nx, ny, nz) < 1 or extended < 0:
+        raise InputError(f"declares {nx} × {ny} × {nz} pixels and {extended} bytes of header", where=path)
+    check_size(path, 1024 + extended + nx * ny * nz * _MRC_MODES[mode], size)
+
+
+def mrc_order(path: str) -> str:
+    """Return the byte order of an MRC file, "<" or ">", by its machine stamp."""
+    with Path(path).open("rb") as file:
+        return _mrc_order(file.read(256))
+
+
+def _mrc_order(head: bytes) -> str:
+    return ">" if head[212:213] == b"\x11" else "<"
+
+
+def _ser(path: str, head: bytes, size: int) -> None:
+    version, data_type, _, total, valid = struct.unpack_from("<HIIII", head, 4)
+    wide = version >= 0x0220
+    (offsets,) = struct.unpack_from("<Q" if wide else "<I", head, 22)
+    if data_type != 0x4122:
+        raise InputError("a TIA series of spectra, not of images", where=path)
+    if not 0 < valid <= total:
+        raise InputError(f"declares {total} frames of which {valid} are valid", where=path)
+    width = 8 if wide else 4
+    check_size(path, offsets + 2 * width * total, size)
+    with Path(path).open("rb") as file:
+        file.seek(offsets + width * (valid - 1))
+        (last,) = struct.unpack("<Q" if wide else "<I", file.read(width))
+        check_size(path, last + 50, size)
+        file.seek(last + 40)
+        kind, nx, ny = struct.unpack("<Hii", file.read(10))
+    n_bytes = {1: 1, 2: 2, 3: 4, 4: 1, 5: 2, 6: 4, 7: 4, 8: 8}.get(kind)
+    if n_bytes is None or min(nx, ny) < 1:
+        raise InputError(f"declares {nx} × {ny} pixels of type {kind}", where=path)
+    check_size(path, last + 50 + nx * ny * n_bytes, size)
+
+
+def _png(path: str, head: bytes, size: int) -> None:
+    del size
+    if head[12:16] != b"IHDR":
+        raise InputError("the PNG doesn't begin with its header", where=path)
+    width, height, depth, kind = struct.unpack_from(">IIBB", head, 16)
+    if kind in _COLOUR_TYPES:
+        raise colour(path, _COLOUR_TYPES[kind])
+    check_budget(path, width * height * max(4, depth // 8))
+
+
+_CHECKS: dict[str, Callable[[str, bytes, int], None]] = {"npy": _npy, "mrc": _mrc, "ser": _ser, "png": _png}
