@@ -169,11 +169,16 @@ def status(store: Store) -> None:
 
 
 @app.command(epilog="Example: stemdask verify results.zarr")
-def verify(store: Store) -> None:
+def verify(
+    store: Store,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mark damaged blocks, so that 'run' does them again.")
+    ] = False,
+) -> None:
     """Read every chunk and check it against its checksum."""
     from stemdask.store import reader
 
-    damage = reader.verify(store)
+    damage = reader.verify(store, repair=repair)
     typer.echo(damage.text())
     raise typer.Exit(0 if damage.sound else 1)
 

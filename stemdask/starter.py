@@ -71,8 +71,13 @@ def _analysis(kind: Kind, name: str) -> list[str]:
     if on and analysis.params.model_fields:
         lines[-1] = f"  {name}:"
         for key, field in analysis.params.model_fields.items():
-            lines += [*_comment(field, 4), f"    {key}: {_inline(_default(field))}"]
+            lines += [*_comment(field, 4), f"    {key}: {default_text(field)}"]
     return lines
+
+
+def default_text(field: FieldInfo) -> str:
+    """Return the default of a parameter as it is written in a config."""
+    return _inline(_default(field))
 
 
 def _default(field: FieldInfo) -> Any:

@@ -1,0 +1,52 @@
+"""Write docs/analyses.md from the declarations: ``python docs/make_reference.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stemdask.analyses import registry
+from stemdask.model import Analysis, Kind
+from stemdask.starter import default_text
+
+HEAD = """\
+# Analyses
+
+Every analysis of the table, with its config keys and the variables that it writes. This page is made from the
+declarations by `python docs/make_reference.py`; a test keeps it true. Variables have a `frame` dimension unless they are
+constants of the run; `column`, `cell`, `atom` and `bond` are padded with NaN or -1 to the largest frame.
+"""
+
+
+def text() -> str:
+    """Return the page."""
+    parts = [HEAD]
+    titles: dict[Kind, str] = {"images": "Images", "atoms": "Atoms"}
+    for kind, title in titles.items():
+        parts.append(f"## {title}\n")
+        parts += [_analysis(analysis) for analysis in registry.ANALYSES if analysis.kind == kind]
+    return "\n".join(parts)
+
+
+def _analysis(analysis: Analysis) -> str:
+    usual = ", run by default" if analysis.name in registry.DEFAULTS[analysis.kind] else ""
+    lines = [f"### `{analysis.name}`{usual}\n", f"{analysis.summary}\n"]
+    if analysis.needs:
+        lines.append(f"Needs: {', '.join(f'`{name}`' for name in analysis.needs)}.\n")
+    if analysis.params.model_fields:
+        lines += ["| key | default | meaning |", "|---|---|---|"]
+        for name, field in analysis.params.model_fields.items():
+            lines.append(f"| `{name}` | `{default_text(field)}` | {_cell(field.description or '')} |")
+        lines.append("")
+    lines += ["| variable | dimensions | units | meaning |", "|---|---|---|---|"]
+    for variable in analysis.outputs(analysis.params()):
+        dims = ", ".join(variable.dims)
+        lines.append(f"| `{variable.path}` | {dims} | {variable.units} | {_cell(variable.long_name)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(words: str) -> str:
+    return " ".join(words.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("analyses.md").write_text(text(), encoding="utf-8")
