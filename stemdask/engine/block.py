@@ -16,6 +16,7 @@ from stemdask.analyses import chain
 from stemdask.errors import FrameError, InputError, StemdaskError
 from stemdask.model import RAGGED, Array, AtomsFrame, Block, FrameStatus, Plan, Variable
 from stemdask.store import layout
+from stemdask.store.constants import read_constants
 from stemdask.store.statuses import count
 from stemdask.store.writer import Writer, text_array
 
@@ -48,12 +49,6 @@ class Ack:
 
 #: Analyses one frame, given its index.
 Evaluate = Callable[[int], FrameResult]
-
-
-def read_prepared(plan: Plan) -> dict[str, Array]:
-    """Return the constants of a run, from its store."""
-    root = layout.open_group(plan.store)
-    return {v.path: np.asarray(root[v.path][...]) for v in chain.declared(plan.source.kind, plan.steps, "prepare")}
 
 
 def evaluate(plan: Plan, prepared: Mapping[str, Array], index: int) -> FrameResult:
@@ -110,7 +105,7 @@ def run_block(
     """
     start = time.perf_counter()
     if evaluate_frame is None:
-        prepared = read_prepared(plan)
+        prepared = read_constants(plan)
 
         def evaluate_frame(index: int) -> FrameResult:
             return evaluate(plan, prepared, index)

@@ -17,9 +17,10 @@ from typing import Any
 
 from stemdask import plan as plans
 from stemdask.engine import wire
-from stemdask.engine.block import FrameResult, evaluate, failed, read_prepared
+from stemdask.engine.block import FrameResult, evaluate, failed
 from stemdask.errors import StemdaskError
 from stemdask.model import Plan
+from stemdask.store.constants import read_constants
 from stemdask.store.layout import run_directory
 
 _PR_SET_PDEATHSIG = 1
@@ -33,7 +34,7 @@ def main(store: str, parent: int, requests: int, answers: int) -> None:
     faulthandler.enable()
     try:
         plan = plans.load(run_directory(store) / "plan.json")
-        prepared = read_prepared(plan)
+        prepared = read_constants(plan)
         _limit_memory(plan)
     except Exception as error:  # noqa: BLE001 - said by the worker
         _send(answers, {"broken": f"{type(error).__name__}: {error}"})

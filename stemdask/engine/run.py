@@ -23,9 +23,9 @@ from stemdask.engine.cluster import Job, pool_of
 from stemdask.engine.dispatch import Pool, dispatch
 from stemdask.engine.progress import Progress, Report, reporter
 from stemdask.engine.signals import Stop
-from stemdask.errors import ConfigError, StemdaskError, Stopped, TooManyFailures
+from stemdask.errors import ConfigError, StemdaskError, Stopped, StoreError, TooManyFailures
 from stemdask.model import Block, FrameStatus, Plan
-from stemdask.store import grow, layout, place, statuses
+from stemdask.store import constants, grow, layout, place, statuses
 from stemdask.store.stack import StoreStack
 from stemdask.store.writer import storage_error, sync_file_system
 
@@ -324,7 +324,12 @@ def _continued(resolved: plans.Resolved, store: Path) -> Plan:
         config=resolved.text,
     )
     place.check_same(plan, store)
-    return layout.fitted(plan)
+    plan = layout.fitted(plan)
+    try:
+        constants.read_constants(plan)
+    except StoreError:
+        constants.write_constants(plan, plans.survey(resolved).prepared)
+    return plan
 
 
 def _set_pending(plan: Plan, status: FrameStatus) -> None:

@@ -8,11 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from stemdask import plan as plans
-from stemdask.engine.block import Ack, FrameResult, evaluate, read_prepared, run_block
+from stemdask.engine.block import Ack, FrameResult, evaluate, run_block
 from stemdask.engine.isolate import Helper
 from stemdask.engine.lock import read_epoch
 from stemdask.errors import Stopped
 from stemdask.model import Array, Block, Plan
+from stemdask.store.constants import read_constants
 from stemdask.store.layout import run_directory
 
 _mine = threading.local()
@@ -71,7 +72,7 @@ def close_helpers() -> None:
 @lru_cache(maxsize=1)
 def _load(store: str, epoch: int) -> tuple[Plan, dict[str, Array]]:
     plan = plans.load(Path(run_directory(store)) / "plan.json")
-    return plan, read_prepared(plan)
+    return plan, read_constants(plan)
 
 
 def _helper(plan: Plan, give_up: Callable[[], bool] | None) -> Helper:

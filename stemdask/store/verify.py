@@ -88,7 +88,7 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
             array = zarr.open_array(store / name, mode="r", zarr_format=3)
             keys = list(product(*(range(-(-s // c)) for s, c in zip(array.shape, array.chunks, strict=True))))
             per_frame = metadata["dimension_names"][:1] == ["frame"]
-            wanted = [key for key in keys if not per_frame or done[key[0] * per_block]]
+            wanted = [key for key in keys if not per_frame or done[key[0] * per_block] or _odd(store, name, key)]
             n += len(wanted)
             good = executor.map(partial(_good, store, name, array), wanted)
             for key in (key for key, sound in zip(wanted, good, strict=True) if not sound):
@@ -124,6 +124,11 @@ def _good(store: Path, name: str, array: Any, key: tuple[int, ...]) -> bool:
     except Exception:  # noqa: BLE001 - damage has many types
         return False
     return True
+
+
+def _odd(store: Path, name: str, key: tuple[int, ...]) -> bool:
+    """Tell whether a status is written though its block isn't done: damaged, or marked to be done again."""
+    return name == layout.STATUS and store.joinpath(name, "c", *map(str, key)).exists()
 
 
 def _repair(store: Path, damage: Damage, per_block: int, n_frames: int) -> None:
