@@ -21,7 +21,7 @@ from stemdask.kernels.atoms.workspace import Workspace
 class Neighbours(NamedTuple):
     """Neighbours of each atom; those of atom i are the entries ``first[i]:first[i + 1]``, by atom number.
 
-    A list from a cutoff is symmetric: it holds i -> j and j -> i with opposite vectors.
+    A list from a cutoff is symmetric, and the vectors of i -> j and j -> i are exact opposites.
     """
 
     first: NDArray[np.int64]
@@ -32,6 +32,8 @@ class Neighbours(NamedTuple):
     """(m, 3), from the atom to its neighbour, in the unit of the positions."""
     weight: NDArray[np.float64] | None = None
     """(m,), the share of the neighbour where they don't count the same."""
+    symmetric: bool = True
+    """Whether j -> i is in the list with every i -> j."""
 
     @property
     def counts(self) -> NDArray[np.int64]:
