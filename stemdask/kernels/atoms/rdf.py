@@ -1,0 +1,175 @@
+"""Pair distances in exact bins, the radial distribution function, and its first minimum."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import convolve1d
+
+from stemdask.kernels.atoms.cells import Cells, Floats, sort_into_cells
+from stemdask.kernels.atoms.periodic import images
+from stemdask.kernels.atoms.workspace import Workspace
+
+_CHUNK = 512
+
+
+def bin_edges(r_max: float, width: float) -> NDArray[np.float64]:
+    """Return the edges k · width of the bins that lie below `r_max`, as ``numpy.arange`` rounds them."""
+    return np.arange(max(int(np.ceil(r_max / width - 1e-9)), 1) + 1, dtype=np.float64) * width
+
+
+def pair_counts(
+    positions: ArrayLike,
+    edges: NDArray[np.float64],
+    cell: ArrayLike | None = None,
+    periodic: ArrayLike = True,
+    *,
+    workspace: Workspace | None = None,
+) -> NDArray[np.int64]:
+    """Count the pairs of atoms in each bin of distance, each pair once; a pair on an edge belongs to the upper bin.
+
+    The bin is decided by comparison with the edges themselves, so that the counts are those of ``numpy.histogram``
+    (but for a distance equal to the last edge, which is left out).
+
+    Parameters
+    ----------
+    positions
+        (n, 3). Atoms with a coordinate that isn't finite are left out.
+    edges
+        (bins + 1,), evenly spaced from 0.
+    cell, periodic
+        The periodic box, as in `find_neighbours`; an atom and each of its own images are half a pair each way.
+    workspace
+        Memory to use again.
+
+    Returns
+    -------
+    NDArray[np.int64]
+        (bins,).
+    """
+    xyz = np.ascontiguousarray(positions, float)
+    counts = np.zeros(len(edges) + 1, np.int64)
+    if len(xyz):
+        owner, shift = np.empty(0, np.int32), np.empty((0, 3))
+        if cell is not None and np.any(periodic):
+            xyz = np.where(np.isfinite(xyz), xyz, np.nan)
+            xyz, owner, shift = images(xyz, float(edges[-1]), cell, periodic)
+        space = workspace or Workspace()
+        cells = sort_into_cells(xyz, owner, shift, float(edges[-1]), space)
+        _count(cells, len(xyz), edges, counts)
+    return counts[: len(edges) - 1] // 2
+
+
+def tutorial_rdf(counts: NDArray[np.int64], edges: NDArray[np.float64], positions: ArrayLike) -> NDArray[np.float64]:
+    """Normalise the pair counts of an isolated particle by those of a sphere of the same size.
+
+    g(r) = n(r) / N · R³ / (3 r² dr) with the n(r) of all N pairs of atoms that lie in the bin around r, and R half the
+    mean extent of the particle along x, y and z. It tends to 0 at the diameter, as the particle ends there. This is
+    the normalisation of Kang et al., github.com/jungwonparklab/analysis-time-resolved-3d-recon-kang.
+    """
+    xyz = np.asarray(positions, float)
+    xyz = xyz[np.isfinite(xyz).all(axis=1)]
+    pairs = len(xyz) * (len(xyz) - 1) / 2
+    if pairs == 0:
+        return np.full(len(counts), np.nan)
+    radius = np.ptp(xyz, axis=0).mean() / 2
+    width = edges[1] - edges[0]
+    centres = edges[:-1] + width / 2
+    g: NDArray[np.float64] = counts * (radius**3 / (3 * width * pairs)) / centres**2
+    return g
+
+
+def periodic_rdf(counts: NDArray[np.int64], edges: NDArray[np.float64], n: int, volume: float) -> NDArray[np.float64]:
+    """Normalise the pair counts of a periodic box of `n` atoms by those of an ideal gas in the same shells."""
+    if n == 0:
+        return np.full(len(counts), np.nan)
+    g: NDArray[np.float64] = counts / (n * n / (2 * volume) * (4 / 3) * np.pi * np.diff(edges**3))
+    return g
+
+
+class FirstMinimum(NamedTuple):
+    """Where the first shell of neighbours ends; NaN where there is no second shell to tell."""
+
+    cutoff: float
+    error: float
+    """Standard error."""
+
+
+def first_minimum(counts: ArrayLike, edges: NDArray[np.float64]) -> FirstMinimum:
+    """Find the first minimum of the radial distribution function from pair counts.
+
+    n(r)/r² is smoothed by a Gaussian of 3.5 % of the first distance, so that single pairs make no minimum. From the
+    first peak the lowest place is followed until the curve has risen from it by three standard errors of counting
+    (and 5 % of the peak). All places around it that counting can't tell from it are the plateau; its middle is the
+    cutoff, and the error is that of a place anywhere on it.
+
+    Parameters
+    ----------
+    counts
+        (bins,), pairs.
+    edges
+        (bins + 1,), evenly spaced from 0.
+    """
+    width = edges[1] - edges[0]
+    r = edges[:-1] + width / 2
+    pairs = np.asarray(counts, float)
+    if not pairs.any():
+        return FirstMinimum(np.nan, np.nan)
+    sigma = max(0.035 * r[np.argmax(pairs / r**2)], 0.5 * width)
+    half = int(np.ceil(4 * sigma / width))
+    kernel = np.exp(-0.5 * (np.arange(-half, half + 1) * width / sigma) ** 2)
+    kernel /= kernel.sum()
+    curve = convolve1d(pairs / r**2, kernel, mode="constant")
+    noise = np.sqrt(convolve1d((pairs + 1) / r**4, kernel**2, mode="constant"))  # + 1: an empty bin isn't known empty
+    peak = int(np.argmax(curve > 0.5 * curve.max()))
+    while peak + 1 < len(curve) and curve[peak + 1] >= curve[peak]:
+        peak += 1
+    lowest = peak
+    for k in range(peak + 1, len(curve)):
+        if curve[k] < curve[lowest]:
+            lowest = k
+        if curve[k] - curve[lowest] > max(3 * noise[k], 0.05 * (curve[peak] - curve[lowest])):
+            break
+    else:
+        return FirstMinimum(np.nan, np.nan)
+    alike = curve - curve[lowest] <= noise
+    begin = lowest - int(np.argmin(alike[lowest::-1])) + 1
+    end = lowest + int(np.argmin(alike[lowest:])) - 1
+    plateau = r[end] - r[begin] + width
+    return FirstMinimum(float(r[begin] + r[end]) / 2, float(plateau / np.sqrt(12)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _count(cells: Cells, n: int, edges: Floats, counts: NDArray[np.int64]) -> None:
+    """Add 2 for each pair of atoms, 1 for an atom and an image; beyond the last edge into the last bin."""
+    x, y, z, order, start = cells.x, cells.y, cells.z, cells.order, cells.start
+    bins = len(edges) - 1
+    inverse, last = 1.0 / edges[1], bins + 0.5
+    distance, place = np.empty(_CHUNK), np.empty(_CHUNK)
+    border = cells.layer + cells.row + 1
+    for c in range(border, len(start) - 1 - border):
+        for s in range(start[c], start[c + 1]):
+            xs, ys, zs = x[s], y[s], z[s]
+            inside = 1 if order[s] < n else 0
+            for row in range(5):
+                # Half of the cells around: the rest of this row, then the rows after it.
+                run = c + (0 if row == 0 else cells.row if row == 1 else cells.layer + (row - 3) * cells.row)
+                low, high = s + 1 if row == 0 else start[run - 1], start[run + 2]
+                for begin in range(low, high, _CHUNK):
+                    size = min(_CHUNK, high - begin)
+                    for t in range(size):
+                        dx, dy, dz = x[begin + t] - xs, y[begin + t] - ys, z[begin + t] - zs
+                        d = np.sqrt(dx * dx + dy * dy + dz * dz)
+                        distance[t] = d
+                        place[t] = d * inverse if d * inverse < last else last
+                    for t in range(size):
+                        k = int(place[t])
+                        rest = place[t] - k
+                        if rest < 1e-9 or rest > 1 - 1e-9:
+                            # Too close to an edge for the product to tell the side.
+                            k += distance[t] >= edges[min(k + 1, bins)]
+                            k -= distance[t] < edges[min(k, bins)]
+                        counts[min(k, bins)] += inside + (order[begin + t] < n)
