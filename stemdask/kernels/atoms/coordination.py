@@ -1,0 +1,73 @@
+"""Coordination numbers with a cutoff for each pair of elements."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from stemdask.kernels.atoms.cells import Floats
+from stemdask.kernels.atoms.neighbours import find_neighbours
+from stemdask.kernels.atoms.workspace import Workspace
+
+
+class Coordination(NamedTuple):
+    """How many neighbours each atom has."""
+
+    number: NDArray[np.int32]
+    """(n,)."""
+    same_element: NDArray[np.int32]
+    """(n,), those of its own element."""
+
+
+def coordination(
+    positions: ArrayLike,
+    numbers: ArrayLike,
+    reach: ArrayLike,
+    cell: ArrayLike | None = None,
+    periodic: ArrayLike = True,
+    *,
+    workspace: Workspace | None = None,
+) -> Coordination:
+    """Count the atoms that are closer than the mean of the reaches of both.
+
+    Parameters
+    ----------
+    positions
+        (n, 3).
+    numbers
+        (n,), atomic numbers.
+    reach
+        (n,), the distance below which two atoms of this kind are neighbours, in the unit of the positions.
+    cell, periodic
+        The periodic box, as in `find_neighbours`.
+    workspace
+        Memory to use again.
+    """
+    reach = np.ascontiguousarray(reach, float)
+    numbers = np.ascontiguousarray(numbers, np.uint8)
+    neighbours = find_neighbours(positions, float(reach.max(initial=0.0)), cell, periodic, workspace=workspace)
+    number, same = np.zeros((2, len(numbers)), np.int32)
+    _count(neighbours.first, neighbours.other, neighbours.vector, numbers, reach, number, same)
+    return Coordination(number, same)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _count(
+    first: NDArray[np.int64],
+    other: NDArray[np.int32],
+    vector: Floats,
+    numbers: NDArray[np.uint8],
+    reach: Floats,
+    number: NDArray[np.int32],
+    same: NDArray[np.int32],
+) -> None:
+    for i in range(len(numbers)):
+        for e in range(first[i], first[i + 1]):
+            j = other[e]
+            d = np.sqrt(vector[e, 0] ** 2 + vector[e, 1] ** 2 + vector[e, 2] ** 2)
+            if d < 0.5 * (reach[i] + reach[j]):
+                number[i] += 1
+                same[i] += numbers[i] == numbers[j]

@@ -1,0 +1,23 @@
+"""Size of a particle from its convex hull."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.spatial import ConvexHull, QhullError
+
+
+def hull_volume(positions: ArrayLike) -> float:
+    """Return the volume of the convex hull of points (n, 3); NaN where they are too few, in one plane or not finite."""
+    points = np.asarray(positions, float)
+    if len(points) < 4 or not np.isfinite(points).all():
+        return np.nan
+    try:
+        return float(ConvexHull(points).volume)
+    except QhullError:
+        return np.nan
+
+
+def equivalent_diameter(volume: float) -> float:
+    """Return the diameter of the sphere of that volume."""
+    return float(np.cbrt(6 * volume / np.pi))
