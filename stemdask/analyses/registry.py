@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from stemdask.analyses.atoms import bond_order, coordination, positions, rdf, shape
 from stemdask.analyses.images import preprocess, registration
 from stemdask.model import Analysis, Kind
 
 ANALYSES: tuple[Analysis, ...] = (
     preprocess.ANALYSIS,
     registration.ANALYSIS,
+    positions.ANALYSIS,
+    shape.ANALYSIS,
+    rdf.ANALYSIS,
+    coordination.ANALYSIS,
+    bond_order.ANALYSIS,
 )
 
 #: What a run does when its config names no analyses.

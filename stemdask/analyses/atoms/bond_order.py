@@ -1,0 +1,197 @@
+"""Bond-orientational order: q, w and their averages, crystallinity of bonds and atoms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from stemdask.adapters import pyboo
+from stemdask.errors import FrameError
+from stemdask.kernels.atoms import neighbour_rules
+from stemdask.kernels.atoms.bond_order import BondOrder, bond_order, crystallinity
+from stemdask.kernels.atoms.bonds import bond_entries, mean_bond_length
+from stemdask.kernels.atoms.neighbours import Neighbours, find_neighbours
+from stemdask.kernels.atoms.workspace import thread_workspace
+from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
+from stemdask.units import LengthAngstrom
+
+
+class BondOrderParams(Params):
+    """Bond-orientational order parameters."""
+
+    l: Annotated[tuple[Annotated[int, Field(ge=1, le=20)], ...], Field(min_length=1)] = (4, 6)  # noqa: E741
+    """Degrees of the spherical harmonics, even or odd."""
+    neighbours: Literal["cutoff", "nearest", "sann", "voronoi"] = "cutoff"
+    """Who is a neighbour: all within the cutoff, the nearest ones, by solid angle, or by area of Voronoi faces."""
+    cutoff: Literal["auto"] | LengthAngstrom = "auto"
+    """Longest bond; auto: the first minimum of g(r)."""
+    n_nearest: Annotated[int, Field(ge=1, le=100)] = 12
+    """Number of neighbours where the nearest ones are taken."""
+    convention: Literal["lechner-dellago", "pyboo"] = "lechner-dellago"
+    """Averages over the neighbours and the atom itself (lechner-dellago), or over the neighbours alone (pyboo)."""
+    normalisation: Literal["none", "steinhardt"] = "none"
+    """Of w: none, as in pyboo, or by the length of q_lm to the third power, as in Steinhardt's paper."""
+    threshold: Annotated[float, Field(ge=-1, le=1)] = 0.8
+    """Bonds with a larger s6 are crystalline."""
+    min_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Atoms with more than this fraction of crystalline bonds are crystalline."""
+    engine: Literal["native", "pyboo"] = "native"
+    """Who computes it."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> BondOrderParams:
+        if len(set(self.l)) < len(self.l):
+            raise ValueError(f"l: a degree comes twice in {list(self.l)}")
+        if self.engine == "pyboo":
+            wrong = [f"l: {degree}" for degree in self.l if degree % 2]
+            wrong += [f"neighbours: {self.neighbours}"] if self.neighbours != "cutoff" else []
+            wrong += [f"convention: {self.convention}"] if self.convention != "pyboo" else []
+            if wrong:
+                raise ValueError(
+                    f"engine pyboo can't do {', '.join(wrong)}; it takes even l, a cutoff and convention: pyboo"
+                )
+        return self
+
+
+def outputs(params: BondOrderParams) -> tuple[Variable, ...]:
+    """Declare the order parameters of each l, and what follows from s6."""
+    atom, bond, frame = ("frame", "atom"), ("frame", "bond"), ("frame",)
+    variables = []
+    for degree in params.l:
+        for kind, text in _kinds(degree).items():
+            for suffix, of in (("", ""), ("_avg", " of the coefficients averaged over the neighbours")):
+                variables.append(
+                    Variable(f"atoms/{kind}{degree}{suffix}", atom, "float64", "1", f"{text} of degree {degree}{of}")
+                )
+    return (
+        *variables,
+        Variable("atoms/n_neighbors", atom, "int32", "1", "number of bonds of the atom"),
+        Variable("atoms/mean_bond_length", atom, "float64", "angstrom", "mean length of the bonds of the atom"),
+        Variable("atoms/crystallinity", atom, "float64", "1", "mean s6 of the bonds of the atom (C6)"),
+        Variable(
+            "atoms/crystalline",
+            atom,
+            "int8",
+            "1",
+            "whether enough bonds of the atom are crystalline",
+            flags={0: "disordered", 1: "crystalline"},
+        ),
+        Variable(
+            "atoms/crystalline_margin", atom, "float64", "1", "rise of the threshold of s6 that changes `crystalline`"
+        ),
+        Variable("bonds/atom_1", bond, "int32", "1", "atom with the smaller number"),
+        Variable("bonds/atom_2", bond, "int32", "1", "atom with the larger number"),
+        Variable("bonds/s6", bond, "float64", "1", "normalised product of the degree-6 coefficients of both atoms"),
+        Variable("particle/n_disordered", frame, "int32", "1", "atoms that are not crystalline"),
+        Variable("particle/fraction_disordered", frame, "float64", "1", "fraction of atoms that are not crystalline"),
+    )
+
+
+def prepare(frames: Sequence[Frame], params: BondOrderParams) -> Mapping[str, Array]:
+    """Tell before the run whether the engine is there."""
+    if params.engine == "pyboo":
+        pyboo.load()
+    return {}
+
+
+def run(frame: AtomsFrame, params: BondOrderParams) -> Mapping[str, Array]:
+    """Compute the order parameters of one frame."""
+    neighbours = _neighbours(frame, params)
+    entries = bond_entries(neighbours)
+    order = _order(frame, neighbours, entries, params)
+    arrays: dict[str, Array] = {}
+    for k, degree in enumerate(params.l):
+        found = {"q": (order.q[k], order.q_avg[k]), "w": (order.w[k], order.w_avg[k])}
+        for kind in _kinds(degree):
+            arrays[f"atoms/{kind}{degree}"], arrays[f"atoms/{kind}{degree}_avg"] = found[kind]
+    n = len(frame.positions)
+    disordered = int((order.crystalline == 0).sum())
+    return arrays | {
+        "atoms/n_neighbors": neighbours.counts.astype(np.int32),
+        "atoms/mean_bond_length": mean_bond_length(neighbours),
+        "atoms/crystallinity": order.crystallinity,
+        "atoms/crystalline": order.crystalline,
+        "atoms/crystalline_margin": order.margin,
+        "bonds/atom_1": np.minimum(neighbours.centre[entries], neighbours.other[entries]).astype(np.int32),
+        "bonds/atom_2": np.maximum(neighbours.centre[entries], neighbours.other[entries]).astype(np.int32),
+        "bonds/s6": order.s6[entries],
+        "particle/n_disordered": np.array(disordered, np.int32),
+        "particle/fraction_disordered": np.array(disordered / n if n else np.nan),
+    }
+
+
+def _kinds(degree: int) -> dict[str, str]:
+    """Name the invariants of a degree; w of an odd one is zero by symmetry."""
+    kinds = {"q": "bond-orientational order"}
+    return kinds if degree % 2 else kinds | {"w": "third-order invariant"}
+
+
+def _neighbours(frame: AtomsFrame, params: BondOrderParams) -> Neighbours:
+    positions, cell, periodic = frame.positions, frame.cell, frame.periodic
+    if params.neighbours == "nearest":
+        return neighbour_rules.nearest(positions, params.n_nearest, cell, periodic)
+    if params.neighbours == "sann":
+        return neighbour_rules.sann(positions, cell, periodic)
+    if params.neighbours == "voronoi":
+        return neighbour_rules.voronoi(positions, cell, periodic)
+    cutoff = float(frame.results["rdf/cutoff"]) if params.cutoff == "auto" else params.cutoff.angstrom()
+    return find_neighbours(positions, cutoff, cell, periodic, workspace=thread_workspace())
+
+
+def _order(frame: AtomsFrame, neighbours: Neighbours, entries: Array, params: BondOrderParams) -> BondOrder:
+    if params.engine == "pyboo":
+        return _pyboo(frame, neighbours, entries, params)
+    return bond_order(
+        neighbours,
+        params.l,
+        convention=params.convention,
+        normalisation=params.normalisation,
+        threshold=params.threshold,
+        min_fraction=params.min_fraction,
+        workspace=thread_workspace(),
+    )
+
+
+def _pyboo(frame: AtomsFrame, neighbours: Neighbours, entries: Array, params: BondOrderParams) -> BondOrder:
+    if any(frame.periodic):
+        raise FrameError("pyboo takes isolated particles only", value=frame.periodic, remedy="Use engine: native")
+    centre, other = neighbours.centre, neighbours.other
+    found = pyboo.bond_order(
+        frame.positions,
+        np.column_stack([centre[entries], other[entries]]),
+        params.l,
+        normalised=params.normalisation == "steinhardt",
+        threshold=params.threshold,
+        min_fraction=params.min_fraction,
+    )
+    # Every bond is an entry of both its atoms: sorted by the larger and the smaller atom they pair up.
+    s6 = np.empty(len(other))
+    s6[entries] = found["s6"]
+    backward = np.flatnonzero(centre > other)
+    s6[backward] = found["s6"][np.lexsort((centre[entries], other[entries]))]
+    margin = crystallinity(neighbours.first, s6, params.threshold, params.min_fraction)[2]
+    return BondOrder(
+        found["q"],
+        found["q_avg"],
+        found["w"],
+        found["w_avg"],
+        s6,
+        found["crystallinity"],
+        found["crystalline"],
+        margin,
+    )
+
+
+ANALYSIS = Analysis(
+    name="bond_order",
+    kind="atoms",
+    summary="Bond-orientational order q, w and their averages over the neighbours; s6, crystalline atoms",
+    params=BondOrderParams,
+    outputs=outputs,
+    needs=("positions", "rdf"),
+    prepare=prepare,
+    run=run,
+)

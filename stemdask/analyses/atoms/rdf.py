@@ -1,0 +1,125 @@
+"""Radial distribution function of each frame, and its first minimum: the cutoff of the first shell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from stemdask.kernels.atoms.rdf import FirstMinimum, bin_edges, first_minimum, pair_counts, periodic_rdf, tutorial_rdf
+from stemdask.kernels.atoms.workspace import thread_workspace
+from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
+from stemdask.units import Length, LengthAngstrom
+
+#: Frames looked at, spread evenly, for what is one for all frames.
+PROBES = 32
+#: Longest distance [angstrom] found automatically, of a particle and of a periodic box.
+LONGEST, LONGEST_PERIODIC = 30.0, 12.0
+
+
+class RdfParams(Params):
+    """Radial distribution function."""
+
+    bin_width: LengthAngstrom = Length(0.02, "angstrom")
+    """Width of the bins of distance."""
+    r_max: Literal["auto"] | LengthAngstrom = "auto"
+    """Longest distance; auto: all pairs of a particle up to 30 angstrom, 12 angstrom in a periodic box."""
+    cutoff: Annotated[Literal["frame", "shared"] | LengthAngstrom, Field(union_mode="left_to_right")] = "frame"
+    """First minimum: of each frame, one shared by all frames (from a sample of them), or a given length."""
+
+
+def outputs(params: RdfParams) -> tuple[Variable, ...]:
+    """Declare the distribution and the cutoff."""
+    frame = ("frame",)
+    variables = (
+        Variable("rdf/r", ("r",), "float64", "angstrom", "distance, middle of the bin", stage="prepare"),
+        Variable("rdf/g", ("frame", "r"), "float64", "1", "radial distribution function"),
+        Variable("rdf/counts", ("frame", "r"), "int64", "1", "pairs of atoms in the bin"),
+        Variable("rdf/cutoff", frame, "float64", "angstrom", "first minimum of g(r)", error="rdf/cutoff_err"),
+        Variable("rdf/cutoff_err", frame, "float64", "angstrom", "standard error of the first minimum"),
+    )
+    if params.cutoff != "shared":
+        return variables
+    return (
+        *variables,
+        Variable("rdf/shared_cutoff", (), "float64", "angstrom", "first minimum of all frames", stage="prepare"),
+        Variable(
+            "rdf/shared_cutoff_err", (), "float64", "angstrom", "standard error of the shared minimum", stage="prepare"
+        ),
+    )
+
+
+def prepare(frames: Sequence[Frame], params: RdfParams) -> Mapping[str, Array]:
+    """Choose the bins, and the shared cutoff if there is to be one."""
+    width = params.bin_width.angstrom()
+    edges = bin_edges(_longest(frames) if params.r_max == "auto" else params.r_max.angstrom(), width)
+    prepared = {"rdf/r": edges[:-1] + width / 2}
+    if params.cutoff == "shared":
+        counts = np.zeros(len(edges) - 1, np.int64)
+        for frame in _sample(frames):
+            counts += _counts(frame, edges)
+        minimum = first_minimum(counts, edges)
+        prepared |= {"rdf/shared_cutoff": np.array(minimum.cutoff), "rdf/shared_cutoff_err": np.array(minimum.error)}
+    return prepared
+
+
+def run(frame: AtomsFrame, params: RdfParams) -> Mapping[str, Array]:
+    """Count the pairs of one frame and find the first minimum."""
+    r = frame.results["rdf/r"]
+    edges = np.arange(len(r) + 1, dtype=np.float64) * params.bin_width.angstrom()
+    counts = _counts(frame, edges)
+    if frame.cell is not None and all(frame.periodic):
+        g = periodic_rdf(counts, edges, len(frame.positions), abs(float(np.linalg.det(frame.cell))))
+    else:
+        g = tutorial_rdf(counts, edges, frame.positions)
+    if params.cutoff == "frame":
+        minimum = first_minimum(counts, edges)
+    elif params.cutoff == "shared":
+        minimum = FirstMinimum(float(frame.results["rdf/shared_cutoff"]), float(frame.results["rdf/shared_cutoff_err"]))
+    else:
+        minimum = FirstMinimum(params.cutoff.angstrom(), 0.0)
+    return {
+        "rdf/g": g,
+        "rdf/counts": counts,
+        "rdf/cutoff": np.array(minimum.cutoff),
+        "rdf/cutoff_err": np.array(minimum.error),
+    }
+
+
+def _counts(frame: AtomsFrame, edges: Array) -> Array:
+    return pair_counts(frame.positions, edges, frame.cell, frame.periodic, workspace=thread_workspace())
+
+
+def _sample(frames: Sequence[Frame]) -> Iterator[AtomsFrame]:
+    """Yield some frames, spread evenly."""
+    for index in np.unique(np.linspace(0, len(frames) - 1, PROBES).astype(int)) if len(frames) else ():
+        frame = frames[int(index)]
+        assert isinstance(frame, AtomsFrame)
+        yield frame
+
+
+def _longest(frames: Sequence[Frame]) -> float:
+    """Return a whole number of angstrom that no pair of a particle exceeds by much, up to the limit."""
+    longest = 4.0
+    for frame in _sample(frames):
+        if frame.cell is not None and any(frame.periodic):
+            return LONGEST_PERIODIC
+        finite = frame.positions[np.isfinite(frame.positions).all(axis=1)]
+        if len(finite):
+            middle = (finite.min(axis=0) + finite.max(axis=0)) / 2
+            longest = max(longest, 2.0 * float(np.linalg.norm(finite - middle, axis=1).max()))
+    return min(float(np.ceil(longest)), LONGEST)
+
+
+ANALYSIS = Analysis(
+    name="rdf",
+    kind="atoms",
+    summary="Radial distribution function of the particle and its first minimum, with its uncertainty",
+    params=RdfParams,
+    outputs=outputs,
+    needs=("positions",),
+    prepare=prepare,
+    run=run,
+)

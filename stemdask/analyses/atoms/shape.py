@@ -1,0 +1,52 @@
+"""Size of the particle, and where in it each atom is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from stemdask.kernels.atoms.hull import equivalent_diameter, hull_volume
+from stemdask.model import Analysis, Array, AtomsFrame, Params, Variable
+
+
+class ShapeParams(Params):
+    """The shape has no parameters."""
+
+
+def outputs(params: ShapeParams) -> tuple[Variable, ...]:
+    """Declare size and distance to the centre."""
+    frame = ("frame",)
+    return (
+        Variable("particle/hull_volume", frame, "float64", "angstrom3", "volume of the convex hull of the atoms"),
+        Variable("particle/diameter", frame, "float64", "angstrom", "diameter of a sphere as large as the convex hull"),
+        Variable(
+            "atoms/distance_to_center",
+            ("frame", "atom"),
+            "float64",
+            "angstrom",
+            "distance to the mean position",
+        ),
+    )
+
+
+def run(frame: AtomsFrame, params: ShapeParams) -> Mapping[str, Array]:
+    """Measure one particle; its size is NaN where the atoms span no volume."""
+    volume = hull_volume(frame.positions)
+    centre = frame.positions.mean(axis=0) if len(frame.positions) else np.zeros(3)
+    return {
+        "particle/hull_volume": np.array(volume),
+        "particle/diameter": np.array(equivalent_diameter(volume)),
+        "atoms/distance_to_center": np.linalg.norm(frame.positions - centre, axis=1),
+    }
+
+
+ANALYSIS = Analysis(
+    name="shape",
+    kind="atoms",
+    summary="Diameter and volume of the particle by its convex hull, distance of each atom to the centre",
+    params=ShapeParams,
+    outputs=outputs,
+    needs=("positions",),
+    run=run,
+)
