@@ -12,8 +12,8 @@ HEAD = """\
 # Analyses
 
 Every analysis of the table, with its config keys and the variables that it writes. This page is made from the
-declarations by `python docs/make_reference.py`; a test keeps it true. Variables have a `frame` dimension unless they are
-constants of the run; `column`, `cell`, `atom` and `bond` are padded with NaN or -1 to the largest frame.
+declarations by `python docs/make_reference.py`; a test keeps it true. Variables have a `frame` dimension unless they
+are constants of the run; `column`, `cell`, `atom` and `bond` are padded with NaN or -1 to the largest frame.
 """
 
 

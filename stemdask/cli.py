@@ -172,7 +172,7 @@ def status(store: Store) -> None:
 def verify(
     store: Store,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mark damaged blocks, so that 'run' does them again.")
+        bool, typer.Option("--repair", help="Mark damaged blocks to be done again.")
     ] = False,
 ) -> None:
     """Read every chunk and check it against its checksum."""
