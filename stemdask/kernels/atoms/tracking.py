@@ -1,0 +1,143 @@
+"""The identity of atoms in time: a particle that turns and drifts, and whose atoms come and go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from stemdask.kernels.atoms.alignment import Rigid, align
+from stemdask.kernels.atoms.linking import link
+
+#: Share of a frame in the running mean of positions onto which the next one is aligned.
+_SHARE = 0.1
+#: A frame that lies on the others no better than this shows another particle, or none.
+_FOREIGN = 0.5
+
+
+@dataclass(slots=True)
+class Linked:
+    """One frame in the light of those before."""
+
+    track: NDArray[np.int64]
+    """(n,), identity of each atom; -1 in a frame that couldn't be aligned, and for an atom without a place."""
+    aligned: NDArray[np.float64]
+    """(n, 3), the atoms turned and moved to where the particle was in the first frame; NaN without a track."""
+    angle: float
+    """Rotation since the first frame, degrees; NaN where nothing was linked."""
+    rms: float
+    """Root mean square displacement of the atoms from their mean places; NaN in the first frame."""
+    n_born: int
+    n_lost: int
+    """Tracks that ended because their atom has been missing for longer than is remembered."""
+    foreign: bool
+    """The frame has atoms, but they don't lie on those of the frames before."""
+
+
+@dataclass(slots=True)
+class Tracker:
+    """Follows atoms from frame to frame; its memory grows with the number of atoms that ever were, not of frames.
+
+    Each frame is aligned onto a running mean of the ones before, since errors of an alignment from frame to frame would
+    add up, and its atoms are linked to where they were last.
+    """
+
+    reach: float | None = None
+    """Largest displacement of an atom between frames; None: half the median distance of nearest neighbours."""
+    memory: int = 0
+    """Frames for which an atom may be missing and yet be the same when it comes back."""
+    numbers: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+    """(tracks,), atomic number."""
+    origin: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
+    """(tracks, 3), where each atom was seen first, in the first orientation; so the following."""
+    first: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """(tracks,), frame in which each atom was seen first."""
+    last: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """(tracks,), frame in which each atom was seen last."""
+    seen: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """(tracks,), in how many frames."""
+    mean: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
+    """(tracks, 3), mean position."""
+    scatter: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """(tracks,), sum of squared distances from the mean position."""
+    _latest: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
+    _running: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
+    _living: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    _rotation: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
+
+    def add(self, frame: int, positions: NDArray[np.float64], numbers: NDArray[np.uint8]) -> Linked:
+        """Link the atoms of the next frame.
+
+        Parameters
+        ----------
+        frame
+            Its number; larger than that of the frame before.
+        positions
+            (n, 3). Atoms whose position isn't finite have no track.
+        numbers
+            (n,), atomic numbers; atoms of different elements are never the same.
+        """
+        here = np.isfinite(positions).all(axis=1)
+        points = positions[here]
+        linked = Linked(np.full(len(positions), -1), np.full(positions.shape, np.nan), np.nan, np.nan, 0, 0, False)
+        if not len(points):
+            return linked
+        if self.reach is None:
+            self.reach = _half_spacing(points)
+        linked.n_lost = self._forget(frame)
+        motion, rms = Rigid(self._rotation, np.zeros(3)), np.nan
+        if len(self._living):
+            running = self._running[self._living]
+            start = Rigid(self._rotation, running.mean(axis=0) - self._rotation @ points.mean(axis=0))
+            found = align(points, running, self.reach, start)
+            if found.misfit > _FOREIGN:
+                linked.foreign = True
+                return linked
+            motion, rms = found.motion, found.rms
+        aligned = motion(points)
+        before = link(self._latest[self._living], aligned, self.reach, self.numbers[self._living], numbers[here])
+        new = before < 0
+        track = np.where(new, -1, self._living[before] if len(self._living) else -1)
+        track[new] = len(self.first) + np.arange(new.sum())
+        self._bear(frame, aligned[new], numbers[here][new])
+        self._move(frame, track, aligned)
+        self._rotation = motion.rotation
+        linked.track[here], linked.aligned[here] = track, aligned
+        linked.angle, linked.rms, linked.n_born = motion.angle, rms, int(new.sum())
+        return linked
+
+    def _forget(self, frame: int) -> int:
+        remembered = frame - self.last[self._living] <= self.memory + 1
+        n_lost = int((~remembered).sum())
+        self._living = self._living[remembered]
+        return n_lost
+
+    def _bear(self, frame: int, aligned: NDArray[np.float64], numbers: NDArray[np.uint8]) -> None:
+        n = len(aligned)
+        self._living = np.concatenate([self._living, len(self.first) + np.arange(n)])
+        self.numbers = np.concatenate([self.numbers, numbers])
+        self.first = np.concatenate([self.first, np.full(n, frame)])
+        self.last = np.concatenate([self.last, np.full(n, frame)])
+        self.seen = np.concatenate([self.seen, np.zeros(n, np.int64)])
+        self.scatter = np.concatenate([self.scatter, np.zeros(n)])
+        self.origin, self.mean, self._latest, self._running = (
+            np.concatenate([places, aligned]) for places in (self.origin, self.mean, self._latest, self._running)
+        )
+
+    def _move(self, frame: int, track: NDArray[np.int64], aligned: NDArray[np.float64]) -> None:
+        self.last[track] = frame
+        self.seen[track] += 1
+        step = aligned - self.mean[track]
+        self.mean[track] += step / self.seen[track, None]
+        self.scatter[track] += np.einsum("ij,ij->i", step, aligned - self.mean[track])
+        self._latest[track] = aligned
+        share = np.maximum(_SHARE, 1 / self.seen[track])[:, None]
+        self._running[track] += share * (aligned - self._running[track])
+
+
+def _half_spacing(points: NDArray[np.float64]) -> float:
+    if len(points) < 2:
+        return 1.0
+    return 0.5 * float(np.median(cKDTree(points).query(points, k=2)[0][:, 1]))

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from stemdask.kernels.atoms.tracking import Tracker
+from stemdask.simulate import nanocrystal, trajectory
+
+
+def follow(frames, **options):
+    tracker = Tracker(**options)
+    return tracker, [tracker.add(frame.index, frame.positions, frame.numbers) for frame in frames]
+
+
+def test_atoms_that_turn_drift_shake_appear_and_vanish_keep_their_identity():
+    motion = trajectory(
+        nanocrystal(21.2),
+        200,
+        sigma=0.12,
+        rotation=2,
+        translation=0.3,
+        n_disordered=30,
+        n_exchanged=40,
+        shuffle=True,
+        seed=1,
+    )
+    tracker, found = follow([motion[i] for i in range(200)])
+    identity = np.full(len(tracker.first), -1)
+    for i, linked in enumerate(found):
+        truth = motion.truth(i).identity
+        new = identity[linked.track] < 0
+        identity[linked.track[new]] = truth[new]
+        np.testing.assert_array_equal(identity[linked.track], truth)
+    assert len(tracker.first) == len(motion.sites)
+    np.testing.assert_array_equal(tracker.first, motion.born[identity])
+    np.testing.assert_array_equal(tracker.last, motion.died[identity] - 1)
+    assert sum(linked.n_lost for linked in found) == (motion.died < 199).sum()
+
+
+def test_the_motion_of_the_particle_is_taken_out_and_thermal_motion_is_left():
+    motion = trajectory(nanocrystal(21.2), 300, sigma=0.1, rotation=3, translation=1, seed=2)
+    tracker, found = follow([motion[i] for i in range(300)])
+    assert found[25].angle == pytest.approx(75, abs=1)
+    fluctuation = np.sqrt(tracker.scatter / tracker.seen)
+    # The alignment takes the 6 rigid ones of the 3 n directions of motion out, a small part of 942.
+    assert fluctuation.mean() == pytest.approx(0.1 * np.sqrt(3), rel=0.02)
+    drift = found[-1].aligned - found[0].aligned
+    assert np.linalg.norm(drift.mean(axis=0)) < 0.03
+    assert np.sqrt((drift**2).sum(axis=1).mean()) == pytest.approx(0.1 * np.sqrt(6), rel=0.1)
+
+
+@pytest.mark.parametrize(("memory", "tracks"), [(1, 203), (2, 202), (3, 201)])
+def test_an_atom_that_comes_back_is_the_same_as_long_as_it_is_remembered(memory, tracks):
+    particle = nanocrystal(16)
+    assert len(particle.positions) == 201
+    tracker = Tracker(memory=memory)
+    for frame in range(10):
+        seen = np.ones(201, dtype=bool)
+        seen[3] = frame not in (2, 3, 4)  # missing for three frames
+        seen[5] = frame not in (6, 7)  # for two
+        tracker.add(frame, particle.positions[seen], particle.numbers[seen])
+    assert len(tracker.first) == tracks
+
+
+def test_a_frame_of_something_else_is_left_out_and_the_tracks_go_on():
+    motion = trajectory(nanocrystal(21.2), 3, sigma=0.1)
+    gas = np.random.default_rng(0).uniform(-10, 10, (314, 3))
+    tracker = Tracker(memory=1)
+    tracker.add(0, motion[0].positions, motion[0].numbers)
+    foreign = tracker.add(1, gas, motion[0].numbers)
+    assert foreign.foreign
+    assert set(foreign.track) == {-1}
+    after = tracker.add(2, motion[2].positions, motion[2].numbers)
+    np.testing.assert_array_equal(after.track, motion.truth(2).identity)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_frames_of_hardly_any_atoms_raise_nothing(n):
+    tracker = Tracker()
+    positions, numbers = 2.7 * np.eye(3)[:n], np.full(n, 78, np.uint8)
+    for frame in range(3):
+        linked = tracker.add(frame, positions, numbers)
+        assert list(linked.track) == list(range(n))
+        assert not linked.foreign
+
+
+def test_atoms_without_a_place_have_no_track():
+    positions = np.vstack([nanocrystal(12).positions, [[np.nan] * 3]])
+    linked = Tracker().add(0, positions, np.full(len(positions), 78, np.uint8))
+    assert linked.track[-1] == -1
+    assert (linked.track[:-1] >= 0).all()
