@@ -7,12 +7,13 @@ import os
 import queue
 import shutil
 import sys
+import threading
 import time
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -99,7 +100,8 @@ class Threads:
     def __init__(self, job: Job, workers: int) -> None:
         self.workers = workers
         self.window = 2 * workers
-        self._job = job
+        self._ended = threading.Event()
+        self._job = replace(job, give_up=lambda: self._ended.is_set() or job.give_up())
         self._futures: set[Future[Done]] = set()
         self._limits = contextlib.ExitStack()
 
@@ -109,10 +111,8 @@ class Threads:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        if self._futures:  # only when the run ends early
-            close_helpers()
-        self._executor.shutdown(wait=True)
+        self._ended.set()
+        self._executor.shutdown(wait=True, cancel_futures=True)
         close_helpers()
         self._limits.close()
 
@@ -265,8 +265,9 @@ class Processes(DaskPool):
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             worker_dashboard_address=None,
+            scheduler_kwargs={"dashboard": False},
             security=True,
             memory_limit=0,
             local_directory=str(scratch),

@@ -70,7 +70,11 @@ class Helper:
         return result or failed("its process was killed twice (SIGKILL: out of memory?)")
 
     def close(self) -> None:
-        """End the helper process."""
+        """End the helper process for good."""
+        self._end()
+        self._output.close()
+
+    def _end(self) -> None:
         for descriptor in (self._requests, self._answers):
             if descriptor >= 0:
                 with contextlib.suppress(OSError):
@@ -92,17 +96,17 @@ class Helper:
                 os.write(self._requests, wire.INDEX.pack(index))
             header, values = self._receive(seconds if self._warm else seconds + COMPILE_SECONDS)
         except TimeoutError:
-            self.close()
+            self._end()
             return failed(f"took longer than {seconds:g} s", time.monotonic() - start)
         except _Died as death:
             code = int(death.args[0])
             log.warning("frame %d ended its process (%s)%s", index, code, self._last_words())
-            self.close()
+            self._end()
             if -code in _FROM_OUTSIDE:
                 return None
             return failed(_cause(code), time.monotonic() - start)
         except BaseException:
-            self.close()
+            self._end()
             raise
         if "broken" in header:
             raise StemdaskError(header["broken"])
@@ -132,10 +136,10 @@ class Helper:
             header, _ = self._receive(START_SECONDS)
         except (TimeoutError, _Died) as error:
             words = self._last_words()
-            self.close()
+            self._end()
             raise StemdaskError(f"the helper process didn't start ({error}){words}") from error
         if "broken" in header:
-            self.close()
+            self._end()
             raise StemdaskError(f"the helper process didn't start: {header['broken']}")
 
     def _receive(self, seconds: float) -> tuple[dict[str, Any], dict[str, Array]]:
