@@ -1,0 +1,122 @@
+"""How the columns of a sublattice deviate from a Gaussian: an empirical profile, read from the residual of the fit.
+
+All columns of a sublattice see the same probe and the same atoms, at thousands of different fractions of a pixel. What
+their fits leave over, divided by the amplitude and averaged on a grid finer than the pixel, is the profile's deviation
+from the Gaussian. It is made symmetric under a half turn: then it can't shift the position of its column, and the position
+remains what it was, the centre.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+
+#: Grid points a pixel, and standard deviation in px of the smoothing on that grid.
+OVERSAMPLING = 2
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Deviation from the Gaussian for a column of amplitude 1.
+
+    Parameters
+    ----------
+    table
+        (2h+1, 2h+1), values on a grid of 1/:data:`OVERSAMPLING` px around the centre, (y, x); its rim is 0.
+    """
+
+    table: Float
+
+    def render(self, image: NDArray[np.float32], positions: Float, amplitude: Float) -> None:
+        """Add the deviations of columns (n, 2), (n,) to an image in place."""
+        _render(image, positions, amplitude, self.table)
+
+
+def estimate_profile(
+    residual: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    positions: Float,
+    amplitude: Float,
+    reach: float,
+) -> Profile:
+    """Average the residual around columns.
+
+    Parameters
+    ----------
+    residual
+        (y, x), image minus model.
+    weight
+        (y, x), 1 / variance; 0 where a pixel doesn't count.
+    positions, amplitude
+        (n, 2), px and (n,) of the sublattice's columns.
+    reach
+        px, radius beyond which the profile is 0.
+    """
+    half = int(np.ceil(reach * OVERSAMPLING))
+    above, below = np.zeros((2, 2 * half + 1, 2 * half + 1))
+    _average(residual, weight, positions, amplitude, above, below)
+    above, below = above + above[::-1, ::-1], below + below[::-1, ::-1]
+    kernel = np.array([0.25, 0.5, 0.25])
+    for _ in range(2):
+        above, below = (_smooth(_smooth(grid, kernel).T, kernel).T for grid in (above, below))
+    radius = np.hypot(*(np.mgrid[-half : half + 1, -half : half + 1] / half))
+    taper = np.clip(4.0 * (1.0 - radius), 0.0, 1.0)
+    table = taper * above / np.maximum(below, 1e-12 * max(float(below.max()), 1e-300))
+    return Profile(table)
+
+
+def _smooth(grid: Float, kernel: Float) -> Float:
+    padded = np.pad(grid, ((1, 1), (0, 0)), mode="edge")
+    return np.asarray(kernel[0] * padded[:-2] + kernel[1] * padded[1:-1] + kernel[2] * padded[2:])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _average(
+    residual: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    positions: Float,
+    amplitude: Float,
+    above: Float,
+    below: Float,
+) -> None:
+    height, width = residual.shape
+    half = len(above) // 2
+    for k in range(len(amplitude)):
+        y, x = positions[k, 0], positions[k, 1]
+        reach = half / OVERSAMPLING
+        for row in range(max(0, int(np.ceil(y - reach))), min(height, int(np.floor(y + reach)) + 1)):
+            for column in range(max(0, int(np.ceil(x - reach))), min(width, int(np.floor(x + reach)) + 1)):
+                v, u = (row - y) * OVERSAMPLING + half, (column - x) * OVERSAMPLING + half
+                j, i = int(v), int(u)
+                fy, fx = v - j, u - i
+                a, w = amplitude[k], np.float64(weight[row, column])
+                for dj in range(2):
+                    for di in range(2):
+                        if j + dj < len(above) and i + di < len(above):
+                            share = (fy if dj else 1.0 - fy) * (fx if di else 1.0 - fx)
+                            above[j + dj, i + di] += share * w * a * np.float64(residual[row, column])
+                            below[j + dj, i + di] += share * w * a * a
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _render(image: NDArray[np.float32], positions: Float, amplitude: Float, table: Float) -> None:
+    height, width = image.shape
+    half = len(table) // 2
+    reach = half / OVERSAMPLING
+    for k in range(len(amplitude)):
+        y, x = positions[k, 0], positions[k, 1]
+        if not np.isfinite(y + x + amplitude[k]):
+            continue
+        for row in range(max(0, int(np.ceil(y - reach))), min(height, int(np.ceil(y + reach)))):
+            for column in range(max(0, int(np.ceil(x - reach))), min(width, int(np.ceil(x + reach)))):
+                v, u = (row - y) * OVERSAMPLING + half, (column - x) * OVERSAMPLING + half
+                j, i = int(v), int(u)
+                fy, fx = v - j, u - i
+                value = (1.0 - fy) * ((1.0 - fx) * table[j, i] + fx * table[j, i + 1])
+                value += fy * ((1.0 - fx) * table[j + 1, i] + fx * table[j + 1, i + 1])
+                image[row, column] += amplitude[k] * value
