@@ -156,6 +156,8 @@ def run(
     if outcome.complete and report:
         from stemdask import report as reports
 
+        for line in reports.summary(outcome.store):
+            typer.echo(line)
         typer.echo(f"store:  {outcome.store}\nreport: {reports.write(outcome.store)}")
     raise typer.Exit(outcome.exit_code)
 
@@ -171,9 +173,7 @@ def status(store: Store) -> None:
 @app.command(epilog="Example: stemdask verify results.zarr")
 def verify(
     store: Store,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Mark damaged blocks to be done again.")
-    ] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Mark damaged blocks to be done again.")] = False,
 ) -> None:
     """Read every chunk and check it against its checksum."""
     from stemdask.store import reader

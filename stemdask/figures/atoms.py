@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, new, style
 
-#: Analytic (q4, q6, w6) of the perfect surroundings (Steinhardt, Nelson, Ronchetti 1983), w6 normalised.
+#: Analytic (q4, q6, normalised w6) of perfect surroundings (Steinhardt, Nelson & Ronchetti 1983, table I).
 IDEAL = {
     "fcc": (0.19094, 0.57452, -0.013161),
     "hcp": (0.09722, 0.48476, -0.012442),
@@ -20,6 +22,8 @@ IDEAL = {
 }
 #: Coarse-grained q6 above which an atom of a nanocrystal counts as crystalline in the published analysis.
 ORDER_LINE = 0.54
+
+_SYMBOLS = {"q4": "$q_4$", "q6": "$q_6$", "q4_avg": "$Q_4$", "q6_avg": "$Q_6$", "w6_avg": "$W_6$"}
 
 
 def pair_distribution(rdf: xr.Dataset, ideal: xr.Dataset | None = None) -> Figure:
@@ -48,23 +52,22 @@ def pair_distribution(rdf: xr.Dataset, ideal: xr.Dataset | None = None) -> Figur
     return figure
 
 
-def order_maps(atoms: xr.Dataset, w_scale: float = 1.0) -> Figure:
+def order_maps(atoms: xr.Dataset, *, normalised: bool = False) -> Figure:
     """Draw (Q4, Q6) and (w6, Q6) of the atoms of one frame, coloured by the distance to the centre.
 
     Parameters
     ----------
     atoms
         ``/atoms`` of one frame: `q4_avg`, `q6_avg`, `w6_avg`, `distance_to_center`.
-    w_scale
-        Factor from the normalised w6 of the marks to the convention of the data.
+    normalised
+        Whether w6 is divided by the 3/2 power of the sum of squares, as Steinhardt et al. define its normalised form.
     """
     with style():
         figure, (left, right) = new(9.2, 4.0, 1, 2, sharey=True)
         colour = atoms["distance_to_center"].values if "distance_to_center" in atoms else np.zeros(atoms.sizes["atom"])
         for axes, name, column in ((left, "q4_avg", 0), (right, "w6_avg", 2)):
-            scale = w_scale if column == 2 else 1.0
             shown = axes.scatter(atoms[name], atoms["q6_avg"], c=colour, s=9, cmap="viridis_r", linewidths=0)
-            _marks(axes, {key: (value[column] * scale, value[1]) for key, value in IDEAL.items()})
+            _marks(axes, {key: (_mark(value, column, normalised), value[1]) for key, value in IDEAL.items()})
             axes.axhline(ORDER_LINE, color=INK, lw=0.8, ls=(0, (4, 3)))
         left.set(xlabel=r"$Q_4$", ylabel=r"$Q_6$", title="Coarse-grained bond order")
         right.set(xlabel=r"$W_6$", title="Icosahedral order")
@@ -104,15 +107,22 @@ def structure(atoms: xr.Dataset, by: str = "q6_avg") -> Figure:
 
 
 def time_series(particle: xr.Dataset, names: Mapping[str, str]) -> Figure:
-    """Draw scalars of the particle against the frame, one panel each; `names` gives each variable its label."""
+    """Draw scalars of the particle against the frame, one panel each; `names` gives each variable its title."""
     with style():
-        figure, panels = new(7.0, 1.5 * len(names) + 0.6, len(names), 1, sharex=True, squeeze=False)
+        figure, panels = new(7.0, 1.7 * len(names) + 0.6, len(names), 1, sharex=True, squeeze=False)
         frames = np.arange(particle.sizes["frame"])
         for axes, (name, label) in zip(panels[:, 0], names.items(), strict=True):
             axes.plot(frames, particle[name], color=ACCENT, lw=1, marker="." if frames.size < 200 else None, ms=4)
-            axes.set_ylabel(label)
+            axes.set_title(label)
         panels[-1, 0].set_xlabel("frame")
+        panels[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
+
+
+def _mark(ideal: tuple[float, float, float], column: int, normalised: bool) -> float:
+    if column < 2 or normalised:
+        return ideal[column]
+    return float(ideal[2] * (ideal[1] ** 2 * 13 / (4 * np.pi)) ** 1.5)
 
 
 def _marks(axes: Axes, marks: Mapping[str, tuple[float, float]]) -> None:
@@ -123,4 +133,5 @@ def _marks(axes: Axes, marks: Mapping[str, tuple[float, float]]) -> None:
 
 def _label(array: xr.DataArray) -> str:
     units = array.attrs.get("units", "1")
-    return f"{array.attrs.get('long_name', array.name)}" + ("" if units == "1" else f" / {units}")
+    words = _SYMBOLS.get(str(array.name)) or "\n".join(textwrap.wrap(array.attrs.get("long_name", ""), 40))
+    return words + ("" if units == "1" else f" / {units}")

@@ -14,7 +14,7 @@ INK = "#222222"
 ACCENT = "#0072B2"
 MUTED = "#9a9a9a"
 
-_RC = {
+_RC: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",

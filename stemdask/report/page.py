@@ -1,0 +1,98 @@
+"""Writing the page: the parts of a store, in a template, in one file."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jinja2
+import numpy as np
+import xarray as xr
+
+from stemdask.model import FrameStatus
+from stemdask.report import atoms, images
+from stemdask.report.parts import Part, values
+from stemdask.store import reader
+from stemdask.store.layout import run_directory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Failed frames that the report names one by one, and frames that a summary has a line for.
+NAMED = 20
+
+
+def write(store: str | Path, output: str | Path | None = None, frame: int | None = None) -> Path:
+    """Write the report of a store; return where it is.
+
+    Parameters
+    ----------
+    store
+        The zarr store.
+    output
+        The HTML file; by default ``report.html`` in the run directory beside the store.
+    frame
+        The frame shown; by default the first one that went well.
+
+    Raises
+    ------
+    StoreError
+        The store isn't one of stemdask.
+    """
+    tree = reader.open_results(store)
+    good = _good(tree)
+    chosen = frame if frame is not None else good[0] if good else None
+    parts = [_run(tree)]
+    if chosen is not None:
+        half = images if "columns" in tree else atoms
+        parts += half.parts(tree, chosen)
+    target = Path(output) if output is not None else run_directory(store) / "report.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    environment = jinja2.Environment(autoescape=True, loader=jinja2.PackageLoader("stemdask.report"))
+    environment.filters["png"] = _png
+    page = environment.get_template("report.html").render(
+        title=Path(store).name, parts=parts, version=tree.attrs["stemdask_version"], config=tree.attrs["config"]
+    )
+    target.write_text(page, encoding="utf-8")
+    return target
+
+
+def summary(store: str | Path) -> list[str]:
+    """Return the first frames of a store, a line each."""
+    tree = reader.open_results(store)
+    half = images if "columns" in tree else atoms
+    good = _good(tree)
+    lines = [f"frame {index}: {half.summary(tree, index)}" for index in good[:NAMED]]
+    return lines if len(good) <= NAMED else [*lines, f"and {len(good) - NAMED} frames more"]
+
+
+def _run(tree: xr.DataTree) -> Part:
+    status = values(tree, "frames/frame_status")
+    files, errors = values(tree, "frames/file"), values(tree, "frames/error")
+    counts = ", ".join(f"{np.count_nonzero(status == s)} {s.name.lower()}" for s in FrameStatus if s in status)
+    seconds = float(np.nansum(values(tree, "frames/seconds")))
+    rows = [
+        ("frames", f"{status.size} ({counts})"),
+        ("state", str(tree.attrs["state"])),
+        ("created", str(tree.attrs["created"])),
+        ("time of analysis", f"{seconds:.1f} s, {seconds / max(status.size, 1):.3g} s a frame"),
+    ]
+    bad = np.flatnonzero((status == FrameStatus.FAILED) | (status == FrameStatus.OVERFLOW))
+    rows += [(f"frame {index}", f"{files[index]}: {errors[index]}") for index in bad[:NAMED]]
+    part = Part("The run", rows=rows)
+    if bad.size > NAMED:
+        part.sentences.append(f"{bad.size - NAMED} more frames have no results; 'stemdask status' names them.")
+    return part
+
+
+def _good(tree: xr.DataTree) -> list[int]:
+    found: list[int] = np.flatnonzero(values(tree, "frames/frame_status") == FrameStatus.OK).tolist()
+    return found
+
+
+def _png(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
