@@ -156,7 +156,7 @@ def _write_images(path: Path, frames: NDArray[np.float32]) -> None:
 
 def _write_atoms(path: Path, trajectory: simulate.Trajectory) -> None:
     with path.open("w", encoding="ascii") as handle:
-        for frame in trajectory:
+        for frame in map(trajectory.read, range(len(trajectory))):
             handle.write(f"{len(frame.positions)}\nProperties=species:S:1:pos:R:3 Time={frame.time}\n")
             handle.writelines(f"Pt {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in frame.positions)
 

@@ -44,7 +44,7 @@ def schema() -> str:
     """Return the JSON schema of a config, with the parameters of every analysis of both kinds."""
     whole = configs.Config.model_json_schema()
     definitions = whole.setdefault("$defs", {})
-    sections = {}
+    sections: dict[str, Any] = {}
     for analysis in registry.ANALYSES:
         own = analysis.params.model_json_schema()
         definitions |= own.pop("$defs", {})

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from stemdask.figures import atoms
-from stemdask.report.parts import Part, at, config, number
+from stemdask.report.parts import Part, at, config, number, values
 
 #: Scalars of the particle drawn against the frame.
 SERIES = ("diameter", "n_disordered", "mean_coordination")
@@ -27,7 +27,7 @@ def parts(tree: xr.DataTree, index: int) -> Iterator[Part]:
 
 def summary(tree: xr.DataTree, index: int) -> str:
     """Return one frame in a line."""
-    words = [f"{int(tree['frames']['n_atoms'].values[index])} atoms"]
+    words = [f"{int(values(tree, 'frames/n_atoms')[index])} atoms"]
     if "particle" in tree:
         particle = at(tree, "particle", index)
         if "diameter" in particle:
@@ -54,9 +54,8 @@ def _structure(tree: xr.DataTree, index: int) -> Part:
         scalars = [variable for variable in particle.data_vars.values() if variable.ndim == 0]
         part.rows += [(str(variable.attrs["long_name"]), number(variable)) for variable in scalars]
     if "mean_bond_length" in found:
-        part.rows.append(
-            ("mean distance to the nearest neighbours", number(found["mean_bond_length"].mean(keep_attrs=True)))
-        )
+        mean = found["mean_bond_length"].mean(keep_attrs=True)
+        part.rows.append(("mean distance to the neighbours", number(mean)))
     if "q6_avg" in found:
         normalised = config(tree)["analyses"]["bond_order"]["normalisation"] != "none"
         maps = atoms.order_maps(found, normalised=normalised)
