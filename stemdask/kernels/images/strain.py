@@ -1,0 +1,214 @@
+"""The strain of each cell of a lattice: from the two vectors between its four corners to stretch and rotation.
+
+Coordinates are those of the image, x to the right and y down; a positive rotation is counter-clockwise as displayed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+
+_NONE = -1
+#: Corners of a cell as steps along (i, j), and their sign in the cell's mean a and b.
+_CORNERS = ((0, 0), (1, 0), (0, 1), (1, 1))
+_IN_A = np.array([-0.5, 0.5, -0.5, 0.5])
+_IN_B = np.array([-0.5, -0.5, 0.5, 0.5])
+
+
+@dataclass(frozen=True, slots=True)
+class CellVectors:
+    """The two vectors of each cell; (y, x), in the unit of the positions; NaN where a corner is missing."""
+
+    a: Float
+    """(n, 2), mean of the two sides along i."""
+    b: Float
+    """(n, 2), mean of the two sides along j."""
+    corner_variance: Float
+    """(n, 4, 2), squared standard errors of the corners (0, 0), (1, 0), (0, 1), (1, 1)."""
+    curvature_a: Float
+    """(n,), curvature of the rows along a; positive where they bend towards +b."""
+    curvature_b: Float
+    """(n,), curvature of the rows along b; positive where they bend towards +a."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strain:
+    """Strain of each cell against a reference; rotation in degree. `*_err` are standard errors."""
+
+    exx: Float
+    eyy: Float
+    exy: Float
+    rotation: Float
+    exx_err: Float
+    eyy_err: Float
+    exy_err: Float
+    rotation_err: Float
+
+
+@dataclass(frozen=True, slots=True)
+class LatticeParameters:
+    """Shape of each cell."""
+
+    a: Float
+    b: Float
+    gamma: Float
+    """Angle from a to b, degree."""
+    spacing_a: Float
+    """Distance of the rows along a."""
+    spacing_b: Float
+    """Distance of the rows along b."""
+    ratio: Float
+    """b / a."""
+    a_err: Float
+    b_err: Float
+    ratio_err: Float
+
+
+def complete_cells(i: NDArray[np.integer], j: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return the (i, j) of all cells of which the four corners (i or i + 1, j or j + 1) exist, ascending."""
+    corners = _Index(i, j)
+    first = np.column_stack([i, j])[(i >= 0) & (j >= 0)].astype(np.int64)
+    whole = np.all([corners.at(first[:, 0] + di, first[:, 1] + dj) != _NONE for di, dj in _CORNERS], axis=0)
+    return first[whole][np.lexsort((first[whole][:, 0], first[whole][:, 1]))]
+
+
+def cell_vectors(
+    positions: Float, errors: Float, i: NDArray[np.integer], j: NDArray[np.integer], cells: NDArray[np.integer]
+) -> CellVectors:
+    """Measure the vectors of cells from the columns at their corners.
+
+    Parameters
+    ----------
+    positions, errors
+        (m, 2), (y, x) of the columns of one sublattice and their standard errors.
+    i, j
+        (m,), indices of the columns; negative for none.
+    cells
+        (n, 2), the cells (i, j) wanted; their corners are (i or i + 1, j or j + 1).
+    """
+    index = _Index(i, j)
+    padded = np.vstack([positions, [np.nan, np.nan]])
+    variance = np.vstack([errors, [np.nan, np.nan]]) ** 2
+
+    def at(di: int, dj: int) -> NDArray[np.int64]:
+        return index.at(cells[:, 0] + di, cells[:, 1] + dj)
+
+    corners = np.stack([at(*step) for step in _CORNERS], axis=1)
+    a = np.einsum("k,nkc->nc", _IN_A, padded[corners])
+    b = np.einsum("k,nkc->nc", _IN_B, padded[corners])
+
+    def bend(line: list[tuple[int, int]], along: Float, across: Float) -> Float:
+        before, first, second, after = (padded[at(*step)] for step in line)
+        turn = 0.5 * (after - second - first + before)
+        unit = along / np.linalg.norm(along, axis=1, keepdims=True)
+        normal = across - (across * unit).sum(axis=1, keepdims=True) * unit
+        normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+        return np.asarray((turn * normal).sum(axis=1) / (along**2).sum(axis=1))
+
+    curvature_a = 0.5 * sum(bend([(k, row) for k in (-1, 0, 1, 2)], a, b) for row in (0, 1))
+    curvature_b = 0.5 * sum(bend([(row, k) for k in (-1, 0, 1, 2)], b, a) for row in (0, 1))
+    return CellVectors(a, b, variance[corners], np.asarray(curvature_a), np.asarray(curvature_b))
+
+
+def strain_of(cells: CellVectors, reference: Float) -> Strain:
+    """Return the strain of cells: F = R (1 + ε), the polar decomposition of what takes the reference to the cell.
+
+    Parameters
+    ----------
+    cells
+        Vectors of the cells.
+    reference
+        (2, 2), the reference vectors a and b as rows of (y, x).
+
+    Notes
+    -----
+    ε is the Biot strain in the coordinates of the reference; it doesn't feel a rotation of any size. Standard errors
+    are propagated to first order from those of the corners, which are taken as independent; that of the reference is
+    left out (it is the same for all cells).
+    """
+    inverse = np.linalg.inv(reference[:, ::-1])
+    vectors = np.stack([cells.a, cells.b], axis=1)[..., ::-1]  # (n, 2, 2), rows a and b as (x, y)
+    deformation = np.swapaxes(inverse @ vectors, 1, 2)
+    xx, xy, yx, yy = (deformation[:, row, column] for row in (0, 1) for column in (0, 1))
+    angle = np.arctan2(xy - yx, xx + yy)
+    cos, sin = np.cos(angle), np.sin(angle)
+    # What each corner moves: d(deformation) along x or y by `gain` of the reference's x and y.
+    gain = inverse @ np.stack([_IN_A, _IN_B])  # (2, 4)
+    var_y, var_x = cells.corner_variance[..., 0], cells.corner_variance[..., 1]
+
+    def error(along_x: Float, along_y: Float) -> Float:
+        return np.asarray(np.sqrt((along_x**2 * var_x + along_y**2 * var_y).sum(axis=1)))
+
+    return Strain(
+        exx=cos * xx - sin * yx - 1,
+        eyy=sin * xy + cos * yy - 1,
+        exy=0.5 * (cos * xy - sin * yy + sin * xx + cos * yx),
+        rotation=np.rad2deg(angle),
+        exx_err=error(np.outer(cos, gain[0]), -np.outer(sin, gain[0])),
+        eyy_err=error(np.outer(sin, gain[1]), np.outer(cos, gain[1])),
+        exy_err=0.5
+        * error(
+            np.outer(cos, gain[1]) + np.outer(sin, gain[0]),
+            np.outer(cos, gain[0]) - np.outer(sin, gain[1]),
+        ),
+        rotation_err=np.rad2deg(
+            0.5
+            * error(
+                np.outer(cos, gain[1]) - np.outer(sin, gain[0]),
+                -np.outer(cos, gain[0]) - np.outer(sin, gain[1]),
+            )
+        ),
+    )
+
+
+def lattice_parameters(cells: CellVectors) -> LatticeParameters:
+    """Return lengths, angle and spacings of cells, with standard errors from those of the corners."""
+    a, b = np.linalg.norm(cells.a, axis=1), np.linalg.norm(cells.b, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        unit_a, unit_b = cells.a / a[:, None], cells.b / b[:, None]
+        area = np.abs(cells.a[:, 1] * cells.b[:, 0] - cells.a[:, 0] * cells.b[:, 1])
+        gamma = np.rad2deg(np.arccos(np.clip((unit_a * unit_b).sum(axis=1), -1, 1)))
+        along_a = _IN_A[:, None] * unit_a[:, None, :]  # (n, 4, 2), what each corner moves the length
+        along_b = _IN_B[:, None] * unit_b[:, None, :]
+        relative = along_b / b[:, None, None] - along_a / a[:, None, None]
+        errors = [
+            np.sqrt((moves**2 * cells.corner_variance).sum(axis=(1, 2))) for moves in (along_a, along_b, relative)
+        ]
+        return LatticeParameters(a, b, gamma, area / a, area / b, b / a, errors[0], errors[1], errors[2] * b / a)
+
+
+def oriented_reference(a: float, b: float, gamma: float, like: Float) -> Float:
+    """Return a reference lattice of given lengths and angle (degree), turned to lie like another one.
+
+    Parameters
+    ----------
+    like
+        (2, 2), vectors a and b as rows of (y, x); the result needs no rotation to be strained into it.
+    """
+    turn = np.deg2rad(gamma) * np.sign(like[0, 1] * like[1, 0] - like[0, 0] * like[1, 1])
+    upright = np.array([[a, 0.0], [b * np.cos(turn), b * np.sin(turn)]])  # rows of (x, y)
+    (xx, yx), (xy, yy) = np.linalg.inv(upright) @ like[:, ::-1]
+    angle = np.arctan2(xy - yx, xx + yy)
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turned: Float = (upright @ rotation)[:, ::-1]
+    return turned
+
+
+class _Index:
+    """Which column has given indices."""
+
+    def __init__(self, i: NDArray[np.integer], j: NDArray[np.integer]) -> None:
+        size = (int(i.max(initial=-1)) + 1, int(j.max(initial=-1)) + 1)
+        self._table = np.full((max(size[0], 0) + 1, max(size[1], 0) + 1), _NONE, dtype=np.int64)
+        known = np.flatnonzero((i >= 0) & (j >= 0))
+        self._table[i[known], j[known]] = known
+
+    def at(self, i: NDArray[np.integer], j: NDArray[np.integer]) -> NDArray[np.int64]:
+        last = np.array(self._table.shape) - 1
+        inside = (i >= 0) & (j >= 0) & (i < last[0]) & (j < last[1])
+        found: NDArray[np.int64] = self._table[np.where(inside, i, last[0]), np.where(inside, j, last[1])]
+        return found
