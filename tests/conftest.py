@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The first example of a test may compile a kernel, and a loaded machine has no deadline.
+settings.register_profile("stemdask", deadline=None)
+settings.load_profile("stemdask")
 
 
 @pytest.fixture(scope="session")

@@ -56,11 +56,17 @@ def open_stacks(path: str, fmt: str) -> list[OpenStack]:
 def _from_signal(path: str, fmt: str, signal: Mapping[str, Any]) -> OpenStack | None:
     """Make a stack of a rosettasciio signal; None where it isn't an image."""
     data = signal["data"]
+    if fmt == "mrc" and mrc_order(path) == ">":
+        data = data.view(data.dtype.newbyteorder(">"))  # the reader swaps the header alone
     if data.dtype.names is not None:
         raise colour(path, "RGB")
     axes = [dict(axis) for axis in signal["axes"]]
-    if data.ndim < 2 or (fmt in _NAVIGATED and axes[-2].get("navigate")):
+    if data.ndim < 2 or data.ndim != len(axes) or (fmt in _NAVIGATED and axes[-2].get("navigate")):
         return None
+    if _is_spectral(signal, axes):
+        return None
+    order = _image_axes_last([str(axis.get("name") or "") for axis in axes])
+    data, axes = data.transpose(order), [axes[k] for k in order]
     shape = (math.prod(data.shape[:-2]), data.shape[-2], data.shape[-1])
     frames = data.reshape(shape)
     problems: tuple[str, ...] = ()
@@ -70,6 +76,26 @@ def _from_signal(path: str, fmt: str, signal: Mapping[str, Any]) -> OpenStack | 
     title = signal.get("metadata", {}).get("General", {}).get("title") or Path(path).stem
     calibration = calibrate(axes[-2:] if fmt not in ("npy", "png") else [])
     return OpenStack(Stack(str(title), shape, data.dtype, calibration, problems), _dask_reader(frames, keep=keep))
+
+
+def _is_spectral(signal: Mapping[str, Any], axes: list[dict[str, Any]]) -> bool:
+    """Tell a spectrum image, whose "frames" would be channels of energy."""
+    kind = str(signal.get("metadata", {}).get("Signal", {}).get("signal_type", ""))
+    if kind.startswith(("EELS", "EDS")) or any(str(axis.get("units")) in ("eV", "keV") for axis in axes):
+        return True
+    tags: Any = signal.get("original_metadata", {})
+    for name in ("ImageList", "TagGroup0", "ImageTags", "Meta Data", "Format"):
+        tags = tags.get(name, {}) if isinstance(tags, Mapping) else {}
+    return str(tags).startswith("Spectrum")
+
+
+def _image_axes_last(names: list[str]) -> list[int]:
+    """Return the order of axes that puts y and x last, where both are named; writers of EMD differ in it."""
+    order = list(range(len(names)))
+    if names.count("y") == names.count("x") == 1:
+        last = [names.index("y"), names.index("x")]
+        order = [k for k in order if k not in last] + last
+    return order
 
 
 def _dask_reader(frames: Any, *, keep: bool) -> Callable[[int], Array]:

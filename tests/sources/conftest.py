@@ -1,0 +1,165 @@
+"""Files of foreign formats, made on the fly as their programs make them, so that tests can damage them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def images() -> NDArray[np.float32]:
+    """Five frames of 16 × 12 pixels that differ everywhere."""
+    return np.arange(5 * 16 * 12, dtype=np.float32).reshape(5, 16, 12) + 0.5
+
+
+@pytest.fixture
+def write_mrc(tmp_path: Path) -> Write:
+    def write(name: str, stack: NDArray[Any], *, voxel: float = 0.2, mode: int | None = None, order: str = "<") -> Path:
+        modes = {"i1": 0, "i2": 1, "f4": 2, "u2": 6, "f2": 12}
+        head = np.zeros(256, order + "i4")
+        head[0:3] = head[7:10] = stack.shape[::-1]
+        head[3] = modes[stack.dtype.str[1:]] if mode is None else mode
+        head[16:19] = 1, 2, 3
+        floats = head.view(order + "f4")
+        floats[10:13] = [n * voxel for n in stack.shape[::-1]]
+        data = bytearray(head.tobytes())
+        data[208:216] = b"MAP " + (b"\x44\x44\0\0" if order == "<" else b"\x11\x11\0\0")
+        path = tmp_path / name
+        path.write_bytes(bytes(data) + stack.astype(stack.dtype.newbyteorder(order)).tobytes())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_dm4(tmp_path: Path) -> Write:
+    """DigitalMicrograph 4: a tree of tags, big-endian around little-endian values."""
+    types = {"i2": 2, "i4": 3, "u2": 4, "u4": 5, "f4": 6, "f8": 7, "i1": 9, "u1": 10}
+    kinds = {"i2": 1, "f4": 2, "u1": 6, "i4": 7, "i1": 9, "u2": 10, "u4": 11, "f8": 12}
+
+    def tag(name: str, value: Any) -> bytes:
+        if isinstance(value, dict):
+            body = struct.pack(">BBq", 1, 0, len(value)) + b"".join(tag(k.strip("."), v) for k, v in value.items())
+            return entry(20, name, body)
+        if isinstance(value, str):
+            value = np.frombuffer(value.encode("utf-16-le"), "<u2")
+        array = np.asarray(value)
+        number = types[array.dtype.str[1:]]
+        info = [number] if array.ndim == 0 else [20, number, array.size]
+        body = b"%%%%" + struct.pack(f">{len(info) + 1}q", len(info), *info) + array.tobytes()
+        return entry(21, name, body)
+
+    def entry(kind: int, name: str, body: bytes) -> bytes:
+        return struct.pack(">BH", kind, len(name)) + name.encode() + struct.pack(">q", len(body)) + body
+
+    def write(
+        name: str,
+        data: NDArray[Any],
+        *,
+        scale: float = 0.02,
+        origin: float = 0.0,
+        units: str = "nm",
+        dimensions: tuple[int, ...] | None = None,
+        spectra: bool = False,
+    ) -> Path:
+        lengths = dimensions or data.shape[::-1]
+        axes = {
+            "." * k: {"Origin": np.float32(origin), "Scale": np.float32(scale), "Units": units}
+            for k in range(1, len(lengths) + 1)
+        }
+        image = {
+            "ImageData": {
+                "Calibrations": {"Dimension": axes},
+                "Data": data.ravel(),
+                "DataType": np.uint32(kinds[data.dtype.str[1:]]),
+                "Dimensions": {"." * k: np.uint32(n) for k, n in enumerate(lengths, 1)},
+                "PixelDepth": np.uint32(data.dtype.itemsize),
+            },
+            "ImageTags": {"Meta Data": {"Format": "Spectrum image"}} if spectra else {"Note": np.uint32(1)},
+            "Name": "made for a test",
+        }
+        root = {"ImageList": {".": image}}
+        body = struct.pack(">BBq", 1, 0, len(root)) + b"".join(tag(k, v) for k, v in root.items())
+        path = tmp_path / name
+        path.write_bytes(struct.pack(">iqi", 4, len(body), 1) + body + bytes(8))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_ser(tmp_path: Path) -> Write:
+    """TIA series of images: header, elements, then the table of their offsets."""
+
+    def write(name: str, stack: NDArray[Any], *, pixel: float = 2e-11, valid: int | None = None) -> Path:
+        n, ny, nx = stack.shape
+        numbers = {"u1": 1, "u2": 2, "u4": 3, "i1": 4, "i2": 5, "i4": 6, "f4": 7, "f8": 8}
+        elements = [
+            struct.pack("<ddi", 0.0, pixel, 0) * 2
+            + struct.pack("<Hii", numbers[frame.dtype.str[1:]], nx, ny)
+            + frame[::-1].tobytes()
+            for frame in stack
+        ]
+        dimension = struct.pack("<iddii", n, 0.0, 1.0, 0, 6) + b"Number" + struct.pack("<i", 0)
+        begin = 34 + len(dimension)
+        places = np.cumsum([begin] + [len(element) for element in elements])
+        table = int(places[-1])
+        head = struct.pack(
+            "<HHHIIIIQI", 0x4949, 0x0197, 0x0220, 0x4122, 0x4152, n, n if valid is None else valid, table, 1
+        )
+        tags = table + 16 * n + 6 * np.arange(n)
+        offsets = np.concatenate([places[:-1], tags]).astype("<u8").tobytes()
+        path = tmp_path / name
+        path.write_bytes(
+            head + dimension + b"".join(elements) + offsets + b"".join(struct.pack("<HI", 0x4152, 0) for _ in range(n))
+        )
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_hspy(tmp_path: Path) -> Write:
+    def write(
+        name: str, stack: NDArray[Any], *, scale: float = 0.02, units: str | None = "nm", offset: float = 0.0
+    ) -> Path:
+        import rsciio.hspy
+
+        axes = [
+            {
+                "_type": "UniformDataAxis",
+                "name": label,
+                "size": size,
+                "scale": scale,
+                "offset": offset,
+                "navigate": label == "t",
+                "is_binned": False,
+                **({"units": units} if units else {}),
+            }
+            for label, size in zip("tyx"[3 - stack.ndim :], stack.shape, strict=True)
+        ]
+        rsciio.hspy.file_writer(
+            str(tmp_path / name),
+            {
+                "data": stack,
+                "axes": axes,
+                "metadata": {"General": {"title": "made for a test"}, "Signal": {"signal_type": ""}},
+                "original_metadata": {},
+                "attributes": {"_lazy": False, "ragged": False},
+                "learning_results": {},
+                "models": {},
+                "tmp_parameters": {},
+                "package_info": {},
+            },
+        )
+        return tmp_path / name
+
+    return write
