@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stemdask.analyses.atoms import bond_order, coordination, positions, rdf, shape
+from stemdask.analyses.atoms import bond_order, coordination, positions, rdf, shape, structure, tracks
 from stemdask.analyses.images import preprocess, registration
 from stemdask.model import Analysis, Kind
 
@@ -14,6 +14,8 @@ ANALYSES: tuple[Analysis, ...] = (
     rdf.ANALYSIS,
     coordination.ANALYSIS,
     bond_order.ANALYSIS,
+    structure.ANALYSIS,
+    tracks.ANALYSIS,
 )
 
 #: What a run does when its config names no analyses.
