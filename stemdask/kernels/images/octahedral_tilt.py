@@ -32,7 +32,7 @@ def octahedral_tilt(centres: Float, a: Float, b: Float, oxygen: Float, oxygen_er
     n = len(centres)
     missing = np.full(n, np.nan), np.full(n, np.nan)
     known = np.isfinite(oxygen).all(axis=1)
-    usable = np.isfinite(np.hstack([centres, a, b])).all(axis=1)
+    usable = np.asarray(np.isfinite(np.hstack([centres, a, b])).all(axis=1))
     if not known.any() or not usable.any():
         return missing
     oxygen, oxygen_err = oxygen[known], oxygen_err[known]
@@ -40,7 +40,7 @@ def octahedral_tilt(centres: Float, a: Float, b: Float, oxygen: Float, oxygen_er
     expected = np.where(usable[:, None, None], centres[:, None] + upright, 0.0)
     length = np.linalg.norm(upright, axis=2)
     distance, which = KDTree(oxygen).query(expected)
-    there: NDArray[np.bool_] = np.asarray(usable[:, None] & (distance <= 2 * _REACH * length))
+    there = usable[:, None] & (distance <= 2 * _REACH * length)
     there[:, :2] &= there[:, :2].all(axis=1, keepdims=True)
     there[:, 2:] &= there[:, 2:].all(axis=1, keepdims=True)
     bond = oxygen[which] - centres[:, None]
