@@ -19,7 +19,7 @@ from stemdask.analyses import chain, registry
 from stemdask.errors import ConfigError, FrameError, InputError, StemdaskError
 from stemdask.model import RAGGED, Array, AtomsFrame, Block, Frame, Kind, Limits, Plan, Source, Step
 from stemdask.sources import opening
-from stemdask.sources.atoms import AtomsSource
+from stemdask.sources.atoms_source import AtomsSource
 
 #: Pixels or atoms in a block: long enough that the scheduler's 5-7 ms a block don't count, short enough to redo.
 BLOCK_SIZE = {"images": 4_000_000, "atoms": 200_000}

@@ -51,7 +51,7 @@ def numbers_of(words: NDArray[np.bytes_], meaning: Mapping[str, str] | None = No
     return np.array(found, np.uint8)[inverse]
 
 
-def chemical_symbols(number: int) -> str:
+def chemical_symbol(number: int) -> str:
     """Return the symbol of an atomic number."""
     return str(ase.data.chemical_symbols[int(number)])
 

@@ -95,6 +95,13 @@ def _digest_of_folder(folder: Path) -> str:
     return sums.hexdigest()
 
 
+def ends_with_line(path: str) -> bool:
+    """Tell whether a text ends with the end of a line, as a whole one does."""
+    with Path(path).open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
 def check_unchanged(path: str, expected: str) -> None:
     """Raise InputError where the file isn't the one that was planned; costs one `stat` a call."""
     try:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from stemdask.errors import InputError
 from stemdask.model import ImageFrame
 from stemdask.sources import guard, image_formats
+from stemdask.sources.packed import unpack
 from stemdask.sources.stack import OpenStack
 
 
@@ -23,7 +24,6 @@ class ImageFile(BaseModel):
     path: str
     size: int
     digest: str
-    n_frames: int
 
 
 class ImageSource(BaseModel):
@@ -34,6 +34,8 @@ class ImageSource(BaseModel):
     kind: Literal["images"] = "images"
     format: str
     files: tuple[ImageFile, ...]
+    ends: str
+    """Number of frames up to the end of each file; packed integers."""
     dataset: int = 0
     """Which of the images inside each file."""
     title: str
@@ -108,9 +110,7 @@ class ImageSource(BaseModel):
 
     def _locate(self, index: int) -> tuple[ImageFile, int]:
         number = range(*self.selection)[index]
-        if len(self.files) == 1:
-            return self.files[0], number
-        ends = _ends(self.files)
+        ends = unpack(self.ends)
         which = int(np.searchsorted(ends, number, side="right"))
         return self.files[which], number - (int(ends[which - 1]) if which else 0)
 
@@ -130,8 +130,3 @@ def by(shape: Sequence[int]) -> str:
 def pair(values: tuple[float, float], unit: str) -> str:
     """Write a length along (y, x), once where both are the same."""
     return f"{values[0]:.6g} {unit}" if values[0] == values[1] else f"{by([f'{v:.6g}' for v in values])} {unit}"  # type: ignore[misc]
-
-
-@lru_cache(maxsize=4)
-def _ends(files: tuple[ImageFile, ...]) -> Any:
-    return np.cumsum([file.n_frames for file in files])

@@ -11,6 +11,7 @@ import numpy as np
 from stemdask.errors import InputError
 from stemdask.sources import guard, headers, tiff
 from stemdask.sources.image_source import ImageFile, ImageSource, by, open_once, pair
+from stemdask.sources.packed import pack
 from stemdask.sources.paths import find_files
 from stemdask.sources.stack import Stack
 
@@ -82,9 +83,10 @@ def open_image_files(
     source = ImageSource(
         format=fmt,
         files=tuple(
-            ImageFile(path=file, size=n_bytes, digest=guard.digest(file), n_frames=count)
-            for file, n_bytes, count in zip(files, sizes, counts, strict=True)
+            ImageFile(path=file, size=n_bytes, digest=guard.digest(file))
+            for file, n_bytes in zip(files, sizes, strict=True)
         ),
+        ends=pack(np.cumsum(counts)),
         dataset=dataset or 0,
         title=first.title,
         shape=first.shape[1:],

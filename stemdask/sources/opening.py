@@ -9,7 +9,8 @@ from typing import Any
 
 from stemdask.errors import InputError
 from stemdask.model import Kind
-from stemdask.sources.atoms import AtomsSource, open_atoms_files
+from stemdask.sources.atoms import open_atoms_files
+from stemdask.sources.atoms_source import AtomsSource
 from stemdask.sources.image_source import ImageSource
 from stemdask.sources.images import open_image_files
 from stemdask.sources.paths import find_files, kind_of

@@ -12,7 +12,7 @@ from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
 from stemdask.model import Array
-from stemdask.sources.atoms import AtomsSource
+from stemdask.sources.atoms_source import AtomsSource
 from stemdask.sources.image_source import ImageSource
 from stemdask.sources.images import open_image_files
 from stemdask.sources.paths import FORMATS, find_files
