@@ -1,0 +1,102 @@
+"""Strain around each atom: how its bonds differ from those of the ideal lattice."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemdask.kernels.atoms.neighbours import Neighbours
+
+#: Bonds that leave a direction nearly open don't fix the strain along it: least of 3 eigenvalues by their mean.
+_FLAT = 0.1
+
+
+class AtomicStrain(NamedTuple):
+    """Strain of each atom in the axes of the crystal; NaN where its bonds don't fix it."""
+
+    strain: NDArray[np.float64]
+    """(n, 3, 3), stretch minus 1: a bond that is 1 % longer than the ideal one reads 0.01."""
+    error: NDArray[np.float64]
+    """(n,), standard error of a component, from how well one strain describes all bonds of the atom."""
+    volume: NDArray[np.float64]
+    """(n,), relative change of volume."""
+    rotation: NDArray[np.float64]
+    """(n,), angle between the surroundings of the atom and the whole crystal, degrees."""
+    n_bonds: NDArray[np.int32]
+    """(n,), bonds of the lattice that were used."""
+
+
+def atomic_strain(
+    neighbours: Neighbours,
+    site: NDArray[np.int32],
+    on_site: NDArray[np.bool_],
+    orientation: NDArray[np.float64],
+    parameter: float,
+    min_bonds: int = 6,
+) -> AtomicStrain:
+    """Return the strain of each atom against an fcc lattice.
+
+    The deformation gradient F is that of the affine map which brings the ideal places of an atom and its neighbours
+    nearest to those found. Inside a crystal it is the F of M. L. Falk & J. S. Langer, Phys. Rev. E 57, 7192 (1998),
+    eqs. 2.12-2.14, from the bonds alone; at a surface it doesn't take a displacement of the atom itself for strain. Its
+    polar decomposition F = R U gives the rotation R and the Biot strain U - 1, right for large rotations too.
+
+    Parameters
+    ----------
+    neighbours
+        Nearest neighbours.
+    site, on_site
+        (n, 3) and (n,), lattice sites in half edges and which atoms have one.
+    orientation
+        (3, 3), columns are the cube axes.
+    parameter
+        Lattice parameter of the unstrained lattice, in the unit of the neighbours' vectors.
+    min_bonds
+        An atom with fewer bonds of the lattice has no strain.
+    """
+    i, j = neighbours.centre, neighbours.other
+    step = site[j] - site[i]
+    bonded = on_site[i] & on_site[j] & (np.abs(step).sum(axis=1) == 2) & (np.abs(step).max(axis=1, initial=0) == 1)
+    i, ideal, bond = i[bonded], step[bonded] * (parameter / 2), neighbours.vector[bonded] @ orientation
+    n = len(site)
+    n_bonds = np.bincount(i, minlength=n).astype(np.int32)
+    # Sums over the atom (at the origin, in both) and its neighbours, about their means.
+    points = (n_bonds + 1)[:, None]
+    mean_ideal, mean_bond = _sums(i, ideal, n) / points, _sums(i, bond, n) / points
+    moments = _sums_of_products(i, ideal, ideal, n) - points[:, None] * mean_ideal[:, :, None] * mean_ideal[:, None]
+    mixed = _sums_of_products(i, bond, ideal, n) - points[:, None] * mean_bond[:, :, None] * mean_ideal[:, None]
+    squares = np.trace(_sums_of_products(i, bond, bond, n), axis1=1, axis2=2) - points[:, 0] * (mean_bond**2).sum(
+        axis=1
+    )
+    least = np.linalg.eigvalsh(moments)[:, 0]
+    known = (n_bonds >= min_bonds) & (least > _FLAT * np.trace(moments, axis1=1, axis2=2) / 3)
+    inverse = np.linalg.inv(moments[known])
+    gradient = mixed[known] @ inverse
+    u, stretch, vt = np.linalg.svd(gradient)
+    strain, (volume, rotation, error) = np.full((n, 3, 3), np.nan), np.full((3, n), np.nan)
+    strain[known] = np.einsum("nki,nk,nkj->nij", vt, stretch, vt) - np.eye(3)
+    volume[known] = np.linalg.det(gradient) - 1
+    cosine = (np.trace(u @ vt, axis1=1, axis2=2) - 1) / 2
+    rotation[known] = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    left = np.maximum(squares[known] - np.einsum("nij,nij->n", gradient, mixed[known]), 0)  # of the least squares
+    variance = left / np.maximum(3 * n_bonds[known] - 9, 1)  # 3 (n + 1) - 12
+    error[known] = np.sqrt(variance * np.trace(inverse, axis1=1, axis2=2) / 3)
+    return AtomicStrain(strain, error, volume, rotation, n_bonds)
+
+
+def _sums(centre: NDArray[np.int64], vectors: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Return for each of n atoms the sum over its bonds of vectors (m, 3)."""
+    return np.column_stack([np.bincount(centre, vectors[:, axis], n) for axis in range(3)])
+
+
+def _sums_of_products(
+    centre: NDArray[np.int64], a: NDArray[np.float64], b: NDArray[np.float64], n: int
+) -> NDArray[np.float64]:
+    """Return for each of n atoms the sum over its bonds of the outer products of two vectors (m, 3)."""
+    sums = np.empty((n, 3, 3))
+    for row in range(3):
+        for column in range(3):
+            sums[:, row, column] = np.bincount(centre, a[:, row] * b[:, column], n)
+    return sums
