@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stemdask.analyses.atoms import bond_order, coordination, positions, rdf, shape, structure, tracks
+from stemdask.analyses.atoms import bond_order, coordination, lattice_fit, positions, rdf, shape, structure, tracks
 from stemdask.analyses.images import preprocess, registration
 from stemdask.model import Analysis, Kind
 
@@ -16,6 +16,7 @@ ANALYSES: tuple[Analysis, ...] = (
     bond_order.ANALYSIS,
     structure.ANALYSIS,
     tracks.ANALYSIS,
+    lattice_fit.ANALYSIS,
 )
 
 #: What a run does when its config names no analyses.

@@ -1,0 +1,116 @@
+"""The fcc lattice of the particle: lattice parameter, orientation, and the strain of each atom against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from stemdask.kernels.atoms.common_neighbours import FCC
+from stemdask.kernels.atoms.lattice_fit import LatticeFit, fit_fcc_lattice
+from stemdask.kernels.atoms.neighbours import find_neighbours
+from stemdask.kernels.atoms.strain import atomic_strain
+from stemdask.model import Analysis, Array, AtomsFrame, Params, Variable
+from stemdask.units import LengthAngstrom
+
+#: Components of the strain tensor by the cube axes.
+COMPONENTS = {"xx": (0, 0), "yy": (1, 1), "zz": (2, 2), "yz": (1, 2), "xz": (0, 2), "xy": (0, 1)}
+AXES = {"100": 0, "010": 1, "001": 2}
+
+
+class LatticeFitParams(Params):
+    """Lattice fit and strain."""
+
+    lattice_parameter: Literal["auto"] | LengthAngstrom = "auto"
+    """Edge of the unstrained cubic cell, such as that of the bulk; auto: that of the core of the same frame."""
+    min_bonds: Annotated[int, Field(ge=3, le=12)] = 6
+    """An atom with fewer bonds of the lattice has no strain."""
+
+
+def outputs(params: LatticeFitParams) -> tuple[Variable, ...]:
+    """Declare the lattice of each frame and the strain of each atom."""
+    frame, atom = ("frame",), ("frame", "atom")
+    error = "lattice_fit/lattice_parameter_err"
+    return (
+        Variable("lattice_fit/lattice_parameter", frame, "float64", "angstrom", "lattice parameter of the core", error),
+        Variable(error, frame, "float64", "angstrom", "standard error of the lattice parameter"),
+        *(
+            Variable(f"lattice_fit/a_{axis}", frame, "float64", "angstrom", f"edge of the cell along [{axis}]")
+            for axis in AXES
+        ),
+        *(
+            Variable(f"lattice_fit/axis_{axis}_{along}", frame, "float64", "1", f"direction of [{axis}] along {along}")
+            for axis in AXES
+            for along in "xyz"
+        ),
+        Variable("lattice_fit/rms", frame, "float64", "angstrom", "root mean square distance of core atoms from sites"),
+        Variable("lattice_fit/n_core", frame, "int32", "1", "atoms that the lattice was fitted to"),
+        *(
+            Variable(
+                f"atoms/strain_{name}", atom, "float64", "1", f"strain {name} in cube axes", error="atoms/strain_err"
+            )
+            for name in COMPONENTS
+        ),
+        Variable("atoms/strain_err", atom, "float64", "1", "standard error of a component of the strain"),
+        Variable("atoms/strain_volume", atom, "float64", "1", "relative change of volume"),
+        Variable("atoms/lattice_rotation", atom, "float64", "degree", "rotation against the fitted lattice"),
+        Variable("atoms/distance_to_site", atom, "float64", "angstrom", "distance from the site of the fitted lattice"),
+    )
+
+
+def run(frame: AtomsFrame, params: LatticeFitParams) -> Mapping[str, Array]:
+    """Fit the lattice of one frame; all is NaN where fewer than eight atoms have fcc surroundings."""
+    neighbours = find_neighbours(frame.positions, float(frame.results["rdf/cutoff"]), frame.cell, frame.periodic)
+    fit = fit_fcc_lattice(frame.positions, neighbours, frame.results["atoms/structure"] == FCC)
+    if fit is None:
+        return _nothing(params, len(frame.positions))
+    given = params.lattice_parameter
+    parameter = fit.parameter if given == "auto" else given.angstrom()
+    found = atomic_strain(neighbours, fit.site, fit.on_site, fit.orientation, parameter, params.min_bonds)
+    edges = np.linalg.norm(fit.cell, axis=0)
+    return {
+        "lattice_fit/lattice_parameter": np.array(fit.parameter),
+        "lattice_fit/lattice_parameter_err": np.array(fit.parameter_err),
+        **{f"lattice_fit/a_{axis}": np.array(edges[k]) for axis, k in AXES.items()},
+        **{
+            f"lattice_fit/axis_{axis}_{along}": np.array(fit.orientation[row, k])
+            for axis, k in AXES.items()
+            for row, along in enumerate("xyz")
+        },
+        "lattice_fit/rms": np.array(fit.rms),
+        "lattice_fit/n_core": np.array(fit.fitted.sum(), np.int32),
+        **{f"atoms/strain_{name}": found.strain[:, row, column] for name, (row, column) in COMPONENTS.items()},
+        "atoms/strain_err": found.error,
+        "atoms/strain_volume": found.volume,
+        "atoms/lattice_rotation": found.rotation,
+        "atoms/distance_to_site": _distance_to_site(frame, fit),
+    }
+
+
+def _distance_to_site(frame: AtomsFrame, fit: LatticeFit) -> Array:
+    away = frame.positions - fit.origin - 0.5 * fit.site @ fit.cell.T
+    if frame.cell is not None:
+        turns = np.rint(away @ np.linalg.inv(frame.cell)) * np.array(frame.periodic)
+        away = away - turns @ frame.cell
+    return np.where(fit.on_site, np.linalg.norm(away, axis=1), np.nan)
+
+
+def _nothing(params: LatticeFitParams, n: int) -> Mapping[str, Array]:
+    empty: dict[str, Array] = {}
+    for variable in outputs(params):
+        fill = np.nan if variable.dtype == "float64" else 0
+        empty[variable.path] = np.full((n,) * (len(variable.dims) - 1), fill, variable.dtype)
+    return empty
+
+
+ANALYSIS = Analysis(
+    name="lattice_fit",
+    kind="atoms",
+    summary="Lattice parameter and orientation of an fcc particle, and the strain of each atom against its lattice",
+    params=LatticeFitParams,
+    outputs=outputs,
+    needs=("positions", "rdf", "structure"),
+    run=run,
+)
