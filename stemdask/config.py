@@ -83,7 +83,7 @@ class Limits(_Section):
     frame_seconds: Literal["auto"] | Annotated[float, Field(gt=0, le=86_400)] = "auto"
     """Time allowed for one frame, s; auto: 20 times that of the frames tried at planning, at least 60 s."""
     frame_memory: Literal["auto"] | Memory = "auto"
-    """Memory that one frame may take, such as '2 GiB'; auto: 4 times that of the frames tried, at least 2 GiB."""
+    """Memory that one frame may take, such as '2 GiB'; auto: 100 times its input, at least 2 GiB."""
     max_failed: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Stop the run when more than this fraction of all frames has failed."""
     isolate: bool = True

@@ -34,9 +34,9 @@ def write(inputs: Sequence[str]) -> str:
     for name in registry.names(source.kind):
         lines += _analysis(source.kind, name)
     lines += ["", "cluster:", "  kind: processes    # inline, threads, processes, slurm, allocation or address"]
-    lines += ["  workers: auto", "", "limits:"]
+    lines += ["  workers: auto", "", "# limits:"]
     for key, field in configs.Limits.model_fields.items():
-        lines += [*_comment(field, 2), f"  # {key}: {_inline(field.get_default())}"]
+        lines += [*_comment(field, 2), f"#   {key}: {_inline(field.get_default())}"]
     return "\n".join(lines) + "\n"
 
 
