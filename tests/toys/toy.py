@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,6 @@ class ToyParams(Params):
     """Multiplies."""
     seconds: float = 0.0
     """Time of a frame, s."""
-    together: float = 0.0
-    """Fraction of the frame time spent at the end."""
 
 
 def outputs(params: ToyParams) -> tuple[Variable, ...]:
@@ -175,3 +175,28 @@ def contents(store: Path) -> dict[str, bytes]:
         for path in sorted(store.rglob("*"))
         if path.is_file() and path.name != "zarr.json" and not str(path.relative_to(store)).startswith(VOLATILE)
     }
+
+
+def drive(data: Mapping[str, Any], **how: Any) -> subprocess.Popen[bytes]:
+    """Start a run in a process of its own, with its own process group; what it says goes to `words_of`."""
+    command = [sys.executable, str(Path(__file__).with_name("drive.py")), json.dumps(data), json.dumps(how)]
+    with Path(f"{data['output']}.words").open("wb") as words:
+        return subprocess.Popen(command, stderr=words, start_new_session=True)
+
+
+def words_of(store: Path) -> str:
+    """Return what the last driven run of a store said."""
+    return Path(f"{store}.words").read_text()
+
+
+def wait_until(true: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait for something to be true; fail where it takes too long."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def blocks_done(store: Path) -> int:
+    """Return how many blocks of a store have a status."""
+    return len(list((store / "frames/frame_status/c").glob("[0-9]*"))) if store.exists() else 0

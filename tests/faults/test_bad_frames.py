@@ -1,0 +1,95 @@
+"""A bad frame harms only itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import toy
+
+from stemdask.config import Document
+from stemdask.engine.run import Outcome, execute
+from stemdask.model import FrameStatus
+from stemdask.store import reader
+
+LIMITS = {"isolate": True, "frame_seconds": 2.0, "frame_memory": "400 MiB", "max_failed": 1}
+
+
+def _run(frames: Path, output: Path, **more: Any) -> Outcome:
+    more.setdefault("limits", LIMITS)
+    return execute(Document(toy.config(frames, output, **more)))
+
+
+def _bad(store: Path) -> dict[int, str]:
+    return {row[0]: row[3] for row in reader.status(store).bad}
+
+
+REASONS = {
+    "segv": "its process was ended by SIGSEGV",
+    "abort": "its process was ended by SIGABRT",
+    "exit": "its process exited with code 3",
+    "memory": "_ArrayMemoryError: Unable to allocate 76.3 MiB for an array",
+    "loop": "took longer than 2 s",
+    "gil": "took longer than 2 s",
+    "system_exit": "SystemExit:",
+    "recursion": "RecursionError: maximum recursion depth exceeded",
+    "kill": "its process was killed twice (SIGKILL: out of memory?)",
+}
+
+
+@pytest.mark.slow
+def test_each_way_to_go_down_is_one_status_with_its_reason(tmp_path: Path) -> None:
+    harms = dict(zip(range(1, 20, 2), [*REASONS, "print"], strict=True))
+    outcome = _run(toy.write_frames(tmp_path / "f.npy", 22, harms), tmp_path / "o.zarr")
+    bad = _bad(outcome.store)
+    assert sorted(bad) == [index for index, harm in harms.items() if harm != "print"]
+    for index, reason in bad.items():
+        assert reason.startswith(REASONS[harms[index]])
+    assert outcome.counts[FrameStatus.OK] == 22 - 9
+    assert reader.verify(outcome.store).sound
+
+
+@pytest.mark.parametrize("kind", ["threads", "processes"])
+def test_bad_frames_beside_each_other_cost_no_good_one(tmp_path: Path, kind: str) -> None:
+    frames = toy.write_frames(tmp_path / "f.npy", 20, {5: "segv", 6: "exit", 13: "abort"})
+    outcome = _run(frames, tmp_path / "o.zarr", cluster=kind)
+    assert sorted(_bad(outcome.store)) == [5, 6, 13]
+    assert outcome.counts[FrameStatus.OK] == 17
+    here = _run(frames, tmp_path / "inline.zarr")
+    assert toy.contents(outcome.store) == toy.contents(here.store)
+
+
+def test_a_helper_that_is_killed_from_outside_costs_no_frame(tmp_path: Path) -> None:
+    frames = toy.write_frames(tmp_path / "f.npy", 20)
+    undisturbed = _run(frames, tmp_path / "undisturbed.zarr", params={"seconds": 0.05})
+    killed = []
+
+    def kill_one_helper() -> None:
+        end = time.monotonic() + 30
+        while not killed and time.monotonic() < end:
+            if toy.blocks_done(tmp_path / "o.zarr") >= 2:
+                killed.extend(psutil.Process().children())
+                os.kill(killed[0].pid, signal.SIGKILL)
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=kill_one_helper)
+    thread.start()
+    outcome = _run(frames, tmp_path / "o.zarr", params={"seconds": 0.05})
+    thread.join()
+    assert killed
+    assert toy.contents(outcome.store) == toy.contents(undisturbed.store)
+
+
+@pytest.mark.slow
+def test_without_isolation_the_frame_that_takes_its_worker_along_is_found_all_the_same(tmp_path: Path) -> None:
+    frames = toy.write_frames(tmp_path / "f.npy", 20, {5: "segv"})
+    limits = LIMITS | {"isolate": False}
+    outcome = _run(frames, tmp_path / "o.zarr", cluster="processes", limits=limits)
+    assert _bad(outcome.store) == {5: REASONS["segv"]}
+    assert outcome.counts[FrameStatus.OK] == 19

@@ -1,0 +1,137 @@
+"""Whatever is killed, running again ends with the bytes of an undisturbed run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import toy
+
+from stemdask.store import reader
+
+LIMITS = {"isolate": True}
+SLOW = {"seconds": 0.02}
+
+
+def _config(folder: Path, output: str, cluster: str = "processes", **more: Any) -> dict[str, Any]:
+    return toy.config(folder / "f.npy", folder / output, cluster=cluster, params=SLOW, **{"limits": LIMITS} | more)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kills")
+    toy.write_frames(folder / "f.npy", 80, {17: "refuse", 33: "exit"})
+    assert toy.drive(_config(folder, "undisturbed.zarr", "inline")).wait() == 3
+    return folder
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).children(recursive=True)
+    return []
+
+
+def _same(folder: Path, output: str) -> bool:
+    return toy.contents(folder / output) == toy.contents(folder / "undisturbed.zarr")
+
+
+@pytest.mark.parametrize("kind", ["inline", "threads", "processes"])
+def test_a_driver_killed_half_way_leaves_no_process_and_is_continued(folder: Path, kind: str) -> None:
+    output = f"half-{kind}.zarr"
+    driver = toy.drive(_config(folder, output, kind))
+    toy.wait_until(lambda: toy.blocks_done(folder / output) >= 6)
+    family = _family(driver.pid)
+    driver.kill()
+    driver.wait()
+    _, left = psutil.wait_procs(family, timeout=5)
+    assert not left
+    done = toy.blocks_done(folder / output)
+    assert 6 <= done < 20
+    assert toy.drive(_config(folder, output, kind)).wait() == 3
+    assert _same(folder, output)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_kills_at_random_times_of_anything_lose_nothing(folder: Path, seed: int) -> None:
+    choose = random.Random(seed)
+    output = f"random-{seed}.zarr"
+    code, kills = None, 0
+    for _ in range(12):
+        driver = toy.drive(_config(folder, output))
+        time.sleep(choose.uniform(0.5, 5.0))
+        family = _family(driver.pid)
+        if driver.poll() is None:
+            kills += 1
+            victim = choose.choice(["driver", "worker", "group"])
+            if victim == "worker" and family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    choose.choice(family).kill()
+            elif victim == "group":
+                os.killpg(driver.pid, signal.SIGKILL)
+                for one in family:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        one.kill()
+            else:
+                driver.kill()
+            if victim == "worker":
+                with contextlib.suppress(Exception):
+                    driver.wait(20)
+                driver.kill()
+        code = driver.wait()
+        if code == 3:
+            break
+    if code != 3:
+        assert toy.drive(_config(folder, output)).wait() == 3
+    assert kills
+    assert _same(folder, output)
+
+
+def test_a_run_goes_on_when_workers_are_killed_under_it(folder: Path) -> None:
+    driver = toy.drive(_config(folder, "workers.zarr"))
+    toy.wait_until(lambda: toy.blocks_done(folder / "workers.zarr") >= 2)
+    workers = [one for one in _family(driver.pid) if "spawn_main" in " ".join(one.cmdline())]
+    assert len(workers) == 2
+    for one in workers:
+        one.kill()
+    assert driver.wait(90) == 3
+    assert _same(folder, "workers.zarr")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("kind", ["inline", "threads", "processes"])
+def test_a_run_that_is_asked_to_stop_ends_in_order_and_is_continued(
+    folder: Path, kind: str, number: signal.Signals, code: int
+) -> None:
+    output = f"{number.name}-{kind}.zarr"
+    driver = toy.drive(_config(folder, output, kind))
+    toy.wait_until(lambda: toy.blocks_done(folder / output) >= 3)
+    start = time.monotonic()
+    os.killpg(driver.pid, number) if number == signal.SIGINT else driver.send_signal(number)
+    assert driver.wait(25) == code
+    assert time.monotonic() - start < 20
+    status = reader.status(folder / output)
+    assert status.state == "partial"
+    words = toy.words_of(folder / output)
+    assert f"stopped by {number.name}" in words
+    assert "Run again to continue" in words
+    assert not (folder / output).with_name(output.replace(".zarr", ".stemdask")).joinpath("scratch").exists()
+    assert toy.drive(_config(folder, output, kind)).wait() == 3
+    assert _same(folder, output)
+
+
+def test_the_second_of_two_drivers_is_refused_and_the_first_is_unharmed(folder: Path) -> None:
+    first = toy.drive(_config(folder, "two.zarr"))
+    toy.wait_until(lambda: toy.blocks_done(folder / "two.zarr") >= 1)
+    second = toy.drive(_config(folder, "two.zarr"))
+    assert second.wait(20) == 75
+    assert "another run is writing this store" in toy.words_of(folder / "two.zarr")
+    assert first.wait(60) == 3
+    assert _same(folder, "two.zarr")
