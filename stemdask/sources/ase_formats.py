@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ def index(path: str, size: int, fmt: str) -> FrameIndex:
     found = FrameIndex()
     frames = _frames(path, fmt, size)
     for k in range(len(frames)):
-        found.add(k, k + 1, len(frames[k]))
+        found.add(k, k + 1, len(frames[k]) if fmt == "cif" else frames.backend[k].proxy("positions").shape[0])
     return found
 
 
@@ -42,12 +44,23 @@ def read(path: str, fmt: str, number: int, size: int) -> Structure:
 @lru_cache(maxsize=4)
 def _frames(path: str, fmt: str, size: int) -> Any:
     del size  # part of the key only: a file that grew is opened again
+    # Open files: ASE would read an index out of a name that holds "@".
     if fmt == "traj":
-        from ase.io.trajectory import TrajectoryReader
-
-        return TrajectoryReader(path)  # type: ignore[no-untyped-call]
+        return _trajectory(path)
     from ase.io.cif import read_cif
 
-    # An open file: ASE would read an index out of a name that holds "@".
-    with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+    with Path(path).open(encoding="utf-8", errors="replace") as file:
         return list(read_cif(file, slice(None)))
+
+
+def _trajectory(path: str) -> Any:
+    from ase.io.trajectory import TrajectoryReader
+
+    file = Path(path).open("rb")  # noqa: SIM115 (closed with the reader)
+    try:
+        reader = TrajectoryReader(file)  # type: ignore[no-untyped-call]
+    except BaseException:
+        file.close()
+        raise
+    weakref.finalize(reader, file.close)
+    return reader

@@ -115,10 +115,15 @@ def open_atoms_files(
         selection=chosen,
     )
     facts, said = _try_frame(source)
+    said += found.warnings
     if empty := found.n_atoms.count(0):
         said.append(f"{empty} of {len(found.n_atoms)} frames hold no atoms")
-    if unended := [file for file in files if fmt in _INDEX and not guard.ends_with_line(file)]:
-        said.append(f"{unended[0]} doesn't end with the end of a line: its last number may be cut off")
+    for at, file in enumerate(files):
+        if fmt in _INDEX and not guard.ends_with_line(file):
+            source.model_copy(update={"selection": (ends[at] - 1, ends[at], 1)}).read(
+                0
+            )  # raises where a word is missing
+            said.append(f"{file} doesn't end with the end of a line: its last number may be cut off")
     return source.model_copy(update={"facts": facts, "warnings": tuple(said)})
 
 
@@ -145,9 +150,8 @@ def open_atoms(
 
 def _try_frame(source: AtomsSource) -> tuple[dict[str, str], list[str]]:
     """Say what the first frame with atoms holds; what is wrong with its elements is an error of the whole input."""
-    index = int(np.argmax(source.n_atoms > 0))
     try:
-        frame = source.read(index)
+        frame = source.read(int(np.argmax(source.n_atoms > 0)))
     except FrameError as error:
         return {}, [str(error)]
     kinds, counts = np.unique(frame.numbers, return_counts=True)

@@ -75,7 +75,8 @@ class AtomsSource(BaseModel):
         """
         file, number, first = self._locate(index)
         guard.check_unchanged(file.path, file.digest)
-        with guard.reading(file.path):
+        place = f"{file.path}, frame {number - first}" if number > first else file.path
+        with guard.reading(place):
             structure = self._parse(file, number, first)
             numbers = numbers_of(structure.symbols, self.elements)
         finite = np.isfinite(structure.positions).all(axis=1)

@@ -145,8 +145,12 @@ def reading(path: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except InputError:
-        raise
+    except InputError as error:
+        if error.where is not None:
+            raise
+        raise InputError(
+            error.what, where=path, value=error.value, allowed=error.allowed, remedy=error.remedy
+        ) from error
     except OSError as error:
         raise _os_error(path, error) from error
     except (KeyboardInterrupt, GeneratorExit):

@@ -40,6 +40,8 @@ def index(path: str, size: int) -> FrameIndex:
         seen += total
     if in_model and n_closed:
         raise _cut_off(path, found)
+    if in_model:
+        found.warnings.append(f"{path}: model {len(found.starts) + 1} has no ENDMDL: it may be cut off")
     if seen > taken or in_model:
         found.add(begin, size, seen - taken)
     return found

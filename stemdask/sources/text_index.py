@@ -24,6 +24,7 @@ class FrameIndex:
     starts: list[int] = field(default_factory=list)
     stops: list[int] = field(default_factory=list)
     n_atoms: list[int] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def add(self, start: int, stop: int, n_atoms: int) -> None:
         """Append a frame."""
@@ -36,6 +37,7 @@ class FrameIndex:
         self.starts += other.starts
         self.stops += other.stops
         self.n_atoms += other.n_atoms
+        self.warnings += other.warnings
 
 
 class LineReader:

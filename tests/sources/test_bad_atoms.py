@@ -1,0 +1,225 @@
+"""Bad structure files are refused with one InputError that names file and reason, or harm one frame only."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+
+from stemdask.errors import FrameError, InputError
+from stemdask.sources.opening import open_source
+from stemdask.sources.packed import unpack
+
+XYZ = "2\nstep=1\nPt 0.0 1.0 2.0\nPt 3.0 4.0 5.0\n"
+ATOM = "ATOM      1 PT   MOL     1       1.000   2.000   3.000  1.00  0.00          PT\n"
+DUMP = (
+    "ITEM: TIMESTEP\n1\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp pp\n0 9\n0 9\n0 9\n"
+    "ITEM: ATOMS id element x y z\n1 Pt 0.0 1.0 2.0\n2 Pt 3.0 4.0 5.0\n"
+)
+MODELS = "".join(f"MODEL     {k}\n{ATOM}{ATOM}ENDMDL\n" for k in range(1, 5)) + "END\n"
+
+
+def refused(path: Path, content: str | bytes, reason: str) -> str:
+    """Write a file that must be refused within ten seconds, in one line with its name and the reason."""
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    start = time.monotonic()
+    with pytest.raises(InputError, match=reason) as caught:
+        open_source(path)
+    assert time.monotonic() - start < 10
+    message = str(caught.value)
+    assert "\n" not in message
+    assert path.name in message
+    return message
+
+
+@pytest.mark.parametrize("suffix", ["xyz", "extxyz", "pdb", "dump", "cif", "traj"])
+def test_empty_files_are_refused(suffix: str, tmp_path: Path) -> None:
+    refused(tmp_path / f"t.{suffix}", "", "0 bytes")
+
+
+@pytest.mark.parametrize("suffix", ["xyz", "pdb", "dump", "cif", "traj"])
+@pytest.mark.parametrize("content", [b"\0" * 1000, bytes(range(256)) * 9, b"\n\n\n", b"a text\nof words\n" * 9])
+def test_other_content_is_refused(suffix: str, content: bytes, tmp_path: Path) -> None:
+    refused(tmp_path / f"t.{suffix}", content, "doesn't fit|must begin|holds no atoms|reader failed")
+
+
+def test_content_of_an_image_is_named(tmp_path: Path) -> None:
+    refused(tmp_path / "t.xyz", b"II*\0" + bytes(200), "is a TIFF file, the suffix says .xyz")
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
+def test_compressed_text_is_refused(suffix: str, tmp_path: Path) -> None:
+    refused(tmp_path / f"t.xyz{suffix}", gzip.compress(XYZ.encode()), "suffix")
+
+
+@pytest.mark.parametrize(("suffix", "text"), [("xyz", XYZ * 4), ("dump", DUMP * 4), ("pdb", MODELS)])
+def test_no_truncation_loses_a_frame_silently(suffix: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / f"cut.{suffix}"
+    path.write_text(text)
+    source = open_source(path)
+    boundaries = set(unpack(source.starts)) | set(unpack(source.stops)) | {text.find("\nEND\n") + 1}
+    if suffix == "pdb":
+        boundaries |= {end + len("ENDMDL\n") for end in boundaries}
+    for length in range(1, len(text)):
+        path.write_text(text[:length])
+        try:
+            source = open_source(path)
+        except InputError:
+            continue
+        assert length in boundaries or any("cut off" in warning for warning in source.warnings), text[:length]
+
+
+def test_a_model_cut_off_is_refused(tmp_path: Path) -> None:
+    refused(tmp_path / "t.pdb", MODELS[: MODELS.rindex("ENDMDL")], "model 4 has no ENDMDL")
+    refused(tmp_path / "t.pdb", ATOM + ATOM[:50], "50 characters")
+
+
+@pytest.mark.parametrize("count", ["1000000000000", "-1", "99999999999999999999", "1.5", "two", "3"])
+def test_counts_that_the_file_can_not_hold_are_refused(count: str, tmp_path: Path) -> None:
+    refused(tmp_path / "t.xyz", XYZ.replace("2", count, 1), "declares|must begin|cut off")
+    refused(tmp_path / "t.dump", DUMP.replace("\n2\n", f"\n{count}\n", 1), "declares|reader failed|cut off")
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "Properties=species:S:1:pos:R:1000000000",
+        "Properties=species:S:1:pos:R:3:forces:R:1000000000",
+        "Properties=species:S:1",
+        "Properties=pos:R:3",
+        "Properties=species:S",
+        "Properties=species:S:x:pos:R:3",
+        'Lattice="1 2 3"',
+        'Lattice="a b c d e f g h i"',
+        'pbc="T"',
+    ],
+)
+def test_comments_of_extended_xyz_that_make_no_sense_are_refused(comment: str, tmp_path: Path) -> None:
+    refused(tmp_path / "t.extxyz", XYZ.replace("step=1", comment), "Properties|Lattice|pbc|short")
+
+
+def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
+    refused(tmp_path / "t.xyz", "1" * 3_000_000, "longer than|must begin")
+    refused(tmp_path / "t.xyz", "1\n" + "c" * 3_000_000, "longer than")
+    refused(tmp_path / "t.pdb", "A" * 40_000_000, "longer than")
+
+
+@pytest.mark.parametrize("symbol", ["Qq", "X", "Pt1", "119", "0", "é"])
+def test_symbols_that_are_no_elements_are_refused_by_name(symbol: str, tmp_path: Path) -> None:
+    assert symbol in refused(tmp_path / "t.xyz", XYZ.replace("Pt", symbol), "no chemical elements") or symbol == "é"
+
+
+def test_no_atoms_at_all_are_refused(tmp_path: Path) -> None:
+    refused(tmp_path / "t.xyz", "0\n\n" * 3, "no atoms")
+    refused(tmp_path / "t.pdb", "HEADER\nEND\n", "no atoms")
+    refused(tmp_path / "t.pdb", "MODEL 1\nENDMDL\n", "no atoms")
+
+
+def test_frames_without_atoms_among_others_are_said(tmp_path: Path) -> None:
+    (tmp_path / "t.xyz").write_text(XYZ + "0\n\n" + XYZ)
+    source = open_source(tmp_path / "t.xyz")
+    assert source.n_atoms.tolist() == [2, 0, 2]
+    assert source.read(1).positions.shape == (0, 3)
+    assert "1 of 3 frames hold no atoms" in source.warnings
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf", "-inf", "1e999"])
+def test_coordinates_that_are_not_finite_fail_their_frame(bad: str, tmp_path: Path) -> None:
+    for name, text in (("t.xyz", XYZ), ("t.dump", DUMP)):
+        (tmp_path / name).write_text(text + text.replace("4.0", bad) + text)
+        source = open_source(tmp_path / name)
+        with pytest.raises(FrameError, match="not finite"):
+            source.read(1)
+        assert len(source.read(2).numbers) == 2
+
+
+@pytest.mark.parametrize("bad", ["abc", "1.2.3", "--1", "1,5", "0x1"])
+def test_words_in_place_of_numbers_fail_their_frame(bad: str, tmp_path: Path) -> None:
+    (tmp_path / "t.xyz").write_text(XYZ + XYZ.replace("4.0", bad) + XYZ)
+    source = open_source(tmp_path / "t.xyz")
+    with pytest.raises(InputError, match=bad.replace(".", r"\.")):
+        source.read(1)
+    assert len(source.read(2).numbers) == 2
+
+
+@pytest.mark.parametrize("columns", ["********", " 12 34.5", "        ", "   1.2.3"])
+def test_coordinates_of_pdb_that_are_no_numbers_are_refused(columns: str, tmp_path: Path) -> None:
+    refused(tmp_path / "t.pdb", ATOM.replace("   2.000", columns), "number was expected")
+
+
+@pytest.mark.parametrize("cell", ["0 0 0 0 0 0 0 0 0", "1 0 0 1 0 0 0 0 1"])
+def test_a_singular_cell_is_no_cell(cell: str, tmp_path: Path) -> None:
+    (tmp_path / "t.extxyz").write_text(XYZ.replace("step=1", f'Lattice="{cell}" pbc="T T T"'))
+    frame = open_source(tmp_path / "t.extxyz").read(0)
+    assert frame.cell is None
+    assert frame.periodic == (False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("ITEM: BOX BOUNDS pp pp pp\n0 9\n0 9\n0 9\n", ""),
+        ("0 9\n0 9\n", "0 9\n0\n"),
+        ("ITEM: NUMBER OF ATOMS\n2\n", ""),
+        ("x y z", "vx vy vz"),
+        ("id element", "id mass"),
+        ("2 Pt 3.0 4.0 5.0\n", "2 Pt 3.0 4.0\n"),
+    ],
+)
+def test_snapshots_of_lammps_that_lack_something_are_refused(old: str, new: str, tmp_path: Path) -> None:
+    refused(tmp_path / "t.dump", DUMP.replace(old, new), r"ITEM|BOX|coordinates|element|short|declares|reader failed")
+
+
+def test_flipped_bytes_never_escape_as_another_error(tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "t.traj", [Atoms("Pt4", np.arange(12.0).reshape(4, 3))] * 3)
+    texts = {"xyz": XYZ * 3, "pdb": MODELS, "dump": DUMP * 3}
+    contents = {suffix: text.encode() for suffix, text in texts.items()}
+    contents["traj"] = (tmp_path / "t.traj").read_bytes()
+    rng = np.random.default_rng(11)
+    for suffix, content in contents.items():
+        for place in rng.integers(0, len(content), 80):
+            damaged = bytearray(content)
+            damaged[place] ^= int(rng.integers(1, 256))
+            path = tmp_path / f"flipped_{place}.{suffix}"
+            path.write_bytes(damaged)
+            try:
+                source = open_source(path)
+                for index in range(source.n_frames):
+                    source.read(index)
+            except (InputError, FrameError):
+                continue
+
+
+def test_a_file_that_changed_after_planning_fails_its_frames(tmp_path: Path) -> None:
+    path = tmp_path / "t.xyz"
+    path.write_text(XYZ * 3)
+    source = open_source(path)
+    source.read(0)
+    path.write_text(XYZ * 4)
+    with pytest.raises(InputError, match="changed after the run was planned"):
+        source.read(1)
+    path.write_text(XYZ * 3)
+    assert len(source.read(1).numbers) == 2
+
+
+@pytest.mark.parametrize("name", ["a blank", "quo'te\"", "new\nline", "pro%cent", "t@-1:", "-x", "[1]", "é"])
+@pytest.mark.parametrize("suffix", ["xyz", "cif", "traj"])
+def test_odd_names_are_only_names(name: str, suffix: str, tmp_path: Path) -> None:
+    atoms = Atoms("Pt2", [[1, 1, 1], [3, 3, 3]], cell=[9, 9, 9], pbc=True)
+    ase.io.write(tmp_path / f"plain.{suffix}", atoms)
+    (tmp_path / f"plain.{suffix}").rename(tmp_path / f"{name}.{suffix}")
+    assert open_source(tmp_path / f"{name}.{suffix}").n_atoms.tolist() == [2]
+
+
+def test_a_hundred_thousand_frames_open_within_seconds(tmp_path: Path) -> None:
+    (tmp_path / "t.xyz").write_text(XYZ * 100_000)
+    start = time.process_time()
+    source = open_source(tmp_path / "t.xyz")
+    assert source.n_frames == 100_000
+    assert time.process_time() - start < 5
+    np.testing.assert_array_equal(source.read(99_999).positions, [[0, 1, 2], [3, 4, 5]])
