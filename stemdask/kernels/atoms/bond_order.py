@@ -7,6 +7,7 @@ ten Wolde, Ruiz-Montero and Frenkel, J. Chem. Phys. 104, 9932 (1996).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -17,6 +18,7 @@ from stemdask.kernels.atoms.cells import Floats, Integers
 from stemdask.kernels.atoms.harmonics import (
     LANES,
     SCRATCH,
+    WIDE,
     MomentMap,
     Recurrence,
     block_from_moments,
@@ -59,20 +61,22 @@ class _Layout(NamedTuple):
     degree: NDArray[np.int64]
     offset: NDArray[np.int64]
     first_term: NDArray[np.int64]
-    factors: NDArray[np.int64]
+    parts: NDArray[np.uint64]
     coefficients: NDArray[np.float64]
 
 
+@cache
 def _layout(degrees: tuple[int, ...]) -> _Layout:
     offset = np.cumsum([0, *(2 * degree + 1 for degree in degrees)])
-    factors, coefficients, counts = [np.empty((0, 3), np.int64)], [np.empty(0)], [0]
+    parts, coefficients, counts = [np.empty((0, 6), np.uint64)], [np.empty(0)], [0]
     for degree, begin in zip(degrees, offset, strict=False):
-        terms = cubic_terms(degree) if degree % 2 == 0 else None
-        if terms:
-            factors.append(terms.factors + begin)
+        if degree % 2 == 0:
+            terms = cubic_terms(degree)
+            zero = terms.parts == 2 * degree + 1
+            parts.append(np.where(zero, offset[-1], terms.parts + np.uint64(begin)).astype(np.uint64))
             coefficients.append(terms.coefficients)
-        counts.append(len(terms.factors) if terms else 0)
-    return _Layout(np.array(degrees), offset, np.cumsum(counts), np.concatenate(factors), np.concatenate(coefficients))
+        counts.append(len(coefficients[-1]) if degree % 2 == 0 else 0)
+    return _Layout(np.array(degrees), offset, np.cumsum(counts), np.concatenate(parts), np.concatenate(coefficients))
 
 
 def bond_order(
@@ -159,19 +163,23 @@ def crystallinity(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _invariants(block: Floats, begin: int, layout: _Layout, normalised: bool, q: Floats, w: Floats) -> None:
-    """Write q and w of the atoms of a block."""
+    """Write q and w of the atoms of a block, whose last row is zero."""
     count = min(LANES, q.shape[1] - begin)
     norm, cubic = np.empty(LANES), np.empty(LANES)
     for d in range(len(layout.degree)):
         norm[:], cubic[:] = 0.0, 0.0
         for row in range(layout.offset[d], layout.offset[d + 1]):
-            for lane in range(LANES):
-                norm[lane] += block[row * LANES + lane] ** 2
+            r = np.uint64(row) * WIDE
+            for lane in range(WIDE):
+                norm[lane] += block[r + lane] * block[r + lane]
         for t in range(layout.first_term[d], layout.first_term[d + 1]):
-            i, j, k = layout.factors[t, 0] * LANES, layout.factors[t, 1] * LANES, layout.factors[t, 2] * LANES
+            ar, ai, br = layout.parts[t, 0] * WIDE, layout.parts[t, 1] * WIDE, layout.parts[t, 2] * WIDE
+            bi, cr, ci = layout.parts[t, 3] * WIDE, layout.parts[t, 4] * WIDE, layout.parts[t, 5] * WIDE
             coefficient = layout.coefficients[t]
-            for lane in range(LANES):
-                cubic[lane] += coefficient * block[i + lane] * block[j + lane] * block[k + lane]
+            for lane in range(WIDE):
+                real = block[ar + lane] * block[br + lane] - block[ai + lane] * block[bi + lane]
+                imaginary = block[ar + lane] * block[bi + lane] + block[ai + lane] * block[br + lane]
+                cubic[lane] += coefficient * (real * block[cr + lane] + imaginary * block[ci + lane])
         area = 4 * np.pi / (2 * layout.degree[d] + 1)
         for lane in range(count):
             q[d, begin + lane] = np.sqrt(area * norm[lane])
@@ -196,12 +204,12 @@ def _own(
 ) -> None:
     """Write the coefficients of every atom as a row, and its q and w."""
     n, width = rows.shape
-    block, scratch = np.empty(width * LANES), np.empty(SCRATCH)
+    block, scratch = np.zeros((width + 1) * LANES), np.empty(SCRATCH)
     for begin in range(0, n, LANES):
         if moments:
-            block_from_moments(first, vector, weight, begin, mapping, scratch, block)
+            block_from_moments(first, vector, weight, begin, mapping, scratch, block[: width * LANES])
         else:
-            block_from_recurrence(first, vector, weight, begin, coefficients, block)
+            block_from_recurrence(first, vector, weight, begin, coefficients, block[: width * LANES])
         _invariants(block, begin, layout, normalised, q, w)
         for lane in range(min(LANES, n - begin)):
             for row in range(width):
@@ -221,7 +229,7 @@ def _averaged(
 ) -> None:
     """Write q and w of the coefficients averaged over the neighbours."""
     n, width = rows.shape
-    block, total = np.zeros(width * LANES), np.empty(width)
+    block, total = np.zeros((width + 1) * LANES), np.empty(width)
     for begin in range(0, n, LANES):
         for lane in range(min(LANES, n - begin)):
             i = begin + lane
@@ -285,14 +293,39 @@ def _crystallinity(
     crystalline: NDArray[np.int8],
     margin: Floats,
 ) -> None:
-    for i in range(len(mean)):
-        bonds = np.sort(s6[first[i] : first[i + 1]])
-        n = len(bonds)
-        mean[i], margin[i], crystalline[i] = np.nan, np.nan, 0
-        if n:
-            mean[i] = bonds.mean()
+    n = len(mean)
+    longest = 1
+    for i in range(n):
+        longest = max(longest, first[i + 1] - first[i])
+    bonds = np.empty(longest * LANES)
+    for begin in range(0, n, LANES):
+        count = min(LANES, n - begin)
+        rows, ranks = 1, 0
+        for lane in range(count):
+            bonded = first[begin + lane + 1] - first[begin + lane]
+            rows, ranks = max(rows, bonded), max(ranks, min(int(min_fraction * bonded), bonded - 1))
+        bonds[: rows * LANES] = -2.0
+        for lane in range(count):
+            i = begin + lane
+            total = 0.0
+            for e in range(first[i], first[i + 1]):
+                bonds[(e - first[i]) * LANES + lane] = s6[e]
+                total += s6[e]
+            mean[i] = total / (first[i + 1] - first[i])
+        # The best bonds of all lanes bubble up side by side, as far as one of them needs.
+        for rank in range(ranks + 1):
+            for row in range(rows - 1, rank, -1):
+                upper, lower = np.uint64(row - 1) * WIDE, np.uint64(row) * WIDE
+                for lane in range(WIDE):
+                    a, b = bonds[upper + lane], bonds[lower + lane]
+                    bonds[upper + lane] = a if a > b else b
+                    bonds[lower + lane] = b if a > b else a
+        for lane in range(count):
+            i = begin + lane
+            bonded = first[i + 1] - first[i]
+            margin[i], crystalline[i] = np.nan, 0
             if np.isnan(mean[i]):
-                crystalline[i] = -1
-            elif int(min_fraction * n) < n:
-                margin[i] = bonds[n - 1 - int(min_fraction * n)] - threshold
+                crystalline[i] = -1 if bonded else 0
+            elif int(min_fraction * bonded) < bonded:
+                margin[i] = bonds[int(min_fraction * bonded) * LANES + lane] - threshold
                 crystalline[i] = margin[i] > 0

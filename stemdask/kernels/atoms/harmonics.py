@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from stemdask.kernels.atoms.cells import Floats
 
 #: Atoms treated side by side; wide enough for the vector units, small enough for the first cache.
-LANES = 32
+LANES = 64
+#: The same, unsigned: numba needn't ask whether an index counts from the end, and the loops become vector code.
+WIDE = np.uint64(LANES)
 #: Exponents (a, b, c) of x^a y^b z^c in the order of the moments.
 MONOMIALS = [(a, b, 6 - a - b) for a in range(6, -1, -1) for b in range(6 - a, -1, -1)]
 
@@ -27,8 +29,8 @@ MONOMIALS = [(a, b, 6 - a - b) for a in range(6, -1, -1) for b in range(6 - a, -
 class MomentMap(NamedTuple):
     """Real harmonic coefficients = Σ values · moments[columns], in the rows of the output."""
 
-    rows: NDArray[np.int64]
-    columns: NDArray[np.int64]
+    rows: NDArray[np.uint64]
+    columns: NDArray[np.uint64]
     values: NDArray[np.float64]
 
 
@@ -66,7 +68,7 @@ def moment_map(degrees: tuple[int, ...]) -> MomentMap:
                         columns.append(MONOMIALS.index(exponents))
                         values.append(value * (sqrt(2) if m else 1.0))
                 row += 1
-    return MomentMap(np.array(rows), np.array(columns), np.array(values))
+    return MomentMap(np.array(rows, np.uint64), np.array(columns, np.uint64), np.array(values))
 
 
 #: Rows of the scratch after the 28 moments.
@@ -93,26 +95,27 @@ def block_from_moments(
     longest = 0
     for lane in range(n):
         longest = max(longest, first[begin + lane + 1] - first[begin + lane])
-    moments[:] = 0.0
-    moments[_X:_Y] = 1.0
+    moments[:_X] = 0.0
+    moments[_X:_W] = 1.0
+    moments[_W:] = 0.0
     for k in range(longest):
         for lane in range(n):
-            e = first[begin + lane] + k
-            if e < first[begin + lane + 1]:
+            e = np.uint64(first[begin + lane] + k)
+            if e < np.uint64(first[begin + lane + 1]):
                 moments[_X + lane], moments[_Y + lane], moments[_Z + lane] = vector[e, 0], vector[e, 1], vector[e, 2]
                 moments[_W + lane] = weight[e] if len(weight) else 1.0
-            else:  # any direction, not counted
-                moments[_X + lane], moments[_W + lane] = 1.0, 0.0
+            else:
+                moments[_X + lane], moments[_W + lane] = 1.0, 0.0  # any direction, not counted
         for lane in range(LANES):
             x, y, z, w = moments[_X + lane], moments[_Y + lane], moments[_Z + lane], moments[_W + lane]
-            inverse = 1.0 / np.sqrt(x * x + y * y + z * z)
-            x, y, z = x * inverse, y * inverse, z * inverse
+            moments[_TOTAL + lane] += w
             xx, yy, zz, yz = x * x, y * y, z * z, y * z
+            rr = xx + yy + zz
+            w = w / (rr * rr * rr)
             xxx, xxy, xxz, xyy, xyz, xzz = x * xx, y * xx, z * xx, x * yy, x * yz, x * zz
             yyy, yyz, yzz, zzz = y * yy, z * yy, y * zz, z * zz
             wxxx, wxxy, wxxz, wxyy, wxyz, wxzz = w * xxx, w * xxy, w * xxz, w * xyy, w * xyz, w * xzz
             wyyy, wyyz, wyzz, wzzz = w * yyy, w * yyz, w * yzz, w * zzz
-            moments[_TOTAL + lane] += w
             moments[lane] += wxxx * xxx
             moments[1 * LANES + lane] += wxxx * xxy
             moments[2 * LANES + lane] += wxxx * xxz
@@ -143,8 +146,8 @@ def block_from_moments(
             moments[27 * LANES + lane] += wzzz * zzz
     block[:] = 0.0
     for t in range(len(mapping.rows)):
-        row, column, value = mapping.rows[t] * LANES, mapping.columns[t] * LANES, mapping.values[t]
-        for lane in range(LANES):
+        row, column, value = mapping.rows[t] * WIDE, mapping.columns[t] * WIDE, mapping.values[t]
+        for lane in range(WIDE):
             block[row + lane] += value * moments[column + lane]
     for row in range(len(block) // LANES):
         for lane in range(LANES):

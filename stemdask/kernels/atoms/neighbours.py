@@ -1,8 +1,8 @@
 """All neighbours within a cutoff, in a particle or a periodic box, in O(n).
 
-Atoms are sorted into cells as wide as the cutoff, x fastest, so that the neighbours of an atom lie in nine runs of
-consecutive atoms. Each atom's hits are then read as "atom j is a neighbour of these" for j = 0, 1, ..., which leaves
-every list sorted by atom number without sorting it.
+Atoms are sorted into cells as wide as the cutoff, x fastest, so that the neighbours which follow an atom in this order
+lie in five runs of consecutive atoms. The lists are then read as "atom j is a neighbour of these" for j = 0, 1, ...,
+which leaves every list sorted by atom number without sorting it.
 """
 
 from __future__ import annotations
@@ -91,17 +91,21 @@ def find_neighbours(
     if cell is not None and np.any(periodic):
         xyz, owner, shift = images(np.where(np.isfinite(xyz), xyz, np.nan), cutoff, cell, periodic)
     cells = sort_into_cells(xyz, owner, shift, cutoff, space)
-    first, begin = (space.get(name, n + 1, np.int64) for name in ("first", "begin"))
-    capacity = 14 * n + 64
+    n_sorted = int(cells.start[-1])
+    begin = space.get("begin", n_sorted + 1, np.int64)
+    capacity = 8 * n_sorted + 64
     while True:
         hits = space.get("hits", capacity, np.int32)
-        n_hits, complete = _search(cells, cutoff, xyz, owner, shift, hits, begin, first)
+        n_hits, complete = _search(cells, cutoff, xyz, owner, shift, hits, begin)
         if complete:
             break
         capacity = max(n_hits, capacity) * 9 // 8
-    other = space.get("other", n_hits, np.int32)
-    vector = space.get("vector", (n_hits, 3))
-    _transpose(cells, xyz, owner, shift, hits, begin, first, space.get("next", n, np.int64), other, vector)
+    ends, both = space.get("ends", n_sorted + 1, np.int64), space.get("both", 2 * n_hits, np.int32)
+    _both_ways(hits, begin, ends, both)
+    first, filled = (space.get(name, n + 1, np.int64) for name in ("first", "filled"))
+    n_entries = _lengths(cells.rank, ends, first, filled)
+    other, vector = space.get("other", n_entries, np.int32), space.get("vector", (n_entries, 3))
+    _transpose(cells, xyz, owner, shift, ends, both, filled, other, vector)
     return Neighbours(first, other, vector)
 
 
@@ -114,51 +118,57 @@ def _search(
     shift: Floats,
     hits: Integers,
     begin: NDArray[np.int64],
-    first: NDArray[np.int64],
 ) -> tuple[int, bool]:
-    """Find the hits of every atom, as places in the order of the cells: ``hits[begin[i]:][:first[i + 1] - first[i]]``.
+    """Find each pair once, as places in the order of the cells: place s has the hits ``hits[begin[s]:begin[s + 1]]``.
 
+    Only half of the cells around are searched, those that follow; so the hits of s are sorted and larger than s.
     Return how many there are, and False where there wasn't room for all.
     """
-    n = len(xyz)
     x, y, z, order, start = cells.x, cells.y, cells.z, cells.order, cells.start
     # An atom and an image of it are rounded differently: take a little more, then decide by the exact distance.
     squared = cutoff * cutoff
     reach = squared * (1 + 1e-9) if len(owner) else squared
-    first[:] = 0
-    k = 0
     complete = True
+    k = np.uint64(0)
+    one = np.uint64(1)
     border = cells.layer + cells.row + 1
     for c in range(border, len(start) - 1 - border):
         for s in range(start[c], start[c + 1]):
-            i = order[s]
-            if i >= n:
-                continue
-            begin[i] = k
-            for up in range(-1, 2):
-                for along in range(-1, 2):
-                    run = c + up * cells.layer + along * cells.row
-                    low, high = start[run - 1], start[run + 2]
-                    if k + high - low > len(hits):
-                        complete = False
-                        for t in range(low, high):
-                            k += (x[t] - x[s]) ** 2 + (y[t] - y[s]) ** 2 + (z[t] - z[s]) ** 2 <= reach
-                    else:
-                        for t in range(low, high):
-                            hits[k] = t
-                            near = (x[t] - x[s]) ** 2 + (y[t] - y[s]) ** 2 + (z[t] - z[s]) ** 2 <= reach
-                            k += near & (t != s)
+            begin[s] = k
+            xs, ys, zs = x[s], y[s], z[s]
+            for row in range(5):
+                run = following_run(c, row, cells.row, cells.layer)
+                low, high = np.uint64(s + 1 if row == 0 else start[run - 1]), np.uint64(start[run + 2])
+                if k + high - low > np.uint64(len(hits)) and high > low:
+                    complete = False
+                    for t in range(low, high):
+                        if (x[t] - xs) ** 2 + (y[t] - ys) ** 2 + (z[t] - zs) ** 2 <= reach:
+                            k += one
+                else:
+                    for t in range(low, high):
+                        dx, dy, dz = x[t] - xs, y[t] - ys, z[t] - zs
+                        hits[k] = t
+                        k += one if dx * dx + dy * dy + dz * dz <= reach else np.uint64(0)
             if len(owner) and complete:
                 end = k
-                k = begin[i]
-                for h in range(begin[i], end):
-                    hits[k] = hits[h]
-                    dx, dy, dz = separation(xyz, owner, shift, i, order[hits[h]])
-                    k += dx * dx + dy * dy + dz * dz <= squared
-            first[i + 1] = k - begin[i]
-    for i in range(n):
-        first[i + 1] += first[i]
-    return k, complete
+                k = np.uint64(begin[s])
+                for h in range(k, end):
+                    t = hits[h]
+                    hits[k] = t
+                    i, other = (order[s], order[t]) if order[s] < len(xyz) else (order[t], order[s])
+                    if i < len(xyz):
+                        dx, dy, dz = separation(xyz, owner, shift, i, other)
+                        k += one if dx * dx + dy * dy + dz * dz <= squared else np.uint64(0)
+    begin[start[-1]] = k
+    return int(k), complete
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def following_run(cell: int, row: int, along_y: int, along_z: int) -> int:
+    """Return the middle cell of a run of three in which atoms may follow: in the same row, then in four more."""
+    if row == 0:
+        return cell
+    return cell + along_y if row == 1 else cell + along_z + (row - 3) * along_y
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -177,24 +187,61 @@ def separation(xyz: Floats, owner: Integers, shift: Floats, i: int, other: int) 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _both_ways(hits: Integers, begin: NDArray[np.int64], ends: NDArray[np.int64], both: Integers) -> None:
+    """Enter each pair at both its places; the entries of place s end before ``ends[s]`` and are sorted."""
+    n = len(begin) - 1
+    ends[:] = 0
+    for s in range(n):
+        ends[s + 1] += begin[s + 1] - begin[s]
+        for h in range(begin[s], begin[s + 1]):
+            ends[hits[h] + 1] += 1
+    for s in range(n):
+        ends[s + 1] += ends[s]
+    # ends[s] is where the next entry of s goes; what precedes s has been entered when its own hits follow.
+    for s in range(n):
+        k = ends[s]
+        for h in range(begin[s], begin[s + 1]):
+            t = hits[h]
+            both[k] = t
+            k += 1
+            both[ends[t]] = s
+            ends[t] += 1
+        ends[s] = k
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _lengths(rank: Integers, ends: NDArray[np.int64], first: NDArray[np.int64], filled: NDArray[np.int64]) -> int:
+    """Write where the list of each atom begins, twice; return the number of all entries."""
+    total = 0
+    for i in range(len(first) - 1):
+        first[i] = filled[i] = total
+        s = rank[i]
+        if s >= 0:
+            total += ends[s] - (ends[s - 1] if s else 0)
+    first[-1] = total
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _transpose(
     cells: Cells,
     xyz: Floats,
     owner: Integers,
     shift: Floats,
-    hits: Integers,
-    begin: NDArray[np.int64],
-    first: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    both: Integers,
     filled: NDArray[np.int64],
     neighbour: Integers,
     vector: Floats,
 ) -> None:
     """Enter atom j = 0, 1, ... into the list of each of its neighbours."""
     n = len(xyz)
-    filled[:] = first[:n]
     for j in range(n):
-        for h in range(begin[j], begin[j] + first[j + 1] - first[j]):
-            other = cells.order[hits[h]]
+        s = cells.rank[j]
+        if s < 0:
+            continue
+        for h in range(ends[s - 1] if s else 0, ends[s]):
+            other = cells.order[both[h]]
             i = other if other < n else owner[other - n]
             k = filled[i]
             filled[i] = k + 1

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 
 class CubicTerms(NamedTuple):
-    """w = Σ coefficient · v[i] v[j] v[k]."""
+    """w = Σ coefficient · Re(q_a q_b conj(q_c)), with the elements of v that are the real and imaginary parts."""
 
-    factors: NDArray[np.int64]
-    """(n, 3), the elements of v that are multiplied."""
+    parts: NDArray[np.uint64]
+    """(n, 6), elements of v: real and imaginary part of each of the three; 2l + 1 stands for zero."""
     coefficients: NDArray[np.float64]
     """(n,)."""
 
@@ -48,24 +48,13 @@ def cubic_terms(degree: int) -> CubicTerms:
     Of the orders that sum to zero two have one sign, a <= b, and the third is -(a + b); all permutations of such a
     triple and its negative give the same real part.
     """
-    terms: dict[tuple[int, int, int], float] = {}
+    parts, coefficients = [], []
     for a in range(degree // 2 + 1):
         for b in range(a, degree - a + 1):
-            c = a + b
+            orders = (a, b, a + b)
             alike = 1 if b == 0 else 6 if a in (0, b) else 12
-            factor = alike * wigner_3j(degree, a, b) * (-1) ** c
-            factor /= sqrt(2) ** sum(m > 0 for m in (a, b, c))
-            # Re(q_a q_b conj(q_c)); element 2m - 1 of v is the real part, 2m the imaginary one, 0 has none.
-            products = [
-                ((2 * a - 1, 2 * b - 1, 2 * c - 1), 1),
-                ((2 * a, 2 * b, 2 * c - 1), -1),
-                ((2 * a - 1, 2 * b, 2 * c), 1),
-                ((2 * a, 2 * b - 1, 2 * c), 1),
-            ]
-            for (i, j, k), sign in products:
-                if (i == 0 and a == 0) or (j == 0 and b == 0) or (k == 0 and c == 0):
-                    continue
-                i, j, k = sorted((max(i, 0), max(j, 0), max(k, 0)))
-                terms[i, j, k] = terms.get((i, j, k), 0.0) + sign * factor
-    factors = np.array(list(terms), dtype=np.int64)
-    return CubicTerms(factors, np.array(list(terms.values())))
+            coefficients.append(
+                alike * wigner_3j(degree, a, b) * (-1) ** (a + b) * sqrt(0.5) ** np.count_nonzero(orders)
+            )
+            parts.append([k for m in orders for k in ((2 * m - 1, 2 * m) if m else (0, 2 * degree + 1))])
+    return CubicTerms(np.array(parts, np.uint64), np.array(coefficients))
