@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from stemdask.analyses.atoms import bond_order, coordination, lattice_fit, positions, rdf, shape, structure, tracks
+from stemdask.analyses.atoms import (
+    bond_order,
+    coordination,
+    finite_rdf,
+    lattice_fit,
+    positions,
+    rdf,
+    shape,
+    structure,
+    tracks,
+)
 from stemdask.analyses.images import preprocess, registration
 from stemdask.model import Analysis, Kind
 
@@ -17,6 +27,7 @@ ANALYSES: tuple[Analysis, ...] = (
     structure.ANALYSIS,
     tracks.ANALYSIS,
     lattice_fit.ANALYSIS,
+    finite_rdf.ANALYSIS,
 )
 
 #: What a run does when its config names no analyses.
