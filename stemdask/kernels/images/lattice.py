@@ -1,0 +1,86 @@
+"""The mean lattice of indexed columns, and the names of its vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """A two-dimensional lattice: ``position = origin + i·a + j·b``."""
+
+    a: NDArray[np.float64]
+    """(2,), (y, x)."""
+    b: NDArray[np.float64]
+    origin: NDArray[np.float64]
+
+    def at(self, i: NDArray[np.float64], j: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Positions (n, 2) of fractional indices."""
+        return self.origin + np.asarray(i, float)[:, None] * self.a + np.asarray(j, float)[:, None] * self.b
+
+
+def fit_lattice(positions: NDArray[np.float64], i: NDArray[np.int32], j: NDArray[np.int32]) -> Lattice:
+    """Fit a lattice to indexed columns by least squares.
+
+    Parameters
+    ----------
+    positions
+        (n, 2), (y, x), in any unit; a NaN is left out.
+    i, j
+        (n,), indices.
+
+    Returns
+    -------
+    Lattice
+        In the unit of the positions; NaN where the columns don't span two directions.
+    """
+    finite = np.isfinite(positions).all(axis=1)
+    missing = np.full(2, np.nan)
+    if finite.sum() < 3:
+        return Lattice(missing, missing, missing)
+    # Centred, so that far indices cost no digits.
+    centre = np.array([i[finite].mean(), j[finite].mean()])
+    indices = np.stack([i[finite], j[finite]], axis=1) - centre
+    mean = positions[finite].mean(axis=0)
+    normal = indices.T @ indices
+    if np.linalg.matrix_rank(normal) < 2:
+        return Lattice(missing, missing, missing)
+    a, b = np.linalg.solve(normal, indices.T @ (positions[finite] - mean))
+    return Lattice(a, b, mean - centre[0] * a - centre[1] * b)
+
+
+def name_vectors(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Choose which lattice vectors are called a and b.
+
+    Of the two shortest vectors of the lattice and their negatives, a is the one nearest to +x of the image and b the
+    one that turns from +x towards +y (y down), so that i grows to the right and j downwards. Where a third vector is
+    as short (within 5 %, hexagonal), a is chosen among all three, and b at the obtuse angle to it.
+
+    Parameters
+    ----------
+    a, b
+        (2,), (y, x), the two shortest vectors of the lattice in any order and sign.
+
+    Returns
+    -------
+    (2, 2), integers: row 0 is the named a, row 1 the named b, as combinations of the given vectors.
+    """
+    combinations = [(1, 0), (0, 1)]
+    vectors = np.array([a, b], float)
+    third = (1, -1) if a @ b > 0 else (1, 1)
+    longest = max(np.hypot(*a), np.hypot(*b))
+    if np.hypot(*(np.array(third) @ vectors)) < 1.05 * longest:
+        combinations.append(third)
+    signed = np.array([(s * n, s * m) for n, m in combinations for s in (1, -1)])
+    directions = signed @ vectors
+    # At 45 degrees exactly two are equally near: the one towards +y comes first, as the rounding decides.
+    cosine = np.round(directions[:, 1] / np.hypot(directions[:, 0], directions[:, 1]), 12)
+    first = int(np.lexsort((-directions[:, 0], -cosine))[0])
+    turn = directions[first, 1] * directions[:, 0] - directions[first, 0] * directions[:, 1]
+    along = directions @ directions[first] / np.hypot(directions[:, 0], directions[:, 1])
+    left = turn > 1e-6 * abs(turn).max()
+    second = int(np.argmin(np.where(left, along, np.inf)))
+    return np.array([signed[first], signed[second]], np.int64)
