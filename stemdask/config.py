@@ -10,30 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from stemdask import yaml_lines
 from stemdask.analyses import registry
+from stemdask.cluster_config import Cluster, Memory, Processes, Section
 from stemdask.errors import ConfigError
 from stemdask.model import Kind, Step
 from stemdask.units import LengthAngstrom, LengthNm
-
-_MEMORY = re.compile(r"\s*(\d+(?:\.\d*)?)\s*(B|[kKMGT]i?B)\s*\Z")
-_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-
-
-def parse_memory(text: object) -> int:
-    """Read "4 GiB" or "500 MB" as bytes; a bare number is refused, since tools disagree on its unit."""
-    match = _MEMORY.match(text) if isinstance(text, str) else None
-    if match is None:
-        raise ValueError(f"{text!r} is not an amount of memory; write for example '4 GiB'")
-    unit = match[2]
-    base = 1024 if "i" in unit else 1000
-    return int(float(match[1]) * base ** _POWERS[unit.rstrip("B").rstrip("i").lower()])
-
-
-def _memory(text: object) -> int:
-    return text if isinstance(text, int) and not isinstance(text, bool) and text >= 2**20 else parse_memory(text)
 
 
 def _frames(text: object) -> str | None:
@@ -45,22 +29,17 @@ def _frames(text: object) -> str | None:
     return f"{match[1]}:{match[2]}"
 
 
-Memory = Annotated[int, BeforeValidator(_memory)]
 FrameRange = Annotated[str | None, BeforeValidator(_frames)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Calibration(_Section):
+class Calibration(Section):
     """A known length from which the pixel size is found."""
 
     a: LengthAngstrom
     """Lattice constant of the A sublattice."""
 
 
-class Input(_Section):
+class Input(Section):
     """What to read."""
 
     path: str | list[str]
@@ -77,7 +56,7 @@ class Input(_Section):
     """Element of each word that stands for one in the files, such as {W: Pt, "1": Pt}; for structures."""
 
 
-class Limits(_Section):
+class Limits(Section):
     """What one frame may take, and when a run gives up."""
 
     frame_seconds: Literal["auto"] | Annotated[float, Field(gt=0, le=86_400)] = "auto"
@@ -90,43 +69,7 @@ class Limits(_Section):
     """Analyse frames in a helper process, so that a bad one harms only itself."""
 
 
-class Workers(_Section):
-    """A number of workers that follows the work."""
-
-    min: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """Workers kept while there is work."""
-    max: Annotated[int, Field(ge=1, le=10_000)]
-    """Workers at the most."""
-
-
-class Inline(_Section):
-    """One block after the other, in this process."""
-
-    kind: Literal["inline"] = "inline"
-
-
-class Threads(_Section):
-    """Threads of this process."""
-
-    kind: Literal["threads"]
-    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
-    """Number of threads; auto: one a core of this job."""
-
-
-class Processes(_Section):
-    """Processes of this machine, through Dask."""
-
-    kind: Literal["processes"]
-    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
-    """Number of processes; auto: one a core of this job."""
-    workers_timeout: Annotated[float, Field(gt=0)] = 300
-    """Seconds to wait for a worker before the run ends."""
-
-
-Cluster = Annotated[Inline | Threads | Processes, Field(discriminator="kind")]
-
-
-class Config(_Section):
+class Config(Section):
     """A whole config."""
 
     input: Input

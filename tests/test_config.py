@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from stemdask import cluster_config, yaml_lines
 from stemdask import config as configs
-from stemdask import yaml_lines
 from stemdask.errors import ConfigError
 
 GOOD = """\
@@ -127,13 +127,43 @@ def test_plain_scalars_mean_what_they_look_like() -> None:
 
 @pytest.mark.parametrize(("text", "size"), [("4 GiB", 4 * 2**30), ("500MB", 500_000_000), ("1.5 GiB", 3 * 2**29)])
 def test_memory_is_read_with_its_unit(text: str, size: int) -> None:
-    assert configs.parse_memory(text) == size
+    assert cluster_config.parse_memory(text) == size
 
 
 @pytest.mark.parametrize("text", ["4000", "4G", "4", "-1 GB", 4])
 def test_memory_without_an_honest_unit_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="amount of memory"):
-        configs.parse_memory(text)
+        cluster_config.parse_memory(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("00:01:00", 60), ("12:30:45", 45045), ("1-12:00:00", 129600)])
+def test_a_walltime_is_written_whole(text: str, seconds: int) -> None:
+    assert cluster_config.parse_walltime(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["1h", "30:00", 3600, "01:00", "1:2:3", "00:99:00", None])
+def test_a_walltime_that_programs_read_differently_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="walltime"):
+        cluster_config.parse_walltime(text)
+
+
+@pytest.mark.parametrize(
+    "hostile", ["a b", "a;b", "$(id)", "`id`", "a\nb", "#x", "a\x00b", "a\u2028b", "'q'", "x" * 65, ""]
+)
+def test_a_name_that_could_reach_a_shell_is_refused(hostile: str) -> None:
+    data = {"input": {"path": "a.tif"}, "output": "o.zarr"}
+    for key in ("partition", "account", "interface"):
+        config, problems = configs.validate(configs.Document(data | {"cluster": {"kind": "slurm", key: hostile}}))
+        assert config is None
+        assert len(problems) == 1
+
+
+@pytest.mark.parametrize(
+    "line", ["rm -rf /", "module load a; id", "source $(id)", "export A=`id`", "module load a\nid"]
+)
+def test_a_prologue_line_that_runs_something_else_is_refused(line: str) -> None:
+    data = {"input": {"path": "a.tif"}, "output": "o.zarr", "cluster": {"kind": "slurm", "prologue": [line]}}
+    assert configs.validate(configs.Document(data))[0] is None
 
 
 def test_a_missing_config_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from stemdask import config as configs
+from stemdask import cluster_config as kinds
 from stemdask.engine.dispatch import Done, Pool, WorkerDied
 from stemdask.engine.isolate import ONE_THREAD
 from stemdask.engine.task import close_helpers, do_block
@@ -43,12 +43,12 @@ class Job:
     """True when blocks in flight are to be abandoned."""
 
 
-def pool_of(cluster: configs.Cluster, job: Job) -> Pool:
+def pool_of(cluster: kinds.Cluster, job: Job) -> Pool:
     """Return the pool that a config names."""
-    if isinstance(cluster, configs.Inline):
+    if isinstance(cluster, kinds.Inline):
         return Inline(job)
     workers = cores() if cluster.workers == "auto" else cluster.workers
-    if isinstance(cluster, configs.Threads):
+    if isinstance(cluster, kinds.Threads):
         return Threads(job, workers)
     return Processes(job, workers, cluster.workers_timeout)
 

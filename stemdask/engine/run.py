@@ -17,6 +17,7 @@ from typing import Any, Literal
 from stemdask import config as configs
 from stemdask import plan as plans
 from stemdask.analyses import registry
+from stemdask.cluster_config import Cluster
 from stemdask.engine import lock
 from stemdask.engine.block import Ack
 from stemdask.engine.cluster import Job, pool_of
@@ -178,7 +179,7 @@ def plan(document: configs.Document) -> list[tuple[str, str]]:
 class _Run:
     """The dispatch of one driver: counts, progress, the end."""
 
-    def __init__(self, plan: Plan, epoch: int, cluster: configs.Cluster, stop: Stop, progress: Report | None) -> None:
+    def __init__(self, plan: Plan, epoch: int, cluster: Cluster, stop: Stop, progress: Report | None) -> None:
         self._plan = plan
         self._epoch = epoch
         self._cluster = cluster
