@@ -6,7 +6,7 @@ them there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -63,8 +63,14 @@ def outputs(params: PreprocessParams) -> tuple[Variable, ...]:
     """Declare how many pixels were left out."""
     return (
         Variable("preprocess/n_hot_pixels", ("frame",), "i4", "1", "pixels left out as wrong"),
+        Variable("preprocess/inverted", (), "i1", "1", "the contrast was turned round", stage="prepare"),
         Variable("preprocess/valid_fraction", ("frame",), "f4", "1", "part of the pixels looked at that have a value"),
     )
+
+
+def prepare(frames: Sequence[ImageFrame], params: PreprocessParams) -> Mapping[str, Array]:
+    """Tell those who look at averages of frames that columns are dark there."""
+    return {"preprocess/inverted": np.asarray(params.invert, dtype=np.int8)}
 
 
 def run(frame: ImageFrame, params: PreprocessParams) -> Mapping[str, Array]:
@@ -144,6 +150,7 @@ ANALYSIS = Analysis(
     summary="crop, turn and filter the pixels before columns are found",
     params=PreprocessParams,
     outputs=outputs,
+    prepare=prepare,  # type: ignore[arg-type]
     run=run,
     finish=finish,
 )

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from stemdask.analyses.images.series import find_sites, site_variables
 from stemdask.errors import StemdaskError
 from stemdask.kernels.images.drift import UNRELATED, Drift, follow_drift
 from stemdask.kernels.images.shift import is_blank, shift_image
@@ -27,6 +28,9 @@ FLAGS = {
 class RegistrationParams(Params):
     """How the drift of a stack is found."""
 
+    mode: Literal["series", "independent"] = "series"
+    """series: all frames show one area; its columns are found once, on the average, and each is followed through all
+    frames under one index. independent: columns are found in each frame by itself."""
     reference: Literal["running"] | Annotated[int, Field(ge=0)] = "running"
     """What each frame is compared with: a running average of the aligned frames, or the frame of this number."""
     average: bool = True
@@ -56,6 +60,8 @@ def outputs(params: RegistrationParams) -> tuple[Variable, ...]:
         Variable("registration/checksum", frame, "i8", "1", "CRC-32 of the pixels"),
         Variable("registration/flag", frame, "i1", "1", "what the frame is", flags=FLAGS, stage="finish"),
     ]
+    if params.mode == "series":
+        variables += site_variables()
     if params.average:
         variables += [
             Variable("registration/average", image, "f4", "1", "average of the aligned frames", stage="finish"),
@@ -66,17 +72,8 @@ def outputs(params: RegistrationParams) -> tuple[Variable, ...]:
 
 
 def prepare(frames: Sequence[ImageFrame], params: RegistrationParams) -> Mapping[str, Array]:
-    """Follow the drift over as many frames as it takes, and average what they show into references."""
-    calibration, shape = [1.0, 1.0], [0, 0]
-
-    def read(index: int) -> Array | None:
-        try:
-            frame = frames[index]
-        except StemdaskError:  # the run gives that frame its status and reason
-            return None
-        calibration[:], shape[:] = frame.pixel_size, frame.pixels.shape
-        return frame.pixels
-
+    """Follow the drift over as many frames as it takes, average what they show, and find the columns of the area."""
+    read = _Reader(frames)
     given = None if params.reference == "running" else params.reference
     if given is not None and given >= len(frames):
         raise StemdaskError(
@@ -85,16 +82,22 @@ def prepare(frames: Sequence[ImageFrame], params: RegistrationParams) -> Mapping
             value=given,
             allowed=f"0 to {len(frames) - 1}",
         )
-    drift = follow_drift(read, len(frames), given) or _unknown_drift((shape[0], shape[1]))
-    return {
+    drift = follow_drift(read, len(frames), given)
+    if read.last is None:
+        raise StemdaskError("no frame of the stack can be read", where="registration")
+    if drift is None:
+        drift = _unknown_drift(read.last.pixels.shape)
+    nm_y, nm_x = read.last.pixel_size
+    found: dict[str, Array] = {
         "registration/reference": drift.references,
         "registration/reference_start": drift.starts,
-        "registration/reference_y": drift.offsets[:, 0] * calibration[0],
-        "registration/reference_x": drift.offsets[:, 1] * calibration[1],
+        "registration/reference_y": drift.offsets[:, 0] * nm_y,
+        "registration/reference_x": drift.offsets[:, 1] * nm_x,
         "registration/key_frame": drift.frames,
-        "registration/key_y": drift.shifts[:, 0] * calibration[0],
-        "registration/key_x": drift.shifts[:, 1] * calibration[1],
+        "registration/key_y": drift.shifts[:, 0] * nm_y,
+        "registration/key_x": drift.shifts[:, 1] * nm_x,
     }
+    return found | (find_sites(drift, read.last) if params.mode == "series" else {})
 
 
 def run(frame: ImageFrame, params: RegistrationParams) -> Mapping[str, Array]:
@@ -177,7 +180,22 @@ def _drift(frame: ImageFrame) -> Drift:
     )
 
 
-def _unknown_drift(shape: tuple[int, int]) -> Drift:
+class _Reader:
+    """Reads the pixels of frames, and remembers the last frame."""
+
+    def __init__(self, frames: Sequence[ImageFrame]) -> None:
+        self._frames = frames
+        self.last: ImageFrame | None = None
+
+    def __call__(self, index: int) -> Array | None:
+        try:
+            self.last = self._frames[index]
+        except StemdaskError:  # the run gives that frame its status and reason
+            return None
+        return self.last.pixels
+
+
+def _unknown_drift(shape: tuple[int, ...]) -> Drift:
     """Return what stands for the drift of blank frames: no frame can be compared with its reference."""
     return Drift(
         frames=np.zeros(1, dtype=np.int64),

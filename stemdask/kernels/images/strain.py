@@ -114,6 +114,14 @@ def cell_vectors(
     return CellVectors(a, b, variance[corners], np.asarray(curvature_a), np.asarray(curvature_b))
 
 
+def columns_of_cells(
+    positions: Float, i: NDArray[np.integer], j: NDArray[np.integer], cells: NDArray[np.integer]
+) -> Float:
+    """Return the position of the column with the indices of each cell: (n, 2), NaN where there is none."""
+    found: Float = np.vstack([positions, [np.nan, np.nan]])[_Index(i, j).at(cells[:, 0], cells[:, 1])]
+    return found
+
+
 def strain_of(cells: CellVectors, reference: Float) -> Strain:
     """Return the strain of cells: F = R (1 + ε), the polar decomposition of what takes the reference to the cell.
 

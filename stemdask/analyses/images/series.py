@@ -1,0 +1,157 @@
+"""A series of one area: its columns are found once, on the average, and followed through all frames."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from stemdask.errors import FrameError
+from stemdask.kernels.images.drift import Drift, stitch
+from stemdask.kernels.images.filters import invert
+from stemdask.kernels.images.finding import Columns, find_columns
+from stemdask.kernels.images.pixel_grid import PixelGrid
+from stemdask.kernels.images.separation import LatticeVectors, NoLatticeError
+from stemdask.model import Array, ImageFrame, Variable
+
+_BEYOND = -1
+#: Columns beyond the border of a frame are still handed on within this many of their distances: their tails reach in.
+_REACH = 1.5
+
+
+class Expected(NamedTuple):
+    """The columns of the series that lie in or next to a frame."""
+
+    columns: Columns
+    """On the frame's pixels."""
+    site: Array
+    """(n,), the number of the site of each of `columns.positions`."""
+    n_sites: int
+
+
+def site_variables() -> tuple[Variable, ...]:
+    """Declare the sites; there are none where the average shows no lattice."""
+    site = ("site",)
+    declared = (
+        ("site_y", site, "f8", "nm", "column of the average along y"),
+        ("site_x", site, "f8", "nm", "column of the average along x"),
+        ("site_sublattice", site, "i1", "1", "its sublattice"),
+        ("site_grain", site, "i1", "1", "its grain, -1 beyond the area"),
+        ("site_i", site, "i4", "1", "its cell along a, -1 beyond the area"),
+        ("site_j", site, "i4", "1", "its cell along b, -1 beyond the area"),
+        ("site_sigma", site, "f8", "nm", "standard deviation of the columns of its sublattice"),
+        ("site_vectors", ("vector", "axis"), "f8", "nm", "lattice vectors a and b as (y, x)"),
+        ("site_distance", (), "f8", "nm", "shortest distance of columns"),
+        ("site_confidence", (), "f8", "1", "confidence in the lattice of the average"),
+    )
+    return tuple(
+        Variable(f"registration/{name}", dims, dtype, units, long_name, stage="prepare")
+        for name, dims, dtype, units, long_name in declared
+    )
+
+
+def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
+    """Find the columns of the average of a stack.
+
+    Parameters
+    ----------
+    drift
+        The drift and the references, which are averaged.
+    frame
+        Any frame, for the calibration.
+    """
+    average, first = stitch(drift)
+    if frame.results.get("preprocess/inverted", False):
+        average = invert(average).astype(np.float32)
+    scale, nm = np.asarray(frame.pixel_size), float(np.prod(frame.pixel_size)) ** 0.5
+    none = np.zeros(0)
+    try:
+        found = find_columns(average)
+    except NoLatticeError:
+        sites = dict.fromkeys(("y", "x", "sublattice", "grain", "i", "j", "sigma"), none)
+        sites |= {"vectors": np.full((2, 2), np.nan), "distance": np.array(np.nan), "confidence": np.array(0.0)}
+    else:
+        place = (np.concatenate([found.positions, found.ghosts]) + first) * scale + frame.offset
+        sublattice = np.concatenate([found.sublattice, found.ghost_sublattice])
+        beyond = np.full(len(found.ghosts), _BEYOND)
+        sites = {
+            "y": place[:, 0],
+            "x": place[:, 1],
+            "sublattice": sublattice,
+            "grain": np.concatenate([found.grain, beyond]),
+            "i": np.concatenate([found.i, beyond]),
+            "j": np.concatenate([found.j, beyond]),
+            "sigma": found.widths[sublattice] * nm,
+            "vectors": np.stack([found.vectors.a, found.vectors.b]) * scale,
+            "distance": np.array(found.distance * nm),
+            "confidence": np.array(found.vectors.confidence),
+        }
+    return {
+        variable.path: sites[variable.name.removeprefix("site_")].astype(variable.dtype)
+        for variable in site_variables()
+    }
+
+
+def expected_columns(frame: ImageFrame, shape: tuple[int, ...], grid: PixelGrid) -> Expected | None:
+    """Return where the columns of the series should be in a frame; None where the run has no series.
+
+    Parameters
+    ----------
+    frame
+        With its registration in `results`.
+    shape
+        Of the pixels that are looked at.
+    grid
+        Where these lie in the frame.
+
+    Raises
+    ------
+    FrameError
+        The frame has no shift, so that nothing is known of where its columns are.
+    """
+    results = frame.results
+    if len(results.get("registration/site_y", ())) == 0:
+        return None
+    shift = np.array([results["registration/shift_y"], results["registration/shift_x"]], dtype=np.float64)
+    if not np.isfinite(shift).all():
+        raise FrameError(
+            "the frame can't be registered, so its columns can't be followed",
+            where="columns",
+            remedy="If the frames show different areas, set registration.mode to independent",
+        )
+    site = {variable.name.removeprefix("site_"): results[variable.path] for variable in site_variables()}
+    scale = np.asarray(frame.pixel_size)
+    nm = float(np.prod(scale)) ** 0.5 * abs(float(np.linalg.det(grid.matrix))) ** 0.5
+    place = grid.from_source((np.column_stack([site["y"], site["x"]]) + shift - frame.offset) / scale)
+    distance = float(site["distance"]) / nm
+    last = np.array(shape) - 1
+
+    def within(margin: float) -> Array:
+        return np.asarray(((place >= margin) & (place <= last - margin)).all(axis=1))
+
+    near = within(-_REACH * distance)
+    index = np.flatnonzero(near & (site["i"] != _BEYOND))
+    ghosts = near & (site["i"] == _BEYOND)
+    kinds = range(int(site["sublattice"].max()) + 1)
+    a, b = site["vectors"] @ (np.linalg.inv(grid.matrix).T / scale[:, None])
+    columns = Columns(
+        positions=place[index],
+        sublattice=site["sublattice"][index],
+        i=site["i"][index],
+        j=site["j"][index],
+        grain=site["grain"][index],
+        interior=within(0.5 * distance)[index],
+        ghosts=place[ghosts],
+        ghost_sublattice=site["sublattice"][ghosts],
+        vectors=LatticeVectors(a, b, float(site["confidence"])),
+        distance=distance,
+        widths=np.array([np.max(site["sigma"][site["sublattice"] == kind], initial=0.0) for kind in kinds]) / nm,
+    )
+    return Expected(columns, index, len(place))
+
+
+def spread(values: Array, site: Array, n_sites: int) -> Array:
+    """Return values (n, ...) of some sites as an array of all of them: NaN (or -1) for the others."""
+    full = np.full((n_sites, *values.shape[1:]), np.nan if values.dtype.kind == "f" else -1, dtype=values.dtype)
+    full[site] = values
+    return full
