@@ -1,0 +1,25 @@
+"""Coordination weighted by how well coordinated the neighbours are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemdask.kernels.atoms.neighbours import Neighbours
+
+
+def generalized_coordination(neighbours: Neighbours, bulk: int = 12) -> NDArray[np.float64]:
+    """Return the generalized coordination number of each atom: its neighbours, each counted by its own coordination.
+
+    ``sum over neighbours of cn(neighbour) / bulk``: 12 inside an fcc crystal, 7.5 on a {111} facet, 6.67 on a {100}
+    one; F. Calle-Vallejo et al., Angew. Chem. Int. Ed. 53, 8316 (2014).
+
+    Parameters
+    ----------
+    neighbours
+        Nearest neighbours.
+    bulk
+        Coordination number of the bulk.
+    """
+    counts = neighbours.counts
+    return np.bincount(neighbours.centre, counts[neighbours.other].astype(float), len(counts)) / bulk
