@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from stemdask.analyses.atoms import (
     bond_order,
+    clusters,
     coordination,
     finite_rdf,
     lattice_fit,
     positions,
+    radial_profile,
     rdf,
     shape,
     structure,
+    surface,
     tracks,
 )
 from stemdask.analyses.images import preprocess, registration
@@ -24,10 +27,13 @@ ANALYSES: tuple[Analysis, ...] = (
     rdf.ANALYSIS,
     coordination.ANALYSIS,
     bond_order.ANALYSIS,
+    surface.ANALYSIS,
     structure.ANALYSIS,
     tracks.ANALYSIS,
     lattice_fit.ANALYSIS,
     finite_rdf.ANALYSIS,
+    clusters.ANALYSIS,
+    radial_profile.ANALYSIS,
 )
 
 #: What a run does when its config names no analyses.

@@ -8,13 +8,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from stemdask.analyses.atoms import surface
 from stemdask.kernels.atoms import common_neighbours, stacking
 from stemdask.kernels.atoms.neighbours import find_neighbours
-from stemdask.kernels.atoms.surface import has_empty_cone
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
-
-#: From the first minimum of g(r) to between the second and the third shell.
-REACH = 1.3
 
 SURFACE = 5
 KINDS = {
@@ -31,8 +28,6 @@ LAYERS = {stacking.TWIN: "twin_boundary", stacking.FAULT: "stacking_fault", stac
 class StructureParams(Params):
     """Structure types."""
 
-    surface_cone: Annotated[float, Field(gt=0, lt=90)] = 60.0
-    """An atom is at the surface where a cone of this half angle [degree] opens from it that holds no other atom."""
     min_layer: Annotated[int, Field(ge=1)] = 3
     """Atoms that an hcp layer must have to count as part of a twin boundary or stacking fault."""
     max_planes: Annotated[int, Field(ge=1, le=1000)] = 32
@@ -68,10 +63,10 @@ def run(frame: AtomsFrame, params: StructureParams) -> Mapping[str, Array]:
     """Tell the structure type of each atom and join hcp atoms to layers; -1 where no cutoff is known."""
     positions, n = frame.positions, len(frame.positions)
     cutoff = float(frame.results["rdf/cutoff"])
-    neighbours = find_neighbours(positions, REACH * cutoff, frame.cell, frame.periodic)
+    neighbours = find_neighbours(positions, surface.REACH * cutoff, frame.cell, frame.periodic)
     order = common_neighbours.classify(neighbours)
     kind = order.kind
-    kind[(kind == common_neighbours.OTHER) & has_empty_cone(neighbours, params.surface_cone)] = SURFACE
+    kind[(kind == common_neighbours.OTHER) & (frame.results["atoms/surface"] == surface.SURFACE)] = SURFACE
     kind[~(np.isfinite(positions).all(axis=1) & (cutoff > 0))] = -1
     near = find_neighbours(positions, cutoff, frame.cell, frame.periodic)
     layers = stacking.hcp_layers(positions, kind == common_neighbours.HCP, order.normal, near, params.min_layer)
@@ -111,7 +106,7 @@ ANALYSIS = Analysis(
     summary="Structure type of each atom (fcc, hcp, bcc, icosahedral, surface, disordered), twins and stacking faults",
     params=StructureParams,
     outputs=outputs,
-    needs=("rdf",),
+    needs=("positions", "rdf", "surface"),
     prepare=prepare,
     run=run,
 )

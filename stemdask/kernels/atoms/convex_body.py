@@ -35,8 +35,10 @@ class ConvexBody(NamedTuple):
 
     def depth(self, points: ArrayLike) -> NDArray[np.float64]:
         """Return how far each of the points (n, 3) lies below the nearest face; negative outside."""
-        below = self.offsets - np.asarray(points, float) @ self.normals.T
-        nearest: NDArray[np.float64] = below.min(axis=1)
+        points = np.asarray(points, float)
+        nearest = np.full(len(points), np.inf)
+        for normal, offset in zip(self.normals, self.offsets, strict=True):  # no (n, f) array: many atoms, many faces
+            np.minimum(nearest, offset - points @ normal, out=nearest)
         return nearest
 
     def expanded(self, margin: float) -> ConvexBody:

@@ -1,17 +1,22 @@
 import numpy as np
 import pytest
 
-from stemdask.analyses.atoms.structure import ANALYSIS, KINDS, StructureParams, outputs, prepare, run
+from stemdask.analyses import chain
+from stemdask.analyses.atoms.structure import KINDS
+from stemdask.config import Document, steps
 from stemdask.model import AtomsFrame
 from stemdask.simulate import nanocrystal
 
 NUMBER = {name: kind for kind, name in KINDS.items()}
 
 
-def analysed(positions, cutoff=3.41, **params):
+def analysed(positions, cutoff="3.41 angstrom", **params):
     positions = np.asarray(positions, float).reshape(-1, 3)
-    frame = AtomsFrame(0, positions, np.full(len(positions), 78, np.uint8), results={"rdf/cutoff": np.array(cutoff)})
-    return run(frame, StructureParams(**params))
+    frame = AtomsFrame(0, positions, np.full(len(positions), 78, np.uint8))
+    chosen, problems = steps(Document({"analyses": {"rdf": {"cutoff": cutoff}, "structure": params}}), "atoms")
+    assert problems == []
+    frame.results.update(chain.prepare("atoms", chosen, [frame]))
+    return chain.analyse("atoms", chosen, frame)
 
 
 def test_a_small_particle_is_a_core_of_fcc_in_a_surface():
@@ -48,7 +53,7 @@ def test_a_molten_core_is_disordered_and_not_surface():
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3])
 def test_frames_of_hardly_any_atoms_have_no_structure_type(n):
-    found = analysed(np.arange(3 * n), cutoff=np.nan)
+    found = analysed(np.arange(3 * n), cutoff="frame")
     assert list(found["atoms/structure"]) == [-1] * n
     assert found["structure/count"].sum() == 0
 
@@ -58,10 +63,3 @@ def test_atoms_without_a_place_have_no_type_and_coincident_or_coplanar_ones_rais
     analysed(np.zeros((30, 3)))
     flat = analysed(np.pad(np.random.default_rng(0).uniform(0, 20, (60, 2)), ((0, 0), (0, 1))))
     assert set(flat["atoms/structure"]) == {NUMBER["surface"]}
-
-
-def test_it_returns_what_it_declares():
-    params = StructureParams()
-    returned = {**prepare([], params), **analysed(nanocrystal(15).positions)}
-    assert set(returned) == {variable.path for variable in outputs(params)}
-    assert ANALYSIS.needs == ("rdf",)

@@ -62,7 +62,9 @@ def test_the_mean_distance_of_two_points_in_a_cube_is_robbins_constant():
 
 def test_pair_distances_in_a_ball_follow_their_formula():
     edges = np.linspace(0, 1.6, 17)
-    probability = pair_distance_probability(convex_body(ball(2000)), edges)
+    points = ball(1500)
+    points /= np.cbrt(convex_body(points).volume / (4 / 3 * np.pi))  # as large as the unit ball, though inside one
+    probability = pair_distance_probability(convex_body(points), edges)
     expected = np.diff(edges**3 - 9 / 16 * edges**4 + edges**6 / 32)
     np.testing.assert_allclose(probability, expected, rtol=0.006)
 

@@ -1,0 +1,81 @@
+"""Surface and core of a particle: depth below the hull, surface atoms, generalized coordination."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from stemdask.kernels.atoms.convex_body import convex_body
+from stemdask.kernels.atoms.generalized_coordination import generalized_coordination
+from stemdask.kernels.atoms.neighbours import find_neighbours
+from stemdask.kernels.atoms.surface import has_empty_cone
+from stemdask.model import Analysis, Array, AtomsFrame, Params, Variable
+
+#: From the first minimum of g(r) to between the second and the third shell.
+REACH = 1.3
+
+CORE, SURFACE = 0, 1
+
+
+class SurfaceParams(Params):
+    """Surface and core."""
+
+    cone: Annotated[float, Field(gt=0, lt=90)] = 60.0
+    """An atom is at the surface where a cone of this half angle [degree] opens from it that holds no other atom."""
+    bulk_coordination: Annotated[int, Field(ge=1, le=20)] = 12
+    """Coordination number of the bulk, to which the generalized coordination refers."""
+
+
+def outputs(params: SurfaceParams) -> tuple[Variable, ...]:
+    """Declare what is known of each atom, and how many are at the surface."""
+    atom, frame = ("frame", "atom"), ("frame",)
+    flags = {CORE: "core", SURFACE: "surface"}
+    return (
+        Variable("atoms/depth", atom, "float64", "angstrom", "depth below the nearest face of the convex hull"),
+        Variable("atoms/surface", atom, "int8", "1", "whether the atom is at the surface", flags=flags),
+        Variable("atoms/generalized_coordination", atom, "float64", "1", "generalized coordination number"),
+        Variable("particle/n_surface", frame, "int32", "1", "atoms at the surface"),
+        Variable("particle/fraction_surface", frame, "float64", "1", "fraction of the atoms at the surface"),
+    )
+
+
+def run(frame: AtomsFrame, params: SurfaceParams) -> Mapping[str, Array]:
+    """Tell surface from core; the depth is NaN where the atoms span no volume, all others where no cutoff is known."""
+    positions, cutoff = frame.positions, float(frame.results["rdf/cutoff"])
+    placed = np.asarray(np.isfinite(positions).all(axis=1))
+    known = placed & (cutoff > 0)
+    far = find_neighbours(positions, REACH * cutoff, frame.cell, frame.periodic)
+    surface = np.where(known, has_empty_cone(far, params.cone), -1).astype(np.int8)
+    near = find_neighbours(positions, cutoff, frame.cell, frame.periodic)
+    n_surface, n_known = int((surface == SURFACE).sum()), int(known.sum())
+    return {
+        "atoms/depth": _depth(frame, placed),
+        "atoms/surface": surface,
+        "atoms/generalized_coordination": np.where(
+            known, generalized_coordination(near, params.bulk_coordination), np.nan
+        ),
+        "particle/n_surface": np.array(n_surface, np.int32),
+        "particle/fraction_surface": np.array(n_surface / n_known if n_known else np.nan),
+    }
+
+
+def _depth(frame: AtomsFrame, placed: Array) -> Array:
+    depth = np.full(len(placed), np.nan)
+    body = None if any(frame.periodic) else convex_body(frame.positions[placed])
+    if body is not None:
+        depth[placed] = np.maximum(body.depth(frame.positions[placed]), 0.0)  # corners are rounded to either side
+    return depth
+
+
+ANALYSIS = Analysis(
+    name="surface",
+    kind="atoms",
+    summary="Surface and core: depth below the convex hull, surface atoms, generalized coordination number",
+    params=SurfaceParams,
+    outputs=outputs,
+    needs=("positions", "rdf"),
+    run=run,
+)
