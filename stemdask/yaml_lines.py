@@ -48,9 +48,7 @@ def load(text: str, name: str) -> tuple[dict[str, Any], Lines]:
     if len(text) > MAX_BYTES:
         raise ConfigError("the config is too large", where=name, value=f"{len(text)} bytes", allowed="1 MB")
     try:
-        for event in yaml.parse(text, Loader=_Loader):
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise ConfigError("anchors and aliases are not allowed in a config", where=_at(name, event.start_mark))
+        _check_events(text, name)
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
@@ -70,15 +68,22 @@ def load(text: str, name: str) -> tuple[dict[str, Any], Lines]:
         ) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"not valid YAML: {error}", where=name) from None
-    except RecursionError:
-        raise ConfigError("the config is nested too deeply", where=name, allowed=f"{MAX_DEPTH} levels") from None
+
+
+def _check_events(text: str, name: str) -> None:
+    """Refuse what can blow up, before anything is built of it."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise ConfigError("anchors and aliases are not allowed in a config", where=_at(name, event.start_mark))
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            where = _at(name, event.start_mark)
+            raise ConfigError("the config is nested too deeply", where=where, allowed=f"{MAX_DEPTH} levels")
 
 
 def _walk(node: yaml.Node, path: tuple[str | int, ...], lines: Lines, name: str) -> None:
-    if len(path) > MAX_DEPTH:
-        raise ConfigError(
-            "the config is nested too deeply", where=_at(name, node.start_mark), allowed=f"{MAX_DEPTH} levels"
-        )
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             here = (*path, str(key.value))
