@@ -16,12 +16,15 @@ from stemdask.analyses.atoms import (
     surface,
     tracks,
 )
-from stemdask.analyses.images import preprocess, registration
+from stemdask.analyses.images import columns, displacement, lattice, preprocess, registration
 from stemdask.model import Analysis, Kind
 
 ANALYSES: tuple[Analysis, ...] = (
     preprocess.ANALYSIS,
     registration.ANALYSIS,
+    columns.ANALYSIS,
+    lattice.ANALYSIS,
+    displacement.ANALYSIS,
     positions.ANALYSIS,
     shape.ANALYSIS,
     rdf.ANALYSIS,

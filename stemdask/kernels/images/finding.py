@@ -223,7 +223,9 @@ def _populate(
         i, j = np.nonzero(known)
         expected = sites[known]
         inside = (
-            (expected >= 0).all(axis=1) & (expected[:, 0] <= pixels.shape[0] - 1) & (expected[:, 1] <= pixels.shape[1] - 1)
+            (expected >= 0).all(axis=1)
+            & (expected[:, 0] <= pixels.shape[0] - 1)
+            & (expected[:, 1] <= pixels.shape[1] - 1)
         )
         outside = ~inside & (support[known] >= 2)
         ghosts.append((expected[outside], np.full(outside.sum(), k, np.int8)))

@@ -73,9 +73,7 @@ def _nearest(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def nearest_points(
-    positions: NDArray[np.float64], queries: NDArray[np.float64], radius: float
-) -> NDArray[np.int64]:
+def nearest_points(positions: NDArray[np.float64], queries: NDArray[np.float64], radius: float) -> NDArray[np.int64]:
     """For each query the index of the nearest position within `radius`, or -1; cost proportional to the points."""
     found = np.full(len(queries), -1, np.int64)
     if len(positions) == 0:

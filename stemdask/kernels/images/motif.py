@@ -112,9 +112,7 @@ def mean_cell(
     return mean, float(np.sqrt(np.median(variance) / used))
 
 
-def find_motif(
-    cell: NDArray[np.float64], error: float, a: NDArray[np.float64], b: NDArray[np.float64]
-) -> Motif:
+def find_motif(cell: NDArray[np.float64], error: float, a: NDArray[np.float64], b: NDArray[np.float64]) -> Motif:
     """Find the columns of a mean cell.
 
     A column is where the intensity is bent like a hill, even on the flank of a brighter one where it makes no maximum

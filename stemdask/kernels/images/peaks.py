@@ -108,16 +108,12 @@ def interpolate_cubic(image: NDArray[np.float32], y: float, x: float) -> float:
     r3 = (0.5 * s - 0.5) * s * s
     value = 0.0
     for row, r in ((iy - 1, r0), (iy, r1), (iy + 1, r2), (iy + 2, r3)):
-        value += r * (
-            w0 * image[row, ix - 1] + w1 * image[row, ix] + w2 * image[row, ix + 1] + w3 * image[row, ix + 2]
-        )
+        value += r * (w0 * image[row, ix - 1] + w1 * image[row, ix] + w2 * image[row, ix + 1] + w3 * image[row, ix + 2])
     return value
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def contrast(
-    image: NDArray[np.float32], positions: NDArray[np.float64], radius: float
-) -> NDArray[np.float64]:
+def contrast(image: NDArray[np.float32], positions: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
     """Height of each position above the mean of a ring of twelve points around it.
 
     It doesn't change with a constant or a slope added to the image, which is what makes heights comparable from a

@@ -94,9 +94,7 @@ def estimate_lattice(
     return best
 
 
-def reduce_vectors(
-    a: NDArray[np.float64], b: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def reduce_vectors(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the two shortest vectors of the same lattice (Lagrange-Gauss reduction)."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     while True:
