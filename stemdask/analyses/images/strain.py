@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from stemdask.kernels.images.lattice import fit_lattice
 from stemdask.kernels.images.octahedral_tilt import octahedral_tilt
 from stemdask.kernels.images.strain import (
-    CellVectors,
     cell_vectors,
     columns_of_cells,
     complete_cells,
@@ -80,47 +81,56 @@ def outputs(params: StrainParams) -> tuple[Variable, ...]:
 def run(frame: ImageFrame, params: StrainParams) -> Mapping[str, Array]:
     """Measure strain, rotation and shape of each cell of a frame.
 
-    The cells are those of the displacement where it is measured; else all that have their four A columns.
+    The cells are those of the displacement where it is measured; else all that have their four A columns. Each grain is
+    measured against its own lattice.
     """
     results = frame.results
     places = [results.get(f"_columns_{axis}", results[f"columns/{axis}"]) for axis in "yx"]  # free of the scan's error
     positions = np.column_stack(places).astype(np.float64)
     errors = np.column_stack([results["columns/y_err"], results["columns/x_err"]]).astype(np.float64)
-    sublattice = results["columns/sublattice"]
-    indices = np.column_stack([results["columns/i"], results["columns/j"]]).astype(np.int64)
-    corner = np.where((sublattice == _A)[:, None], indices, -1)
+    columns = _Columns(
+        positions,
+        errors,
+        results["columns/sublattice"],
+        results["columns/i"].astype(np.int64),
+        results["columns/j"].astype(np.int64),
+    )
+    grain = results["columns/grain"]
+    numbers = np.unique(grain[grain >= 0])
     if "displacement/i" in results:
         cells = np.column_stack([results["displacement/i"], results["displacement/j"]]).astype(np.int64)
+        of_cell = grain[results["displacement/column"]]
     else:
-        cells = complete_cells(corner[:, 0], corner[:, 1])
-    vectors = cell_vectors(positions, errors, corner[:, 0], corner[:, 1], cells)
-    found = _measured(vectors, _reference(results, params))
-    if params.octahedral_tilt:
-        middle = np.where((sublattice == _B)[:, None], indices, -1)
-        centres = columns_of_cells(positions, middle[:, 0], middle[:, 1], cells)
-        oxygen = sublattice >= _OXYGEN
-        tilt = octahedral_tilt(centres, vectors.a, vectors.b, positions[oxygen], errors[oxygen])
-        found["octahedral_tilt"], found["octahedral_tilt_err"] = tilt
-    return {f"strain/{name}": value for name, value in found.items()}
+        corners = [columns.of((grain == number) & (columns.sublattice == _A)) for number in numbers]
+        parts = [complete_cells(of.i, of.j) for of in corners]
+        cells = np.concatenate([np.empty((0, 2), dtype=np.int64), *parts])
+        of_cell = np.repeat(numbers, [len(part) for part in parts])
+    found = {variable.path: np.full(len(cells), np.nan) for variable in outputs(params)}
+    for number in numbers:
+        here = of_cell == number
+        for name, values in _measured(columns.of(grain == number), cells[here], params).items():
+            found[f"strain/{name}"][here] = values
+    return found
 
 
-def _reference(results: Mapping[str, Array], params: StrainParams) -> Array:
-    """Return the reference vectors a and b as rows of (y, x), nm."""
-    mean = np.array([[results[f"lattice/{vector}_{axis}"] for axis in "yx"] for vector in "ab"], dtype=np.float64)
-    if params.reference_a is None or params.reference_b is None or not np.isfinite(mean).all():
-        return mean
-    return oriented_reference(params.reference_a.nm(), params.reference_b.nm(), params.reference_gamma, mean)
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    positions: Array
+    errors: Array
+    sublattice: Array
+    i: Array
+    j: Array
+
+    def of(self, part: Array) -> _Columns:
+        return _Columns(self.positions[part], self.errors[part], self.sublattice[part], self.i[part], self.j[part])
 
 
-def _measured(cells: CellVectors, reference: Array) -> dict[str, Array]:
-    shape = lattice_parameters(cells)
-    names = ("exx", "eyy", "exy", "rotation")
-    if np.isfinite(reference).all():
-        strain = strain_of(cells, reference)
-        found = {f"{name}{suffix}": getattr(strain, name + suffix) for name in names for suffix in ("", "_err")}
-    else:
-        found = {f"{name}{suffix}": np.full(len(cells.a), np.nan) for name in names for suffix in ("", "_err")}
-    return found | {
+def _measured(columns: _Columns, cells: Array, params: StrainParams) -> dict[str, Array]:
+    """Measure cells (n, 2) of one grain."""
+    corners = columns.of(columns.sublattice == _A)
+    vectors = cell_vectors(corners.positions, corners.errors, corners.i, corners.j, cells)
+    shape = lattice_parameters(vectors)
+    found = {
         "c_over_a": shape.ratio,
         "c_over_a_err": shape.ratio_err,
         "a": shape.a,
@@ -130,9 +140,24 @@ def _measured(cells: CellVectors, reference: Array) -> dict[str, Array]:
         "gamma": shape.gamma,
         "spacing_a": shape.spacing_a,
         "spacing_b": shape.spacing_b,
-        "curvature_a": cells.curvature_a,
-        "curvature_b": cells.curvature_b,
+        "curvature_a": vectors.curvature_a,
+        "curvature_b": vectors.curvature_b,
     }
+    mean = fit_lattice(corners.positions, corners.i, corners.j)
+    reference = np.stack([mean.a, mean.b])
+    if np.isfinite(reference).all():
+        if params.reference_a is not None and params.reference_b is not None:
+            lengths = params.reference_a.nm(), params.reference_b.nm()
+            reference = oriented_reference(*lengths, params.reference_gamma, reference)
+        strain = strain_of(vectors, reference)
+        names = (f"{name}{suffix}" for name in ("exx", "eyy", "exy", "rotation") for suffix in ("", "_err"))
+        found |= {name: getattr(strain, name) for name in names}
+    if params.octahedral_tilt:
+        middles, oxygen = columns.of(columns.sublattice == _B), columns.of(columns.sublattice >= _OXYGEN)
+        centres = columns_of_cells(middles.positions, middles.i, middles.j, cells)
+        tilt = octahedral_tilt(centres, vectors.a, vectors.b, oxygen.positions, oxygen.errors)
+        found["octahedral_tilt"], found["octahedral_tilt_err"] = tilt
+    return found
 
 
 ANALYSIS = Analysis(
