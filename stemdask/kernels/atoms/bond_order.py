@@ -124,16 +124,16 @@ def bond_order(
     width = int(layout.offset[-1])
     rows, scale = space.get("rows", (n, width)), space.get("scale", n)
     q, q_avg, w, w_avg = np.empty((4, len(every), n))
-    first, other, vector, weight, symmetric = neighbours
-    weight = np.empty(0) if weight is None else weight
+    first, other, point, points = neighbours.first, neighbours.other, neighbours.point, neighbours.points
+    weight = np.empty(0) if neighbours.weight is None else neighbours.weight
     moments = set(every) <= {2, 4, 6}
     mapping, coefficients = moment_map(every if moments else (6,)), recurrence(every)
     normalised = normalisation == "steinhardt"
-    _own(first, vector, weight, moments, mapping, coefficients, layout, normalised, rows, q, w)
+    _own(first, point, points, weight, moments, mapping, coefficients, layout, normalised, rows, q, w)
     _averaged(first, other, rows, convention == "lechner-dellago", layout, normalised, q_avg, w_avg)
     s6 = np.empty(len(other))
     begin = int(layout.offset[every.index(6)])
-    _bond_products(first, other, rows, begin, symmetric, scale, space.get("next", n, np.int64), s6)
+    _bond_products(first, other, rows, begin, neighbours.symmetric, scale, space.get("next", n, np.int64), s6)
     own = crystallinity(first, s6, threshold, min_fraction)
     return BondOrder(q[:n_wanted], q_avg[:n_wanted], w[:n_wanted], w_avg[:n_wanted], s6, *own)
 
@@ -191,7 +191,8 @@ def _invariants(block: Floats, begin: int, layout: _Layout, normalised: bool, q:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _own(
     first: NDArray[np.int64],
-    vector: Floats,
+    point: Integers,
+    points: Floats,
     weight: Floats,
     moments: bool,
     mapping: MomentMap,
@@ -207,9 +208,9 @@ def _own(
     block, scratch = np.zeros((width + 1) * LANES), np.empty(SCRATCH)
     for begin in range(0, n, LANES):
         if moments:
-            block_from_moments(first, vector, weight, begin, mapping, scratch, block[: width * LANES])
+            block_from_moments(first, point, points, weight, begin, mapping, scratch, block[: width * LANES])
         else:
-            block_from_recurrence(first, vector, weight, begin, coefficients, block[: width * LANES])
+            block_from_recurrence(first, point, points, weight, begin, coefficients, block[: width * LANES])
         _invariants(block, begin, layout, normalised, q, w)
         for lane in range(min(LANES, n - begin)):
             for row in range(width):
@@ -229,16 +230,27 @@ def _averaged(
 ) -> None:
     """Write q and w of the coefficients averaged over the neighbours."""
     n, width = rows.shape
+    flat, wide = rows.ravel(), np.uint64(width)
     block, total = np.zeros((width + 1) * LANES), np.empty(width)
+    one = np.uint64(1)
     for begin in range(0, n, LANES):
         for lane in range(min(LANES, n - begin)):
             i = begin + lane
             for k in range(width):
                 total[k] = rows[i, k] if with_itself else 0.0
-            for e in range(first[i], first[i + 1]):
-                row = rows[other[e]]
-                for k in range(width):
-                    total[k] += row[k]
+            e, end = np.uint64(first[i]), np.uint64(first[i + 1])
+            while e < end:  # four at a time, so that the total is loaded and stored less often
+                if e + one + one + one < end:
+                    a, b = np.uint64(other[e]) * wide, np.uint64(other[e + one]) * wide
+                    c, d = np.uint64(other[e + one + one]) * wide, np.uint64(other[e + one + one + one]) * wide
+                    for k in range(wide):
+                        total[k] += (flat[a + k] + flat[b + k]) + (flat[c + k] + flat[d + k])
+                    e += one + one + one + one
+                else:
+                    a = np.uint64(other[e]) * wide
+                    for k in range(wide):
+                        total[k] += flat[a + k]
+                    e += one
             share = 1.0 / (first[i + 1] - first[i] + with_itself)
             for k in range(width):
                 block[k * LANES + lane] = total[k] * share
@@ -257,30 +269,40 @@ def _bond_products(
     s6: Floats,
 ) -> None:
     """Write the normalised product of the coefficients of both ends of each entry; each bond once if symmetric."""
-    n = len(rows)
+    n, width = rows.shape
+    flat, wide, column = rows.ravel(), np.uint64(width), np.uint64(begin)
     for i in range(n):
         norm = 0.0
         for k in range(begin, begin + 13):
             norm += rows[i, k] * rows[i, k]
         scale[i] = 1.0 / np.sqrt(norm)
         seen[i] = first[i]
+    one = np.uint64(1)
     for i in range(n):
-        for e in range(first[i], first[i + 1]):
-            j = other[e]
-            if symmetric and j < i:
-                continue
-            s = rows[i, begin + 12] * rows[j, begin + 12]
+        own = np.uint64(i) * wide + column
+        # Lists are sorted: where they are symmetric, what precedes seen[i] has been entered from the other atom.
+        begin_own, end = np.uint64(seen[i]), np.uint64(first[i + 1])
+        e = begin_own
+        while e < end:  # four at a time, the last one again where fewer are left
+            e1, e2, e3 = min(e + one, end - one), min(e + one + one, end - one), min(e + one + one + one, end - one)
+            j0, j1, j2, j3 = np.uint64(other[e]), np.uint64(other[e1]), np.uint64(other[e2]), np.uint64(other[e3])
+            a, b, c, d = j0 * wide + column, j1 * wide + column, j2 * wide + column, j3 * wide + column
             s0 = s1 = s2 = s3 = 0.0
-            for k in range(begin, begin + 12, 4):
-                s0 += rows[i, k] * rows[j, k]
-                s1 += rows[i, k + 1] * rows[j, k + 1]
-                s2 += rows[i, k + 2] * rows[j, k + 2]
-                s3 += rows[i, k + 3] * rows[j, k + 3]
-            s6[e] = (s + ((s0 + s1) + (s2 + s3))) * scale[i] * scale[j]
-            if symmetric and j > i:
-                # Lists are sorted: the entry of i in the list of j is the next one there.
-                s6[seen[j]] = s6[e]
-                seen[j] += 1
+            for k in range(np.uint64(13)):
+                v = flat[own + k]
+                s0 += v * flat[a + k]
+                s1 += v * flat[b + k]
+                s2 += v * flat[c + k]
+                s3 += v * flat[d + k]
+            s6[e], s6[e1] = s0 * scale[i] * scale[j0], s1 * scale[i] * scale[j1]
+            s6[e2], s6[e3] = s2 * scale[i] * scale[j2], s3 * scale[i] * scale[j3]
+            e += one + one + one + one
+        if symmetric:
+            for e in range(begin_own, end):
+                j = np.uint64(other[e])
+                if j > np.uint64(i):
+                    s6[np.uint64(seen[j])] = s6[e]
+                    seen[j] += 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

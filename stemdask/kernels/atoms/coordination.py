@@ -50,7 +50,7 @@ def coordination(
     numbers = np.ascontiguousarray(numbers, np.uint8)
     neighbours = find_neighbours(positions, float(reach.max(initial=0.0)), cell, periodic, workspace=workspace)
     number, same = np.zeros((2, len(numbers)), np.int32)
-    _count(neighbours.first, neighbours.other, neighbours.vector, numbers, reach, number, same)
+    _count(neighbours.first, neighbours.other, neighbours.point, neighbours.points, numbers, reach, number, same)
     return Coordination(number, same)
 
 
@@ -58,7 +58,8 @@ def coordination(
 def _count(
     first: NDArray[np.int64],
     other: NDArray[np.int32],
-    vector: Floats,
+    point: NDArray[np.int32],
+    points: Floats,
     numbers: NDArray[np.uint8],
     reach: Floats,
     number: NDArray[np.int32],
@@ -66,8 +67,12 @@ def _count(
 ) -> None:
     for i in range(len(numbers)):
         for e in range(first[i], first[i + 1]):
-            j = other[e]
-            d = np.sqrt(vector[e, 0] ** 2 + vector[e, 1] ** 2 + vector[e, 2] ** 2)
+            j, p = other[e], point[e]
+            d = np.sqrt(
+                (points[p, 0] - points[i, 0]) ** 2
+                + (points[p, 1] - points[i, 1]) ** 2
+                + (points[p, 2] - points[i, 2]) ** 2
+            )
             if d < 0.5 * (reach[i] + reach[j]):
                 number[i] += 1
                 same[i] += numbers[i] == numbers[j]

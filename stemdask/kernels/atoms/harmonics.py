@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from stemdask.kernels.atoms.cells import Floats
+from stemdask.kernels.atoms.cells import Floats, Integers
 
 #: Atoms treated side by side; wide enough for the vector units, small enough for the first cache.
 LANES = 64
@@ -71,15 +71,16 @@ def moment_map(degrees: tuple[int, ...]) -> MomentMap:
     return MomentMap(np.array(rows, np.uint64), np.array(columns, np.uint64), np.array(values))
 
 
-#: Rows of the scratch after the 28 moments.
-_X, _Y, _Z, _W, _TOTAL = 28 * LANES, 29 * LANES, 30 * LANES, 31 * LANES, 32 * LANES
-SCRATCH = 33 * LANES
+#: Rows of the scratch after the 28 moments: the vectors and weights of two neighbours, and the sum of the weights.
+_VECTORS, _TOTAL = 28 * LANES, 36 * LANES
+SCRATCH = 37 * LANES
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def block_from_moments(
     first: NDArray[np.int64],
-    vector: Floats,
+    point: Integers,
+    points: Floats,
     weight: Floats,
     begin: int,
     mapping: MomentMap,
@@ -95,55 +96,73 @@ def block_from_moments(
     longest = 0
     for lane in range(n):
         longest = max(longest, first[begin + lane + 1] - first[begin + lane])
-    moments[:_X] = 0.0
-    moments[_X:_W] = 1.0
-    moments[_W:] = 0.0
-    for k in range(longest):
+    moments[:] = 0.0
+    # Lanes that have no more neighbours hold any vector and count it nothing.
+    moments[_VECTORS : _VECTORS + LANES] = 1.0
+    moments[_VECTORS + 4 * LANES : _VECTORS + 5 * LANES] = 1.0
+    for k in range(0, longest, 2):
         for lane in range(n):
-            e = np.uint64(first[begin + lane] + k)
-            if e < np.uint64(first[begin + lane + 1]):
-                moments[_X + lane], moments[_Y + lane], moments[_Z + lane] = vector[e, 0], vector[e, 1], vector[e, 2]
-                moments[_W + lane] = weight[e] if len(weight) else 1.0
-            else:
-                moments[_X + lane], moments[_W + lane] = 1.0, 0.0  # any direction, not counted
+            i, end = np.uint64(begin + lane), np.uint64(first[begin + lane + 1])
+            for second in range(2):
+                e = np.uint64(first[begin + lane] + k + second)
+                row = np.uint64(_VECTORS + 4 * second * LANES + lane)
+                if e < end:
+                    p = np.uint64(point[e])
+                    moments[row] = points[p, 0] - points[i, 0]
+                    moments[row + WIDE] = points[p, 1] - points[i, 1]
+                    moments[row + WIDE + WIDE] = points[p, 2] - points[i, 2]
+                    moments[row + WIDE + WIDE + WIDE] = weight[e] if len(weight) else 1.0
+                else:
+                    moments[row], moments[row + WIDE + WIDE + WIDE] = 1.0, 0.0
         for lane in range(LANES):
-            x, y, z, w = moments[_X + lane], moments[_Y + lane], moments[_Z + lane], moments[_W + lane]
-            moments[_TOTAL + lane] += w
+            x, y, z = moments[28 * LANES + lane], moments[29 * LANES + lane], moments[30 * LANES + lane]
+            X, Y, Z = moments[32 * LANES + lane], moments[33 * LANES + lane], moments[34 * LANES + lane]
+            w, W = moments[31 * LANES + lane], moments[35 * LANES + lane]
+            moments[_TOTAL + lane] += w + W
             xx, yy, zz, yz = x * x, y * y, z * z, y * z
             rr = xx + yy + zz
             w = w / (rr * rr * rr)
-            xxx, xxy, xxz, xyy, xyz, xzz = x * xx, y * xx, z * xx, x * yy, x * yz, x * zz
+            xxx, xxy, xxz = x * xx, y * xx, z * xx
+            xyy, xyz, xzz = x * yy, x * yz, x * zz
             yyy, yyz, yzz, zzz = y * yy, z * yy, y * zz, z * zz
-            wxxx, wxxy, wxxz, wxyy, wxyz, wxzz = w * xxx, w * xxy, w * xxz, w * xyy, w * xyz, w * xzz
-            wyyy, wyyz, wyzz, wzzz = w * yyy, w * yyz, w * yzz, w * zzz
-            moments[lane] += wxxx * xxx
-            moments[1 * LANES + lane] += wxxx * xxy
-            moments[2 * LANES + lane] += wxxx * xxz
-            moments[3 * LANES + lane] += wxxx * xyy
-            moments[4 * LANES + lane] += wxxx * xyz
-            moments[5 * LANES + lane] += wxxx * xzz
-            moments[6 * LANES + lane] += wxxx * yyy
-            moments[7 * LANES + lane] += wxxx * yyz
-            moments[8 * LANES + lane] += wxxx * yzz
-            moments[9 * LANES + lane] += wxxx * zzz
-            moments[10 * LANES + lane] += wxxy * yyy
-            moments[11 * LANES + lane] += wxxy * yyz
-            moments[12 * LANES + lane] += wxxy * yzz
-            moments[13 * LANES + lane] += wxxy * zzz
-            moments[14 * LANES + lane] += wxxz * zzz
-            moments[15 * LANES + lane] += wxyy * yyy
-            moments[16 * LANES + lane] += wxyy * yyz
-            moments[17 * LANES + lane] += wxyy * yzz
-            moments[18 * LANES + lane] += wxyy * zzz
-            moments[19 * LANES + lane] += wxyz * zzz
-            moments[20 * LANES + lane] += wxzz * zzz
-            moments[21 * LANES + lane] += wyyy * yyy
-            moments[22 * LANES + lane] += wyyy * yyz
-            moments[23 * LANES + lane] += wyyy * yzz
-            moments[24 * LANES + lane] += wyyy * zzz
-            moments[25 * LANES + lane] += wyyz * zzz
-            moments[26 * LANES + lane] += wyzz * zzz
-            moments[27 * LANES + lane] += wzzz * zzz
+            wxxx, wxxy, wxxz, wxyy, wxyz = w * xxx, w * xxy, w * xxz, w * xyy, w * xyz
+            wxzz, wyyy, wyyz, wyzz, wzzz = w * xzz, w * yyy, w * yyz, w * yzz, w * zzz
+            XX, YY, ZZ, YZ = X * X, Y * Y, Z * Z, Y * Z
+            RR = XX + YY + ZZ
+            W = W / (RR * RR * RR)
+            XXX, XXY, XXZ = X * XX, Y * XX, Z * XX
+            XYY, XYZ, XZZ = X * YY, X * YZ, X * ZZ
+            YYY, YYZ, YZZ, ZZZ = Y * YY, Z * YY, Y * ZZ, Z * ZZ
+            WXXX, WXXY, WXXZ, WXYY, WXYZ = W * XXX, W * XXY, W * XXZ, W * XYY, W * XYZ
+            WXZZ, WYYY, WYYZ, WYZZ, WZZZ = W * XZZ, W * YYY, W * YYZ, W * YZZ, W * ZZZ
+            moments[lane] += wxxx * xxx + WXXX * XXX
+            moments[1 * LANES + lane] += wxxx * xxy + WXXX * XXY
+            moments[2 * LANES + lane] += wxxx * xxz + WXXX * XXZ
+            moments[3 * LANES + lane] += wxxx * xyy + WXXX * XYY
+            moments[4 * LANES + lane] += wxxx * xyz + WXXX * XYZ
+            moments[5 * LANES + lane] += wxxx * xzz + WXXX * XZZ
+            moments[6 * LANES + lane] += wxxx * yyy + WXXX * YYY
+            moments[7 * LANES + lane] += wxxx * yyz + WXXX * YYZ
+            moments[8 * LANES + lane] += wxxx * yzz + WXXX * YZZ
+            moments[9 * LANES + lane] += wxxx * zzz + WXXX * ZZZ
+            moments[10 * LANES + lane] += wxxy * yyy + WXXY * YYY
+            moments[11 * LANES + lane] += wxxy * yyz + WXXY * YYZ
+            moments[12 * LANES + lane] += wxxy * yzz + WXXY * YZZ
+            moments[13 * LANES + lane] += wxxy * zzz + WXXY * ZZZ
+            moments[14 * LANES + lane] += wxxz * zzz + WXXZ * ZZZ
+            moments[15 * LANES + lane] += wxyy * yyy + WXYY * YYY
+            moments[16 * LANES + lane] += wxyy * yyz + WXYY * YYZ
+            moments[17 * LANES + lane] += wxyy * yzz + WXYY * YZZ
+            moments[18 * LANES + lane] += wxyy * zzz + WXYY * ZZZ
+            moments[19 * LANES + lane] += wxyz * zzz + WXYZ * ZZZ
+            moments[20 * LANES + lane] += wxzz * zzz + WXZZ * ZZZ
+            moments[21 * LANES + lane] += wyyy * yyy + WYYY * YYY
+            moments[22 * LANES + lane] += wyyy * yyz + WYYY * YYZ
+            moments[23 * LANES + lane] += wyyy * yzz + WYYY * YZZ
+            moments[24 * LANES + lane] += wyyy * zzz + WYYY * ZZZ
+            moments[25 * LANES + lane] += wyyz * zzz + WYYZ * ZZZ
+            moments[26 * LANES + lane] += wyzz * zzz + WYZZ * ZZZ
+            moments[27 * LANES + lane] += wzzz * zzz + WZZZ * ZZZ
     block[:] = 0.0
     for t in range(len(mapping.rows)):
         row, column, value = mapping.rows[t] * WIDE, mapping.columns[t] * WIDE, mapping.values[t]
@@ -185,7 +204,8 @@ def recurrence(degrees: tuple[int, ...]) -> Recurrence:
 @njit(cache=True, nogil=True, error_model="numpy")
 def block_from_recurrence(
     first: NDArray[np.int64],
-    vector: Floats,
+    point: Integers,
+    points: Floats,
     weight: Floats,
     begin: int,
     coefficients: Recurrence,
@@ -197,7 +217,8 @@ def block_from_recurrence(
     for lane in range(min(LANES, len(first) - 1 - begin)):
         total = 0.0
         for e in range(first[begin + lane], first[begin + lane + 1]):
-            x, y, z = vector[e, 0], vector[e, 1], vector[e, 2]
+            i, p = begin + lane, point[e]
+            x, y, z = points[p, 0] - points[i, 0], points[p, 1] - points[i, 1], points[p, 2] - points[i, 2]
             inverse = 1.0 / np.sqrt(x * x + y * y + z * z)
             x, y, z = x * inverse, y * inverse, z * inverse
             w = weight[e] if len(weight) else 1.0

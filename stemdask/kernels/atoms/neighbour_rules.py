@@ -77,7 +77,7 @@ def voronoi(positions: ArrayLike, cell: ArrayLike | None = None, periodic: Array
     box, distance, point = _sorted_by_distance(positions, 18, cell, periodic)
     n, points = len(box.wrapped), _points(box)
     spacing = float(np.median(distance[:, 0])) if n > 1 and distance.size else np.nan
-    empty = Neighbours(np.zeros(n + 1, np.int64), np.empty(0, np.int32), np.empty((0, 3)), np.empty(0))
+    empty = Neighbours(np.zeros(n + 1, np.int64), np.empty(0, np.int32), box.wrapped, None, np.empty(0))
     if n == 0 or not spacing > 0 or not np.isfinite(points).all():
         return empty
     if cell is not None and np.any(periodic):
@@ -102,15 +102,18 @@ def voronoi(positions: ArrayLike, cell: ArrayLike | None = None, periodic: Array
     centre, other, area = centre[kept], other[kept], area[kept]
     kept = area > _FACE * np.bincount(centre, area, minlength=n)[centre]
     centre, other, area = centre[kept], other[kept], area[kept]
-    owner = np.r_[np.arange(n), box.owner][other]
-    order = np.lexsort((owner, centre))
-    first = np.r_[0, np.cumsum(np.bincount(centre, minlength=n))]
-    vector = (points[other] - points[centre])[order]
-    return Neighbours(first, owner[order].astype(np.int32), vector, area[order])
+    owner = _owners(box)
+    order = np.lexsort((other, owner[other], centre))
+    first = np.r_[0, np.cumsum(np.bincount(centre, minlength=n))].astype(np.int64)
+    return Neighbours(first, other[order].astype(np.int32), points[:last], owner, area[order])
 
 
 def _points(box: Images) -> NDArray[np.float64]:
     return np.vstack([box.wrapped, box.wrapped[box.owner] + box.shift])
+
+
+def _owners(box: Images) -> NDArray[np.int32]:
+    return np.concatenate([np.arange(len(box.wrapped), dtype=np.int32), box.owner])
 
 
 def _sorted_by_distance(
@@ -151,13 +154,12 @@ def _sorted_by_distance(
 
 def _lists(box: Images, counts: NDArray[Any], point: NDArray[np.intp]) -> Neighbours:
     """Make lists of the first entries of each row."""
-    n = len(counts)
-    points, owner = _points(box), np.r_[np.arange(n), box.owner].astype(np.int32)
+    owner = _owners(box)
     taken = np.arange(point.shape[1]) < counts[:, None]
     centre, other = np.nonzero(taken)[0], point[taken]
-    order = np.lexsort((owner[other], centre))
+    order = np.lexsort((other, owner[other], centre))
     first = np.r_[0, np.cumsum(counts)].astype(np.int64)
-    return Neighbours(first, owner[other][order], (points[other] - points[centre])[order], None, False)
+    return Neighbours(first, other[order].astype(np.int32), _points(box), owner, symmetric=False)
 
 
 def _areas(vertices: NDArray[np.float64], faces: list[list[int]]) -> NDArray[np.float64]:

@@ -7,7 +7,8 @@ which leaves every list sorted by atom number without sorting it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -18,34 +19,58 @@ from stemdask.kernels.atoms.periodic import images
 from stemdask.kernels.atoms.workspace import Workspace
 
 
-class Neighbours(NamedTuple):
+@dataclass(frozen=True)
+class Neighbours:
     """Neighbours of each atom; those of atom i are the entries ``first[i]:first[i + 1]``, by atom number.
 
-    A list from a cutoff is symmetric, and the vectors of i -> j and j -> i are exact opposites.
+    Neighbours are points: the atoms, followed by the images of them that a periodic box needs.
     """
 
     first: NDArray[np.int64]
     """(n + 1,)."""
-    other: NDArray[np.int32]
-    """(m,), the neighbouring atom; in a small periodic box it may come more than once, or be the atom itself."""
-    vector: NDArray[np.float64]
-    """(m, 3), from the atom to its neighbour, in the unit of the positions."""
+    point: NDArray[np.int32]
+    """(m,), the neighbouring point."""
+    points: NDArray[np.float64]
+    """(n + images, 3)."""
+    owner: NDArray[np.int32] | None = None
+    """(n + images,), the atom that each point is or is an image of; None without images."""
     weight: NDArray[np.float64] | None = None
     """(m,), the share of the neighbour where they don't count the same."""
     symmetric: bool = True
     """Whether j -> i is in the list with every i -> j."""
 
-    @property
+    @classmethod
+    def from_vectors(
+        cls, first: NDArray[np.int64], other: NDArray[np.int32], vector: NDArray[np.float64], *, symmetric: bool = False
+    ) -> Neighbours:
+        """Make a list of neighbours that are given as atoms (m,) and vectors to them (m, 3)."""
+        n, m = len(first) - 1, len(other)
+        points = np.vstack([np.zeros((n, 3)), vector])
+        owner = np.concatenate([np.arange(n, dtype=np.int32), other])
+        return cls(first, np.arange(n, n + m, dtype=np.int32), points, owner, symmetric=symmetric)
+
+    @cached_property
+    def other(self) -> NDArray[np.int32]:
+        """(m,), the neighbouring atom; in a small box it may come more than once, or be the atom itself."""
+        return self.point if self.owner is None else self.owner[self.point]
+
+    @cached_property
     def counts(self) -> NDArray[np.int64]:
         """(n,), number of neighbours."""
         return np.diff(self.first)
 
-    @property
+    @cached_property
     def centre(self) -> NDArray[np.int64]:
         """(m,), the atom whose neighbour each entry is."""
         return np.repeat(np.arange(len(self.first) - 1), self.counts)
 
-    @property
+    @cached_property
+    def vector(self) -> NDArray[np.float64]:
+        """(m, 3), from the atom to its neighbour, in the unit of the positions."""
+        vector: NDArray[np.float64] = self.points[self.point] - self.points[self.centre]
+        return vector
+
+    @cached_property
     def distance(self) -> NDArray[np.float64]:
         """(m,), length of each vector."""
         length: NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", self.vector, self.vector))
@@ -86,7 +111,7 @@ def find_neighbours(
     n = len(xyz)
     space = workspace or Workspace()
     if not (cutoff > 0 and n):
-        return Neighbours(np.zeros(n + 1, np.int64), np.empty(0, np.int32), np.empty((0, 3)))
+        return Neighbours(np.zeros(n + 1, np.int64), np.empty(0, np.int32), xyz)
     owner, shift = np.empty(0, np.int32), np.empty((0, 3))
     if cell is not None and np.any(periodic):
         xyz, owner, shift = images(np.where(np.isfinite(xyz), xyz, np.nan), cutoff, cell, periodic)
@@ -103,10 +128,13 @@ def find_neighbours(
     ends, both = space.get("ends", n_sorted + 1, np.int64), space.get("both", 2 * n_hits, np.int32)
     _both_ways(hits, begin, ends, both)
     first, filled = (space.get(name, n + 1, np.int64) for name in ("first", "filled"))
-    n_entries = _lengths(cells.rank, ends, first, filled)
-    other, vector = space.get("other", n_entries, np.int32), space.get("vector", (n_entries, 3))
-    _transpose(cells, xyz, owner, shift, ends, both, filled, other, vector)
-    return Neighbours(first, other, vector)
+    point = space.get("point", _lengths(cells.rank, ends, first, filled), np.int32)
+    if not len(owner):
+        _transpose(np.arange(n), cells.order, cells.rank, ends, both, filled, point)
+        return Neighbours(first, point, xyz)
+    every = np.concatenate([np.arange(n, dtype=np.int32), owner])
+    _transpose(np.argsort(every, kind="stable"), cells.order, cells.rank, ends, both, filled, point)
+    return Neighbours(first, point, np.concatenate([xyz, xyz[owner] + shift]), every)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -224,27 +252,21 @@ def _lengths(rank: Integers, ends: NDArray[np.int64], first: NDArray[np.int64], 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _transpose(
-    cells: Cells,
-    xyz: Floats,
-    owner: Integers,
-    shift: Floats,
+    sequence: NDArray[np.int64],
+    order: Integers,
+    rank: Integers,
     ends: NDArray[np.int64],
     both: Integers,
     filled: NDArray[np.int64],
-    neighbour: Integers,
-    vector: Floats,
+    point: Integers,
 ) -> None:
-    """Enter atom j = 0, 1, ... into the list of each of its neighbours."""
-    n = len(xyz)
-    for j in range(n):
-        s = cells.rank[j]
-        if s < 0:
-            continue
-        for h in range(ends[s - 1] if s else 0, ends[s]):
-            other = cells.order[both[h]]
-            i = other if other < n else owner[other - n]
-            k = filled[i]
-            filled[i] = k + 1
-            neighbour[k] = j
-            dx, dy, dz = separation(xyz, owner, shift, j, other)
-            vector[k, 0], vector[k, 1], vector[k, 2] = -dx, -dy, -dz
+    """Enter one point after the other, in the sequence of their atoms, into the list of each of its neighbours."""
+    n = len(filled) - 1
+    for p in sequence:
+        s = rank[p]
+        if s >= 0:
+            for h in range(ends[s - 1] if s else 0, ends[s]):
+                i = order[both[h]]
+                if i < n:
+                    point[filled[i]] = p
+                    filled[i] += 1

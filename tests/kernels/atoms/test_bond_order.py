@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -32,7 +33,7 @@ def cluster(bonds):
     bonds = np.asarray(bonds, float)
     n = len(bonds)
     first = np.r_[0, n, np.full(n, n)]
-    return Neighbours(first, np.arange(1, n + 1, dtype=np.int32), bonds, None, False)
+    return Neighbours.from_vectors(first, np.arange(1, n + 1, dtype=np.int32), bonds)
 
 
 def unordered(vectors):
@@ -150,7 +151,7 @@ def test_any_degree_follows_the_definition(degrees, convention, weighted):
     rng = np.random.default_rng(5)
     neighbours = find_neighbours(rng.uniform(0, 6, (120, 3)), 2.0)
     if weighted:
-        neighbours = neighbours._replace(weight=rng.uniform(0.1, 1, len(neighbours.other)))
+        neighbours = replace(neighbours, weight=rng.uniform(0.1, 1, len(neighbours.other)))
     order = bond_order(neighbours, degrees, convention=convention)
     for k, degree in enumerate(degrees):
         q, w, q_avg, w_avg = by_definition(neighbours, degree, convention == "lechner-dellago")

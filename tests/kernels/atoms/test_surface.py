@@ -11,7 +11,7 @@ from stemdask.simulate import nanocrystal
 
 def around_one(directions):
     vectors = np.asarray(directions, float).reshape(-1, 3)
-    return Neighbours(np.array([0, len(vectors)]), np.arange(len(vectors), dtype=np.int32), vectors)
+    return Neighbours.from_vectors(np.array([0, len(vectors)]), np.arange(len(vectors), dtype=np.int32), vectors)
 
 
 @pytest.mark.parametrize("shape", ["truncated-octahedron", "icosahedron", "decahedron", "cuboctahedron"])
