@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator
 
+from stemdask.analyses.images.series import expected_columns, spread
 from stemdask.errors import FrameError
 from stemdask.kernels.images.centre_of_mass import centre_of_mass
 from stemdask.kernels.images.column_fit import FLAG_MEANINGS, ColumnFit
@@ -82,7 +83,7 @@ def outputs(params: ColumnsParams) -> tuple[Variable, ...]:
 
 
 def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
-    """Find and measure the columns of a frame.
+    """Find and measure the columns of a frame; those of a series are known, and column k is the same in every frame.
 
     Passed on within the frame, besides what is stored: ``_columns_sublattice``, ``_columns_i``, ``_columns_j``,
     ``_columns_grain`` (n,), for the analysis `lattice`; and ``_lattice_confidence``.
@@ -90,20 +91,14 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     Raises
     ------
     FrameError
-        No lattice is to be seen in the frame.
+        No lattice is to be seen in the frame, or not the area of the series.
     """
     pixels = frame.results.get("_pixels", frame.pixels)
     grid = PixelGrid(frame.results.get("_grid_matrix", np.eye(2)), frame.results.get("_grid_origin", np.zeros(2)))
     finer = abs(float(np.linalg.det(grid.matrix))) ** 0.5
     nm = float(np.sqrt(frame.pixel_size[0] * frame.pixel_size[1])) * finer
-    try:
-        found = find_columns(frame.results.get("_finding_pixels", pixels), _separation(params, nm))
-    except NoLatticeError as error:
-        raise FrameError(
-            str(error),
-            where="columns",
-            remedy="Look at the frame; if columns are there, give their distance: separation: '12 px'",
-        ) from None
+    series = expected_columns(frame, pixels.shape, grid)
+    found = _find(frame.results.get("_finding_pixels", pixels), params, nm) if series is None else series.columns
     fit = measure(pixels, found, params)
     keep = found.interior
     of = {name: getattr(fit, name)[: len(keep)][keep] for name in _FITTED}
@@ -112,7 +107,9 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     errors = np.sqrt(of["errors"] ** 2 @ (grid.matrix.T**2)) * scale
     turned = float(np.degrees(np.arctan2(grid.matrix[0, 1], grid.matrix[1, 1])))
     i, j = found.i[keep], found.j[keep]
-    return {
+    if series is None:
+        i, j = i - i.min(initial=0), j - j.min(initial=0)
+    values = {
         "columns/y": positions[:, 0],
         "columns/x": positions[:, 1],
         "columns/y_err": errors[:, 0],
@@ -126,11 +123,24 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
         "columns/reduced_chi2": of["reduced_chi2"],
         "columns/flag": of["flag"],
         "_columns_sublattice": found.sublattice[keep],
-        "_columns_i": i - i.min(initial=0),
-        "_columns_j": j - j.min(initial=0),
+        "_columns_i": i,
+        "_columns_j": j,
         "_columns_grain": found.grain[keep],
-        "_lattice_confidence": np.asarray(found.vectors.confidence),
     }
+    if series is not None:
+        values = {path: spread(array, series.site[keep], series.n_sites) for path, array in values.items()}
+    return values | {"_lattice_confidence": np.asarray(found.vectors.confidence)}
+
+
+def _find(pixels: Array, params: ColumnsParams, nm: float) -> Columns:
+    try:
+        return find_columns(pixels, _separation(params, nm))
+    except NoLatticeError as error:
+        raise FrameError(
+            str(error),
+            where="columns",
+            remedy="Look at the frame; if columns are there, give their distance: separation: '12 px'",
+        ) from None
 
 
 def measure(pixels: Array, found: Columns, params: ColumnsParams) -> ColumnFit:

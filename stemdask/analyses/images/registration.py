@@ -49,6 +49,7 @@ def outputs(params: RegistrationParams) -> tuple[Variable, ...]:
         Variable(
             "registration/reference_x", ("reference",), "f8", "nm", "shift of the reference in x", stage="prepare"
         ),
+        Variable("registration/usual_quality", (), "f8", "1", "quality of most frames", stage="prepare"),
         Variable("registration/key_frame", ("key",), "i8", "1", "frame followed at first", stage="prepare"),
         Variable("registration/key_y", ("key",), "f8", "nm", "its shift in y", stage="prepare"),
         Variable("registration/key_x", ("key",), "f8", "nm", "its shift in x", stage="prepare"),
@@ -93,6 +94,7 @@ def prepare(frames: Sequence[ImageFrame], params: RegistrationParams) -> Mapping
         "registration/reference_start": drift.starts,
         "registration/reference_y": drift.offsets[:, 0] * nm_y,
         "registration/reference_x": drift.offsets[:, 1] * nm_x,
+        "registration/usual_quality": np.asarray(drift.quality),
         "registration/key_frame": drift.frames,
         "registration/key_y": drift.shifts[:, 0] * nm_y,
         "registration/key_x": drift.shifts[:, 1] * nm_x,
@@ -122,7 +124,11 @@ def run(frame: ImageFrame, params: RegistrationParams) -> Mapping[str, Array]:
 
 def finish(stack: Stack, params: RegistrationParams) -> None:
     """Flag the frames, and average those that belong together."""
-    flag = _flags(stack.read("registration/quality"), stack.read("registration/checksum"))
+    flag = _flags(
+        stack.read("registration/quality"),
+        stack.read("registration/checksum"),
+        UNRELATED * float(stack.read("registration/usual_quality")),
+    )
     for frames in stack.blocks:
         stack.write("registration/flag", flag[frames], frames)
     if not params.average:
@@ -152,11 +158,10 @@ def finish(stack: Stack, params: RegistrationParams) -> None:
     stack.write("registration/coverage", seen)
 
 
-def _flags(quality: Array, checksum: Array) -> Array:
+def _flags(quality: Array, checksum: Array, least: float) -> Array:
     """Return what each frame is; the first of equal frames is no duplicate."""
     flag = np.full(quality.shape, REGISTERED, dtype=np.int8)
-    if np.isfinite(quality).any():
-        flag[quality < UNRELATED * np.nanmedian(quality)] = UNRELATED_FRAME
+    flag[quality < least] = UNRELATED_FRAME
     first = np.unique(checksum, return_index=True)[1]
     repeated = np.ones(quality.shape, dtype=bool)
     repeated[first] = False
@@ -177,6 +182,7 @@ def _drift(frame: ImageFrame) -> Drift:
         references=frame.results["registration/reference"],
         starts=frame.results["registration/reference_start"],
         offsets=np.rint(offsets).astype(np.int64),
+        quality=float(frame.results["registration/usual_quality"]),
     )
 
 
@@ -203,6 +209,7 @@ def _unknown_drift(shape: tuple[int, ...]) -> Drift:
         references=np.full((1, *shape), np.nan, dtype=np.float32),
         starts=np.zeros(1, dtype=np.int64),
         offsets=np.zeros((1, 2), dtype=np.int64),
+        quality=1.0,
     )
 
 

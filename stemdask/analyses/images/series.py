@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stemdask.errors import FrameError
-from stemdask.kernels.images.drift import Drift, stitch
+from stemdask.kernels.images.drift import UNRELATED, Drift, stitch
 from stemdask.kernels.images.filters import invert
 from stemdask.kernels.images.finding import Columns, find_columns
 from stemdask.kernels.images.pixel_grid import PixelGrid
@@ -107,16 +107,20 @@ def expected_columns(frame: ImageFrame, shape: tuple[int, ...], grid: PixelGrid)
     Raises
     ------
     FrameError
-        The frame has no shift, so that nothing is known of where its columns are.
+        The frame doesn't show the area, so that nothing is known of where its columns are.
     """
     results = frame.results
     if len(results.get("registration/site_y", ())) == 0:
         return None
     shift = np.array([results["registration/shift_y"], results["registration/shift_x"]], dtype=np.float64)
-    if not np.isfinite(shift).all():
+    least = UNRELATED * float(results["registration/usual_quality"])
+    quality = float(results["registration/quality"])
+    if not np.isfinite(shift).all() or not quality >= least:
         raise FrameError(
-            "the frame can't be registered, so its columns can't be followed",
+            "the frame doesn't show the area of the series, so its columns can't be followed",
             where="columns",
+            value=f"correlation {quality:.2f} with the average",
+            allowed=f"{least:.2f} or more",
             remedy="If the frames show different areas, set registration.mode to independent",
         )
     site = {variable.name.removeprefix("site_"): results[variable.path] for variable in site_variables()}
@@ -147,7 +151,7 @@ def expected_columns(frame: ImageFrame, shape: tuple[int, ...], grid: PixelGrid)
         distance=distance,
         widths=np.array([np.max(site["sigma"][site["sublattice"] == kind], initial=0.0) for kind in kinds]) / nm,
     )
-    return Expected(columns, index, len(place))
+    return Expected(columns, index, int(np.count_nonzero(site["i"] != _BEYOND)))
 
 
 def spread(values: Array, site: Array, n_sites: int) -> Array:

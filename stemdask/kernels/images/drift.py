@@ -47,6 +47,8 @@ class Drift:
     """(r,), first frame for which each reference serves."""
     offsets: NDArray[np.int64]
     """(r, 2), whole shift of each reference itself."""
+    quality: float
+    """Usual quality of a frame; one below half of it shows something else."""
 
     def expected(self, frame: int) -> tuple[float, float]:
         """Return the shift that a frame should have."""
@@ -92,9 +94,11 @@ def follow_drift(read: Callable[[int], Image | None], n_frames: int, reference: 
     average = _Average(image, start, fixed=reference is not None)
     found = {start: (0.0, 0.0)}
     stride = max(1, n_frames // _LEAST)
+    qualities: list[float] = []
     for way in (range(start, n_frames), range(start, -1, -1)):
         if len(way) > 1 and (reference is not None or way.step > 0):
-            found |= _walk(read, way, average, period, stride)
+            shifts, qualities[len(qualities) :] = _walk(read, way, average, period, stride)
+            found |= shifts
     frames = sorted(found)
     values = np.array([found[frame] for frame in frames])
     kept = _thinned(average.close())
@@ -104,6 +108,8 @@ def follow_drift(read: Callable[[int], Image | None], n_frames: int, reference: 
         np.stack([one.image for one in kept]),
         np.array([0, *(one.start for one in kept[1:])]),
         np.array([one.offset for one in kept]),
+        # Those against the latest averages count: against a noisy one, only the strongest frequencies are compared.
+        float(np.median(qualities[-max(1, len(qualities) // 4) :])) if qualities else 1.0,
     )
 
 
@@ -173,8 +179,8 @@ class _Average:
 
 def _walk(
     read: Callable[[int], Image | None], way: Sequence[int], average: _Average, period: float, longest: int
-) -> dict[int, tuple[float, float]]:
-    """Follow the frames of `way`, whose first one has no shift; return the shifts of those that were read."""
+) -> tuple[dict[int, tuple[float, float]], list[float]]:
+    """Follow the frames of `way`, whose first one has no shift; return shifts and qualities of those that were read."""
     found: dict[int, tuple[float, float]] = {}
     read_ahead: dict[int, Image] = {}
     here, shift, speed = 0, np.zeros(2), np.zeros(2)
@@ -208,7 +214,7 @@ def _walk(
             stride = min(2 * stride, longest)
         elif surprise > 2 * _STEADY * period:
             stride = max(1, stride // 2)
-    return found
+    return found, qualities
 
 
 def _against(
