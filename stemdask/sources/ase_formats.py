@@ -30,11 +30,13 @@ def index(path: str, size: int, fmt: str) -> FrameIndex:
 def read(path: str, fmt: str, number: int, size: int) -> Structure:
     """Read one frame."""
     atoms = _frames(path, fmt, size)[number]
+    numbers, kinds = np.unique(atoms.numbers, return_inverse=True)
     periodic = [bool(flag) for flag in atoms.pbc]
     time = atoms.info.get("time")
     return Structure(
         positions=np.ascontiguousarray(atoms.positions, dtype=np.float64),
-        symbols=np.array(atoms.get_chemical_symbols(), "S2"),
+        words=[str(number).encode() for number in numbers],
+        kinds=kinds,
         cell=np.array(atoms.cell) if atoms.cell.rank == 3 else None,
         periodic=(periodic[0], periodic[1], periodic[2]),
         time=float(time) if time is not None else None,

@@ -17,7 +17,7 @@ from stemdask.sources.elements import numbers_of
 from stemdask.sources.packed import unpack
 from stemdask.sources.structure import Structure
 
-_PARSE: dict[str, Callable[[bytes], Structure]] = {"pdb": pdb.parse, "xyz": xyz.parse, "lammps": lammps.parse}
+_PARSE: dict[str, Callable[[bytes, int], Structure]] = {"pdb": pdb.parse, "xyz": xyz.parse, "lammps": lammps.parse}
 
 
 class AtomsFile(BaseModel):
@@ -78,10 +78,10 @@ class AtomsSource(BaseModel):
         place = f"{file.path}, frame {number - first}" if number > first else file.path
         with guard.reading(place):
             structure = self._parse(file, number, first)
-            numbers = numbers_of(structure.symbols, self.elements)
-        finite = np.isfinite(structure.positions).all(axis=1)
+            numbers = numbers_of(structure.words, self.elements)[structure.kinds]
+        finite = np.isfinite(structure.positions)
         if not finite.all():
-            atom = int(np.argmin(finite))
+            atom = int(np.argmin(finite.all(axis=1)))
             raise FrameError(
                 f"atom {atom} of frame {number - first} has a coordinate that is not finite",
                 where=file.path,
@@ -137,4 +137,4 @@ class AtomsSource(BaseModel):
             shared = stream.read(int(starts[first]))
             stream.seek(start)
             text = stream.read(stop - start)
-        return _PARSE[self.format](shared + text)
+        return _PARSE[self.format](shared + text, int(unpack(self.counts)[number]))

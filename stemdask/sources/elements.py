@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import ase.data
@@ -23,23 +23,22 @@ def atomic_number(symbol: str) -> int:
     return int(ase.data.atomic_numbers.get(name, 0))
 
 
-def numbers_of(words: NDArray[np.bytes_], meaning: Mapping[str, str] | None = None) -> NDArray[np.uint8]:
-    """Return the atomic numbers of an array of symbols or of atomic numbers written as digits.
+def numbers_of(words: Sequence[bytes], meaning: Mapping[str, str] | None = None) -> NDArray[np.uint8]:
+    """Return the atomic numbers of symbols, or of atomic numbers written as digits.
 
     Parameters
     ----------
     words
-        (n,), as in the file.
+        As in the file.
     meaning
         Element of a word that isn't one, or is the wrong one.
 
     Raises
     ------
     InputError
-        Names the symbols that are no elements.
+        Names the words that are no elements.
     """
-    unique, inverse = np.unique(words, return_inverse=True)
-    named = [word.decode("ascii", "replace").strip() for word in unique]
+    named = [word.decode("utf-8", "replace").strip() for word in words]
     found = [_number((meaning or {}).get(word, word)) for word in named]
     if unknown := [word for word, number in zip(named, found, strict=True) if number == 0]:
         raise InputError(
@@ -48,7 +47,7 @@ def numbers_of(words: NDArray[np.bytes_], meaning: Mapping[str, str] | None = No
             allowed="H to Og, in any case, or atomic numbers",
             remedy=f"Say what they are with elements={{{unknown[0]!r}: 'Pt'}}, or write symbols into the file",
         )
-    return np.array(found, np.uint8)[inverse]
+    return np.array(found, np.uint8)
 
 
 def chemical_symbol(number: int) -> str:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemdask.errors import InputError
-from stemdask.sources.structure import Structure, words
+from stemdask.sources.structure import Structure
 from stemdask.sources.text_index import FrameIndex, LineReader, cut_off, index_counted
-from stemdask.sources.text_numbers import parse_fields, split_lines
+from stemdask.sources.text_numbers import SKIP, WORD, parse_table
 
 
 def index(path: str, size: int) -> FrameIndex:
@@ -32,32 +32,32 @@ def index(path: str, size: int) -> FrameIndex:
     return index_counted(path, size, header)
 
 
-def parse(text: bytes) -> Structure:
+def parse(text: bytes, n_atoms: int) -> Structure:
     """Parse one snapshot; atoms are put in the order of their id."""
     head, _, rest = text.partition(b"ITEM: ATOMS")
     names, _, body = rest.partition(b"\n")
-    column = {name.decode("ascii", "replace"): k for k, name in enumerate(names.split())}
+    columns = names.decode("ascii", "replace").split()
     items = _items(head)
-    n_atoms = int(items["NUMBER OF ATOMS"][1][0])
     cell, origin, periodic = _box(*items["BOX BOUNDS"])
-    axes, scaled = _axes(column)
-    symbol = next((column[name] for name in ("element", "type") if name in column), None)
-    if symbol is None:
+    axes, scaled = _axes(columns)
+    named = next((name for name in ("element", "type") if name in columns), None)
+    if named is None:
         raise InputError("the dump holds neither element nor type", remedy="Add 'element' to the dump command")
-    starts, stops = split_lines(body, n_atoms, max(*axes, symbol, column.get("id", 0)) + 1)
-    positions = np.stack([parse_fields(body, starts[:, axis], stops[:, axis]) for axis in axes], axis=1)
+    meaning = {named: WORD} | {axis: k for k, axis in enumerate(axes)} | {"id": 3}
+    table, words, kinds = parse_table(body, n_atoms, [meaning.get(name, SKIP) for name in columns])
+    positions = table[:, :3]
     if scaled:
         positions = positions @ cell + origin
-    symbols = words(body, starts[:, symbol], stops[:, symbol])
-    if "id" in column:
-        order = np.argsort(parse_fields(body, starts[:, column["id"]], stops[:, column["id"]]), kind="stable")
-        positions, symbols = positions[order], symbols[order]
-    if "element" not in column:
-        symbols = np.char.add(b"type ", symbols)
+    if "id" in columns:
+        order = np.argsort(table[:, 3], kind="stable")
+        positions, kinds = positions[order], kinds[order]
+    if named == "type":
+        words = [b"type " + word for word in words]
     time = items.get("TIME", items.get("TIMESTEP"))
     return Structure(
         positions=np.ascontiguousarray(positions),
-        symbols=symbols,
+        words=words,
+        kinds=kinds,
         cell=cell,
         periodic=periodic,
         time=float(time[1][0]) if time else None,
@@ -78,16 +78,16 @@ def _items(head: bytes) -> dict[str, tuple[str, list[bytes]]]:
     return items
 
 
-def _axes(column: dict[str, int]) -> tuple[list[int], bool]:
+def _axes(columns: list[str]) -> tuple[tuple[str, ...], bool]:
     for names, scaled in (
         (("xu", "yu", "zu"), False),
         (("x", "y", "z"), False),
         (("xsu", "ysu", "zsu"), True),
         (("xs", "ys", "zs"), True),
     ):
-        if all(name in column for name in names):
-            return [column[name] for name in names], scaled
-    raise InputError("the dump holds no coordinates", value=" ".join(column), allowed="x y z, xu yu zu or xs ys zs")
+        if all(name in columns for name in names):
+            return names, scaled
+    raise InputError("the dump holds no coordinates", value=" ".join(columns), allowed="x y z, xu yu zu or xs ys zs")
 
 
 def _box(title: str, lines: list[bytes]) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[bool, bool, bool]]:

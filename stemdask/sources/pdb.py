@@ -15,6 +15,7 @@ from stemdask.sources.text_index import FrameIndex, line_blocks
 from stemdask.sources.text_numbers import parse_fields
 
 _ATOM, _MODEL, _ENDMDL, _END = 1, 2, 3, 4
+_MOST_WORDS = 255
 
 
 def index(path: str, size: int) -> FrameIndex:
@@ -47,40 +48,39 @@ def index(path: str, size: int) -> FrameIndex:
     return found
 
 
-def parse(text: bytes) -> Structure:
+def parse(text: bytes, n_atoms: int) -> Structure:
     """Parse one frame; of alternative locations the first is taken."""
     buffer = np.frombuffer(text, np.uint8)
-    lines, lengths = _atom_lines(buffer)
-    if lines.size and (short := int(lengths.min())) < 54:
-        raise InputError(f"an atom line has {short} characters, x, y and z end at 54", remedy="The file is cut off")
-    other = buffer[lines + 16] if lines.size else lines
-    if lines.size and (named := other[other != 32]).size:
+    lines, ends = _atom_lines(buffer, n_atoms)
+    if len(lines) != n_atoms:
+        raise InputError("an atom line has less than 54 characters, where z ends", remedy="The file is cut off")
+    other = buffer[lines + 16]
+    if (named := other[other != 32]).size:
         kept = (other == 32) | (other == named[0])
-        lines, lengths = lines[kept], lengths[kept]
-    begin = (lines[:, None] + np.array([30, 38, 46])).reshape(-1)
-    positions = parse_fields(text, begin, begin + 8).reshape(-1, 3)
+        lines, ends = lines[kept], ends[kept]
+    words, kinds = _elements(buffer, lines, ends)
     cell = _cell(text)
     return Structure(
-        positions=positions,
-        symbols=_symbols(buffer, lines, lengths),
+        positions=parse_fields(text, (lines[:, None] + np.array([30, 38, 46])).reshape(-1), 8).reshape(-1, 3),
+        words=words,
+        kinds=kinds,
         cell=cell,
         periodic=(cell is not None,) * 3,
         time=next((stated_time(line) for line in text[:4096].split(b"\n") if line.startswith(b"TITLE")), None),
     )
 
 
-def _symbols(buffer: Array, lines: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.bytes_]:
+def _elements(
+    buffer: Array, lines: NDArray[np.int64], ends: NDArray[np.int64]
+) -> tuple[list[bytes], NDArray[np.uint8]]:
     """Return the element column (77-78); where it is blank, what the atom name (13-16) says."""
-    if not lines.size:
-        return np.empty(0, "S2")
-    columns = buffer[np.minimum(lines[:, None] + np.array([76, 77]), buffer.size - 1)]
-    columns = np.where(lengths[:, None] >= [77, 78], columns, 32).astype(np.uint8)
-    symbols = np.char.strip(np.ascontiguousarray(columns).view("S2").ravel())
-    if np.any(blank := symbols == b""):
-        names = np.ascontiguousarray(buffer[lines[blank][:, None] + np.arange(12, 16)]).view("S4").ravel()
-        unique, inverse = np.unique(names, return_inverse=True)
-        symbols[blank] = np.array([_symbol_of_name(name) for name in unique], "S2")[inverse]
-    return symbols
+    kinds = np.empty(lines.size, np.uint8)
+    codes = np.empty(_MOST_WORDS, np.uint32)
+    n_words = _element_kinds(buffer, lines, ends, kinds, codes)
+    if n_words > _MOST_WORDS:
+        raise InputError(f"more than {_MOST_WORDS} different elements and atom names")
+    words = [int(code).to_bytes(4, "little").rstrip(b"\0") for code in codes[:n_words]]
+    return [word.strip() if len(word) <= 2 else _symbol_of_name(word) for word in words], kinds
 
 
 def _symbol_of_name(name: bytes) -> bytes:
@@ -93,8 +93,7 @@ def _cell(text: bytes) -> NDArray[np.float64] | None:
     at = 0 if text.startswith(b"CRYST1") else text.find(b"\nCRYST1") + 1
     if at == 0 and not text.startswith(b"CRYST1"):
         return None
-    begin = at + np.array([6, 15, 24, 33, 40, 47])
-    a, b, c, *angles = parse_fields(text, begin, begin + np.array([9, 9, 9, 7, 7, 7]))
+    a, b, c, *angles = parse_fields(text, at + np.array([6, 15, 24, 33, 40, 47]), np.array([9, 9, 9, 7, 7, 7]))
     if a == b == c == 1.0:  # the standard's way to say that there is no cell
         return None
     return np.asarray(cellpar_to_cell([a, b, c, *angles]), dtype=np.float64)  # type: ignore[no-untyped-call]
@@ -157,19 +156,54 @@ def _separators(text: Array) -> tuple[Array, Array, Array, int]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _atom_lines(text: Array) -> tuple[Array, Array]:
-    """Return where the ATOM and HETATM lines begin and how long they are."""
-    starts = np.empty(text.size // 7 + 1, np.int64)
-    lengths = np.empty(text.size // 7 + 1, np.int64)
+def _atom_lines(text: Array, n_atoms: int) -> tuple[Array, Array]:
+    """Return where the ATOM and HETATM lines of at least 54 characters begin and end.
+
+    The search for their end starts behind z, so that a short line makes the count come out wrong.
+    """
+    starts = np.empty(n_atoms, np.int64)
+    ends = np.empty(n_atoms, np.int64)
     found = at = 0
     while at < text.size:
-        record = _record(text, at)
-        begin = at
+        is_atom = _record(text, at) == _ATOM
+        if is_atom:
+            if at + 54 > text.size or found == n_atoms:
+                return starts[:0], ends[:0]
+            starts[found] = at
+            at += 54
         while at < text.size and text[at] != 10:
             at += 1
-        if record == _ATOM:
-            starts[found] = begin
-            lengths[found] = at - begin
+        if is_atom:
+            ends[found] = at
             found += 1
         at += 1
-    return starts[:found], lengths[:found]
+    return starts[:found], ends[:found]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _element_kinds(text: Array, lines: Array, ends: Array, kinds: Array, codes: Array) -> int:
+    """Find the different elements (two bytes) or, where blank, atom names (four bytes); return how many."""
+    n_words = 0
+    kind = 0
+    for k in range(lines.size):
+        at = lines[k]
+        code = np.uint32(0)
+        for column in range(76, min(78, ends[k] - at)):
+            if text[at + column] > 32:
+                code = code * np.uint32(256) + np.uint32(text[at + column])
+        if code == 0:
+            for column in range(15, 11, -1):
+                code = code * np.uint32(256) + np.uint32(text[at + column])
+        elif code > 255:
+            code = (code % np.uint32(256)) * np.uint32(256) + code // np.uint32(256)
+        if n_words == 0 or codes[kind] != code:
+            kind = 0
+            while kind < n_words and codes[kind] != code:
+                kind += 1
+            if kind == codes.size:
+                return n_words + 1
+            if kind == n_words:
+                codes[kind] = code
+                n_words += 1
+        kinds[k] = kind
+    return n_words

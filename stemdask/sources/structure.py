@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +18,10 @@ class Structure:
 
     positions: NDArray[np.float64]
     """(n, 3), angstrom."""
-    symbols: NDArray[np.bytes_]
-    """(n,), chemical symbols, atomic numbers or atom types in the words of the file."""
+    words: Sequence[bytes]
+    """The different chemical symbols, atomic numbers or atom types, in the words of the file."""
+    kinds: NDArray[np.integer]
+    """(n,), which of the words each atom has."""
     cell: NDArray[np.float64] | None = None
     periodic: tuple[bool, bool, bool] = (False, False, False)
     time: float | None = None
@@ -31,12 +34,3 @@ def stated_time(text: bytes) -> float | None:
         return float(found[0][1]) if found else None
     except ValueError:
         return None
-
-
-def words(text: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bytes_]:
-    """Return the short words ``text[start:stop]`` as an array of bytes."""
-    width = max(1, int((stops - starts).max(initial=1)))
-    buffer = np.frombuffer(text, np.uint8)
-    at = starts[:, None] + np.arange(width)
-    letters = np.where(at < stops[:, None], buffer[np.minimum(at, buffer.size - 1)], 0).astype(np.uint8)
-    return np.ascontiguousarray(letters).view(f"S{width}").ravel()

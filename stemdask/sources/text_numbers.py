@@ -15,138 +15,208 @@ from numpy.typing import NDArray
 from stemdask.errors import InputError
 from stemdask.model import Array
 
+SKIP, WORD = -1, -2
+"""What to do with a column of text that is no number: nothing, or tell which word it is."""
+
 _POWERS = 10.0 ** np.arange(23)
 _SPLITTER = 134217729.0  # 2^27 + 1, Dekker's
+_MOST_WORDS = 255
 
 
-def parse_fields(text: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Parse the numbers in ``text[start:stop]``; blanks around a number are allowed.
+def parse_table(text: bytes, n_rows: int, roles: list[int]) -> tuple[NDArray[np.float64], list[bytes], Array]:
+    """Parse lines of columns that blanks separate.
+
+    Parameters
+    ----------
+    text
+        At least `n_rows` lines.
+    n_rows
+        Number of lines to read.
+    roles
+        Of each column: where its number goes in a row of the result, `SKIP`, or `WORD` (for one column).
+
+    Returns
+    -------
+    numbers
+        (n_rows, n_numbers).
+    words, kinds
+        The different words, and which of them each row has, (n_rows,).
+
+    Raises
+    ------
+    InputError
+        A line is missing or short, or holds no number where one must be.
+    """
+    numbers = np.empty((n_rows, max(roles) + 1))
+    kinds = np.zeros(n_rows, np.uint8)
+    places = np.empty((_MOST_WORDS, 2), np.int64)
+    unsure = np.empty((numbers.size, 3), np.int64)
+    buffer = np.frombuffer(text, np.uint8)
+    done, n_words, n_unsure = _parse_table(buffer, np.array(roles), numbers, kinds, places, unsure)
+    if n_words > _MOST_WORDS:
+        raise InputError(f"more than {_MOST_WORDS} different words in the column of the elements")
+    if done < n_rows:
+        raise InputError(f"{n_rows} atom lines of {len(roles)} columns were expected, line {done + 1} is short")
+    for target, start, stop in unsure[:n_unsure].tolist():
+        numbers.flat[target] = _float(text[start:stop])
+    return numbers, [text[start:stop] for start, stop in places[:n_words].tolist()], kinds
+
+
+def parse_fields(text: bytes, starts: NDArray[np.int64], width: NDArray[np.int64] | int) -> NDArray[np.float64]:
+    """Parse numbers in fields of fixed width; blanks around a number are allowed.
 
     Raises
     ------
     InputError
         A field holds no number; the message shows it.
     """
+    stops = starts + width
     values = np.empty(starts.size)
     unsure = np.empty(starts.size, np.int64)
-    buffer = np.frombuffer(text, np.uint8)
-    for k in unsure[: _parse(buffer, starts, stops, values, unsure)]:
-        field = text[starts[k] : stops[k]]
-        try:
-            values[k] = float(field.replace(b"_", b"?"))  # Python allows 1_000, no file format does
-        except ValueError:
-            raise InputError("a number was expected", value=field[:40].decode("ascii", "replace")) from None
+    for k in unsure[: _parse_fields(np.frombuffer(text, np.uint8), starts, stops, values, unsure)].tolist():
+        values[k] = _float(text[starts[k] : stops[k]])
     return values
 
 
-def split_lines(text: bytes, n_lines: int, n_columns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find the first `n_columns` words of each of the first `n_lines` lines.
-
-    Returns
-    -------
-    starts, stops
-        (n_lines, n_columns), byte positions.
-
-    Raises
-    ------
-    InputError
-        Fewer lines, or fewer words in one.
-    """
-    starts = np.empty((n_lines, n_columns), np.int64)
-    stops = np.empty((n_lines, n_columns), np.int64)
-    done = _split(np.frombuffer(text, np.uint8), starts, stops)
-    if done < n_lines:
-        raise InputError(f"{n_lines} atom lines of {n_columns} columns were expected, line {done + 1} is short")
-    return starts, stops
+def _float(field: bytes) -> float:
+    try:
+        return float(field.replace(b"_", b"?").replace(b"\n", b"?"))  # float allows 1_000, no file format does
+    except ValueError:
+        raise InputError("a number was expected", value=field[:40].decode("ascii", "replace")) from None
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _split(text: Array, starts: Array, stops: Array) -> int:
-    position = 0
-    n_lines, n_columns = starts.shape
-    for line in range(n_lines):
+def _parse_table(
+    text: Array, roles: Array, numbers: Array, kinds: Array, places: Array, unsure: Array
+) -> tuple[int, int, int]:
+    """Return the lines done, the number of different words and that of the numbers left to `float`."""
+    at = n_words = n_unsure = 0
+    n_columns = roles.size
+    n_numbers = numbers.shape[1]
+    for row in range(kinds.size):
         column = 0
-        while position < text.size and text[position] != 10:
-            if text[position] <= 32:
-                position += 1
-                continue
-            begin = position
-            while position < text.size and text[position] > 32:
-                position += 1
-            if column < n_columns:
-                starts[line, column] = begin
-                stops[line, column] = position
+        while column < n_columns:
+            while at < text.size and text[at] <= 32 and text[at] != 10:
+                at += 1
+            if at >= text.size or text[at] == 10:
+                return row, n_words, n_unsure
+            begin = at
+            role = roles[column]
+            if role >= 0:
+                value, at, sure = _number(text, at, text.size)
+                if not sure or (at < text.size and text[at] > 32):
+                    while at < text.size and text[at] > 32:
+                        at += 1
+                    unsure[n_unsure, 0] = row * n_numbers + role
+                    unsure[n_unsure, 1] = begin
+                    unsure[n_unsure, 2] = at
+                    n_unsure += 1
+                numbers[row, role] = value
+            else:
+                while at < text.size and text[at] > 32:
+                    at += 1
+                if role == WORD:
+                    kind = _find_word(text, begin, at, places, n_words, kinds[row - 1] if row > 0 else 0)
+                    if kind == n_words:
+                        n_words += 1
+                        if n_words > places.shape[0]:
+                            return row, n_words, n_unsure
+                        places[kind, 0] = begin
+                        places[kind, 1] = at
+                    kinds[row] = kind
             column += 1
-        if column < n_columns:
-            return line
-        position += 1
-    return int(n_lines)
+        while at < text.size and text[at] != 10:
+            at += 1
+        at += 1
+    return kinds.size, n_words, n_unsure
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _parse(text: Array, starts: Array, stops: Array, values: Array, unsure: Array) -> int:
-    """Fill `values`; list the fields left to `float` in `unsure` and return their number."""
+def _find_word(text: Array, begin: int, end: int, places: Array, n_words: int, guess: int) -> int:
+    """Return which known word stands at [begin, end); `n_words` where it is new. Most rows repeat the last one."""
+    for step in range(-1, n_words):
+        kind = guess if step < 0 else step
+        if kind >= n_words or places[kind, 1] - places[kind, 0] != end - begin:
+            continue
+        same = True
+        for k in range(end - begin):
+            if text[begin + k] != text[places[kind, 0] + k]:
+                same = False
+                break
+        if same:
+            return kind
+    return n_words
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _parse_fields(text: Array, starts: Array, stops: Array, values: Array, unsure: Array) -> int:
     n_unsure = 0
     for k in range(starts.size):
-        position, stop = starts[k], stops[k]
-        while position < stop and text[position] == 32:
-            position += 1
-        while stop > position and text[stop - 1] == 32:
-            stop -= 1
-        negative = position < stop and text[position] == 45
-        if position < stop and (text[position] == 45 or text[position] == 43):
-            position += 1
-        integer = np.uint64(0)
-        n_digits = 0  # from the first that isn't zero
-        n_seen = 0
-        fraction = 0
-        point = False
-        while position < stop:
-            digit = text[position] - 48
-            if 0 <= digit <= 9:
-                integer = integer * np.uint64(10) + np.uint64(digit)
-                n_seen += 1
-                if n_digits > 0 or digit > 0:
-                    n_digits += 1
-                if point:
-                    fraction += 1
-            elif text[position] == 46 and not point:
-                point = True
-            else:
-                break
-            position += 1
-        exponent = 0
-        if position + 1 < stop and (text[position] | 32) == 101:
-            position += 1
-            below = text[position] == 45
-            if text[position] == 45 or text[position] == 43:
-                position += 1
-            n_exponent = 0
-            while position < stop and 48 <= text[position] <= 57 and n_exponent < 5:
-                exponent = exponent * 10 + text[position] - 48
-                n_exponent += 1
-                position += 1
-            if n_exponent == 0:
-                position = stop + 1  # not a number: leave it to float, which says so
-            if below:
-                exponent = -exponent
-        exponent -= fraction
-        value = 0.0
-        sure = position == stop and n_seen > 0 and n_digits <= 19 and -22 <= exponent <= 22
-        if sure:
-            if integer <= np.uint64(9007199254740992):
-                exact = float(integer)
-                value = exact / _POWERS[-exponent] if exponent < 0 else exact * _POWERS[exponent]
-            elif exponent < 0:
-                value, sure = _divide(integer, _POWERS[-exponent])
-            else:
-                sure = False
-        if sure:
-            values[k] = -value if negative else value
-        else:
+        begin, stop = starts[k], min(stops[k], text.size)
+        while begin < stop and text[begin] == 32:
+            begin += 1
+        value, end, sure = _number(text, begin, stop)
+        while end < stop and text[end] == 32:
+            end += 1
+        values[k] = value
+        if not sure or end != stop:
             unsure[n_unsure] = k
             n_unsure += 1
     return n_unsure
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _number(text: Array, at: int, stop: int) -> tuple[float, int, bool]:
+    """Read a number as far as it goes; return it, the place behind it and whether it is sure."""
+    negative = at < stop and text[at] == 45
+    if at < stop and (text[at] == 45 or text[at] == 43):
+        at += 1
+    integer = np.uint64(0)
+    begin = at
+    while at < stop:
+        digit = np.uint64(text[at]) - np.uint64(48)  # whatever isn't a digit wraps to something large
+        if digit > np.uint64(9):
+            break
+        integer = integer * np.uint64(10) + digit
+        at += 1
+    n_digits = at - begin
+    exponent = 0
+    if at < stop and text[at] == 46:
+        at += 1
+        begin = at
+        while at < stop:
+            digit = np.uint64(text[at]) - np.uint64(48)
+            if digit > np.uint64(9):
+                break
+            integer = integer * np.uint64(10) + digit
+            at += 1
+        exponent = begin - at
+        n_digits += at - begin
+    if at < stop and (text[at] | 32) == 101:
+        at += 1
+        below = at < stop and text[at] == 45
+        if at < stop and (text[at] == 45 or text[at] == 43):
+            at += 1
+        stated = 0
+        begin = at
+        while at < stop and 48 <= text[at] <= 57 and at - begin < 4:
+            stated = stated * 10 + text[at] - 48
+            at += 1
+        if at == begin:
+            return 0.0, at, False
+        exponent += -stated if below else stated
+    # 19 digits always fit 64 bits; leading zeros are few enough to count as digits.
+    if n_digits == 0 or n_digits > 19 or exponent < -22 or exponent > 22:
+        return 0.0, at, False
+    value = float(integer)
+    sure = True
+    if integer <= np.uint64(9007199254740992):
+        value = value / _POWERS[-exponent] if exponent < 0 else value * _POWERS[exponent]
+    elif exponent < 0:
+        value, sure = _divide(integer, _POWERS[-exponent])
+    else:
+        sure = False
+    return -value if negative else value, at, sure
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -7,11 +7,13 @@ import re
 import numpy as np
 
 from stemdask.errors import InputError
-from stemdask.sources.structure import Structure, stated_time, words
+from stemdask.sources.structure import Structure, stated_time
 from stemdask.sources.text_index import FrameIndex, LineReader, cut_off, index_counted
-from stemdask.sources.text_numbers import parse_fields, split_lines
+from stemdask.sources.text_numbers import SKIP, WORD, parse_table
 
 _KEY = re.compile(rb"(\w+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|\{([^}]*)\}|(\S+))")
+
+_ROLES = {b"pos": [0, 1, 2], b"species": [WORD], b"element": [WORD], b"z": [WORD], b"numbers": [WORD]}
 
 
 def index(path: str, size: int) -> FrameIndex:
@@ -30,14 +32,13 @@ def index(path: str, size: int) -> FrameIndex:
     return index_counted(path, size, header)
 
 
-def parse(text: bytes) -> Structure:
+def parse(text: bytes, n_atoms: int) -> Structure:
     """Parse one frame."""
-    count, comment, body = text.lstrip().split(b"\n", 2) if text.count(b"\n") > 1 else (*text.split(b"\n", 1), b"")
-    n_atoms = int(count)
+    start = text.index(b"\n", len(text) - len(text.lstrip())) + 1
+    end = text.find(b"\n", start)
+    comment, body = (text[start:end], text[end + 1 :]) if end >= 0 else (text[start:], b"")
     keys = {m[1].lower(): next(g for g in m.groups()[1:] if g is not None) for m in _KEY.finditer(comment)}
-    symbol, place = _columns(keys.get(b"properties"))
-    starts, stops = split_lines(body, n_atoms, max(symbol, place + 2) + 1)
-    coordinates = parse_fields(body, starts[:, place : place + 3].reshape(-1), stops[:, place : place + 3].reshape(-1))
+    positions, words, kinds = parse_table(body, n_atoms, _roles(keys.get(b"properties")))
     cell = None
     if (lattice := keys.get(b"lattice")) is not None:
         try:
@@ -49,29 +50,30 @@ def parse(text: bytes) -> Structure:
     if len(periodic) != 3:
         raise InputError("pbc must be three of T or F", value=keys[b"pbc"][:40].decode("ascii", "replace"))
     return Structure(
-        positions=coordinates.reshape(-1, 3),
-        symbols=words(body, starts[:, symbol], stops[:, symbol]),
+        positions=positions,
+        words=words,
+        kinds=kinds,
         cell=cell,
         periodic=(periodic[0], periodic[1], periodic[2]),
         time=stated_time(comment),
     )
 
 
-def _columns(properties: bytes | None) -> tuple[int, int]:
-    """Return the columns of the symbol and of x, from ``species:S:1:pos:R:3:…``."""
+def _roles(properties: bytes | None) -> list[int]:
+    """Return what the columns are by ``species:S:1:pos:R:3:…``; symbol, x, y, z where it isn't given."""
     if properties is None:
-        return 0, 1
+        return [WORD, 0, 1, 2]
     parts = properties.split(b":")
-    column, found = 0, dict[bytes, int]()
+    roles: list[int] = []
     try:
         for name, _, width in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
-            found[name.lower()] = column
-            column += int(width)
             if not 0 < int(width) <= 1000:
                 raise ValueError
-        symbol = next(found[name] for name in (b"species", b"element", b"z", b"numbers") if name in found)
-        return symbol, found[b"pos"]
-    except (ValueError, KeyError, StopIteration):
+            known = _ROLES.get(name.lower(), [])
+            known = known if len(known) == int(width) and known[0] not in roles else []
+            roles += known or [SKIP] * int(width)
+        return roles[: max(roles.index(WORD), roles.index(2)) + 1]
+    except ValueError:
         raise InputError(
             "Properties must name species and pos", value=properties[:80].decode("ascii", "replace")
         ) from None

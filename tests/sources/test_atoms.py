@@ -158,7 +158,7 @@ def test_lammps_columns_are_found_by_name(columns: str, tmp_path: Path, frames: 
 
 def test_lammps_types_need_to_be_told(tmp_path: Path, frames: list[Atoms]) -> None:
     (tmp_path / "t.dump").write_text(lammps(frames, "id type x y z"))
-    with pytest.raises(InputError, match="type 1, type 2"):
+    with pytest.raises(InputError, match="type 2, type 1"):
         open_source(tmp_path / "t.dump")
     source = open_source(tmp_path / "t.dump", elements={"type 1": "Pt", "type 2": "Au"})
     np.testing.assert_array_equal(source.read(0).numbers, frames[0].numbers)

@@ -76,7 +76,7 @@ def test_no_truncation_loses_a_frame_silently(suffix: str, text: str, tmp_path: 
 
 def test_a_model_cut_off_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "t.pdb", MODELS[: MODELS.rindex("ENDMDL")], "model 4 has no ENDMDL")
-    refused(tmp_path / "t.pdb", ATOM + ATOM[:50], "50 characters")
+    refused(tmp_path / "t.pdb", ATOM + ATOM[:50], "less than 54 characters")
 
 
 @pytest.mark.parametrize("count", ["1000000000000", "-1", "99999999999999999999", "1.5", "two", "3"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemdask.errors import InputError
-from stemdask.sources.text_numbers import parse_fields, split_lines
+from stemdask.sources.text_numbers import SKIP, WORD, parse_fields, parse_table
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 digits = st.integers(0, 10**19 - 1)
@@ -20,7 +20,7 @@ def parse(*fields: str) -> list[float]:
     text = " ".join(fields).encode()
     lengths = np.array([len(field) for field in fields])
     starts = np.concatenate([[0], np.cumsum(lengths + 1)[:-1]]).astype(np.int64)
-    return parse_fields(text, starts, starts + lengths).tolist()
+    return parse_fields(text, starts, lengths).tolist()
 
 
 def bits(value: float) -> bytes:
@@ -61,7 +61,7 @@ def test_many_coordinates_equal_those_of_float() -> None:
 @pytest.mark.parametrize("text", ["", ".", "-", "1.2.3", "1e", "1e+", "abc", "1_000", "1,5", "0x10", "1.0 2.0", "--1"])
 def test_what_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="number"):
-        parse_fields(text.encode(), np.array([0]), np.array([len(text)]))
+        parse_fields(text.encode(), np.array([0]), len(text))
 
 
 @pytest.mark.parametrize("text", ["nan", "-inf", "NaN", "Infinity", "1e400"])
@@ -69,14 +69,27 @@ def test_what_float_reads_as_not_finite_is_read_as_such(text: str) -> None:
     assert bits(parse(text)[0]) == bits(float(text))
 
 
-@given(st.lists(st.lists(st.text("ab1.-", min_size=1, max_size=6), min_size=3, max_size=5), min_size=1, max_size=6))
-def test_lines_split_into_words_as_bytes_split_does(lines: list[list[str]]) -> None:
-    text = "\n".join("  ".join(line) + " \r" for line in lines).encode()
-    starts, stops = split_lines(text, len(lines), 3)
-    found = [[text[a:b].decode() for a, b in zip(*pair, strict=True)] for pair in zip(starts, stops, strict=True)]
-    assert found == [line[:3] for line in lines]
+words = st.text("abPt", min_size=1, max_size=6)
+
+
+@given(st.lists(st.tuples(words, finite, finite, words), min_size=1, max_size=20), st.booleans())
+def test_tables_are_what_split_and_float_make_of_them(rows: list[tuple[str, float, float, str]], windows: bool) -> None:
+    end = " \r\n" if windows else "\n"
+    text = "".join(f"  {a} {x!r}\t{y!r} {b}{end}" for a, x, y, b in rows).encode()
+    numbers, found, kinds = parse_table(text, len(rows), [WORD, 1, 0, SKIP])
+    assert [found[kind].decode() for kind in kinds] == [row[0] for row in rows]
+    assert len(set(found)) == len(found)
+    assert numbers.tobytes() == np.array([(row[2], row[1]) for row in rows]).tobytes()
 
 
 def test_a_short_line_is_named() -> None:
     with pytest.raises(InputError, match="line 2 is short"):
-        split_lines(b"a b c\na b\n", 2, 3)
+        parse_table(b"a 1 2\na 1\na 1 2\n", 3, [WORD, 0, 1])
+    with pytest.raises(InputError, match="line 2 is short"):
+        parse_table(b"a 1 2\n", 2, [WORD, 0, 1])
+
+
+def test_too_many_different_words_are_refused() -> None:
+    text = "".join(f"w{k} 1\n" for k in range(300)).encode()
+    with pytest.raises(InputError, match="different words"):
+        parse_table(text, 300, [WORD, 0])
