@@ -1,27 +1,23 @@
-"""The kinds of workers on one machine: this process, its threads, processes through Dask."""
+"""Workers behind a Dask scheduler, and the pool that a config names."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import shutil
 import sys
-import threading
 import time
 import types
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from stemdask import cluster_config as kinds
-from stemdask.engine.dispatch import Done, Pool, WorkerDied
+from stemdask.engine.dispatch import TICK, Done, Job, Pool, WorkerDied
 from stemdask.engine.isolate import ONE_THREAD
-from stemdask.engine.task import close_helpers, do_block
+from stemdask.engine.local import Inline, Threads
+from stemdask.engine.task import do_block
 from stemdask.errors import ClusterError
 from stemdask.model import Block
 from stemdask.store.layout import run_directory
@@ -32,106 +28,22 @@ RESTORE_SECONDS = 5.0
 REPLY_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a pool must know of its run."""
-
-    store: str
-    epoch: int
-    isolate: bool
-    give_up: Callable[[], bool]
-    """True when blocks in flight are to be abandoned."""
-
-
 def pool_of(cluster: kinds.Cluster, job: Job) -> Pool:
     """Return the pool that a config names."""
     if isinstance(cluster, kinds.Inline):
         return Inline(job)
-    workers = cores() if cluster.workers == "auto" else cluster.workers
-    if isinstance(cluster, kinds.Threads):
-        return Threads(job, workers)
-    return Processes(job, workers, cluster.workers_timeout)
+    if isinstance(cluster, kinds.Threads | kinds.Processes):
+        workers = cores() if cluster.workers == "auto" else cluster.workers
+        if isinstance(cluster, kinds.Threads):
+            return Threads(job, workers)
+        return Processes(job, workers, cluster.workers_timeout)
+    raise ClusterError("no workers of this kind here", where="cluster.kind", value=cluster.kind)
 
 
 def cores() -> int:
     """Return the cores that this job may use."""
     given = os.environ.get("SLURM_CPUS_PER_TASK", "")
     return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
-
-
-class Inline:
-    """One block after the other, in this thread."""
-
-    workers = window = 1
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._next: deque[tuple[Block, bool | None]] = deque()
-        self._limits = contextlib.ExitStack()
-
-    def __enter__(self) -> Inline:
-        self._limits.enter_context(threadpool_limits(1))
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        close_helpers()
-        self._limits.close()
-
-    def submit(self, block: Block, isolate: bool | None) -> None:
-        """Keep a block for `collect`."""
-        self._next.append((block, isolate))
-
-    def collect(self, seconds: float) -> Iterable[Done]:
-        """Do the block."""
-        return [_attempt(self._job, *self._next.popleft())]
-
-    def supervise(self) -> str:
-        """Nothing to watch."""
-        return ""
-
-    def alive(self) -> int:
-        """One."""
-        return 1
-
-
-class Threads:
-    """Threads of this process: no port is opened."""
-
-    def __init__(self, job: Job, workers: int) -> None:
-        self.workers = workers
-        self.window = 2 * workers
-        self._ended = threading.Event()
-        self._job = replace(job, give_up=lambda: self._ended.is_set() or job.give_up())
-        self._futures: set[Future[Done]] = set()
-        self._limits = contextlib.ExitStack()
-
-    def __enter__(self) -> Threads:
-        self._limits.enter_context(threadpool_limits(1))
-        self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="stemdask")
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._ended.set()
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        close_helpers()
-        self._limits.close()
-
-    def submit(self, block: Block, isolate: bool | None) -> None:
-        """Hand a block to a thread."""
-        self._futures.add(self._executor.submit(_attempt, self._job, block, isolate))
-
-    def collect(self, seconds: float) -> Iterable[Done]:
-        """Return the blocks that came back."""
-        ready, self._futures = wait(self._futures, seconds, FIRST_COMPLETED)
-        return [future.result() for future in ready]
-
-    def supervise(self) -> str:
-        """Nothing to watch: threads don't die."""
-        return ""
-
-    def alive(self) -> int:
-        """All of them."""
-        return self.workers
 
 
 class DaskPool:
@@ -154,6 +66,7 @@ class DaskPool:
         self._stack = contextlib.ExitStack()
         self._full = self._some = self._looked = time.monotonic()
         self._handed = 0
+        self._note = "waiting for workers"
 
     def start(self) -> Any:
         """Start scheduler and workers, register on `self._stack` what ends them, and return the client."""
@@ -177,9 +90,6 @@ class DaskPool:
             self._stack.enter_context(dask.config.set(settings(isolated=self._job.isolate)))
             self._client = self.start()
             self._full = self._some = time.monotonic()
-            while self.alive() == 0:
-                self.supervise()
-                time.sleep(0.05)
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
@@ -216,8 +126,8 @@ class DaskPool:
     def supervise(self) -> str:
         """Watch the number of workers: Dask alone waits for ever once its nannies have given up."""
         now = time.monotonic()
-        if now - self._looked < 0.5:
-            return ""
+        if now - self._looked < TICK:
+            return self._note
         self._looked, alive = now, self.alive()
         if alive:
             self._some = now
@@ -231,7 +141,8 @@ class DaskPool:
                 f"no worker for {self._timeout:g} s{self.why_none()}",
                 remedy="See the log in the run directory; running again continues",
             )
-        return "" if alive else f"waiting for workers{self.why_none()}"
+        self._note = "" if alive else f"waiting for workers{self.why_none()}"
+        return self._note
 
     def _taken(self, future: Any) -> Iterator[Done]:
         import distributed
@@ -254,6 +165,7 @@ class Processes(DaskPool):
         """Start a scheduler in this process and workers beside it."""
         import distributed
 
+        self._stack.enter_context(_quiet())
         dask: Any = distributed
         scratch = run_directory(self._job.store) / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
@@ -305,11 +217,18 @@ def settings(*, isolated: bool) -> dict[str, Any]:
     }
 
 
-def _attempt(job: Job, block: Block, isolate: bool | None) -> Done:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Dask says in the log of the run, not between the lines of its progress."""
+    logger = logging.getLogger("distributed")
+    silenced = [one for one in logger.handlers if not isinstance(one, logging.FileHandler)]
+    for handler in silenced:
+        logger.removeHandler(handler)
     try:
-        return Done(block, ack=do_block(job.store, block, job.epoch, isolate, job.give_up))
-    except Exception as error:  # noqa: BLE001 - the caller tells what is hopeless
-        return Done(block, error=error)
+        yield
+    finally:
+        for handler in silenced:
+            logger.addHandler(handler)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,17 @@ class WorkerDied(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """What a pool must know of its run."""
+
+    store: str
+    epoch: int
+    isolate: bool
+    give_up: Callable[[], bool]
+    """True when blocks in flight are to be abandoned."""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """A block that came back, with what was done or with what went wrong."""
 
@@ -35,7 +47,7 @@ class Done:
 
 
 class Pool(Protocol):
-    """Workers of one kind. Entered before the first block, left after the last."""
+    """Workers of one kind. Entered before the first block, left after the last; entering doesn't wait for workers."""
 
     workers: int
     """Workers wanted."""
@@ -43,7 +55,7 @@ class Pool(Protocol):
     """Blocks handed out at a time."""
 
     def __enter__(self) -> Pool:
-        """Start; raise ClusterError where no worker comes in time."""
+        """Start."""
         ...
 
     def __exit__(self, *exception: object) -> None:
@@ -71,7 +83,12 @@ class Pool(Protocol):
 
 
 def dispatch(
-    pool: Pool, blocks: Iterable[Block], stop: Stop, done: Callable[[Ack], None], tick: Callable[[str], None]
+    pool: Pool,
+    blocks: Iterable[Block],
+    stop: Stop,
+    done: Callable[[Ack], None],
+    tick: Callable[[str], None],
+    patience: float,
 ) -> None:
     """Hand out all blocks and report each that is on disk.
 
@@ -87,6 +104,8 @@ def dispatch(
         Called with the acknowledgement of each block.
     tick
         Called about twice a second with what the pool is waiting for.
+    patience
+        Seconds without any block coming back, though there are workers, after which the run ends.
 
     Raises
     ------
@@ -97,6 +116,7 @@ def dispatch(
     again: deque[Block] = deque()
     tries: dict[int, int] = {}
     in_flight = 0
+    heard = time.monotonic()
     while True:
         while not stop.requested and in_flight < pool.window:
             block = again.popleft() if again else next(waiting, None)
@@ -105,10 +125,11 @@ def dispatch(
             # A block that took its workers with it is tried in a helper, which tells the guilty frame.
             pool.submit(block, True if block.index in tries else None)
             in_flight += 1
-        if in_flight == 0 or (stop.requested and stop.overdue()):
+        if in_flight == 0 or (stop.requested and (stop.overdue() or pool.alive() == 0)):
             return
         for one in pool.collect(TICK):
             in_flight -= 1
+            heard = time.monotonic()
             if one.ack is not None:
                 tries.pop(one.block.index, None)
                 done(one.ack)
@@ -116,7 +137,15 @@ def dispatch(
                 tries[one.block.index] = tries.get(one.block.index, 0) + 1
                 _raise_if_hopeless(one, tries[one.block.index])
                 again.append(one.block)
-        tick(pool.supervise())
+        note = pool.supervise()
+        if note:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > patience:
+            raise ClusterError(
+                f"no block came back for {patience:.0f} s",
+                remedy="If frames run without limits.isolate, one may never end; with it, it would be stopped in time",
+            )
+        tick(note)
 
 
 def _raise_if_hopeless(one: Done, tries: int) -> None:

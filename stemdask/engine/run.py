@@ -20,8 +20,9 @@ from stemdask.analyses import registry
 from stemdask.cluster_config import Cluster
 from stemdask.engine import lock
 from stemdask.engine.block import Ack
-from stemdask.engine.cluster import Job, pool_of
-from stemdask.engine.dispatch import Pool, dispatch
+from stemdask.engine.cluster import pool_of
+from stemdask.engine.dispatch import Job, Pool, dispatch
+from stemdask.engine.isolate import START_SECONDS
 from stemdask.engine.progress import Progress, Report, reporter
 from stemdask.engine.signals import Stop
 from stemdask.errors import ConfigError, StemdaskError, Stopped, StoreError, TooManyFailures
@@ -215,11 +216,15 @@ class _Run:
         try:
             with pool_of(self._cluster, job) as self._pool:
                 self._started = time.monotonic()
-                dispatch(self._pool, todo, self._stop, self._take, self._tell)
+                dispatch(self._pool, todo, self._stop, self._take, self._tell, self._patience())
         except BaseException:
             with contextlib.suppress(OSError):
                 layout.set_state(self._plan.store, "partial", "interrupted")
             raise
+
+    def _patience(self) -> float:
+        """Return the seconds that the blocks in flight can take, were each frame to use its limit."""
+        return START_SECONDS + 3 * self._plan.block_frames * self._plan.limits.seconds
 
     def _take(self, ack: Ack) -> None:
         self._counts.update(ack.counts)
@@ -384,9 +389,12 @@ def _logged(path: Path) -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("stemdask", "distributed")]
     for logger in loggers:
         logger.addHandler(handler)
+    level = loggers[0].level
+    loggers[0].setLevel(logging.INFO)
     try:
         yield
     finally:
+        loggers[0].setLevel(level)
         for logger in loggers:
             logger.removeHandler(handler)
         handler.close()

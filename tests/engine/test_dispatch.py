@@ -55,7 +55,7 @@ def _blocks(n: int) -> Iterator[Block]:
 
 def _dispatch(pool: FakePool, n: int = 20, stop: Stop | None = None) -> list[int]:
     done: list[int] = []
-    dispatch(pool, _blocks(n), stop or Stop(), lambda ack: done.append(ack.block), lambda note: None)
+    dispatch(pool, _blocks(n), stop or Stop(), lambda ack: done.append(ack.block), lambda note: None, 60)
     return done
 
 
@@ -93,7 +93,7 @@ def test_when_asked_to_stop_no_block_is_handed_out_and_those_in_flight_end() -> 
         if ack.block == 5:
             stop._handle(15, None)
 
-    dispatch(pool, _blocks(20), stop, count, lambda note: None)
+    dispatch(pool, _blocks(20), stop, count, lambda note: None, 60)
     assert done == list(range(9))
 
 
@@ -106,7 +106,7 @@ def test_when_the_time_to_stop_is_over_blocks_in_flight_are_left(monkeypatch: py
         done.append(ack.block)
         stop._handle(15, None)
 
-    dispatch(pool, _blocks(20), stop, count, lambda note: None)
+    dispatch(pool, _blocks(20), stop, count, lambda note: None, 60)
     assert done == [0]
 
 
@@ -116,3 +116,26 @@ def test_an_abandoned_block_is_not_an_error() -> None:
     pool = FakePool({0: [InterruptedError()]})
     pool.submit(Block(0, 0, 1), None)
     assert _dispatch(pool, stop=stop) == []
+
+
+def test_workers_that_never_answer_end_the_run() -> None:
+    class Silent(FakePool):
+        def collect(self, seconds: float) -> Iterable[Done]:
+            return []
+
+    with pytest.raises(ClusterError, match="no block came back for 0 s"):
+        dispatch(Silent(), _blocks(3), Stop(), lambda ack: None, lambda note: None, 0.0)
+
+
+def test_a_run_that_is_asked_to_stop_waits_for_no_worker() -> None:
+    class Empty(FakePool):
+        def collect(self, seconds: float) -> Iterable[Done]:
+            stop._handle(15, None)
+            return []
+
+        def alive(self) -> int:
+            return 0
+
+    stop = Stop()
+    dispatch(Empty(), _blocks(3), stop, lambda ack: None, lambda note: None, 60.0)
+    assert stop.requested
