@@ -16,7 +16,7 @@ from zarr.errors import ZarrUserWarning
 
 from stemdask import __version__
 from stemdask.analyses import chain
-from stemdask.errors import StemdaskError
+from stemdask.errors import StemdaskError, StoreError
 from stemdask.model import RAGGED, Array, FrameStatus, Plan, Variable
 
 #: A chunk is one block of frames, whole along the other dimensions up to this size.
@@ -136,6 +136,7 @@ def create(plan: Plan, prepared: Mapping[str, Array], path: Path) -> None:
 
     Variables of stage `finish` whose lengths aren't known before the run are created when they are written.
     """
+    check_pipeline()
     root = zarr.create_group(path, zarr_format=3, attributes=_root_attributes(plan))
     known = {"frame": plan.source.n_frames, **plan.sizes}
     for variable in variables(plan):
@@ -148,6 +149,24 @@ def create(plan: Plan, prepared: Mapping[str, Array], path: Path) -> None:
             unknown = sorted(set(variable.dims) - set(known))
             raise StemdaskError(f"{variable.path} has dimensions of unknown length: {', '.join(unknown)}")
     consolidate(path)
+
+
+def check_pipeline() -> None:
+    """Refuse to write through a codec pipeline that tears chunks when its process is killed.
+
+    Raises
+    ------
+    StoreError
+        zarr is set to use ``zarrs``, which writes in place.
+    """
+    pipeline = str(zarr.config.get("codec_pipeline.path"))
+    if pipeline.startswith("zarrs"):
+        raise StoreError(
+            "this codec pipeline doesn't write atomically",
+            where="zarr's codec_pipeline.path",
+            value=pipeline,
+            remedy="Unset ZARR_CODEC_PIPELINE__PATH",
+        )
 
 
 def fitted(plan: Plan) -> Plan:

@@ -50,8 +50,13 @@ def is_taken(path: Path) -> bool:
 def open_run_directory(store: Path) -> Path:
     """Make the run directory of a store, readable by its owner alone, and return it."""
     directory = run_directory(store)
-    directory.mkdir(parents=True, exist_ok=True)
-    directory.chmod(0o700)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o700)
+    except OSError as error:
+        raise StoreError(
+            f"the output can't be here: {error.strerror}", where=directory, remedy="Choose another output"
+        ) from error
     return directory
 
 

@@ -102,9 +102,12 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
 
 
 def _remembered(store: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and metadata of every node, as the root remembers them."""
+    """Yield path and metadata of every node, as the root remembers them; as they are, before it does."""
     root = json.loads((store / "zarr.json").read_text())
-    yield from sorted(((root.get("consolidated_metadata") or {}).get("metadata") or {}).items())
+    nodes = (root.get("consolidated_metadata") or {}).get("metadata") or {
+        str(path.parent.relative_to(store)): json.loads(path.read_text()) for path in store.glob("*/**/zarr.json")
+    }
+    yield from sorted(nodes.items())
 
 
 def _same(path: Path, metadata: dict[str, Any]) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 
 from stemdask.errors import StemdaskError, StorageError
 from stemdask.model import Array, Block
-from stemdask.store.layout import STATUS, open_group, writable
+from stemdask.store.layout import STATUS, check_pipeline, open_group, writable
 
 _TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN}
 _TRIES = 4
@@ -37,6 +37,7 @@ class Writer:
     """
 
     def __init__(self, store: str | Path) -> None:
+        check_pipeline()
         self._store = Path(store)
         self._root = open_group(store, "r+")
         self._arrays: dict[str, Any] = {}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from pathlib import Path
@@ -78,3 +79,11 @@ def test_a_pending_block_is_not_damage(store: Path) -> None:
     (store / "toy/mean/c/1").unlink()
     assert reader.status(store).counts[FrameStatus.PENDING] == 4
     assert reader.verify(store).sound
+
+
+def test_a_store_that_was_killed_before_it_remembered_its_metadata_is_read_all_the_same(store: Path) -> None:
+    whole = reader.verify(store)
+    root = json.loads((store / "zarr.json").read_text())
+    del root["consolidated_metadata"]
+    (store / "zarr.json").write_text(json.dumps(root))
+    assert reader.verify(store) == whole

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import zarr
 
-from stemdask.errors import StemdaskError, StorageError
+from stemdask.errors import StemdaskError, StorageError, StoreError
 from stemdask.model import Block
 from stemdask.store import writer
 
@@ -83,3 +83,9 @@ def test_a_hiccup_of_the_file_system_is_waited_out(store: Path, monkeypatch: pyt
     monkeypatch.setattr(writer.time, "sleep", lambda seconds: None)
     writer.Writer(store).write(Block(0, 0, 4), {"a/b": np.zeros(4)}, np.ones(4, np.int8))
     assert (store / "frames/frame_status/c/0").exists()
+
+
+def test_a_pipeline_that_tears_chunks_is_refused(store: Path) -> None:
+    pipeline = zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
+    with pipeline, pytest.raises(StoreError, match="doesn't write atomically"):
+        writer.Writer(store)
