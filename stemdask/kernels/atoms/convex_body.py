@@ -17,6 +17,8 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError, cKDTree
 #: Lines laid through a body.
 N_LINES = 2**16
 
+_FAR = 1e300
+
 #: Half the distance of close-packed layers by the distance of nearest neighbours.
 _HALF_LAYER = math.sqrt(2 / 3) / 2
 
@@ -171,7 +173,8 @@ def _inside(body: ConvexBody, even: NDArray[np.float64]) -> NDArray[np.float64]:
     return points
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+# Least values don't depend on the order in which they are found, so the loop over faces may be done in vectors.
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "nsz"})
 def _chords(
     normals: NDArray[np.float64],
     offsets: NDArray[np.float64],
@@ -179,19 +182,16 @@ def _chords(
     directions: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return the length within the body of the line through each of its points along a unit vector."""
+    nx, ny, nz = normals[:, 0].copy(), normals[:, 1].copy(), normals[:, 2].copy()
     chords = np.empty(len(points))
     for k in range(len(points)):
-        ahead, behind = np.inf, np.inf
+        x, y, z = points[k]
+        ux, uy, uz = directions[k]
+        ahead, behind = _FAR, _FAR
         for f in range(len(offsets)):
-            along = (
-                normals[f, 0] * directions[k, 0] + normals[f, 1] * directions[k, 1] + normals[f, 2] * directions[k, 2]
-            )
-            room = offsets[f] - (
-                normals[f, 0] * points[k, 0] + normals[f, 1] * points[k, 1] + normals[f, 2] * points[k, 2]
-            )
-            if along > 0:
-                ahead = min(ahead, room / along)
-            elif along < 0:
-                behind = min(behind, -room / along)
+            along = nx[f] * ux + ny[f] * uy + nz[f] * uz
+            way = (offsets[f] - (nx[f] * x + ny[f] * y + nz[f] * z)) / along
+            ahead = min(ahead, way if along > 0 else _FAR)
+            behind = min(behind, -way if along < 0 else _FAR)
         chords[k] = ahead + behind
     return chords
