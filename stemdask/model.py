@@ -174,8 +174,11 @@ class Analysis:
     needs: tuple[str, ...] = ()
     """Analyses whose results it reads; added with their defaults where the config leaves them out."""
     prepare: Callable[[Sequence[Frame], Any], Mapping[str, Array]] | None = None
-    run: Callable[[Any, Any], Mapping[str, Array]] | None = None
+    run: Callable[..., Mapping[str, Array]] | None = None
     finish: Callable[[Stack, Any], None] | None = None
+    repeats: bool = False
+    """`run` gets a third argument, which does the steps before it on another frame: ``again(frame, given)`` returns
+    what they return, with the results `given` by path in place of their own."""
 
 
 @dataclass(frozen=True, slots=True)

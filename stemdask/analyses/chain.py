@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -32,17 +33,22 @@ def prepare(kind: Kind, steps: Sequence[Step], frames: Sequence[Frame]) -> dict[
     return prepared
 
 
-def analyse(kind: Kind, steps: Sequence[Step], frame: Frame) -> dict[str, Array]:
+def analyse(
+    kind: Kind, steps: Sequence[Step], frame: Frame, given: Mapping[str, Array] | None = None
+) -> dict[str, Array]:
     """Run every step on one frame; return the arrays to store, by path, in the declared dtype.
 
-    The frame's `results` hold what was prepared; what each step returns is added to them for the next one.
+    The frame's `results` hold what was prepared; what each step returns is added to them for the next one. Results that
+    are `given` take the place of those that a step returns.
     """
     stored: dict[str, Array] = {}
-    for step in steps:
+    for number, step in enumerate(steps):
         analysis = registry.get(kind, step.name)
         if analysis.run is not None:
-            arrays = analysis.run(frame, step.params)
+            more = (partial(analyse, kind, steps[:number]),) if analysis.repeats else ()
+            arrays = analysis.run(frame, step.params, *more)
             checked = _checked(arrays, step, kind, "run")
+            checked |= {path: array for path, array in (given or {}).items() if path in checked}
             frame.results.update({path: np.asarray(array) for path, array in arrays.items()} | checked)
             stored |= checked
     return stored

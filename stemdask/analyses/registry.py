@@ -15,6 +15,7 @@ from stemdask.analyses.atoms import (
     structure,
     surface,
     tracks,
+    uncertainty,
 )
 from stemdask.analyses.images import columns, displacement, lattice, preprocess, registration
 from stemdask.model import Analysis, Kind
@@ -37,6 +38,7 @@ ANALYSES: tuple[Analysis, ...] = (
     finite_rdf.ANALYSIS,
     clusters.ANALYSIS,
     radial_profile.ANALYSIS,
+    uncertainty.ANALYSIS,
 )
 
 #: What a run does when its config names no analyses.
