@@ -27,19 +27,22 @@ _PRODUCT = np.array(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def derivatives(amplitude: float, precision: Float, ey: float, ex: float, out: Float) -> None:
-    """Write a column's derivatives as polynomials in the distance from a point at (ey, ex) from its centre.
+def _differentiate(amplitude: float, precision: Float, ey: float, ex: float, monomials: Float, out: Float) -> None:
+    """Turn rows for the monomials in the distance from a point (6, l) into rows for a column's parameters (6, l).
 
-    Row = parameter, column = coefficient of the monomials (1, dy, dx, dy², dy·dx, dx²).
+    The point is at (ey, ex) from the column's centre.
     """
     yy, yx, xx = precision[0], precision[1], precision[2]
-    out[:, :] = 0.0
-    out[0, 0] = 1.0
-    out[1, 0], out[1, 1], out[1, 2] = amplitude * (yy * ey + yx * ex), amplitude * yy, amplitude * yx
-    out[2, 0], out[2, 1], out[2, 2] = amplitude * (yx * ey + xx * ex), amplitude * yx, amplitude * xx
-    out[3, 0], out[3, 1], out[3, 3] = -0.5 * amplitude * ey * ey, -amplitude * ey, -0.5 * amplitude
-    out[4, 0], out[4, 1], out[4, 2], out[4, 4] = -amplitude * ey * ex, -amplitude * ex, -amplitude * ey, -amplitude
-    out[5, 0], out[5, 2], out[5, 5] = -0.5 * amplitude * ex * ex, -amplitude * ex, -0.5 * amplitude
+    for j in range(monomials.shape[1]):
+        one, dy, dx = monomials[0, j], monomials[1, j], monomials[2, j]
+        dy2, dydx, dx2 = monomials[3, j], monomials[4, j], monomials[5, j]
+        uy, ux = dy + ey * one, dx + ex * one
+        out[0, j] = one
+        out[1, j] = amplitude * (yy * uy + yx * ux)
+        out[2, j] = amplitude * (yx * uy + xx * ux)
+        out[3, j] = -0.5 * amplitude * (dy2 + ey * (dy + uy))
+        out[4, j] = -amplitude * (dydx + ey * ux + ex * dy)
+        out[5, j] = -0.5 * amplitude * (dx2 + ex * (dx + ux))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -54,6 +57,20 @@ def score(amplitude: Float, precision: Float, moment: Float, out: Float) -> None
         out[k, 3] = -0.5 * a * moment[k, 3]
         out[k, 4] = -a * moment[k, 4]
         out[k, 5] = -0.5 * a * moment[k, 5]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def coupling_to_background(amplitude: Float, precision: Float, moment: Float, out: Float) -> None:
+    """Turn the moments (n, 15) of the weights under the columns into their coupling to a background.
+
+    `out` is (n, 6, l): to the background's value at the centre and, where l = 3, to its slopes along y and x.
+    """
+    monomials = np.empty((6, out.shape[2]))
+    for k in range(len(amplitude)):
+        for i in range(6):
+            for f in range(out.shape[2]):
+                monomials[i, f] = moment[k, _PRODUCT[i, f]]
+        _differentiate(amplitude[k], precision[k], 0.0, 0.0, monomials, out[k])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -82,23 +99,22 @@ def information(
     out
         (pairs, 6, 6): rows are the parameters of the first column, columns those of the second.
     """
-    left, right, half = np.empty((6, 6)), np.empty((6, 6)), np.empty((6, 6))
+    monomials, half, block = np.empty((6, 6)), np.empty((6, 6)), np.empty((6, 6))
     for p in range(len(pairs)):
         k, m = pairs[p, 0], pairs[p, 1]
-        derivatives(amplitude[k], precision[k], centre[p, 0] - positions[k, 0], centre[p, 1] - positions[k, 1], left)
-        derivatives(amplitude[m], precision[m], centre[p, 0] - positions[m, 0], centre[p, 1] - positions[m, 1], right)
-        for a in range(6):
+        for i in range(6):
             for j in range(6):
-                total = 0.0
-                for i in range(6):
-                    total += left[a, i] * moment[p, _PRODUCT[i, j]]
-                half[a, j] = total * height[p]
-        for a in range(6):
-            for b in range(6):
-                total = 0.0
-                for j in range(6):
-                    total += half[a, j] * right[b, j]
-                out[p, a, b] = total
+                monomials[i, j] = height[p] * moment[p, _PRODUCT[i, j]]
+        ey, ex = centre[p, 0] - positions[m, 0], centre[p, 1] - positions[m, 1]
+        _differentiate(amplitude[m], precision[m], ey, ex, monomials, half)
+        for i in range(6):
+            for j in range(6):
+                monomials[i, j] = half[j, i]
+        ey, ex = centre[p, 0] - positions[k, 0], centre[p, 1] - positions[k, 1]
+        _differentiate(amplitude[k], precision[k], ey, ex, monomials, block)
+        for i in range(6):
+            for j in range(6):
+                out[p, i, j] = block[i, j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

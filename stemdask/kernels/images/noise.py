@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 Image = NDArray[np.float32]
 
 _BINS = 24
+_PIXELS = 250_000  # enough to know the gain to 1 %
+_FIELD = 512  # side of the field whose power spectrum is taken
 _SIGNIFICANT = 4.0
 
 
@@ -64,9 +66,9 @@ def estimate_noise(image: Image, model: Image | None = None, *, kind: str = "aut
     Noise
         With a variance above 0 for an image that varies at all.
     """
-    residual = image if model is None else image - model
-    difference = _second_differences(residual).ravel()
-    brightness = (_local_mean(image) if model is None else model[1:-1, 1:-1]).ravel()
+    rows = _bands(image.shape[0], image.shape[1])
+    difference = np.concatenate([_second_differences(image[r] if model is None else image[r] - model[r]).ravel() for r in rows])
+    brightness = np.concatenate([(_local_mean(image[r]) if model is None else model[r][1:-1, 1:-1]).ravel() for r in rows])
     good = np.isfinite(difference) & np.isfinite(brightness)
     difference, brightness = difference[good], brightness[good].astype(np.float64)
     if len(difference) < 16:
@@ -82,7 +84,7 @@ def estimate_noise(image: Image, model: Image | None = None, *, kind: str = "aut
         noise = _straight_line(square, brightness, flat)
     if model is None or sigma <= 0.0:
         return noise
-    spectrum = _extrapolated_power(residual, noise, model, sigma)
+    spectrum = _extrapolated_power(image, noise, model, sigma)
     return Noise(noise.gain * spectrum[0], noise.readout * spectrum[0], spectrum[1])
 
 
@@ -91,6 +93,14 @@ def variance(noise: Noise, brightness: Image) -> Image:
     value = np.float32(noise.gain) * brightness + np.float32(noise.readout)
     floor = np.float32(max(noise.gain * 0.01 * abs(float(brightness.mean())), 0.0 if noise.gain else noise.readout))
     return np.maximum(value, np.maximum(floor, np.float32(1e-30)))
+
+
+def _bands(height: int, width: int) -> list[slice]:
+    """Return bands of rows, all over the image, that together hold as many pixels as an estimate needs."""
+    count = max(1, min(height // 16, _PIXELS // (16 * max(width, 1))))
+    if 16 * count >= height:
+        return [slice(0, height)]
+    return [slice(first, first + 16) for first in np.linspace(0, height - 16, count).astype(int)]
 
 
 def _second_differences(image: Image) -> Image:
@@ -130,10 +140,11 @@ def _straight_line(square: NDArray[np.float64], brightness: NDArray[np.float64],
     return Noise(float(slope), float(intercept))
 
 
-def _extrapolated_power(residual: Image, noise: Noise, model: Image, sigma: float) -> tuple[float, float]:
+def _extrapolated_power(image: Image, noise: Noise, model: Image, sigma: float) -> tuple[float, float]:
     """Return (pixel variance over what the second differences saw, power at the columns' frequencies over white)."""
-    scaled = residual / np.sqrt(variance(noise, model))
-    height, width = scaled.shape
+    height, width = (min(size, _FIELD) for size in image.shape)
+    middle = tuple(slice((size - part) // 2, (size + part) // 2) for size, part in zip(image.shape, (height, width), strict=True))
+    scaled = (image[middle] - model[middle]) / np.sqrt(variance(noise, model[middle]))
     if min(height, width) < 32:
         return 1.0, 1.0
     scaled = np.where(np.isfinite(scaled), scaled, 0.0)
@@ -147,8 +158,8 @@ def _extrapolated_power(residual: Image, noise: Noise, model: Image, sigma: floa
     which = np.digitize(frequency.ravel(), rings) - 1
     inside = (which >= 0) & (which < 12)
     mean = np.bincount(which[inside], power.ravel()[inside], 12) / np.bincount(which[inside], minlength=12)
-    middle = 0.5 * (rings[1:] + rings[:-1])
-    slope, level = np.polyfit(middle**2, np.log(np.maximum(mean, 1e-30)), 1)
+    centre = 0.5 * (rings[1:] + rings[:-1])
+    slope, _ = np.polyfit(centre**2, np.log(np.maximum(mean, 1e-30)), 1)
     slope = min(slope, 0.0)
     at = 1.0 / (2.0 * np.pi * sigma)
     colour = np.exp(slope * (fy**2 + np.fft.fftfreq(width) ** 2))

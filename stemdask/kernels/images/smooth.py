@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
@@ -12,7 +13,7 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SmoothBasis:
-    """Cubic B-splines on a uniform grid of knots, or a constant.
+    """Cubic B-splines on a uniform grid of knots, or a constant. They sum to one everywhere.
 
     Parameters
     ----------
@@ -30,20 +31,31 @@ class SmoothBasis:
         """Number of coefficients."""
         return int(np.prod([cells + 3 if cells else 1 for cells in self.cells]))
 
-    def along(self, axis: int, coordinate: Float) -> Float:
-        """Return the splines of one axis at coordinates (n,) in px: (n, splines); constant beyond the border."""
+    def along(self, axis: int, coordinate: Float, *, slope: bool = False) -> Float:
+        """Return the splines of one axis at coordinates (n,) in px, or their slopes a px: (n, splines)."""
         cells = self.cells[axis]
         if cells == 0:
-            return np.ones((len(coordinate), 1))
-        t = np.clip((coordinate + 0.5) * (cells / self.shape[axis]), 0.0, cells)
-        distance = np.abs(t[:, None] - np.arange(-1, cells + 2))
-        inner = 2.0 / 3.0 - distance**2 + 0.5 * distance**3
-        return np.where(distance < 1.0, inner, np.maximum(2.0 - distance, 0.0) ** 3 / 6.0)
+            return np.full((len(coordinate), 1), 0.0 if slope else 1.0)
+        knots_per_px = cells / self.shape[axis]
+        offset = np.clip((coordinate + 0.5) * knots_per_px, 0.0, cells)[:, None] - np.arange(-1, cells + 2)
+        distance = np.abs(offset)
+        beyond = np.maximum(2.0 - distance, 0.0)
+        if slope:
+            return knots_per_px * np.sign(offset) * np.where(
+                distance < 1.0, distance * (1.5 * distance - 2.0), -0.5 * beyond**2
+            )
+        return np.where(distance < 1.0, 2.0 / 3.0 + distance**2 * (0.5 * distance - 1.0), beyond**3 / 6.0)
 
     def at(self, positions: Float) -> Float:
         """Return all splines at positions (n, 2): (n, size). For few positions; see :meth:`values` for many."""
-        y, x = self.along(0, positions[:, 0]), self.along(1, positions[:, 1])
-        return (y[:, :, None] * x[:, None, :]).reshape(len(positions), -1)
+        return _outer(self.along(0, positions[:, 0]), self.along(1, positions[:, 1]))
+
+    def linear(self, positions: Float) -> Float:
+        """Return value and slopes along y and x of all splines at positions (n, 2): (n, 3, size)."""
+        y, x = positions.T
+        values = self.along(0, y), self.along(1, x)
+        slopes = self.along(0, y, slope=True), self.along(1, x, slope=True)
+        return np.stack([_outer(*values), _outer(slopes[0], values[1]), _outer(values[0], slopes[1])], axis=1)
 
     def values(self, coefficients: Float, positions: Float) -> Float:
         """Return the field (n,) at positions (n, 2)."""
@@ -51,7 +63,16 @@ class SmoothBasis:
             return np.full(len(positions), float(coefficients[0]))
         y, x = self.along(0, positions[:, 0]), self.along(1, positions[:, 1])
         grid = coefficients.reshape(y.shape[1], x.shape[1])
-        return np.einsum("ni,ni->n", y @ grid, x)
+        values: Float = np.einsum("ni,ni->n", y @ grid, x)
+        return values
+
+    def weighted_sums(self, values: Float, positions: Float) -> Float:
+        """Return the sums (size,) of each spline times values (n,) at positions (n, 2); transposes :meth:`values`."""
+        if self.size == 1:
+            return np.array([values.sum()])
+        y, x = self.along(0, positions[:, 0]), self.along(1, positions[:, 1])
+        sums: Float = ((y * values[:, None]).T @ x).ravel()
+        return sums
 
     def image(self, coefficients: Float) -> NDArray[np.float32]:
         """Return the field at every pixel."""
@@ -59,42 +80,104 @@ class SmoothBasis:
             return np.full(self.shape, coefficients[0], dtype=np.float32)
         y, x = (self.along(axis, np.arange(self.shape[axis], dtype=np.float64)) for axis in (0, 1))
         grid = coefficients.reshape(y.shape[1], x.shape[1])
-        return (y @ grid).astype(np.float32) @ x.T.astype(np.float32)
+        image: NDArray[np.float32] = (y @ grid).astype(np.float32) @ x.T.astype(np.float32)
+        return image
 
     def project(self, image: NDArray[np.float32]) -> Float:
-        """Return the sums of an image with each spline: (size,); the transpose of :meth:`image`."""
+        """Return the sums of an image with each spline: (size,); transposes :meth:`image`."""
         if self.size == 1:
             return np.array([image.sum(dtype=np.float64)])
         y, x = (self.along(axis, np.arange(self.shape[axis], dtype=np.float64)) for axis in (0, 1))
-        rows = image @ x.astype(np.float32)
-        return (y.T @ rows.astype(np.float64)).ravel()
+        sums: Float = (y.T @ (image @ x.astype(np.float32)).astype(np.float64)).ravel()
+        return sums
 
     def fit(self, values: Float, positions: Float) -> Float:
         """Return the coefficients whose field comes nearest to values (n,) at positions (n, 2)."""
-        if self.size == 1:
-            return np.array([float(np.mean(values))]) if len(values) else np.zeros(1)
+        mean = float(np.mean(values)) if len(values) else 0.0
+        if self.size == 1 or not len(values):
+            return np.full(self.size, mean)
         design = self.at(positions)
         normal = design.T @ design
-        ridge = 1e-6 * (np.trace(normal) / self.size + 1e-300)
-        mean = float(np.mean(values)) if len(values) else 0.0
-        deviation = np.linalg.solve(normal + ridge * np.eye(self.size), design.T @ (values - mean))
-        return mean + deviation  # the splines sum to one
+        ridge = 1e-6 * np.trace(normal) / self.size * np.eye(self.size)
+        deviation: Float = np.linalg.solve(normal + ridge, design.T @ (values - mean))
+        return mean + deviation
 
 
-def patches_of(shape: tuple[int, int], cells: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp], Float]:
-    """Divide an image into patches on which smooth fields of so many cells hardly vary.
+@dataclass(frozen=True)
+class Patches:
+    """A division of an image into rectangles on which smooth fields are nearly linear.
 
-    Returns
-    -------
+    Parameters
+    ----------
     rows, columns
-        First row of each row of patches, first column of each column of them.
-    centres
-        (patches, 2), px.
+        Edges along y and x, px; patch (i, j) holds the rows from rows[i] to rows[i + 1] - 1.
+    linear
+        Whether a field is followed linearly within a patch, or is one constant for the whole image.
     """
-    edges = [
-        np.unique(np.linspace(0, size, max(1, 10 * n) + 1).astype(np.intp))
-        for size, n in zip(shape, cells, strict=True)
-    ]
-    middle = [0.5 * (edge[1:] + edge[:-1] - 1) for edge in edges]
-    centres = np.stack(np.meshgrid(*middle, indexing="ij"), axis=-1).reshape(-1, 2)
-    return edges[0][:-1], edges[1][:-1], centres
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    linear: bool
+
+    @classmethod
+    def of(cls, shape: tuple[int, int], *bases: SmoothBasis) -> Patches:
+        """Return patches small enough for fields of these bases: a quarter of a cell."""
+        edges = []
+        for axis in (0, 1):
+            count = max(1, 4 * max(basis.cells[axis] for basis in bases))
+            edges.append(np.unique(np.linspace(0, shape[axis], count + 1).astype(np.intp)))
+        return cls(edges[0], edges[1], any(basis.size > 1 for basis in bases))
+
+    @property
+    def centres(self) -> Float:
+        """(patches, 2), px."""
+        middle = [0.5 * (edge[1:] + edge[:-1] - 1) for edge in (self.rows, self.columns)]
+        return np.stack(np.meshgrid(*middle, indexing="ij"), axis=-1).reshape(-1, 2)
+
+    def holding(self, positions: Float) -> NDArray[np.intp]:
+        """Return the patch (n,) of each position (n, 2); those outside the image belong to the nearest."""
+        index = []
+        for edge, coordinate in zip((self.rows, self.columns), positions.T, strict=True):
+            index.append(np.clip(np.searchsorted(edge, coordinate + 0.5, side="right") - 1, 0, len(edge) - 2))
+        return np.asarray(index[0] * (len(self.columns) - 1) + index[1], dtype=np.intp)
+
+    def fields(self, basis: SmoothBasis) -> Float:
+        """Return what the splines are in each patch: (patches, 1 or 3, size), value and slopes a px at its centre."""
+        return basis.linear(self.centres) if self.linear else basis.at(self.centres)[:, None, :]
+
+    def moments(self, image: NDArray[np.float32]) -> Float:
+        """Return Σ image·(1, y, x, yy, yx, xx) over each patch, from its centre: (patches, 6), or (patches, 1)."""
+        sums = np.zeros((len(self.centres), 6))
+        _patch_moments(image, self.rows, self.columns, sums)
+        return sums if self.linear else sums[:, :1]
+
+
+def _outer(y: Float, x: Float) -> Float:
+    return (y[:, :, None] * x[:, None, :]).reshape(len(y), -1)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+def _patch_moments(
+    image: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp], out: Float
+) -> None:
+    across = len(columns) - 1
+    for i in range(len(rows) - 1):
+        middle_y = 0.5 * (rows[i] + rows[i + 1] - 1)
+        for row in range(rows[i], rows[i + 1]):
+            dy = row - middle_y
+            for j in range(across):
+                line = image[row, columns[j] : columns[j + 1]]
+                start = 0.5 * (columns[j] - columns[j + 1] + 1)
+                s0 = s1 = s2 = 0.0
+                for x in range(len(line)):
+                    value, dx = np.float64(line[x]), start + x
+                    s0 += value
+                    s1 += value * dx
+                    s2 += value * dx * dx
+                sums = out[i * across + j]
+                sums[0] += s0
+                sums[1] += s0 * dy
+                sums[2] += s1
+                sums[3] += s0 * dy * dy
+                sums[4] += s1 * dy
+                sums[5] += s2

@@ -1,0 +1,108 @@
+"""Which parameters of which columns a joint fit may change: not those of columns outside, of twins, of blind ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from stemdask.kernels.images.column_fit import AT_BORDER, NO_SIGNAL
+
+Float = NDArray[np.float64]
+
+#: Relative standard deviation of the amplitude of a column beyond the border about those next to it.
+_GHOST_SPREAD = 0.2
+#: Columns nearer to each other than this many of their widths are one column.
+_TWIN_DISTANCE = 0.7
+
+
+@dataclass
+class Constraints:
+    """What holds the columns of a joint fit.
+
+    Attributes
+    ----------
+    inside
+        (n,), centres in the image.
+    free
+        (n, P), parameters that are fitted.
+    limit
+        (n,), px, how far a column may go from its start.
+    flag
+        (n,), int8.
+    ghosts, beside
+        Columns outside the image, and for each of them three of its sublattice inside, whose amplitude it shares.
+    """
+
+    inside: NDArray[np.bool_]
+    free: NDArray[np.bool_]
+    limit: Float
+    flag: NDArray[np.int8]
+    ghosts: NDArray[np.intp]
+    beside: NDArray[np.intp]
+
+    @classmethod
+    def of(
+        cls, positions: Float, width: Float, sublattice: NDArray[np.intp], rank: NDArray[np.intp], shape: tuple[int, int],
+        n_parameters: int,
+    ) -> Constraints:
+        """Find the constraints of columns (n, 2) of some width (n,); of twins the one of lower `rank` is kept."""
+        n = len(positions)
+        inside = np.all((positions > -0.5) & (positions < np.array(shape) - 0.5), axis=1)
+        free = np.ones((n, n_parameters), dtype=bool)
+        free[~inside, 1:] = False
+        flag = np.zeros(n, dtype=np.int8)
+        to_edge = np.minimum(positions + 0.5, np.array(shape) - 0.5 - positions).min(axis=1, initial=np.inf)
+        flag[to_edge < width] = AT_BORDER
+        limit = 1.5 * width
+        ghosts, beside = np.flatnonzero(~inside), np.zeros((0, 0), dtype=np.intp)
+        if n > 1:
+            tree = cKDTree(positions)
+            distance, _ = tree.query(positions, k=2)
+            limit = np.minimum(limit, np.maximum(0.6 * distance[:, 1], 0.5 * width))
+            for a, b in _twins(tree, width, rank):
+                if flag[a] != NO_SIGNAL:
+                    flag[b], free[b] = NO_SIGNAL, False
+            beside = _beside(positions, sublattice, ghosts, np.flatnonzero(inside & (flag != NO_SIGNAL)))
+        return cls(inside, free, limit, flag, ghosts, beside)
+
+    def ghost_prior(self, amplitude: Float) -> tuple[Float, Float]:
+        """Return what the amplitudes of the ghosts should be, and the weight 1/variance of that."""
+        if not self.beside.size:
+            return amplitude[self.ghosts], np.zeros(len(self.ghosts))
+        target = amplitude[self.beside].mean(axis=1)
+        return target, 1.0 / np.maximum(_GHOST_SPREAD * target, 1e-12) ** 2
+
+    def give_up(self, columns: NDArray[np.bool_], flag: int) -> None:
+        """Hold all parameters of columns (n,)."""
+        self.flag[columns] = flag
+        self.free[columns] = False
+
+
+def _twins(tree: cKDTree, width: Float, rank: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Return pairs of columns that are one, the one to keep first; in the order of the other one's rank."""
+    pairs = tree.query_pairs(_TWIN_DISTANCE * float(width.max()), output_type="ndarray")
+    twins = []
+    for a, b in pairs:
+        keep, drop = (int(a), int(b)) if rank[a] < rank[b] else (int(b), int(a))
+        if np.hypot(*(tree.data[a] - tree.data[b])) < _TWIN_DISTANCE * min(width[a], width[b]):
+            twins.append((keep, drop))
+    return sorted(twins, key=lambda twin: (rank[twin[1]], rank[twin[0]]))
+
+
+def _beside(
+    positions: Float, sublattice: NDArray[np.intp], ghosts: NDArray[np.intp], real: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Return for each ghost three columns next to it, of its own sublattice if there are any: (ghosts, 3)."""
+    beside = np.zeros((len(ghosts), 3 if len(real) else 0), dtype=np.intp)
+    if not len(ghosts) or not len(real):
+        return beside
+    for s in np.unique(sublattice[ghosts]):
+        same, mine = real[sublattice[real] == s], sublattice[ghosts] == s
+        pool = same if len(same) else real
+        _, index = cKDTree(positions[pool]).query(positions[ghosts[mine]], k=[1, 2, 3])
+        index = np.where(index < len(pool), index, index[:, :1])
+        beside[mine] = pool[index]
+    return beside

@@ -1,0 +1,187 @@
+"""The model image of a joint fit: what it is for given parameters, how it differs from the data, and its derivatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from stemdask.kernels.images import fisher
+from stemdask.kernels.images.constraints import Constraints
+from stemdask.kernels.images.gaussian import moments, render
+from stemdask.kernels.images.noise import Noise
+from stemdask.kernels.images.normal_equations import NormalEquations
+from stemdask.kernels.images.overlaps import overlapping_pairs
+from stemdask.kernels.images.profile import Profile
+from stemdask.kernels.images.smooth import Patches, SmoothBasis
+
+Float = NDArray[np.float64]
+Image = NDArray[np.float32]
+
+#: Columns further apart than this many of their widths don't share information.
+_PAIR_REACH = 6.0
+#: The variance is never taken below this part of that at the mean brightness.
+_DARK = 0.02
+
+
+@dataclass
+class State:
+    """What a joint fit varies: n columns and the coefficients of the fields (background, then widths)."""
+
+    positions: Float
+    amplitude: Float
+    precision: Float
+    coefficients: Float
+
+    @property
+    def width(self) -> Float:
+        """(n,), px."""
+        return mean_width(self.precision)
+
+
+def mean_width(precision: Float) -> Float:
+    """Return the width (n,) of a round column of the same mean precision."""
+    width: Float = np.sqrt(2.0 / (precision[:, 0] + precision[:, 2]))
+    return width
+
+
+@dataclass
+class Scene:
+    """An image and everything about its columns that a fit doesn't vary.
+
+    Attributes
+    ----------
+    image
+        (y, x), NaN where a pixel doesn't count.
+    sublattice
+        (n,), from 0 up.
+    n_sublattices
+        Their number.
+    background, widths
+        Splines of the background and of the widths; `widths` is None where each column has its own.
+    noise
+        Of the image, in its units.
+    profiles
+        For some sublattices the deviation from the Gaussian.
+    """
+
+    image: Image
+    sublattice: NDArray[np.intp]
+    n_sublattices: int
+    background: SmoothBasis
+    widths: SmoothBasis | None
+    noise: Noise
+    profiles: dict[int, Profile] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.model, self.weight, self.weighted = (np.zeros_like(self.image) for _ in range(3))
+        bases = [self.background] if self.widths is None else [self.background, self.widths]
+        self.patches = Patches.of(self.background.shape, *bases)
+        ground = self.patches.fields(self.background)
+        self.bases = [ground]
+        if self.widths is not None:
+            self.bases += [self.patches.fields(self.widths)] * (3 * self.n_sublattices)
+        self.bases.append(ground)
+        self.of = [np.flatnonzero(self.sublattice == s) for s in range(self.n_sublattices)]
+
+    def precision(self, positions: Float, coefficients: Float) -> Float:
+        """Return the precisions (n, 3) that shared width fields give to columns (n, 2)."""
+        assert self.widths is not None
+        out = np.empty((len(positions), 3))
+        fields = coefficients[self.background.size :].reshape(self.n_sublattices, 3, self.widths.size)
+        for s, of in enumerate(self.of):
+            for j in range(3):
+                out[of, j] = self.widths.values(fields[s, j], positions[of])
+        return out
+
+    def draw(self, state: State) -> None:
+        """Bring the model image up to date."""
+        self.model[:] = self.background.image(state.coefficients[: self.background.size])
+        render(self.model, state.positions, state.amplitude, state.precision)
+        for s, profile in self.profiles.items():
+            profile.render(self.model, state.positions[self.of[s]], state.amplitude[self.of[s]])
+
+    def weigh(self) -> tuple[float, float]:
+        """Bring weights and weighted residual up to date; return chi² with the weights before and with the new ones."""
+        gain, readout = self.noise.gain, self.noise.readout
+        mean = float(self.model[:: max(1, len(self.model) // 256)].mean())
+        floor = _DARK * abs(gain * mean + readout) if gain else readout
+        before, after = _weigh(
+            self.image,
+            self.model,
+            self.weight,
+            self.weighted,
+            np.float32(gain),
+            np.float32(readout),
+            np.float32(max(floor, 1e-14)),
+        )
+        return before, after
+
+    def gradient(self, state: State, held: Constraints) -> tuple[Float, Float]:
+        """Return the score of the columns' free parameters (n, P) and of the fields' coefficients."""
+        n = len(state.amplitude)
+        moment, score = np.empty((n, 6)), np.empty((n, 6))
+        moments(self.weighted, state.positions, state.precision, 2, False, moment)
+        fisher.score(state.amplitude, state.precision, moment, score)
+        parts = [self.background.project(self.weighted)]
+        if self.widths is not None:
+            for of in self.of:
+                parts += [self.widths.weighted_sums(score[of, 3 + j], state.positions[of]) for j in range(3)]
+        target, weight = held.ghost_prior(state.amplitude)
+        score[held.ghosts, 0] += weight * (target - state.amplitude[held.ghosts])
+        return np.where(held.free, score[:, : held.free.shape[1]], 0.0), np.concatenate(parts)
+
+    def equations(self, state: State, held: Constraints) -> NormalEquations:
+        """Return the Fisher information of all parameters with the weights of the last :meth:`weigh`."""
+        n, width = len(state.amplitude), state.width
+        reach = np.where(state.amplitude > 0.0, 0.5 * _PAIR_REACH * width, 0.0)
+        pairs = overlapping_pairs(state.positions, reach)
+        both = np.concatenate([np.repeat(np.arange(n, dtype=np.int32)[:, None], 2, axis=1), pairs])
+        centre, product, height = np.empty((len(both), 2)), np.empty((len(both), 3)), np.empty(len(both))
+        fisher.products(state.positions, state.precision, both, centre, product, height)
+
+        moment, blocks = np.empty((len(both), 15)), np.empty((len(both), 6, 6))
+        moments(self.weight, centre, product, 4, True, moment)
+        fisher.information(
+            state.positions, state.amplitude, state.precision, both, centre, height, moment, blocks
+        )
+        under, beneath = np.empty((n, 15)), np.empty((n, 6, self.bases[0].shape[1]))
+        moments(self.weight, state.positions, state.precision, 4, True, under)
+        fisher.coupling_to_background(state.amplitude, state.precision, under, beneath)
+        blocks[held.ghosts, 0, 0] += held.ghost_prior(state.amplitude)[1]
+        return NormalEquations.build(
+            blocks,
+            pairs,
+            beneath,
+            held.free,
+            self.sublattice,
+            self.n_sublattices,
+            state.positions,
+            self.patches,
+            self.bases,
+            self.weight,
+        )
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+def _weigh(
+    image: Image, model: Image, weight: Image, weighted: Image, gain: float, readout: float, floor: float
+) -> tuple[float, float]:
+    old = new = 0.0
+    for row in range(image.shape[0]):
+        before = after = np.float32(0.0)
+        for column in range(image.shape[1]):
+            residual = image[row, column] - model[row, column]
+            variance = max(gain * model[row, column] + readout, floor)
+            counts = residual == residual
+            residual = residual if counts else np.float32(0.0)
+            renewed = np.float32(1.0) / variance if counts else np.float32(0.0)
+            before += weight[row, column] * residual * residual
+            after += renewed * residual * residual
+            weight[row, column] = renewed
+            weighted[row, column] = renewed * residual
+        old += before
+        new += after
+    return old, new
