@@ -28,12 +28,12 @@ RESTORE_SECONDS = 5.0
 REPLY_SECONDS = 30.0
 
 
-def pool_of(cluster: kinds.Cluster, job: Job) -> Pool:
-    """Return the pool that a config names."""
+def pool_of(cluster: kinds.Cluster, job: Job, n_blocks: int) -> Pool:
+    """Return the pool that a config names, with no more workers than blocks."""
     if isinstance(cluster, kinds.Inline):
         return Inline(job)
     if isinstance(cluster, kinds.Threads | kinds.Processes):
-        workers = cores() if cluster.workers == "auto" else cluster.workers
+        workers = min(cores() if cluster.workers == "auto" else cluster.workers, n_blocks)
         if isinstance(cluster, kinds.Threads):
             return Threads(job, workers)
         return Processes(job, workers, cluster.workers_timeout)

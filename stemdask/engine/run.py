@@ -214,7 +214,7 @@ class _Run:
         job = Job(self._plan.store, self._epoch, self._plan.limits.isolate, self._stop.overdue)
         self._tell("starting workers")
         try:
-            with pool_of(self._cluster, job) as self._pool:
+            with pool_of(self._cluster, job, len(todo)) as self._pool:
                 self._started = time.monotonic()
                 dispatch(self._pool, todo, self._stop, self._take, self._tell, self._patience())
         except BaseException:

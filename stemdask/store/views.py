@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+import yaml
 from numpy.typing import NDArray
 
-from stemdask.model import RAGGED, FrameStatus
+from stemdask.errors import StemdaskError, StoreError
+from stemdask.model import RAGGED, FrameStatus, ImageFrame
+from stemdask.sources import opening
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @xr.register_datatree_accessor("stemdask")  # type: ignore[no-untyped-call]
@@ -36,6 +42,74 @@ class Results:
             frame = frame[frame[dims[-1]].to_numpy() < numbers[frame["frame"].to_numpy()]]
         return frame.reset_index(drop=True)
 
+    @property
+    def plot(self) -> Plots:
+        """Figures of one frame, such as ``plot.displacement(frame=0)``."""
+        return Plots(self)
+
+    def at(self, group: str, frame: int) -> xr.Dataset:
+        """Return a group of one frame, loaded; raise StoreError where the run has no such results."""
+        if group not in self._tree:
+            raise StoreError(f"the run has no results in '{group}'", allowed=", ".join(sorted(self._tree.children)))
+        dataset = self._tree[group].to_dataset()
+        return (dataset.isel(frame=frame) if "frame" in dataset.dims else dataset).load()
+
+    def image(self, frame: int) -> ImageFrame | None:
+        """Read the image of a frame from the input; None where it can't be read from here."""
+        section = yaml.safe_load(self._tree.attrs["config"])["input"]
+        section.pop("calibrate_from", None)
+        try:
+            found = opening.open_source(section.pop("path"), **section).read(frame)
+        except (StemdaskError, OSError):
+            return None
+        return found if isinstance(found, ImageFrame) else None
+
     def good(self) -> NDArray[np.intp]:
         """Return the indices of the frames that have results."""
         return np.flatnonzero(self._tree["frames/frame_status"].to_numpy() == FrameStatus.OK)
+
+
+class Plots:
+    """Figures of single frames; each is a matplotlib Figure."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+
+    def columns(self, frame: int = 0) -> Figure:
+        """Draw the columns found over their image."""
+        from stemdask.figures import images
+
+        image = self._results.image(frame)
+        if image is None:
+            raise StoreError("the input can't be read from here", remedy="Run where the input is")
+        return images.overlay(image, self._results.at("columns", frame))
+
+    def displacement(self, frame: int = 0) -> Figure:
+        """Draw the displacement vectors, over their image where it can be read."""
+        from stemdask.figures import images
+
+        return images.quiver(self._results.at("displacement", frame), self._results.image(frame))
+
+    def rdf(self, frame: int = 0) -> Figure:
+        """Draw the pair distribution function."""
+        from stemdask.figures import atoms
+
+        return atoms.pair_distribution(self._results.at("rdf", frame))
+
+    def order(self, frame: int = 0) -> Figure:
+        """Draw every atom in the maps of the bond-order parameters."""
+        from stemdask.figures import atoms
+
+        return atoms.order_maps(self._results.at("atoms", frame))
+
+    def structure(self, frame: int = 0) -> Figure:
+        """Draw the atoms in two projections."""
+        from stemdask.figures import atoms
+
+        return atoms.structure(self._results.at("atoms", frame))
+
+    def coordination(self, frame: int = 0) -> Figure:
+        """Draw how many atoms have each coordination number."""
+        from stemdask.figures import atoms
+
+        return atoms.coordination(self._results.at("particle", frame))

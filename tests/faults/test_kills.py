@@ -14,6 +14,8 @@ import psutil
 import pytest
 import toy
 
+from stemdask.config import Document
+from stemdask.engine.run import execute
 from stemdask.store import reader
 
 LIMITS = {"isolate": True}
@@ -27,9 +29,14 @@ def _config(folder: Path, output: str, cluster: str = "processes", **more: Any) 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kills")
-    toy.write_frames(folder / "f.npy", 80, {17: "refuse", 33: "exit"})
-    assert toy.drive(_config(folder, "undisturbed.zarr", "inline")).wait() == 3
+    toy.write_frames(folder / "f.npy", 80, {17: "refuse", 33: "raise"})
+    _continue(folder, "undisturbed.zarr")
     return folder
+
+
+def _continue(folder: Path, output: str) -> None:
+    outcome = execute(Document(_config(folder, output, "inline", limits={"isolate": False})))
+    assert outcome.complete
 
 
 def _family(pid: int) -> list[psutil.Process]:
@@ -54,7 +61,7 @@ def test_a_driver_killed_half_way_leaves_no_process_and_is_continued(folder: Pat
     assert not left
     done = toy.blocks_done(folder / output)
     assert 6 <= done < 20
-    assert toy.drive(_config(folder, output, kind)).wait() == 3
+    _continue(folder, output)
     assert _same(folder, output)
 
 
@@ -123,7 +130,7 @@ def test_a_run_that_is_asked_to_stop_ends_in_order_and_is_continued(
     assert f"stopped by {number.name}" in words
     assert "Run again to continue" in words
     assert not (folder / output).with_name(output.replace(".zarr", ".stemdask")).joinpath("scratch").exists()
-    assert toy.drive(_config(folder, output, kind)).wait() == 3
+    _continue(folder, output)
     assert _same(folder, output)
 
 
