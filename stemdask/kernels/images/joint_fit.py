@@ -211,7 +211,7 @@ class _JointFit:
         """Iterate to the fixed point."""
         scene, held = self.scene, self.held
         scene.draw(self.state)
-        _, chi2 = scene.weigh()
+        _, chi2 = scene.weigh(self.state)
         damping, since, errors = 0.0, np.inf, np.zeros(self.n)
         for _ in range(max_iterations if self.n else 0):
             self.iterations += 1
@@ -228,12 +228,12 @@ class _JointFit:
             before = self.state
             step = self._step(*self.equations.damped(damping).solve(*gradient))
             scene.draw(self.state)
-            merit, renewed = scene.weigh()
+            merit, renewed = scene.weigh(self.state)
             if not merit <= chi2 * (1.0 + 1e-6) + 0.1:
                 self.state, since = before, np.inf
                 damping = max(10.0 * damping, 0.01)
                 scene.draw(self.state)
-                _, chi2 = scene.weigh()
+                _, chi2 = scene.weigh(self.state)
                 if damping > 1e6:
                     break
                 continue
@@ -299,8 +299,8 @@ class _JointFit:
         noise = scene.noise
         if n and self.equations is not None:
             noise = self._noise(scene.model)
-            assumed = float(np.median(variance(scene.noise, scene.model)))
-            factor = float(np.median(variance(noise, scene.model))) / assumed
+            sample = scene.model[:: max(1, len(scene.model) // 64)]
+            factor = float(np.median(variance(noise, sample) / variance(scene.noise, sample)))
             _reduced_chi2(scene.weighted, scene.weight, state.positions, (2.0 * state.width) ** 2, chi2)
             chi2 /= factor
             covariance = self._covariance(self.equations)[:, :3, :3].diagonal(axis1=1, axis2=2)

@@ -82,6 +82,7 @@ class NormalEquations:
         patches: Patches,
         bases: list[Float],
         weight: NDArray[np.float32],
+        stiffness: Float,
     ) -> NormalEquations:
         """Sort Fisher information into the matrix.
 
@@ -101,6 +102,8 @@ class NormalEquations:
             See the class.
         weight
             (y, x), 1 / variance of the pixels.
+        stiffness
+            Of the background's coefficients among themselves, known beforehand.
         """
         n, size = free.shape
         n_fields, length = len(bases) - 1, bases[0].shape[1]
@@ -114,6 +117,7 @@ class NormalEquations:
         assemble(blocks, pairs, beneath, free, sublattice, patch, positions, centres, own, coupling, border, sums)
         sums[:, 0, 0] = patches.moments(weight)
         coarse = _project(sums, every)
+        coarse[: len(stiffness), : len(stiffness)] += stiffness
         c = sum(basis.shape[2] for basis in bases[:-1])
         return cls(own, pairs, coupling, border, patch, sublattice, levers, bases, coarse[:c, :c].copy(), coarse)
 

@@ -22,6 +22,9 @@ Image = NDArray[np.float32]
 
 #: Columns further apart than this many of their widths don't share information.
 _PAIR_REACH = 6.0
+#: Standard deviation of the second differences of the background from knot to knot, as a part of the image's contrast:
+#: loose, but in the corners of an image hardly a pixel tells the background from the columns.
+_BACKGROUND_ROUGHNESS = 0.1
 #: The variance is never taken below this part of that at the mean brightness.
 _DARK = 0.02
 
@@ -84,6 +87,7 @@ class Scene:
         if self.widths is not None:
             self.bases += [self.patches.fields(self.widths)] * (3 * self.n_sublattices)
         self.bases.append(ground)
+        self.stiffness = self.background.roughness() / _BACKGROUND_ROUGHNESS**2
         self.of = [np.flatnonzero(self.sublattice == s) for s in range(self.n_sublattices)]
 
     def precision(self, positions: Float, coefficients: Float) -> Float:
@@ -103,8 +107,11 @@ class Scene:
         for s, profile in self.profiles.items():
             profile.render(self.model, state.positions[self.of[s]], state.amplitude[self.of[s]])
 
-    def weigh(self) -> tuple[float, float]:
-        """Bring weights and weighted residual up to date; return chi² with the weights before and with the new ones."""
+    def weigh(self, state: State) -> tuple[float, float]:
+        """Bring weights and weighted residual up to date; return chi² with the weights before and with the new ones.
+
+        Chi² here includes what is known of the background beforehand.
+        """
         gain, readout = self.noise.gain, self.noise.readout
         mean = float(self.model[:: max(1, len(self.model) // 256)].mean())
         floor = _DARK * abs(gain * mean + readout) if gain else readout
@@ -117,7 +124,9 @@ class Scene:
             np.float32(readout),
             np.float32(max(floor, 1e-14)),
         )
-        return before, after
+        ground = state.coefficients[: self.background.size]
+        prior = float(ground @ self.stiffness @ ground)
+        return before + prior, after + prior
 
     def gradient(self, state: State, held: Constraints) -> tuple[Float, Float]:
         """Return the score of the columns' free parameters (n, P) and of the fields' coefficients."""
@@ -125,7 +134,8 @@ class Scene:
         moment, score = np.empty((n, 6)), np.empty((n, 6))
         moments(self.weighted, state.positions, state.precision, 2, False, moment)
         fisher.score(state.amplitude, state.precision, moment, score)
-        parts = [self.background.project(self.weighted)]
+        ground = state.coefficients[: self.background.size]
+        parts = [self.background.project(self.weighted) - self.stiffness @ ground]
         if self.widths is not None:
             for of in self.of:
                 parts += [self.widths.weighted_sums(score[of, 3 + j], state.positions[of]) for j in range(3)]
@@ -162,6 +172,7 @@ class Scene:
             self.patches,
             self.bases,
             self.weight,
+            self.stiffness,
         )
 
 

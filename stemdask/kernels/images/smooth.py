@@ -74,6 +74,15 @@ class SmoothBasis:
         sums: Float = ((y * values[:, None]).T @ x).ravel()
         return sums
 
+    def roughness(self) -> Float:
+        """Return R (size, size): coefficients·R·coefficients is the sum of the squared second differences of the grid."""
+        parts = []
+        for axis in (0, 1):
+            n = self.cells[axis] + 3 if self.cells[axis] else 1
+            difference = np.diff(np.eye(n), n=2, axis=0)
+            parts.append((difference.T @ difference, np.eye(n)))
+        return np.asarray(np.kron(parts[0][0], parts[1][1]) + np.kron(parts[0][1], parts[1][0]))
+
     def image(self, coefficients: Float) -> NDArray[np.float32]:
         """Return the field at every pixel."""
         if self.size == 1:
