@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
+from warnings import catch_warnings
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def open_atoms_files(
     ends: list[int] = []
     for file in files:
         size = guard.check_file(file, fmt)
-        with guard.reading(file):
+        with guard.reading(file), catch_warnings(action="ignore"):
             index = _INDEX[fmt](file, size) if fmt in _INDEX else ase_formats.index(file, size, fmt)
             if not any(index.n_atoms):
                 raise InputError("holds no atoms", where=file, remedy=f"Check that it is {_NAMES[fmt]} and not cut off")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,11 +139,9 @@ def check_budget(path: str, n_bytes: int) -> None:
 
 @contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Turn whatever escapes a reader into one InputError, and keep its warnings off the terminal."""
+    """Turn whatever escapes a reader into one InputError that names the file."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     except InputError as error:
         if error.where is not None:
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from warnings import catch_warnings
 
 import numpy as np
 
@@ -134,7 +135,7 @@ def _size(path: str, fmt: str) -> int:
 def _probe(path: str, fmt: str, size: int) -> tuple[list[Stack], list[str]]:
     """Check a file, open it and return what it holds, without its pixels, and warnings."""
     warnings: list[str] = []
-    with guard.reading(path):
+    with guard.reading(path), catch_warnings(action="ignore"):
         headers.check_header(path, fmt, size)
         if fmt == "tiff":
             tiff.check_pages(path, size)

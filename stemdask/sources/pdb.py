@@ -54,19 +54,20 @@ def parse(text: bytes, n_atoms: int) -> Structure:
     lines, ends = _atom_lines(buffer, n_atoms)
     if len(lines) != n_atoms:
         raise InputError("an atom line has less than 54 characters, where z ends", remedy="The file is cut off")
+    head = text[: lines[0]] if n_atoms else text
     other = buffer[lines + 16]
     if (named := other[other != 32]).size:
         kept = (other == 32) | (other == named[0])
         lines, ends = lines[kept], ends[kept]
     words, kinds = _elements(buffer, lines, ends)
-    cell = _cell(text)
+    cell = _cell(head)
     return Structure(
         positions=parse_fields(text, (lines[:, None] + np.array([30, 38, 46])).reshape(-1), 8).reshape(-1, 3),
         words=words,
         kinds=kinds,
         cell=cell,
         periodic=(cell is not None,) * 3,
-        time=next((stated_time(line) for line in text[:4096].split(b"\n") if line.startswith(b"TITLE")), None),
+        time=next((stated_time(line) for line in head.split(b"\n") if line.startswith(b"TITLE")), None),
     )
 
 
@@ -89,11 +90,11 @@ def _symbol_of_name(name: bytes) -> bytes:
     return (letters if atomic_number(letters) else letters[:1]).encode()[:2]
 
 
-def _cell(text: bytes) -> NDArray[np.float64] | None:
-    at = 0 if text.startswith(b"CRYST1") else text.find(b"\nCRYST1") + 1
-    if at == 0 and not text.startswith(b"CRYST1"):
+def _cell(head: bytes) -> NDArray[np.float64] | None:
+    at = 0 if head.startswith(b"CRYST1") else head.find(b"\nCRYST1") + 1
+    if at == 0 and not head.startswith(b"CRYST1"):
         return None
-    a, b, c, *angles = parse_fields(text, at + np.array([6, 15, 24, 33, 40, 47]), np.array([9, 9, 9, 7, 7, 7]))
+    a, b, c, *angles = parse_fields(head, at + np.array([6, 15, 24, 33, 40, 47]), np.array([9, 9, 9, 7, 7, 7]))
     if a == b == c == 1.0:  # the standard's way to say that there is no cell
         return None
     return np.asarray(cellpar_to_cell([a, b, c, *angles]), dtype=np.float64)  # type: ignore[no-untyped-call]
