@@ -35,9 +35,6 @@ FORMATS: dict[Kind, dict[str, str]] = {
         ".lammpstrj": "lammps",
         ".cif": "cif",
         ".traj": "traj",
-        ".gsd": "gsd",
-        ".dcd": "dcd",
-        ".xtc": "xtc",
     },
 }
 _KNOWN = {suffix: (kind, name) for kind, formats in FORMATS.items() for suffix, name in formats.items()}
