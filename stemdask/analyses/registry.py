@@ -17,7 +17,16 @@ from stemdask.analyses.atoms import (
     tracks,
     uncertainty,
 )
-from stemdask.analyses.images import columns, displacement, lattice, preprocess, registration
+from stemdask.analyses.images import (
+    columns,
+    displacement,
+    intensity,
+    lattice,
+    preprocess,
+    registration,
+    scan_distortion,
+    strain,
+)
 from stemdask.model import Analysis, Kind
 
 ANALYSES: tuple[Analysis, ...] = (
@@ -25,7 +34,10 @@ ANALYSES: tuple[Analysis, ...] = (
     registration.ANALYSIS,
     columns.ANALYSIS,
     lattice.ANALYSIS,
+    scan_distortion.ANALYSIS,
     displacement.ANALYSIS,
+    strain.ANALYSIS,
+    intensity.ANALYSIS,
     positions.ANALYSIS,
     shape.ANALYSIS,
     rdf.ANALYSIS,
