@@ -163,18 +163,20 @@ def measure(pixels: Array, found: Columns, params: ColumnsParams) -> ColumnFit:
     if params.engine == "atomap":
         from stemdask.adapters import atomap
 
-        return atomap.measure(pixels, found.positions, found.sublattice, found.distance)
+        return atomap.measure(pixels, found.positions, found.sublattice)
     if params.refinement == "centre_of_mass":
         return _unfitted(centre_of_mass(pixels, found.positions, 0.5 * found.distance), found.sublattice)
     if params.refinement == "gaussian":
-        sigma = float(np.median(found.widths))
+        sigma = float(np.nanmedian(found.widths))
         fit = fit_single(pixels, found.positions, sigma, 0.5 * found.distance, noise=params.noise)
         return replace(fit, sublattice=found.sublattice)
     return fit_joint(
         pixels,
         np.concatenate([found.positions, found.ghosts]),
-        np.concatenate([found.sublattice, found.ghost_sublattice]),
-        found.widths,
+        # Columns of different grains have shapes of their own.
+        np.concatenate([found.sublattice, found.ghost_sublattice])
+        + found.widths.shape[1] * np.concatenate([found.grain, found.ghost_grain]),
+        np.nan_to_num(found.widths, nan=1.0).ravel(),
         noise=params.noise,
         shape=params.shape,
         widths=params.widths,

@@ -212,7 +212,7 @@ def _straight_lines(
 
 
 def noise_floor(vector: NDArray[np.float64], i: NDArray[np.int32], j: NDArray[np.int32]) -> float:
-    """Standard deviation of one component of the vectors about their neighbours': noise and all that varies as fast.
+    """Return the scatter of a component of the vectors about their neighbours: noise and all that varies as fast.
 
     From the second differences along i and j, by the median absolute deviation, so that domain walls don't count.
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_ALIKE = 1.08
+_TILT = np.deg2rad(3.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
@@ -17,9 +20,9 @@ class Lattice:
     b: NDArray[np.float64]
     origin: NDArray[np.float64]
 
-    def at(self, i: NDArray[np.float64], j: NDArray[np.float64]) -> NDArray[np.float64]:
+    def at(self, i: NDArray[np.generic], j: NDArray[np.generic]) -> NDArray[np.float64]:
         """Positions (n, 2) of fractional indices."""
-        return self.origin + np.asarray(i, float)[:, None] * self.a + np.asarray(j, float)[:, None] * self.b
+        return self.origin + np.asarray(i, np.float64)[:, None] * self.a + np.asarray(j, np.float64)[:, None] * self.b
 
 
 def fit_lattice(positions: NDArray[np.float64], i: NDArray[np.int32], j: NDArray[np.int32]) -> Lattice:
@@ -57,7 +60,8 @@ def name_vectors(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.i
 
     Of the two shortest vectors of the lattice and their negatives, a is the one nearest to +x of the image and b the
     one that turns from +x towards +y (y down), so that i grows to the right and j downwards. Where a third vector is
-    as short (within 5 %, hexagonal), a is chosen among all three, and b at the obtuse angle to it.
+    as short (within 8 %: hexagonal), a is chosen among all three, and b at the obtuse angle to it. "Nearest to +x" is
+    judged from 3 degrees counter-clockwise of it, so that noise can't decide the names in a crystal turned by 45.
 
     Parameters
     ----------
@@ -71,16 +75,12 @@ def name_vectors(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.i
     combinations = [(1, 0), (0, 1)]
     vectors = np.array([a, b], float)
     third = (1, -1) if a @ b > 0 else (1, 1)
-    longest = max(np.hypot(*a), np.hypot(*b))
-    if np.hypot(*(np.array(third) @ vectors)) < 1.05 * longest:
+    if np.hypot(*(np.array(third) @ vectors)) < _ALIKE * min(np.hypot(*a), np.hypot(*b)):
         combinations.append(third)
     signed = np.array([(s * n, s * m) for n, m in combinations for s in (1, -1)])
     directions = signed @ vectors
-    # At 45 degrees exactly two are equally near: the one towards +y comes first, as the rounding decides.
-    cosine = np.round(directions[:, 1] / np.hypot(directions[:, 0], directions[:, 1]), 12)
-    first = int(np.lexsort((-directions[:, 0], -cosine))[0])
+    directions /= np.hypot(directions[:, 0], directions[:, 1])[:, None]
+    first = int(np.argmax(directions @ (-np.sin(_TILT), np.cos(_TILT))))
     turn = directions[first, 1] * directions[:, 0] - directions[first, 0] * directions[:, 1]
-    along = directions @ directions[first] / np.hypot(directions[:, 0], directions[:, 1])
-    left = turn > 1e-6 * abs(turn).max()
-    second = int(np.argmin(np.where(left, along, np.inf)))
+    second = int(np.argmin(np.where(turn > 1e-6, directions @ directions[first], np.inf)))
     return np.array([signed[first], signed[second]], np.int64)

@@ -52,7 +52,6 @@ def _accumulate(
     used = 0
     for k in range(len(cells)):
         i, j = cells[k]
-        complete = True
         mean = 0.0
         for u in range(na):
             s = u / na
@@ -167,7 +166,7 @@ def _fit_gaussians(
     cell: NDArray[np.float64], fractions: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> Motif:
     """Fit round Gaussians at the columns of the periodic cell, over a constant background."""
-    points = np.stack(np.mgrid[: cell.shape[0], : cell.shape[1]], axis=2) / cell.shape
+    points = np.moveaxis(np.indices(cell.shape), 0, 2) / cell.shape
     thin = tuple(slice(None, None, -(-size // _FIT_SAMPLES)) for size in cell.shape)
     points, data = points[thin].reshape(-1, 2), cell[thin].ravel()
     images = np.array([(n, m) for n in (-1, 0, 1) for m in (-1, 0, 1)], float)
