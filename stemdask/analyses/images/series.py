@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from stemdask.errors import FrameError
+from stemdask.kernels.images.column_fit import OK
 from stemdask.kernels.images.drift import UNRELATED, Drift, stitch
 from stemdask.kernels.images.filters import invert
 from stemdask.kernels.images.finding import Columns, find_columns
+from stemdask.kernels.images.joint_fit import fit_joint
 from stemdask.kernels.images.pixel_grid import PixelGrid
 from stemdask.kernels.images.separation import LatticeVectors, NoLatticeError
 from stemdask.model import Array, ImageFrame, Variable
@@ -36,7 +38,7 @@ def site_variables() -> tuple[Variable, ...]:
         ("site_y", site, "f8", "nm", "column of the average along y"),
         ("site_x", site, "f8", "nm", "column of the average along x"),
         ("site_sublattice", site, "i1", "1", "its sublattice"),
-        ("site_grain", site, "i1", "1", "its grain, -1 beyond the area"),
+        ("site_grain", site, "i1", "1", "its grain"),
         ("site_i", site, "i4", "1", "its cell along a, -1 beyond the area"),
         ("site_j", site, "i4", "1", "its cell along b, -1 beyond the area"),
         ("site_sigma", site, "f8", "nm", "standard deviation of the columns of its sublattice"),
@@ -71,17 +73,17 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
         sites = dict.fromkeys(("y", "x", "sublattice", "grain", "i", "j", "sigma"), none)
         sites |= {"vectors": np.full((2, 2), np.nan), "distance": np.array(np.nan), "confidence": np.array(0.0)}
     else:
-        place = (np.concatenate([found.positions, found.ghosts]) + first) * scale + frame.offset
+        place = (_refined(average, found) + first) * scale + frame.offset
         sublattice = np.concatenate([found.sublattice, found.ghost_sublattice])
         beyond = np.full(len(found.ghosts), _BEYOND)
         sites = {
             "y": place[:, 0],
             "x": place[:, 1],
             "sublattice": sublattice,
-            "grain": np.concatenate([found.grain, beyond]),
+            "grain": np.concatenate([found.grain, found.ghost_grain]),
             "i": np.concatenate([found.i, beyond]),
             "j": np.concatenate([found.j, beyond]),
-            "sigma": found.widths[sublattice] * nm,
+            "sigma": found.widths[np.concatenate([found.grain, found.ghost_grain]), sublattice] * nm,
             "vectors": np.stack([found.vectors.a, found.vectors.b]) * scale,
             "distance": np.array(found.distance * nm),
             "confidence": np.array(found.vectors.confidence),
@@ -90,6 +92,19 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
         variable.path: sites[variable.name.removeprefix("site_")].astype(variable.dtype)
         for variable in site_variables()
     }
+
+
+def _refined(average: Array, found: Columns) -> Array:
+    """Return the positions of columns and ghosts, fitted to the average.
+
+    At low dose a fit of one frame leans on its start, so an error of the start would be the same in every frame.
+    """
+    start = np.concatenate([found.positions, found.ghosts])
+    grain = np.concatenate([found.grain, found.ghost_grain])
+    kind = np.concatenate([found.sublattice, found.ghost_sublattice]) + found.widths.shape[1] * grain
+    fit = fit_joint(average, start, kind, np.nan_to_num(found.widths, nan=1.0).ravel(), noise="gaussian")
+    good = (fit.flag == OK) & np.isfinite(fit.positions).all(axis=1)
+    return np.where(good[:, None], fit.positions, start)
 
 
 def expected_columns(frame: ImageFrame, shape: tuple[int, ...], grid: PixelGrid) -> Expected | None:
@@ -136,7 +151,8 @@ def expected_columns(frame: ImageFrame, shape: tuple[int, ...], grid: PixelGrid)
     near = within(-_REACH * distance)
     index = np.flatnonzero(near & (site["i"] != _BEYOND))
     ghosts = near & (site["i"] == _BEYOND)
-    kinds = range(int(site["sublattice"].max()) + 1)
+    widths = np.full((int(site["grain"].max()) + 1, int(site["sublattice"].max()) + 1), np.nan)
+    widths[site["grain"], site["sublattice"]] = site["sigma"] / nm
     a, b = site["vectors"] @ (np.linalg.inv(grid.matrix).T / scale[:, None])
     columns = Columns(
         positions=place[index],
@@ -147,9 +163,10 @@ def expected_columns(frame: ImageFrame, shape: tuple[int, ...], grid: PixelGrid)
         interior=within(0.5 * distance)[index],
         ghosts=place[ghosts],
         ghost_sublattice=site["sublattice"][ghosts],
+        ghost_grain=site["grain"][ghosts],
         vectors=LatticeVectors(a, b, float(site["confidence"])),
         distance=distance,
-        widths=np.array([np.max(site["sigma"][site["sublattice"] == kind], initial=0.0) for kind in kinds]) / nm,
+        widths=widths,
     )
     return Expected(columns, index, int(np.count_nonzero(site["i"] != _BEYOND)))
 
