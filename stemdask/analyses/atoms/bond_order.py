@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 from stemdask.adapters import pyboo
 from stemdask.errors import FrameError
 from stemdask.kernels.atoms import neighbour_rules
-from stemdask.kernels.atoms.bond_order import BondOrder, bond_order, crystallinity
+from stemdask.kernels.atoms.bond_order import BondOrder, bond_order
 from stemdask.kernels.atoms.bonds import bond_entries, mean_bond_length
+from stemdask.kernels.atoms.crystallinity import crystallinity
 from stemdask.kernels.atoms.neighbours import Neighbours, find_neighbours
 from stemdask.kernels.atoms.workspace import thread_workspace
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable

@@ -15,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from stemdask.kernels.atoms.cells import Floats, Integers
+from stemdask.kernels.atoms.crystallinity import block_of_flags, block_of_products
 from stemdask.kernels.atoms.harmonics import (
     LANES,
     SCRATCH,
@@ -107,7 +108,7 @@ def bond_order(
     min_fraction
         An atom is crystalline if more than this fraction of its bonds are.
     workspace
-        Memory to use again.
+        Memory to use again; `s6` lies in it and lasts until the next call with it.
 
     Raises
     ------
@@ -117,48 +118,106 @@ def bond_order(
     wanted = tuple(int(degree) for degree in degrees)
     if min(wanted, default=1) < 1 or len(set(wanted)) < len(wanted):
         raise ValueError(f"degrees must differ and be at least 1, got {list(degrees)}")
-    every = wanted if 6 in wanted else (*wanted, 6)
+    every = (6, *(degree for degree in wanted if degree != 6))
+    place = [every.index(degree) for degree in wanted]
     space = workspace or Workspace()
-    n, n_wanted = len(neighbours.first) - 1, len(wanted)
+    n, n_entries = len(neighbours.first) - 1, len(neighbours.point)
     layout = _layout(every)
     width = int(layout.offset[-1])
-    rows, scale = space.get("rows", (n, width)), space.get("scale", n)
-    q, q_avg, w, w_avg = np.empty((4, len(every), n))
-    first, other, point, points = neighbours.first, neighbours.other, neighbours.point, neighbours.points
-    weight = np.empty(0) if neighbours.weight is None else neighbours.weight
+    stride = -(-width // 8) * 8  # whole cache lines, which no row shares with the next
+    rows, scale, s6 = (space.get(name, size) for name, size in (("rows", n * stride), ("scale", n), ("s6", n_entries)))
+    values, flags = np.empty((4 * len(every) + 2, n)), np.empty(n, np.int8)
+    q, q_avg, w, w_avg = values[:-2].reshape(4, len(every), n)
     moments = set(every) <= {2, 4, 6}
-    mapping, coefficients = moment_map(every if moments else (6,)), recurrence(every)
-    normalised = normalisation == "steinhardt"
-    _own(first, point, points, weight, moments, mapping, coefficients, layout, normalised, rows, q, w)
-    _averaged(first, other, rows, convention == "lechner-dellago", layout, normalised, q_avg, w_avg)
-    s6 = np.empty(len(other))
-    begin = int(layout.offset[every.index(6)])
-    _bond_products(first, other, rows, begin, neighbours.symmetric, scale, space.get("next", n, np.int64), s6)
-    own = crystallinity(first, s6, threshold, min_fraction)
-    return BondOrder(q[:n_wanted], q_avg[:n_wanted], w[:n_wanted], w_avg[:n_wanted], s6, *own)
+    _order(
+        neighbours.first,
+        neighbours.other,
+        neighbours.point,
+        neighbours.points,
+        np.empty(0) if neighbours.weight is None else neighbours.weight,
+        moments,
+        moment_map(every if moments else (6,)),
+        recurrence(every),
+        layout,
+        convention == "lechner-dellago",
+        normalisation == "steinhardt",
+        neighbours.symmetric,
+        threshold,
+        min_fraction,
+        rows.reshape(n, stride),
+        scale,
+        space.get("seen", n, np.int64),
+        q,
+        q_avg,
+        w,
+        w_avg,
+        s6,
+        values[-2],
+        flags,
+        values[-1],
+    )
+    return BondOrder(q[place], q_avg[place], w[place], w_avg[place], s6, values[-2], flags, values[-1])
 
 
-def crystallinity(
-    first: NDArray[np.int64], s6: NDArray[np.float64], threshold: float, min_fraction: float
-) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.float64]]:
-    """Return the mean s6 of each atom, whether it is crystalline, and the margin to the threshold.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _order(
+    first: NDArray[np.int64],
+    other: Integers,
+    point: Integers,
+    points: Floats,
+    weight: Floats,
+    moments: bool,
+    mapping: MomentMap,
+    coefficients: Recurrence,
+    layout: _Layout,
+    with_itself: bool,
+    normalised: bool,
+    symmetric: bool,
+    threshold: float,
+    min_fraction: float,
+    rows: Floats,
+    scale: Floats,
+    seen: NDArray[np.int64],
+    q: Floats,
+    q_avg: Floats,
+    w: Floats,
+    w_avg: Floats,
+    s6: Floats,
+    mean: Floats,
+    crystalline: NDArray[np.int8],
+    margin: Floats,
+) -> None:
+    """Do all atoms in blocks of lanes: first their own coefficients, then all that needs those of their neighbours.
 
-    An atom with N bonds is crystalline if the bond that counts, the one of rank floor(min_fraction N) + 1 from the
-    best, is above the threshold.
-
-    Parameters
-    ----------
-    first
-        (n + 1,), where the entries of each atom begin.
-    s6
-        (m,), of each entry.
-    threshold, min_fraction
-        As in `bond_order`.
+    Degree 6 comes first in the layout, where the products of bonds expect it.
     """
-    n = len(first) - 1
-    mean, crystalline, margin = np.empty(n), np.empty(n, np.int8), np.empty(n)
-    _crystallinity(first, s6, threshold, min_fraction, mean, crystalline, margin)
-    return mean, crystalline, margin
+    n, stride = rows.shape
+    width = layout.offset[-1]
+    block, scratch, total = np.zeros((width + 1) * LANES), np.empty(SCRATCH), np.empty(stride)
+    longest = 1
+    for i in range(n):
+        longest = max(longest, first[i + 1] - first[i])
+        seen[i] = first[i]
+    sorting = np.empty(longest * LANES)
+    for begin in range(0, n, LANES):
+        if moments:
+            block_from_moments(first, point, points, weight, begin, mapping, scratch, block[: width * LANES])
+        else:
+            block_from_recurrence(first, point, points, weight, begin, coefficients, block[: width * LANES])
+        _invariants(block, begin, layout, normalised, q, w)
+        for i in range(begin, min(begin + LANES, n)):
+            for k in range(width):
+                rows[i, k] = block[k * LANES + i - begin]
+            for k in range(width, stride):
+                rows[i, k] = 0.0
+            scale[i] = np.sqrt(4 * np.pi / 13) / q[0, i]
+    for begin in range(0, n, LANES):
+        _averaged(first, other, rows, with_itself, begin, total, block)
+        _invariants(block, begin, layout, normalised, q_avg, w_avg)
+    for begin in range(0, n, LANES):
+        block_of_products(first, other, rows, scale, symmetric, begin, seen, s6)
+    for begin in range(0, n, LANES):
+        block_of_flags(first, s6, threshold, min_fraction, begin, sorting, mean, crystalline, margin)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -189,165 +248,34 @@ def _invariants(block: Floats, begin: int, layout: _Layout, normalised: bool, q:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _own(
-    first: NDArray[np.int64],
-    point: Integers,
-    points: Floats,
-    weight: Floats,
-    moments: bool,
-    mapping: MomentMap,
-    coefficients: Recurrence,
-    layout: _Layout,
-    normalised: bool,
-    rows: Floats,
-    q: Floats,
-    w: Floats,
-) -> None:
-    """Write the coefficients of every atom as a row, and its q and w."""
-    n, width = rows.shape
-    block, scratch = np.zeros((width + 1) * LANES), np.empty(SCRATCH)
-    for begin in range(0, n, LANES):
-        if moments:
-            block_from_moments(first, point, points, weight, begin, mapping, scratch, block[: width * LANES])
-        else:
-            block_from_recurrence(first, point, points, weight, begin, coefficients, block[: width * LANES])
-        _invariants(block, begin, layout, normalised, q, w)
-        for lane in range(min(LANES, n - begin)):
-            for row in range(width):
-                rows[begin + lane, row] = block[row * LANES + lane]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def _averaged(
     first: NDArray[np.int64],
     other: Integers,
     rows: Floats,
     with_itself: bool,
-    layout: _Layout,
-    normalised: bool,
-    q: Floats,
-    w: Floats,
-) -> None:
-    """Write q and w of the coefficients averaged over the neighbours."""
-    n, width = rows.shape
-    flat, wide = rows.ravel(), np.uint64(width)
-    block, total = np.zeros((width + 1) * LANES), np.empty(width)
-    one = np.uint64(1)
-    for begin in range(0, n, LANES):
-        for lane in range(min(LANES, n - begin)):
-            i = begin + lane
-            for k in range(width):
-                total[k] = rows[i, k] if with_itself else 0.0
-            e, end = np.uint64(first[i]), np.uint64(first[i + 1])
-            while e < end:  # four at a time, so that the total is loaded and stored less often
-                if e + one + one + one < end:
-                    a, b = np.uint64(other[e]) * wide, np.uint64(other[e + one]) * wide
-                    c, d = np.uint64(other[e + one + one]) * wide, np.uint64(other[e + one + one + one]) * wide
-                    for k in range(wide):
-                        total[k] += (flat[a + k] + flat[b + k]) + (flat[c + k] + flat[d + k])
-                    e += one + one + one + one
-                else:
-                    a = np.uint64(other[e]) * wide
-                    for k in range(wide):
-                        total[k] += flat[a + k]
-                    e += one
-            share = 1.0 / (first[i + 1] - first[i] + with_itself)
-            for k in range(width):
-                block[k * LANES + lane] = total[k] * share
-        _invariants(block, begin, layout, normalised, q, w)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _bond_products(
-    first: NDArray[np.int64],
-    other: Integers,
-    rows: Floats,
     begin: int,
-    symmetric: bool,
-    scale: Floats,
-    seen: NDArray[np.int64],
-    s6: Floats,
+    total: Floats,
+    block: Floats,
 ) -> None:
-    """Write the normalised product of the coefficients of both ends of each entry; each bond once if symmetric."""
-    n, width = rows.shape
-    flat, wide, column = rows.ravel(), np.uint64(width), np.uint64(begin)
-    for i in range(n):
-        norm = 0.0
-        for k in range(begin, begin + 13):
-            norm += rows[i, k] * rows[i, k]
-        scale[i] = 1.0 / np.sqrt(norm)
-        seen[i] = first[i]
-    one = np.uint64(1)
-    for i in range(n):
-        own = np.uint64(i) * wide + column
-        # Lists are sorted: where they are symmetric, what precedes seen[i] has been entered from the other atom.
-        begin_own, end = np.uint64(seen[i]), np.uint64(first[i + 1])
-        e = begin_own
-        while e < end:  # four at a time, the last one again where fewer are left
-            e1, e2, e3 = min(e + one, end - one), min(e + one + one, end - one), min(e + one + one + one, end - one)
-            j0, j1, j2, j3 = np.uint64(other[e]), np.uint64(other[e1]), np.uint64(other[e2]), np.uint64(other[e3])
-            a, b, c, d = j0 * wide + column, j1 * wide + column, j2 * wide + column, j3 * wide + column
-            s0 = s1 = s2 = s3 = 0.0
-            for k in range(np.uint64(13)):
-                v = flat[own + k]
-                s0 += v * flat[a + k]
-                s1 += v * flat[b + k]
-                s2 += v * flat[c + k]
-                s3 += v * flat[d + k]
-            s6[e], s6[e1] = s0 * scale[i] * scale[j0], s1 * scale[i] * scale[j1]
-            s6[e2], s6[e3] = s2 * scale[i] * scale[j2], s3 * scale[i] * scale[j3]
-            e += one + one + one + one
-        if symmetric:
-            for e in range(begin_own, end):
-                j = np.uint64(other[e])
-                if j > np.uint64(i):
-                    s6[np.uint64(seen[j])] = s6[e]
-                    seen[j] += 1
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _crystallinity(
-    first: NDArray[np.int64],
-    s6: Floats,
-    threshold: float,
-    min_fraction: float,
-    mean: Floats,
-    crystalline: NDArray[np.int8],
-    margin: Floats,
-) -> None:
-    n = len(mean)
-    longest = 1
-    for i in range(n):
-        longest = max(longest, first[i + 1] - first[i])
-    bonds = np.empty(longest * LANES)
-    for begin in range(0, n, LANES):
-        count = min(LANES, n - begin)
-        rows, ranks = 1, 0
-        for lane in range(count):
-            bonded = first[begin + lane + 1] - first[begin + lane]
-            rows, ranks = max(rows, bonded), max(ranks, min(int(min_fraction * bonded), bonded - 1))
-        bonds[: rows * LANES] = -2.0
-        for lane in range(count):
-            i = begin + lane
-            total = 0.0
-            for e in range(first[i], first[i + 1]):
-                bonds[(e - first[i]) * LANES + lane] = s6[e]
-                total += s6[e]
-            mean[i] = total / (first[i + 1] - first[i])
-        # The best bonds of all lanes bubble up side by side, as far as one of them needs.
-        for rank in range(ranks + 1):
-            for row in range(rows - 1, rank, -1):
-                upper, lower = np.uint64(row - 1) * WIDE, np.uint64(row) * WIDE
-                for lane in range(WIDE):
-                    a, b = bonds[upper + lane], bonds[lower + lane]
-                    bonds[upper + lane] = a if a > b else b
-                    bonds[lower + lane] = b if a > b else a
-        for lane in range(count):
-            i = begin + lane
-            bonded = first[i + 1] - first[i]
-            margin[i], crystalline[i] = np.nan, 0
-            if np.isnan(mean[i]):
-                crystalline[i] = -1 if bonded else 0
-            elif int(min_fraction * bonded) < bonded:
-                margin[i] = bonds[int(min_fraction * bonded) * LANES + lane] - threshold
-                crystalline[i] = margin[i] > 0
+    """Average the rows of the neighbours of each atom of a block."""
+    n, stride = rows.shape
+    flat, wide, one = rows.ravel(), np.uint64(stride), np.uint64(1)
+    for i in range(begin, min(begin + LANES, n)):
+        for k in range(wide):
+            total[k] = flat[np.uint64(i) * wide + k] if with_itself else 0.0
+        e, end = np.uint64(first[i]), np.uint64(first[i + 1])
+        while e < end:  # four at a time, so that the total is loaded and stored less often
+            if e + one + one + one < end:
+                a, b = np.uint64(other[e]) * wide, np.uint64(other[e + one]) * wide
+                c, d = np.uint64(other[e + one + one]) * wide, np.uint64(other[e + one + one + one]) * wide
+                for k in range(wide):
+                    total[k] += (flat[a + k] + flat[b + k]) + (flat[c + k] + flat[d + k])
+                e += one + one + one + one
+            else:
+                a = np.uint64(other[e]) * wide
+                for k in range(wide):
+                    total[k] += flat[a + k]
+                e += one
+        share = 1.0 / (first[i + 1] - first[i] + with_itself)
+        for k in range(len(block) // LANES - 1):
+            block[k * LANES + i - begin] = total[k] * share

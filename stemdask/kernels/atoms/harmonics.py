@@ -168,9 +168,9 @@ def block_from_moments(
         row, column, value = mapping.rows[t] * WIDE, mapping.columns[t] * WIDE, mapping.values[t]
         for lane in range(WIDE):
             block[row + lane] += value * moments[column + lane]
-    for row in range(len(block) // LANES):
+    for begin in range(0, len(block), LANES):
         for lane in range(LANES):
-            block[row * LANES + lane] /= moments[_TOTAL + lane]
+            block[begin + lane] /= moments[_TOTAL + lane]
 
 
 class Recurrence(NamedTuple):

@@ -125,16 +125,14 @@ def find_neighbours(
         if complete:
             break
         capacity = max(n_hits, capacity) * 9 // 8
-    ends, both = space.get("ends", n_sorted + 1, np.int64), space.get("both", 2 * n_hits, np.int32)
-    _both_ways(hits, begin, ends, both)
-    first, filled = (space.get(name, n + 1, np.int64) for name in ("first", "filled"))
-    point = space.get("point", _lengths(cells.rank, ends, first, filled), np.int32)
-    if not len(owner):
-        _transpose(np.arange(n), cells.order, cells.rank, ends, both, filled, point)
-        return Neighbours(first, point, xyz)
-    every = np.concatenate([np.arange(n, dtype=np.int32), owner])
-    _transpose(np.argsort(every, kind="stable"), cells.order, cells.rank, ends, both, filled, point)
-    return Neighbours(first, point, np.concatenate([xyz, xyz[owner] + shift]), every)
+    every = np.concatenate([np.arange(n, dtype=np.int32), owner]) if len(owner) else None
+    sequence = np.arange(n) if every is None else np.argsort(every, kind="stable")
+    first, filled, ends = (space.get(k, m + 1, np.int64) for k, m in (("first", n), ("filled", n), ("ends", n_sorted)))
+    both = space.get("both", 2 * n_hits, np.int32)
+    point = space.get("point", 2 * n_hits, np.int32)
+    _lists(hits, begin, ends, both, sequence, cells.order, cells.rank, first, filled, point)
+    point = point[: first[-1]]
+    return Neighbours(first, point, xyz if every is None else np.concatenate([xyz, xyz[owner] + shift]), every)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -215,18 +213,29 @@ def separation(xyz: Floats, owner: Integers, shift: Floats, i: int, other: int) 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _both_ways(hits: Integers, begin: NDArray[np.int64], ends: NDArray[np.int64], both: Integers) -> None:
-    """Enter each pair at both its places; the entries of place s end before ``ends[s]`` and are sorted."""
-    n = len(begin) - 1
+def _lists(
+    hits: Integers,
+    begin: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    both: Integers,
+    sequence: NDArray[np.int64],
+    order: Integers,
+    rank: Integers,
+    first: NDArray[np.int64],
+    filled: NDArray[np.int64],
+    point: Integers,
+) -> None:
+    """Make the lists of all atoms, sorted by atom number, from pairs of places."""
+    places, n = len(begin) - 1, len(first) - 1
+    # Each pair at both its places. In the end those of place s end before ends[s].
     ends[:] = 0
-    for s in range(n):
+    for s in range(places):
         ends[s + 1] += begin[s + 1] - begin[s]
         for h in range(begin[s], begin[s + 1]):
             ends[hits[h] + 1] += 1
-    for s in range(n):
+    for s in range(places):
         ends[s + 1] += ends[s]
-    # ends[s] is where the next entry of s goes; what precedes s has been entered when its own hits follow.
-    for s in range(n):
+    for s in range(places):
         k = ends[s]
         for h in range(begin[s], begin[s + 1]):
             t = hits[h]
@@ -235,33 +244,14 @@ def _both_ways(hits: Integers, begin: NDArray[np.int64], ends: NDArray[np.int64]
             both[ends[t]] = s
             ends[t] += 1
         ends[s] = k
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _lengths(rank: Integers, ends: NDArray[np.int64], first: NDArray[np.int64], filled: NDArray[np.int64]) -> int:
-    """Write where the list of each atom begins, twice; return the number of all entries."""
     total = 0
-    for i in range(len(first) - 1):
+    for i in range(n):
         first[i] = filled[i] = total
         s = rank[i]
         if s >= 0:
             total += ends[s] - (ends[s - 1] if s else 0)
-    first[-1] = total
-    return total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _transpose(
-    sequence: NDArray[np.int64],
-    order: Integers,
-    rank: Integers,
-    ends: NDArray[np.int64],
-    both: Integers,
-    filled: NDArray[np.int64],
-    point: Integers,
-) -> None:
-    """Enter one point after the other, in the sequence of their atoms, into the list of each of its neighbours."""
-    n = len(filled) - 1
+    first[n] = total
+    # One point after the other, in the sequence of their atoms, enters the list of each of its neighbours.
     for p in sequence:
         s = rank[p]
         if s >= 0:

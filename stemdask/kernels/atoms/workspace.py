@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+#: Bytes of a line of cache, where every buffer begins.
+_LINE = 64
+
 
 class Workspace:
     """Named buffers that grow and are never given back; what a kernel returns in them lasts until its next call."""
@@ -18,13 +21,14 @@ class Workspace:
     def __init__(self) -> None:
         self._buffers: dict[str, NDArray[Any]] = {}
 
-    def get(self, name: str, shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
-        """Return an array of that shape whose content is arbitrary; the same memory as before where it suffices."""
-        size = int(np.prod(shape))
+    def get(self, name: str, size: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+        """Return `size` elements whose content is arbitrary; the same memory as before where it suffices."""
         buffer = self._buffers.get(name)
-        if buffer is None or buffer.size < size or buffer.dtype != np.dtype(dtype):
-            buffer = self._buffers[name] = np.empty(size + size // 8, dtype)
-        return buffer[:size].reshape(shape)
+        if buffer is None or len(buffer) < size or buffer.dtype != dtype:
+            buffer = np.empty(size + size // 8 + _LINE, dtype)
+            begin = -buffer.ctypes.data % _LINE // buffer.itemsize
+            buffer = self._buffers[name] = buffer[begin:]
+        return buffer[:size]
 
     @property
     def nbytes(self) -> int:

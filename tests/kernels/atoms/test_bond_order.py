@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from scipy.special import sph_harm_y
 
-from stemdask.kernels.atoms.bond_order import bond_order, crystallinity
+from stemdask.kernels.atoms.bond_order import bond_order
 from stemdask.kernels.atoms.bonds import bond_entries, mean_bond_length
+from stemdask.kernels.atoms.crystallinity import crystallinity
 from stemdask.kernels.atoms.neighbours import Neighbours, find_neighbours
 from stemdask.kernels.atoms.wigner import wigner_3j
 from stemdask.kernels.atoms.workspace import Workspace
