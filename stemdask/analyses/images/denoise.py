@@ -175,7 +175,7 @@ def _bias(
     if not present.any():
         return 0.0, np.nan
     propagated = float(np.nanmean(np.where(present, fitted.apply(*sample)[1], np.nan) ** 2))
-    total = risk(again, sample[0], scale * sample[1], repeats=2, seed=seed)
+    total = risk(again, sample[0], scale * sample[1], seed)
     if not np.isfinite(total):
         return 0.0, np.nan
     return float(np.sqrt(max(total - propagated, 0.0))), float(np.sqrt(max(total, propagated)))

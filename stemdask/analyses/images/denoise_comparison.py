@@ -71,7 +71,7 @@ def compare(sample: Fields, layout: MapLayout, rank: int, scale: float, step: fl
         fitted = fit_denoiser(method, lambda: [sample], sample, layout, None if method == "patch_pca" else rank, scale)
         own = fitted.n_components if method == "patch_pca" else rank
         again = refitting(method, sample, layout, own, scale, seed)
-        risks.append(risk(again, values, scale * noise, seed=seed))
+        risks.append(risk(again, values, scale * noise, seed))
         lost.append(lost_steps(again, values, step))
         found = again(values)
         denoised.append(np.where(np.isfinite(values), found, np.nan)[:1].sum(axis=0))

@@ -162,7 +162,7 @@ def _sparse(filler: LowRank, rows: Array, noise: float, rank: int, seed: int) ->
     """Projection onto the span of sparse components: the penalty chooses cells and doesn't shrink their amplitude."""
     from sklearn.decomposition import SparsePCA
 
-    fit = SparsePCA(rank, alpha=1.0, max_iter=100, tol=1e-4, random_state=seed).fit((rows - filler.mean) / noise)
+    fit = SparsePCA(rank, alpha=1.0, method="cd", max_iter=30, tol=1e-4, random_state=seed).fit((rows - filler.mean) / noise)
     return _spanned(filler, rows, fit.components_)
 
 

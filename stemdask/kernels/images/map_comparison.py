@@ -13,11 +13,13 @@ Denoise = Callable[[Array], Array]
 
 #: Size of the probing noise over that of the data.
 PROBE = 0.1
+#: Entries probed in all; large maps need one probe.
+PROBED = 20_000
 #: Where a step is injected: in every frame, in the second half of them, in one of them.
 STEPS = ("every frame", "half of the frames", "one frame")
 
 
-def risk(denoise: Denoise, values: Array, noise: Array, repeats: int = 3, seed: int = 0) -> float:
+def risk(denoise: Denoise, values: Array, noise: Array, seed: int = 0) -> float:
     """Estimate the mean square error of a denoiser against the truth, pm²; it can come out slightly negative.
 
     Stein's unbiased risk estimate: what the denoiser removes, less the noise, plus twice the noise that it lets
@@ -29,16 +31,15 @@ def risk(denoise: Denoise, values: Array, noise: Array, repeats: int = 3, seed: 
         Fits and applies.
     values, noise
         (frame, 2, row, column), pm; NaN is missing.
-    repeats
-        Probes; the same for every denoiser.
     seed
-        Of the probes.
+        Of the probes, which are the same for every denoiser.
     """
     random = np.random.default_rng(seed)
     known = np.isfinite(values) & np.isfinite(noise) & (noise > 0)
     if not known.any():
         return float("nan")
     spread = np.where(known, noise, 0.0)
+    repeats = max(1, min(8, PROBED // int(known.sum())))
     denoised = denoise(values)
     passed = 0.0
     for _ in range(repeats):
