@@ -19,7 +19,9 @@ from stemdask.analyses.atoms import (
 )
 from stemdask.analyses.images import (
     columns,
+    denoise,
     displacement,
+    domains,
     intensity,
     lattice,
     preprocess,
@@ -38,6 +40,8 @@ ANALYSES: tuple[Analysis, ...] = (
     displacement.ANALYSIS,
     strain.ANALYSIS,
     intensity.ANALYSIS,
+    denoise.ANALYSIS,
+    domains.ANALYSIS,
     positions.ANALYSIS,
     shape.ANALYSIS,
     rdf.ANALYSIS,

@@ -101,6 +101,12 @@ class MapStack:
         known = np.isfinite(values).all(axis=1, keepdims=True)  # u without v is no displacement
         return MapBlock(places, np.where(known, values, np.nan), np.where(known, noise, np.nan))
 
+    def positions(self, frames: slice, places: NDArray[np.int64]) -> Array:
+        """Read where the cells lie, (frame, row, column, 2), nm, (y, x); NaN where there is none."""
+        read = [np.asarray(self.stack.read(f"displacement/{name}", frames), dtype=float) for name in "yx"]
+        laid = [scatter(values, places, self.grid.size).reshape(len(values), *self.shape) for values in read]
+        return np.stack(laid, axis=-1)
+
     def counts(self) -> NDArray[np.int64]:
         """Return the number of frames that hold each cell, (row, column)."""
         total = np.zeros(self.shape, dtype=np.int64)

@@ -43,7 +43,7 @@ class MemoryStack:
             self.results[path] = np.array(values)
             return
         if path not in self.results or frames.start == 0:
-            self.results[path] = np.full((self.n_frames, *values.shape[1:]), np.nan).astype(values.dtype)
+            self.results[path] = np.zeros((self.n_frames, *values.shape[1:]), dtype=values.dtype)
         self.results[path][frames] = values
 
     def set_attributes(self, group: str, attributes: Mapping[str, Any]) -> None:
