@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import convolve1d
 
 from stemdask.kernels.atoms.cells import Cells, Floats, sort_into_cells
+from stemdask.kernels.atoms.neighbours import following_run
 from stemdask.kernels.atoms.periodic import images
 from stemdask.kernels.atoms.workspace import Workspace
 
@@ -51,7 +52,7 @@ def pair_counts(
         (bins,).
     """
     xyz = np.ascontiguousarray(positions, float)
-    counts = np.zeros(len(edges) + 1, np.int64)
+    counts = np.zeros((2, len(edges)), np.int64)
     if len(xyz):
         owner, shift = np.empty(0, np.int32), np.empty((0, 3))
         if cell is not None and np.any(periodic):
@@ -59,8 +60,9 @@ def pair_counts(
             xyz, owner, shift = images(xyz, float(edges[-1]), cell, periodic)
         space = workspace or Workspace()
         cells = sort_into_cells(xyz, owner, shift, float(edges[-1]), space)
-        _count(cells, len(xyz), edges, counts)
-    return counts[: len(edges) - 1] // 2
+        _count(cells, len(xyz), len(owner) > 0, edges, counts)
+    found: NDArray[np.int64] = counts.sum(axis=0)[:-1] // 2
+    return found
 
 
 def tutorial_rdf(counts: NDArray[np.int64], edges: NDArray[np.float64], positions: ArrayLike) -> NDArray[np.float64]:
@@ -143,33 +145,44 @@ def first_minimum(counts: ArrayLike, edges: NDArray[np.float64]) -> FirstMinimum
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _count(cells: Cells, n: int, edges: Floats, counts: NDArray[np.int64]) -> None:
-    """Add 2 for each pair of atoms, 1 for an atom and an image; beyond the last edge into the last bin."""
+def _count(cells: Cells, n: int, images: bool, edges: Floats, counts: NDArray[np.int64]) -> None:
+    """Add 2 for each pair of atoms, 1 for an atom and an image; beyond the last edge into the last bin.
+
+    `counts` has two rows, filled in turn, so that an addition need not wait for the one before.
+    """
     x, y, z, order, start = cells.x, cells.y, cells.z, cells.order, cells.start
     bins = len(edges) - 1
     inverse, last = 1.0 / edges[1], bins + 0.5
-    distance, place = np.empty(_CHUNK), np.empty(_CHUNK)
+    distance, place = np.empty(_CHUNK), np.empty(_CHUNK, np.int32)
     border = cells.layer + cells.row + 1
     for c in range(border, len(start) - 1 - border):
         for s in range(start[c], start[c + 1]):
             xs, ys, zs = x[s], y[s], z[s]
             inside = 1 if order[s] < n else 0
             for row in range(5):
-                # Half of the cells around: the rest of this row, then the rows after it.
-                run = c + (0 if row == 0 else cells.row if row == 1 else cells.layer + (row - 3) * cells.row)
+                run = following_run(c, row, cells.row, cells.layer)
                 low, high = s + 1 if row == 0 else start[run - 1], start[run + 2]
                 for begin in range(low, high, _CHUNK):
                     size = min(_CHUNK, high - begin)
-                    for t in range(size):
-                        dx, dy, dz = x[begin + t] - xs, y[begin + t] - ys, z[begin + t] - zs
+                    unclear = 0
+                    first = np.uint64(begin)
+                    for t in range(np.uint64(size)):
+                        dx, dy, dz = x[first + t] - xs, y[first + t] - ys, z[first + t] - zs
                         d = np.sqrt(dx * dx + dy * dy + dz * dz)
                         distance[t] = d
-                        place[t] = d * inverse if d * inverse < last else last
-                    for t in range(size):
-                        k = int(place[t])
-                        rest = place[t] - k
-                        if rest < 1e-9 or rest > 1 - 1e-9:
-                            # Too close to an edge for the product to tell the side.
-                            k += distance[t] >= edges[min(k + 1, bins)]
-                            k -= distance[t] < edges[min(k, bins)]
-                        counts[min(k, bins)] += inside + (order[begin + t] < n)
+                        f = d * inverse if d * inverse < last else last
+                        k = np.int32(f)
+                        place[t] = k
+                        # So close to an edge the product can't tell the side.
+                        unclear += (f - k < 1e-9) | (f - k > 1 - 1e-9)
+                    if unclear:
+                        for t in range(size):
+                            place[t] += distance[t] >= edges[min(place[t] + 1, bins)]
+                            place[t] -= distance[t] < edges[min(place[t], bins)]
+                            place[t] = min(place[t], bins)
+                    if images:
+                        for t in range(size):
+                            counts[0, place[t]] += inside + (order[begin + t] < n)
+                    else:
+                        for t in range(np.uint64(size)):
+                            counts[t & np.uint64(1), np.uint32(place[t])] += 2
