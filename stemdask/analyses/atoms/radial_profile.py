@@ -47,7 +47,7 @@ def outputs(params: RadialProfileParams) -> tuple[Variable, ...]:
     shell = ("frame", "shell")
     where = {"distance_to_center": "distance to the centre", "depth": "depth below the surface"}[params.by]
     variables = [
-        Variable("profile/radius", ("shell",), "float64", "angstrom", f"{where}, middle of the shell", stage="prepare"),
+        Variable("profile/shell", ("shell",), "float64", "angstrom", f"{where}, middle of the shell", stage="prepare"),
         Variable("profile/n", shell, "int32", "1", "atoms in the shell"),
     ]
     for name in params.properties:
@@ -67,7 +67,7 @@ def prepare(frames: Sequence[Frame], params: RadialProfileParams) -> Mapping[str
         if len(placed):
             longest = max(longest, float(np.linalg.norm(placed - placed.mean(axis=0), axis=1).max()))
     width = params.width.angstrom()
-    return {"profile/radius": (np.arange(max(int(np.ceil(longest / width)), 1)) + 0.5) * width}
+    return {"profile/shell": (np.arange(max(int(np.ceil(longest / width)), 1)) + 0.5) * width}
 
 
 def run(frame: AtomsFrame, params: RadialProfileParams) -> Mapping[str, Array]:
@@ -78,7 +78,7 @@ def run(frame: AtomsFrame, params: RadialProfileParams) -> Mapping[str, Array]:
     StemdaskError
         A property that no analysis of this run gives.
     """
-    n_shells = len(frame.results["profile/radius"])
+    n_shells = len(frame.results["profile/shell"])
     place = frame.results[f"atoms/{params.by}"]
     inside = np.isfinite(place)
     shell = np.full(len(place), -1)

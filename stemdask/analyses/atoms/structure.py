@@ -40,7 +40,9 @@ def outputs(params: StructureParams) -> tuple[Variable, ...]:
     return (
         Variable("atoms/structure", ("frame", "atom"), "int8", "1", "structure type of the atom", flags=KINDS),
         Variable("atoms/hcp_layer", ("frame", "atom"), "int32", "1", "layer of hcp atoms that holds the atom"),
-        Variable("structure/kind", ("structure_kind",), "int8", "1", "structure type", flags=KINDS, stage="prepare"),
+        Variable(
+            "structure/structure_kind", ("structure_kind",), "int8", "1", "structure type", flags=KINDS, stage="prepare"
+        ),
         Variable("structure/count", ("frame", "structure_kind"), "int32", "1", "atoms of each structure type"),
         Variable("structure/n_twin_boundaries", frame, "int32", "1", "twin boundaries: single layers of hcp atoms"),
         Variable("structure/n_stacking_faults", frame, "int32", "1", "intrinsic stacking faults: two hcp layers"),
@@ -56,7 +58,7 @@ def outputs(params: StructureParams) -> tuple[Variable, ...]:
 
 def prepare(frames: Sequence[Frame], params: StructureParams) -> Mapping[str, Array]:
     """Name the structure types."""
-    return {"structure/kind": np.array(list(KINDS), np.int8)}
+    return {"structure/structure_kind": np.array(list(KINDS), np.int8)}
 
 
 def run(frame: AtomsFrame, params: StructureParams) -> Mapping[str, Array]:

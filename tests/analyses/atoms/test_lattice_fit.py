@@ -32,6 +32,7 @@ def test_a_particle_without_a_crystalline_core_has_no_lattice():
     assert found["lattice_fit/n_core"] == 0
 
 
+@pytest.mark.golden
 def test_the_reconstructed_particle_has_the_lattice_parameter_of_platinum(reference):
     from ase.io import read
 

@@ -63,3 +63,12 @@ def test_atoms_without_a_place_have_no_type_and_coincident_or_coplanar_ones_rais
     analysed(np.zeros((30, 3)))
     flat = analysed(np.pad(np.random.default_rng(0).uniform(0, 20, (60, 2)), ((0, 0), (0, 1))))
     assert set(flat["atoms/structure"]) == {NUMBER["surface"]}
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize(("stage", "n_fcc"), [(1, 129), (2, 92)])
+def test_reconstructed_particles_have_the_fcc_atoms_that_ovito_finds(reference, stage, n_fcc):
+    from ase.io import read
+
+    atoms = read(reference / "data" / f"stage{stage}_docked_ATMS.pdb")
+    assert (analysed(atoms.positions)["atoms/structure"] == NUMBER["fcc"]).sum() == n_fcc

@@ -63,7 +63,7 @@ def test_a_profile_is_the_mean_of_the_atoms_in_each_shell():
     found = analysed(positions, {"radial_profile": {"properties": ["coordination", "crystalline"], "width": 2.5}})
     radius = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
     assert found["profile/n"].sum() == len(positions)
-    for k, middle in enumerate(found["profile/radius"]):
+    for k, middle in enumerate(found["profile/shell"]):
         chosen = np.abs(radius - middle) <= 1.25
         if chosen.any():
             assert found["profile/coordination"][k] == pytest.approx(found["atoms/coordination"][chosen].mean())
