@@ -128,6 +128,11 @@ def _write_tracks(stack: Stack, tracker: Tracker, distances: DistanceFluctuation
     for axis, values in zip("xyz", tracker.mean.T, strict=True):
         stack.write(f"tracks/{axis}", values)
     stack.write("tracks/fluctuation", np.sqrt(tracker.scatter / tracker.seen))
+    found = {
+        "max_displacement_angstrom": tracker.reach,
+        "lindemann_pairs": 0 if distances is None else len(distances.i),
+    }
+    stack.set_attributes("tracks", found)
 
 
 ANALYSIS = Analysis(

@@ -137,6 +137,32 @@ class Tracker:
         self._running[track] += share * (aligned - self._running[track])
 
 
+def by_track(
+    values: NDArray[np.float64], track: NDArray[np.integer], n_tracks: int | None = None
+) -> NDArray[np.float64]:
+    """Return a property of the atoms as a time series of each.
+
+    Parameters
+    ----------
+    values
+        (frames, atoms), a property such as the store's ``atoms/q6_avg``.
+    track
+        (frames, atoms), track of each atom, -1 where there is none; the store's ``atoms/track``.
+    n_tracks
+        Number of tracks; by default as many as `track` names.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        (frames, tracks), NaN where the atom isn't seen.
+    """
+    n = int(track.max(initial=-1)) + 1 if n_tracks is None else n_tracks
+    series = np.full((len(track), n), np.nan)
+    frame, atom = np.nonzero(track >= 0)
+    series[frame, track[frame, atom]] = values[frame, atom]
+    return series
+
+
 def _half_spacing(points: NDArray[np.float64]) -> float:
     if len(points) < 2:
         return 1.0

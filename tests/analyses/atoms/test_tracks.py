@@ -31,6 +31,9 @@ class Memory:
             assert frames in self.blocks
             self.written.setdefault(path, {})[frames.start] = values
 
+    def set_attributes(self, group, attributes):
+        self.attributes = {group: attributes}
+
     def result(self, path):
         values = self.written[path]
         return np.concatenate([values[start] for start in sorted(values)]) if isinstance(values, dict) else values
@@ -57,6 +60,7 @@ def test_tracks_displacements_and_lifetimes_are_those_put_in():
     assert msd[0] == 0
     assert msd[1:].mean() == pytest.approx(6 * 0.08**2, rel=0.1)
     assert stack.result("tracks/fluctuation").mean() == pytest.approx(0.08 * np.sqrt(3), rel=0.1)
+    assert stack.attributes["tracks"]["max_displacement_angstrom"] == pytest.approx(3.92 / np.sqrt(8), abs=0.15)
     moved = np.stack([stack.result(f"atoms/displacement_{axis}") for axis in "xyz"], axis=-1)
     assert np.sqrt(np.nanmean((moved[1:] ** 2).sum(axis=-1))) == pytest.approx(0.08 * np.sqrt(6), rel=0.1)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stemdask.kernels.atoms.tracking import Tracker
+from stemdask.kernels.atoms.tracking import Tracker, by_track
 from stemdask.simulate import nanocrystal, trajectory
 
 
@@ -87,3 +87,18 @@ def test_atoms_without_a_place_have_no_track():
     linked = Tracker().add(0, positions, np.full(len(positions), 78, np.uint8))
     assert linked.track[-1] == -1
     assert (linked.track[:-1] >= 0).all()
+
+
+def test_a_property_becomes_a_time_series_of_each_atom():
+    motion = trajectory(nanocrystal(14), 6, sigma=0.05, rotation=3, n_exchanged=6, shuffle=True)
+    n = len(motion.sites)
+    track, radius = np.full((6, n), -1), np.full((6, n), np.nan)
+    tracker = Tracker()
+    for i in range(6):
+        positions = motion[i].positions
+        track[i, : len(positions)] = tracker.add(i, positions, motion[i].numbers).track
+        radius[i, : len(positions)] = np.linalg.norm(positions, axis=1)
+    series = by_track(radius, track)
+    assert series.shape == (6, n)
+    assert np.isfinite(series).sum() == np.isfinite(radius).sum()
+    assert np.nanmax(np.nanstd(series, axis=0)) < 0.15 < np.nanstd(series)
