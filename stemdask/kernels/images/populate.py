@@ -21,6 +21,8 @@ _VACANT = 0.01
 #: is expected, in units of the shortest distance of two columns; inside the crystal it may be further.
 _EDGE_SUPPORT = 0.4
 _EDGE_SHIFT = 0.27
+#: Sites beyond the border are of interest up to so many of the shortest distances of two columns: their tails reach in.
+_GHOST_REACH = 1.5
 _SHIFT = 0.33
 
 
@@ -64,11 +66,16 @@ def populate(pixels: NDArray[np.float32], free: NDArray[np.bool_], anchors: Anch
     found, ghosts = [], []
     for k, fraction in enumerate(fractions):
         sites, support = predict_sites(anchors.grid, anchors.a, anchors.b, motif.fractions[0] + fraction, False)
-        known = np.isfinite(sites[..., 0]) & (support >= _EDGE_SUPPORT * support.max(initial=1))
+        known = np.isfinite(sites[..., 0])
         i, j = np.nonzero(known)
         expected, around = sites[known], support[known]
         inside = ((expected >= 0) & (expected <= top)).all(axis=1)
-        ghosts.append((expected[~inside], np.full(np.count_nonzero(~inside), k, np.int8)))
+        supported = around >= _EDGE_SUPPORT * support.max(initial=1)
+        outer = np.maximum(-expected, expected - top).max(axis=1) / distance
+        # At the border a site has its neighbours on one side only: it may not be measured, but its tail is there.
+        beyond = (~inside | (~supported & (outer > -0.5))) & (outer < _GHOST_REACH)
+        ghosts.append((expected[beyond], np.full(np.count_nonzero(beyond), k, np.int8)))
+        inside &= supported
         inside[inside] = free[tuple(np.round(expected[inside]).astype(np.int64).T)]
         i, j, expected, around = i[inside], j[inside], expected[inside], around[inside]
         at, _ = climb(smoothed, expected, _SHIFT * distance)
