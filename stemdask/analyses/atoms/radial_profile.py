@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
+from stemdask.analyses.atoms.known_units import known_units
 from stemdask.errors import StemdaskError
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
 from stemdask.units import Length, LengthAngstrom
@@ -50,10 +51,11 @@ def outputs(params: RadialProfileParams) -> tuple[Variable, ...]:
         Variable("profile/shell", ("shell",), "float64", "angstrom", f"{where}, middle of the shell", stage="prepare"),
         Variable("profile/n", shell, "int32", "1", "atoms in the shell"),
     ]
+    units_of = known_units()
     for name in params.properties:
-        path, text = f"profile/{name}", name.replace("_", " ")
-        variables.append(Variable(path, shell, "float64", "1", f"mean {text} of the shell", error=f"{path}_err"))
-        variables.append(Variable(f"{path}_err", shell, "float64", "1", f"standard error of the mean {text}"))
+        path, text, units = f"profile/{name}", name.replace("_", " "), units_of.get(f"atoms/{name}", "1")
+        variables.append(Variable(path, shell, "float64", units, f"mean {text} of the shell", error=f"{path}_err"))
+        variables.append(Variable(f"{path}_err", shell, "float64", units, f"standard error of the mean {text}"))
     return tuple(variables)
 
 

@@ -8,23 +8,11 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, field_validator
 
-from stemdask.analyses.atoms import (
-    bond_order,
-    clusters,
-    coordination,
-    finite_rdf,
-    lattice_fit,
-    rdf,
-    shape,
-    structure,
-    surface,
-)
+from stemdask.analyses.atoms.known_units import known_units
 from stemdask.errors import StemdaskError
 from stemdask.model import Analysis, Array, AtomsFrame, Params, Variable
 from stemdask.units import Length, LengthAngstrom
 
-#: Analyses whose results can be named.
-SOURCES = (shape, rdf, coordination, bond_order, surface, structure, lattice_fit, finite_rdf, clusters)
 #: Separates the random numbers of this analysis from all others of the same frame.
 STREAM = 0x6A697474
 
@@ -64,7 +52,7 @@ class UncertaintyParams(Params):
 def outputs(params: UncertaintyParams) -> tuple[Variable, ...]:
     """Declare the spread, the shift and the slope of each result."""
     frame = ("frame",)
-    units_of = {v.path: v.units for module in SOURCES for v in module.ANALYSIS.outputs(module.ANALYSIS.params())}
+    units_of = known_units()
     variables = []
     for path in params.of:
         name, units = f"uncertainty/{_name(path)}", units_of.get(path, "1")

@@ -91,3 +91,11 @@ def test_any_property_of_another_analysis_can_be_profiled():
         nanocrystal(21.2).positions, {"radial_profile": {"properties": ["strain_volume"]}, "lattice_fit": {}}
     )
     np.testing.assert_allclose(found["profile/strain_volume"][found["profile/n"] > 0], 0, atol=1e-9)
+
+
+def test_profiles_have_the_units_of_their_properties():
+    from stemdask.analyses.atoms.radial_profile import RadialProfileParams, outputs
+
+    units = {v.path: v.units for v in outputs(RadialProfileParams(properties=("mean_bond_length", "strain_volume")))}
+    assert units["profile/mean_bond_length"] == units["profile/mean_bond_length_err"] == "angstrom"
+    assert units["profile/strain_volume"] == "1"
