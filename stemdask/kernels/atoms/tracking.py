@@ -15,6 +15,8 @@ from stemdask.kernels.atoms.linking import link
 _SHARE = 0.1
 #: A frame that lies on the others no better than this shows another particle, or none.
 _FOREIGN = 0.5
+#: Atoms that show the distance of nearest neighbours, and what stands for half of it [angstrom] without them.
+_ENOUGH, _REACH = 4, 1.3
 
 
 @dataclass(slots=True)
@@ -84,20 +86,21 @@ class Tracker:
         linked = Linked(np.full(len(positions), -1), np.full(positions.shape, np.nan), np.nan, np.nan, 0, 0, False)
         if not len(points):
             return linked
-        if self.reach is None:
+        if self.reach is None and len(points) >= _ENOUGH:
             self.reach = _half_spacing(points)
+        reach = self.reach or _REACH
         linked.n_lost = self._forget(frame)
         motion, rms = Rigid(self._rotation, np.zeros(3)), np.nan
         if len(self._living):
             running = self._running[self._living]
             start = Rigid(self._rotation, running.mean(axis=0) - self._rotation @ points.mean(axis=0))
-            found = align(points, running, self.reach, start)
+            found = align(points, running, reach, start)
             if found.misfit > _FOREIGN:
                 linked.foreign = True
                 return linked
             motion, rms = found.motion, found.rms
         aligned = motion(points)
-        before = link(self._latest[self._living], aligned, self.reach, self.numbers[self._living], numbers[here])
+        before = link(self._latest[self._living], aligned, reach, self.numbers[self._living], numbers[here])
         new = before < 0
         track = np.where(new, -1, self._living[before] if len(self._living) else -1)
         track[new] = len(self.first) + np.arange(new.sum())
@@ -163,7 +166,6 @@ def by_track(
     return series
 
 
-def _half_spacing(points: NDArray[np.float64]) -> float:
-    if len(points) < 2:
-        return 1.0
-    return 0.5 * float(np.median(cKDTree(points).query(points, k=2)[0][:, 1]))
+def _half_spacing(points: NDArray[np.float64]) -> float | None:
+    spacing = float(np.median(cKDTree(points).query(points, k=2)[0][:, 1]))
+    return 0.5 * spacing if spacing > 0 else None

@@ -82,6 +82,13 @@ def test_frames_of_hardly_any_atoms_raise_nothing(n):
         assert not linked.foreign
 
 
+def test_coincident_atoms_raise_nothing():
+    tracker = Tracker()
+    for frame in range(3):
+        linked = tracker.add(frame, np.zeros((6, 3)), np.full(6, 78, np.uint8))
+        assert len(set(linked.track)) in (1, 6)
+
+
 def test_atoms_without_a_place_have_no_track():
     positions = np.vstack([nanocrystal(12).positions, [[np.nan] * 3]])
     linked = Tracker().add(0, positions, np.full(len(positions), 78, np.uint8))
