@@ -12,7 +12,7 @@ from stemdask.adapters import pyboo
 from stemdask.errors import FrameError
 from stemdask.kernels.atoms import neighbour_rules
 from stemdask.kernels.atoms.bond_order import BondOrder, bond_order
-from stemdask.kernels.atoms.bonds import bond_entries, mean_bond_length
+from stemdask.kernels.atoms.bonds import Bonds, bonds, mean_bond_length
 from stemdask.kernels.atoms.crystallinity import crystallinity
 from stemdask.kernels.atoms.neighbours import Neighbours, find_neighbours
 from stemdask.kernels.atoms.workspace import thread_workspace
@@ -101,8 +101,8 @@ def prepare(frames: Sequence[Frame], params: BondOrderParams) -> Mapping[str, Ar
 def run(frame: AtomsFrame, params: BondOrderParams) -> Mapping[str, Array]:
     """Compute the order parameters of one frame."""
     neighbours = _neighbours(frame, params)
-    entries = bond_entries(neighbours)
-    order = _order(frame, neighbours, entries, params)
+    bonded = bonds(neighbours)
+    order = _order(frame, neighbours, bonded, params)
     arrays: dict[str, Array] = {}
     for k, degree in enumerate(params.l):
         found = {"q": (order.q[k], order.q_avg[k]), "w": (order.w[k], order.w_avg[k])}
@@ -116,9 +116,9 @@ def run(frame: AtomsFrame, params: BondOrderParams) -> Mapping[str, Array]:
         "atoms/crystallinity": order.crystallinity,
         "atoms/crystalline": order.crystalline,
         "atoms/crystalline_margin": order.margin,
-        "bonds/atom_1": np.minimum(neighbours.centre[entries], neighbours.other[entries]).astype(np.int32),
-        "bonds/atom_2": np.maximum(neighbours.centre[entries], neighbours.other[entries]).astype(np.int32),
-        "bonds/s6": order.s6[entries],
+        "bonds/atom_1": bonded.atom_1,
+        "bonds/atom_2": bonded.atom_2,
+        "bonds/s6": order.s6[bonded.entry],
         "particle/n_disordered": np.array(disordered, np.int32),
         "particle/fraction_disordered": np.array(disordered / n if n else np.nan),
     }
@@ -142,9 +142,9 @@ def _neighbours(frame: AtomsFrame, params: BondOrderParams) -> Neighbours:
     return find_neighbours(positions, cutoff, cell, periodic, workspace=thread_workspace())
 
 
-def _order(frame: AtomsFrame, neighbours: Neighbours, entries: Array, params: BondOrderParams) -> BondOrder:
+def _order(frame: AtomsFrame, neighbours: Neighbours, bonded: Bonds, params: BondOrderParams) -> BondOrder:
     if params.engine == "pyboo":
-        return _pyboo(frame, neighbours, entries, params)
+        return _pyboo(frame, neighbours, bonded, params)
     return bond_order(
         neighbours,
         params.l,
@@ -156,23 +156,22 @@ def _order(frame: AtomsFrame, neighbours: Neighbours, entries: Array, params: Bo
     )
 
 
-def _pyboo(frame: AtomsFrame, neighbours: Neighbours, entries: Array, params: BondOrderParams) -> BondOrder:
+def _pyboo(frame: AtomsFrame, neighbours: Neighbours, bonded: Bonds, params: BondOrderParams) -> BondOrder:
     if any(frame.periodic):
         raise FrameError("pyboo takes isolated particles only", value=frame.periodic, remedy="Use engine: native")
-    centre, other = neighbours.centre, neighbours.other
     found = pyboo.bond_order(
         frame.positions,
-        np.column_stack([centre[entries], other[entries]]),
+        np.column_stack([bonded.atom_1, bonded.atom_2]),
         params.l,
         normalised=params.normalisation == "steinhardt",
         threshold=params.threshold,
         min_fraction=params.min_fraction,
     )
-    # Every bond is an entry of both its atoms: sorted by the larger and the smaller atom they pair up.
-    s6 = np.empty(len(other))
-    s6[entries] = found["s6"]
-    backward = np.flatnonzero(centre > other)
-    s6[backward] = found["s6"][np.lexsort((centre[entries], other[entries]))]
+    # The entries that lead back to the smaller atom are the same bonds, ordered by the larger one.
+    s6 = np.empty(len(neighbours.point))
+    s6[bonded.entry] = found["s6"]
+    backward = np.flatnonzero(neighbours.centre > neighbours.other)
+    s6[backward] = found["s6"][np.lexsort((bonded.atom_1, bonded.atom_2))]
     margin = crystallinity(neighbours.first, s6, params.threshold, params.min_fraction)[2]
     return BondOrder(
         found["q"],

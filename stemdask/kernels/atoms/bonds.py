@@ -2,29 +2,71 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from stemdask.kernels.atoms.cells import Floats, Integers
 from stemdask.kernels.atoms.neighbours import Neighbours
 
 
-def bond_entries(neighbours: Neighbours) -> NDArray[np.intp]:
-    """Return one entry of the lists for each bond, ordered by the smaller and then the larger number of its atoms.
+class Bonds(NamedTuple):
+    """Each bond once, ordered by the smaller and then the larger number of its atoms."""
+
+    atom_1: NDArray[np.int32]
+    """(k,), the smaller number."""
+    atom_2: NDArray[np.int32]
+    """(k,), the larger number."""
+    entry: NDArray[np.int64]
+    """(k,), an entry of the lists that is the bond."""
+
+
+def bonds(neighbours: Neighbours) -> Bonds:
+    """Return the bonds of lists of neighbours.
 
     Two atoms are bonded if either is in the list of the other. In a small periodic box they can share several bonds;
     those of an atom with its own images are left out.
     """
-    centre, other = neighbours.centre, neighbours.other
     if neighbours.symmetric:
-        return np.flatnonzero(centre < other)
-    low, high = np.minimum(centre, other), np.maximum(centre, other)
-    _, entries = np.unique(low * (len(neighbours.first) - 1) + high, return_index=True)
-    return entries[low[entries] < high[entries]]
+        size = len(neighbours.point)
+        atom_1, atom_2, entry = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int64)
+        k = _forward(neighbours.first, neighbours.other, atom_1, atom_2, entry)
+        return Bonds(atom_1[:k].copy(), atom_2[:k].copy(), entry[:k].copy())
+    centre, other = neighbours.centre, neighbours.other
+    low, high = np.minimum(centre, other).astype(np.int32), np.maximum(centre, other).astype(np.int32)
+    _, entries = np.unique(low.astype(np.int64) * (len(neighbours.first) - 1) + high, return_index=True)
+    entries = entries[low[entries] < high[entries]]
+    return Bonds(low[entries], high[entries], entries)
 
 
 def mean_bond_length(neighbours: Neighbours) -> NDArray[np.float64]:
     """Return the mean distance of the neighbours of each atom (n,); NaN where there are none."""
-    n, counts = len(neighbours.first) - 1, neighbours.counts
-    total = np.bincount(neighbours.centre, neighbours.distance, minlength=n)
-    mean: NDArray[np.float64] = np.divide(total, counts, out=np.full(n, np.nan), where=counts > 0)
+    mean = np.empty(len(neighbours.first) - 1)
+    _mean_length(neighbours.first, neighbours.point, neighbours.points, mean)
     return mean
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _forward(
+    first: NDArray[np.int64], other: Integers, atom_1: Integers, atom_2: Integers, entry: NDArray[np.int64]
+) -> int:
+    """Write the entries that lead to a larger number; return how many there are."""
+    k = 0
+    for i in range(len(first) - 1):
+        for e in range(first[i], first[i + 1]):
+            atom_1[k], atom_2[k], entry[k] = i, other[e], e
+            k += other[e] > i
+    return k
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mean_length(first: NDArray[np.int64], point: Integers, points: Floats, mean: Floats) -> None:
+    for i in range(len(mean)):
+        total = 0.0
+        for e in range(first[i], first[i + 1]):
+            p = point[e]
+            dx, dy, dz = points[p, 0] - points[i, 0], points[p, 1] - points[i, 1], points[p, 2] - points[i, 2]
+            total += np.sqrt(dx * dx + dy * dy + dz * dz)
+        mean[i] = total / (first[i + 1] - first[i])

@@ -120,7 +120,10 @@ def first_minimum(counts: ArrayLike, edges: NDArray[np.float64]) -> FirstMinimum
     pairs = np.asarray(counts, float)
     if not pairs.any():
         return FirstMinimum(np.nan, np.nan)
-    sigma = max(0.035 * r[np.argmax(pairs / r**2)], 0.5 * width)
+    strongest = r[np.argmax(pairs / r**2)]
+    near = r < 3 * strongest
+    r, pairs = r[near], pairs[near]
+    sigma = max(0.035 * strongest, 0.5 * width)
     half = int(np.ceil(4 * sigma / width))
     kernel = np.exp(-0.5 * (np.arange(-half, half + 1) * width / sigma) ** 2)
     kernel /= kernel.sum()
@@ -165,14 +168,14 @@ def _count(cells: Cells, n: int, images: bool, edges: Floats, counts: NDArray[np
                 for begin in range(low, high, _CHUNK):
                     size = min(_CHUNK, high - begin)
                     unclear = 0
-                    first = np.uint64(begin)
-                    for t in range(np.uint64(size)):
-                        dx, dy, dz = x[first + t] - xs, y[first + t] - ys, z[first + t] - zs
+                    for u in range(np.uint64(size)):
+                        v = np.uint64(begin) + u
+                        dx, dy, dz = x[v] - xs, y[v] - ys, z[v] - zs
                         d = np.sqrt(dx * dx + dy * dy + dz * dz)
-                        distance[t] = d
+                        distance[u] = d
                         f = d * inverse if d * inverse < last else last
-                        k = np.int32(f)
-                        place[t] = k
+                        k = int(f)
+                        place[u] = k
                         # So close to an edge the product can't tell the side.
                         unclear += (f - k < 1e-9) | (f - k > 1 - 1e-9)
                     if unclear:
@@ -184,5 +187,5 @@ def _count(cells: Cells, n: int, images: bool, edges: Floats, counts: NDArray[np
                         for t in range(size):
                             counts[0, place[t]] += inside + (order[begin + t] < n)
                     else:
-                        for t in range(np.uint64(size)):
-                            counts[t & np.uint64(1), np.uint32(place[t])] += 2
+                        for u in range(np.uint64(size)):
+                            counts[u & np.uint64(1), np.uint32(place[u])] += 2

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from scipy.special import sph_harm_y
 
 from stemdask.kernels.atoms.bond_order import bond_order
-from stemdask.kernels.atoms.bonds import bond_entries, mean_bond_length
+from stemdask.kernels.atoms.bonds import bonds, mean_bond_length
 from stemdask.kernels.atoms.crystallinity import crystallinity
 from stemdask.kernels.atoms.neighbours import Neighbours, find_neighbours
 from stemdask.kernels.atoms.wigner import wigner_3j
@@ -29,12 +29,12 @@ def fcc(cells, a=4.0, sigma=0.0, seed=0):
     return positions + np.random.default_rng(seed).normal(0, sigma, positions.shape)
 
 
-def cluster(bonds):
+def cluster(vectors):
     """One central atom and the ends of its bonds, as the neighbour list of the centre alone."""
-    bonds = np.asarray(bonds, float)
-    n = len(bonds)
+    vectors = np.asarray(vectors, float)
+    n = len(vectors)
     first = np.r_[0, n, np.full(n, n)]
-    return Neighbours.from_vectors(first, np.arange(1, n + 1, dtype=np.int32), bonds)
+    return Neighbours.from_vectors(first, np.arange(1, n + 1, dtype=np.int32), vectors)
 
 
 def unordered(vectors):
@@ -78,16 +78,15 @@ def test_every_array_of_pyboo_is_reproduced(reference, name, degrees):
     golden = np.load(reference / "golden" / f"pyboo_{name}.npz")
     neighbours = find_neighbours(golden["pos"], float(golden["R_max"]))
     order = bond_order(neighbours, degrees, convention="pyboo")
-    entries = bond_entries(neighbours)
-    bonds = np.column_stack([neighbours.centre[entries], neighbours.other[entries]])
-    np.testing.assert_array_equal(bonds, golden["bonds_sorted"])
+    bonded = bonds(neighbours)
+    np.testing.assert_array_equal(np.column_stack([bonded.atom_1, bonded.atom_2]), golden["bonds_sorted"])
     np.testing.assert_array_equal(neighbours.counts, golden["Nngb"])
     np.testing.assert_array_equal(order.crystalline, golden["xtal"])
     six = degrees.index(6)
     ours = {
         "q4": order.q[0], "q6": order.q[six], "Q4": order.q_avg[0], "Q6": order.q_avg[six],
         "w4": order.w[0], "w6": order.w[six], "W4": order.w_avg[0], "W6": order.w_avg[six],
-        "s6_sorted": order.s6[entries], "C6": order.crystallinity, "dist_to_NNs": mean_bond_length(neighbours),
+        "s6_sorted": order.s6[bonded.entry], "C6": order.crystallinity, "dist_to_NNs": mean_bond_length(neighbours),
     }  # fmt: skip
     for key, values in ours.items():
         np.testing.assert_allclose(values, golden[key], rtol=0, atol=1e-13, err_msg=key)
