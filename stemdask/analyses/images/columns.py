@@ -97,7 +97,7 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     grid = PixelGrid(frame.results.get("_grid_matrix", np.eye(2)), frame.results.get("_grid_origin", np.zeros(2)))
     finer = abs(float(np.linalg.det(grid.matrix))) ** 0.5
     nm = float(np.sqrt(frame.pixel_size[0] * frame.pixel_size[1])) * finer
-    series = expected_columns(frame, pixels.shape, grid)
+    series = expected_columns(frame, pixels, grid)
     found = _find(frame.results.get("_finding_pixels", pixels), params, nm) if series is None else series.columns
     fit = measure(pixels, found, params)
     keep = found.interior

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import uniform_filter
 
 from stemdask.errors import FrameError
 from stemdask.kernels.images.column_fit import OK
@@ -19,6 +20,8 @@ from stemdask.model import Array, ImageFrame, Variable
 _BEYOND = -1
 #: Columns beyond the border of a frame are still handed on within this many of their distances: their tails reach in.
 _REACH = 1.5
+#: Part of the pixels around a column that must have a value.
+_LEAST_SEEN = 0.9
 
 
 class Expected(NamedTuple):
@@ -107,17 +110,17 @@ def _refined(average: Array, found: Columns) -> Array:
     return np.where(good[:, None], fit.positions, start)
 
 
-def expected_columns(frame: ImageFrame, shape: tuple[int, ...], grid: PixelGrid) -> Expected | None:
+def expected_columns(frame: ImageFrame, pixels: Array, grid: PixelGrid) -> Expected | None:
     """Return where the columns of the series should be in a frame; None where the run has no series.
 
     Parameters
     ----------
     frame
         With its registration in `results`.
-    shape
-        Of the pixels that are looked at.
+    pixels
+        What is looked at; missing pixels are NaN.
     grid
-        Where these lie in the frame.
+        Where they lie in the frame.
 
     Raises
     ------
@@ -143,7 +146,7 @@ def expected_columns(frame: ImageFrame, shape: tuple[int, ...], grid: PixelGrid)
     nm = float(np.prod(scale)) ** 0.5 * abs(float(np.linalg.det(grid.matrix))) ** 0.5
     place = grid.from_source((np.column_stack([site["y"], site["x"]]) + shift - frame.offset) / scale)
     distance = float(site["distance"]) / nm
-    last = np.array(shape) - 1
+    last = np.array(pixels.shape) - 1
 
     def within(margin: float) -> Array:
         return np.asarray(((place >= margin) & (place <= last - margin)).all(axis=1))
@@ -160,7 +163,7 @@ def expected_columns(frame: ImageFrame, shape: tuple[int, ...], grid: PixelGrid)
         i=site["i"][index],
         j=site["j"][index],
         grain=site["grain"][index],
-        interior=within(0.5 * distance)[index],
+        interior=within(0.5 * distance)[index] & _seen(pixels, place[index], distance),
         ghosts=place[ghosts],
         ghost_sublattice=site["sublattice"][ghosts],
         ghost_grain=site["grain"][ghosts],
@@ -169,6 +172,16 @@ def expected_columns(frame: ImageFrame, shape: tuple[int, ...], grid: PixelGrid)
         widths=widths,
     )
     return Expected(columns, index, int(np.count_nonzero(site["i"] != _BEYOND)))
+
+
+def _seen(pixels: Array, places: Array, distance: float) -> Array:
+    """Tell which places have hardly a missing pixel around them."""
+    valid = np.isfinite(pixels)
+    if valid.all():
+        return np.ones(len(places), dtype=bool)
+    part = uniform_filter(valid.astype(np.float32), max(3, round(distance)), mode="nearest")
+    at = np.clip(np.rint(places).astype(np.int64), 0, np.array(pixels.shape) - 1)
+    return np.asarray(part[at[:, 0], at[:, 1]] >= _LEAST_SEEN)
 
 
 def spread(values: Array, site: Array, n_sites: int) -> Array:
