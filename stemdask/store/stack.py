@@ -10,7 +10,7 @@ import numpy as np
 
 from stemdask.analyses import chain
 from stemdask.errors import StemdaskError
-from stemdask.model import Array, Frame, Plan, Variable
+from stemdask.model import Array, Frame, Plan, Step, Variable
 from stemdask.store.layout import create_array, open_group, writable
 
 
@@ -32,7 +32,7 @@ class StoreStack:
     def read(self, path: str, frames: slice = slice(None)) -> Array:
         """Read a variable, frames first; a missing value is NaN or -1."""
         array = self._root[path]
-        per_frame = array.metadata.dimension_names[:1] == ("frame",)
+        per_frame = (array.metadata.dimension_names or ())[:1] == ("frame",)  # a number has no names
         return np.asarray(array[frames] if per_frame else array[...])
 
     def has(self, path: str) -> bool:
@@ -73,6 +73,13 @@ class StoreStack:
         """Set JSON-able attributes of a group or a variable."""
         node = self._root[group] if group in self._root else self._root.require_group(group)
         node.attrs.update(dict(attributes))
+
+    def check_written(self, step: Step) -> None:
+        """Refuse an analysis that left a declared variable unwritten."""
+        declared = chain.declared(self._plan.source.kind, [step], "finish")
+        missing = [variable.path for variable in declared if variable.path not in self._root]
+        if missing:
+            raise StemdaskError(f"the analysis '{step.name}' declares what it didn't write: {', '.join(missing)}")
 
     def _declared(self, path: str) -> Variable:
         if path not in self._writable:
