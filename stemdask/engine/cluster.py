@@ -1,10 +1,9 @@
-"""Workers behind a Dask scheduler, and the pool that a config names."""
+"""Workers behind a Dask scheduler; those that are processes of this machine."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import queue
 import shutil
 import sys
@@ -13,10 +12,9 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from stemdask import cluster_config as kinds
-from stemdask.engine.dispatch import TICK, Done, Job, Pool, WorkerDied
+from stemdask.engine.dispatch import TICK, Done, Job, WorkerDied
 from stemdask.engine.isolate import ONE_THREAD
-from stemdask.engine.local import Inline, Threads
+from stemdask.engine.log import LOG, RunLog
 from stemdask.engine.task import do_block
 from stemdask.errors import ClusterError
 from stemdask.model import Block
@@ -26,24 +24,6 @@ from stemdask.store.layout import run_directory
 RESTORE_SECONDS = 5.0
 #: Seconds to fetch the acknowledgement of a finished block, or to close a cluster.
 REPLY_SECONDS = 30.0
-
-
-def pool_of(cluster: kinds.Cluster, job: Job, n_blocks: int) -> Pool:
-    """Return the pool that a config names, with no more workers than blocks."""
-    if isinstance(cluster, kinds.Inline):
-        return Inline(job)
-    if isinstance(cluster, kinds.Threads | kinds.Processes):
-        workers = min(cores() if cluster.workers == "auto" else cluster.workers, n_blocks)
-        if isinstance(cluster, kinds.Threads):
-            return Threads(job, workers)
-        return Processes(job, workers, cluster.workers_timeout)
-    raise ClusterError("no workers of this kind here", where="cluster.kind", value=cluster.kind)
-
-
-def cores() -> int:
-    """Return the cores that this job may use."""
-    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
 
 
 class DaskPool:
@@ -183,6 +163,7 @@ class Processes(DaskPool):
             security=True,
             memory_limit=0,
             local_directory=str(scratch),
+            env={LOG: str(run_directory(self._job.store) / "log")},
         )
         self._stack.callback(self._cluster.close, timeout=REPLY_SECONDS)
         client = dask.Client(self._cluster, set_as_default=False)
@@ -221,7 +202,7 @@ def settings(*, isolated: bool) -> dict[str, Any]:
 def _quiet() -> Iterator[None]:
     """Keep what Dask says in the log of the run, not between the lines of its progress."""
     logger = logging.getLogger("distributed")
-    silenced = [one for one in logger.handlers if not isinstance(one, logging.FileHandler)]
+    silenced = [one for one in logger.handlers if not isinstance(one, RunLog)]
     for handler in silenced:
         logger.removeHandler(handler)
     try:

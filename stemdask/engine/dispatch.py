@@ -33,6 +33,8 @@ class Job:
     store: str
     epoch: int
     isolate: bool
+    frame_memory: int
+    """Bytes that the process of a frame may take."""
     give_up: Callable[[], bool]
     """True when blocks in flight are to be abandoned."""
 

@@ -20,9 +20,10 @@ from stemdask.analyses import registry
 from stemdask.cluster_config import Cluster
 from stemdask.engine import lock
 from stemdask.engine.block import Ack
-from stemdask.engine.cluster import pool_of
 from stemdask.engine.dispatch import Job, Pool, dispatch
 from stemdask.engine.isolate import START_SECONDS
+from stemdask.engine.log import RunLog
+from stemdask.engine.pools import pool_of
 from stemdask.engine.progress import Progress, Report, reporter
 from stemdask.engine.signals import Stop
 from stemdask.errors import ConfigError, StemdaskError, Stopped, StoreError, TooManyFailures
@@ -36,7 +37,6 @@ log = logging.getLogger(__name__)
 Retry = Literal["failed", "overflow"]
 _BAD = (FrameStatus.FAILED, FrameStatus.OVERFLOW)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,8 @@ class _Run:
         return Outcome(store, state, counts, self._counts.total(), time.monotonic() - self._begun)
 
     def _dispatch(self, todo: Sequence[Block]) -> None:
-        job = Job(self._plan.store, self._epoch, self._plan.limits.isolate, self._stop.overdue)
+        limits = self._plan.limits
+        job = Job(self._plan.store, self._epoch, limits.isolate, limits.memory, self._stop.overdue)
         self._tell("starting workers")
         try:
             with pool_of(self._cluster, job, len(todo)) as self._pool:
@@ -268,6 +269,7 @@ class _Run:
             analysis = registry.get(self._plan.source.kind, step.name)
             if analysis.finish is not None:
                 analysis.finish(stack, step.params)
+                stack.check_written(step)
         sync_file_system(store)
         layout.set_state(store, "complete", f"did {self._counts.total()} frames")
         sync_file_system(store)
@@ -384,8 +386,7 @@ def _reported(progress: bool | Report) -> Iterator[Report | None]:
 @contextlib.contextmanager
 def _logged(path: Path) -> Iterator[None]:
     """Keep what stemdask and Dask say of a run beside its store."""
-    handler = logging.FileHandler(path, delay=True)
-    handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+    handler = RunLog(path)
     loggers = [logging.getLogger(name) for name in ("stemdask", "distributed")]
     for logger in loggers:
         logger.addHandler(handler)

@@ -134,7 +134,7 @@ def create_array(root: Any, variable: Variable, shape: tuple[int, ...], plan: Pl
 def create(plan: Plan, prepared: Mapping[str, Array], path: Path) -> None:
     """Create the store of a plan at a path where there is nothing yet; all frames are pending.
 
-    Variables of stage `finish` whose lengths aren't known before the run are created when they are written.
+    Variables of stage `finish` are created when they are written.
     """
     check_pipeline()
     root = zarr.create_group(path, zarr_format=3, attributes=_root_attributes(plan))
@@ -143,11 +143,11 @@ def create(plan: Plan, prepared: Mapping[str, Array], path: Path) -> None:
         if variable.stage == "prepare":
             array = prepared[variable.path]
             create_array(root, variable, array.shape, plan)[...] = array
-        elif set(variable.dims) <= set(known):
-            create_array(root, variable, tuple(known[dim] for dim in variable.dims), plan)
         elif variable.stage == "run":
             unknown = sorted(set(variable.dims) - set(known))
-            raise StemdaskError(f"{variable.path} has dimensions of unknown length: {', '.join(unknown)}")
+            if unknown:
+                raise StemdaskError(f"{variable.path} has dimensions of unknown length: {', '.join(unknown)}")
+            create_array(root, variable, tuple(known[dim] for dim in variable.dims), plan)
     consolidate(path)
 
 

@@ -66,7 +66,7 @@ def test_a_driver_killed_half_way_leaves_no_process_and_is_continued(folder: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_kills_at_random_times_of_anything_lose_nothing(folder: Path, seed: int) -> None:
     choose = random.Random(seed)
     output = f"random-{seed}.zarr"
@@ -96,7 +96,7 @@ def test_kills_at_random_times_of_anything_lose_nothing(folder: Path, seed: int)
         if code == 3:
             break
     if code != 3:
-        assert toy.drive(_config(folder, output)).wait() == 3
+        _continue(folder, output)
     assert kills
     assert _same(folder, output)
 

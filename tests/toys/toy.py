@@ -189,7 +189,7 @@ def words_of(store: Path) -> str:
     return Path(f"{store}.words").read_text()
 
 
-def wait_until(true: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 180.0) -> None:
     """Wait for something to be true; fail where it takes too long."""
     end = time.monotonic() + seconds
     while not true():

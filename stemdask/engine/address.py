@@ -1,0 +1,68 @@
+"""Workers of a Dask scheduler that runs already; whoever started it looks after them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from stemdask import __version__
+from stemdask import cluster_config as kinds
+from stemdask.engine.cluster import REPLY_SECONDS, DaskPool
+from stemdask.engine.dispatch import Job
+from stemdask.errors import ClusterError
+
+
+class AddressPool(DaskPool):
+    """The workers that a running scheduler has."""
+
+    def __init__(self, job: Job, cluster: kinds.Address) -> None:
+        super().__init__(job, 1, cluster.workers_timeout)
+        self._config = cluster
+
+    def start(self) -> Any:
+        """Connect; raise ClusterError where nobody answers or the workers have another stemdask."""
+        import dask
+        import distributed
+
+        config = self._config
+        library: Any = distributed
+        security = None
+        if config.tls_directory is not None:
+            folder = Path(config.tls_directory).expanduser()
+            security = library.Security(
+                tls_ca_file=str(folder / "ca.pem"),
+                tls_client_cert=str(folder / "cert.pem"),
+                tls_client_key=str(folder / "key.pem"),
+                require_encryption=True,
+            )
+        elif (config.scheduler or "").startswith("tcp://"):
+            self._stack.enter_context(dask.config.set({"distributed.comm.require-encryption": False}))
+        try:
+            client = library.Client(
+                config.scheduler,
+                scheduler_file=config.scheduler_file,
+                security=security,
+                timeout=REPLY_SECONDS,
+                set_as_default=False,
+            )
+        except (OSError, TimeoutError, ValueError) as error:
+            where = config.scheduler or config.scheduler_file
+            raise ClusterError(f"no scheduler answers: {error}", where=where, remedy="Start it first") from error
+        self._stack.callback(client.close, timeout=REPLY_SECONDS)
+        versions = set(client.run(_version).values()) - {__version__}
+        if versions:
+            raise ClusterError("the workers have another stemdask", value=sorted(versions), allowed=__version__)
+        self.workers = max(1, self._count(client))
+        self.window = self.AHEAD * self.workers
+        return client
+
+    def alive(self) -> int:
+        """Return how many workers the scheduler has."""
+        return self._count(self._client)
+
+    def _count(self, client: Any) -> int:
+        return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
+def _version() -> str:
+    return __version__

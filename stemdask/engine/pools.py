@@ -1,0 +1,40 @@
+"""The pool of workers that a config names."""
+
+from __future__ import annotations
+
+import os
+
+from stemdask import cluster_config as kinds
+from stemdask.engine.address import AddressPool
+from stemdask.engine.cluster import Processes
+from stemdask.engine.dispatch import Job, Pool
+from stemdask.engine.local import Inline, Threads
+from stemdask.engine.slurm import AllocationPool, SlurmPool
+
+
+def pool_of(cluster: kinds.Cluster, job: Job, n_blocks: int) -> Pool:
+    """Return the pool that a config names, with no more workers than blocks; raise ClusterError where it can't be."""
+    match cluster:
+        case kinds.Inline():
+            return Inline(job)
+        case kinds.Threads():
+            return Threads(job, _workers(cluster.workers, n_blocks))
+        case kinds.Processes():
+            return Processes(job, _workers(cluster.workers, n_blocks), cluster.workers_timeout)
+        case kinds.Slurm():
+            most = cluster.workers if isinstance(cluster.workers, int) else cluster.workers.max
+            return SlurmPool(job, cluster, min(most, n_blocks))
+        case kinds.Allocation():
+            return AllocationPool(job, cluster, n_blocks)
+        case kinds.Address():
+            return AddressPool(job, cluster)
+
+
+def cores() -> int:
+    """Return the cores that this job may use."""
+    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
+
+
+def _workers(wanted: int | str, n_blocks: int) -> int:
+    return min(wanted if isinstance(wanted, int) else cores(), n_blocks)
