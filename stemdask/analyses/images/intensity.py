@@ -103,12 +103,14 @@ def _blocks(stack: Stack, params: IntensityParams) -> Iterator[tuple[slice, Arra
 
 def _described(counts: AtomCounts) -> dict[str, object]:
     return {
-        "n_atoms": [int(number) for number in counts.first + np.arange(len(counts.means))],
+        "n_atoms": [int(number) for number in counts.first + np.arange(len(counts.means))]
+        if counts.first
+        else "unknown",
         "mean_intensity": [float(mean) for mean in counts.means],
         "weight": [float(weight) for weight in counts.weights],
         "sigma": counts.sigma,
         "integrated_completed_likelihood": [float(value) for value in counts.criterion],
-        "deviation_from_proportionality": counts.linearity,
+        "deviation_from_proportionality": counts.linearity if counts.first else "unknown",
     }
 
 

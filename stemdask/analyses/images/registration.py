@@ -15,9 +15,9 @@ from stemdask.kernels.images.drift import UNRELATED, Drift, follow_drift
 from stemdask.kernels.images.shift import is_blank, shift_image
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 
-REGISTERED, BLANK, DUPLICATE, UNRELATED_FRAME = range(4)
+NOT_ANALYSED, REGISTERED, BLANK, DUPLICATE, UNRELATED_FRAME = range(-1, 4)
 FLAGS = {
-    -1: "not analysed",
+    NOT_ANALYSED: "not analysed",
     REGISTERED: "registered",
     BLANK: "blank",
     DUPLICATE: "duplicate of an earlier frame",
@@ -41,7 +41,7 @@ def outputs(params: RegistrationParams) -> tuple[Variable, ...]:
     """Declare the shifts, the references and the average."""
     frame, image = ("frame",), ("y", "x")
     variables = [
-        Variable("registration/reference", ("reference", *image), "f4", "1", "reference image", stage="prepare"),
+        Variable("registration/reference_image", ("reference", *image), "f4", "1", "reference image", stage="prepare"),
         Variable("registration/reference_start", ("reference",), "i8", "1", "first frame of it", stage="prepare"),
         Variable(
             "registration/reference_y", ("reference",), "f8", "nm", "shift of the reference in y", stage="prepare"
@@ -90,7 +90,7 @@ def prepare(frames: Sequence[ImageFrame], params: RegistrationParams) -> Mapping
         drift = _unknown_drift(read.last.pixels.shape)
     nm_y, nm_x = read.last.pixel_size
     found: dict[str, Array] = {
-        "registration/reference": drift.references,
+        "registration/reference_image": drift.references,
         "registration/reference_start": drift.starts,
         "registration/reference_y": drift.offsets[:, 0] * nm_y,
         "registration/reference_x": drift.offsets[:, 1] * nm_x,
@@ -124,16 +124,24 @@ def run(frame: ImageFrame, params: RegistrationParams) -> Mapping[str, Array]:
 
 def finish(stack: Stack, params: RegistrationParams) -> None:
     """Flag the frames, and average those that belong together."""
-    flag = _flags(
-        stack.read("registration/quality"),
-        stack.read("registration/checksum"),
-        UNRELATED * float(stack.read("registration/usual_quality")),
-    )
+    prepared = {v.path: stack.read(v.path) for v in outputs(params) if v.stage == "prepare"}
+    quality, checksum = stack.read("registration/quality"), stack.read("registration/checksum")
+    failed = np.flatnonzero(checksum < 0)
+    for index in map(int, failed):  # a blank frame has no columns, and so no results; what it is can still be said
+        try:
+            frame = stack.frame(index)
+        except StemdaskError:
+            continue
+        frame.results.update(prepared)
+        found = run(frame, params)  # type: ignore[arg-type]
+        quality[index], checksum[index] = found["registration/quality"], found["registration/checksum"]
+    flag = _flags(quality, checksum, UNRELATED * float(prepared["registration/usual_quality"]))
+    flag[failed[flag[failed] == REGISTERED]] = NOT_ANALYSED
     for frames in stack.blocks:
         stack.write("registration/flag", flag[frames], frames)
     if not params.average:
         return
-    shape = stack.read("registration/reference").shape[1:]
+    shape = prepared["registration/reference_image"].shape[1:]
     total, square, seen = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.int32)
     base = 0.0
     for frames in stack.blocks:
@@ -167,7 +175,7 @@ def _flags(quality: Array, checksum: Array, least: float) -> Array:
     repeated[first] = False
     flag[repeated] = DUPLICATE
     flag[np.isnan(quality)] = BLANK
-    flag[checksum < 0] = -1
+    flag[checksum < 0] = NOT_ANALYSED
     return flag
 
 
@@ -179,7 +187,7 @@ def _drift(frame: ImageFrame) -> Drift:
     return Drift(
         frames=frame.results["registration/key_frame"],
         shifts=shifts,
-        references=frame.results["registration/reference"],
+        references=frame.results["registration/reference_image"],
         starts=frame.results["registration/reference_start"],
         offsets=np.rint(offsets).astype(np.int64),
         quality=float(frame.results["registration/usual_quality"]),

@@ -28,20 +28,22 @@ class AtomCounts:
     weights: NDArray[np.float64]
     """(g,), fraction of the columns."""
     first: int
-    """Number of atoms of the first component."""
+    """Number of atoms of the first component; 0: unknown, since one step alone doesn't tell its number."""
     criterion: NDArray[np.float64]
     """Integrated completed likelihood for 1, 2, ... components; the least is the best."""
     linearity: float
     """RMS deviation of the means from proportionality to the number of atoms, in units of one step."""
 
     def count(self, intensities: NDArray[np.floating]) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
-        """Return the number of atoms (-1 where the intensity is NaN) and the probability that it is right."""
+        """Return the number of atoms (-1 where it is unknown) and the probability that the intensity belongs to it."""
         known = np.isfinite(intensities)
         values = np.where(known, intensities, self.means[0])[..., None]
         score = np.log(self.weights) - 0.5 * ((values - self.means) / self.sigma) ** 2
         best = score.argmax(axis=-1)
         chance = 1 / np.exp(score - score.max(axis=-1, keepdims=True)).sum(axis=-1)
-        return np.where(known, best + self.first, -1).astype(np.int16), np.where(known, chance, np.nan)
+        return np.where(known & (self.first > 0), best + self.first, -1).astype(np.int16), np.where(
+            known, chance, np.nan
+        )
 
 
 def count_atoms(intensities: NDArray[np.floating], most: int = 20, first: int | None = None) -> AtomCounts | None:
@@ -121,13 +123,13 @@ def _completed_likelihood(model: GaussianMixture, data: NDArray[np.float64]) -> 
 
 def _first_number(means: NDArray[np.float64], given: int | None) -> tuple[int, float]:
     """Return the number of atoms of the first component, and how far the means are from proportionality, in steps."""
+    if given is None and len(means) == 1:
+        return 0, np.nan
     candidates = range(1, 100) if given is None else (given,)
     found = []
     for first in candidates:
         number = first + np.arange(len(means))
         step = float(number @ means) / float(number @ number)
         found.append((float(np.sqrt(np.mean((means - step * number) ** 2)) / abs(step)), first))
-    if given is None and len(means) == 1:
-        return 1, 0.0
     linearity, first = min(found)
     return first, linearity

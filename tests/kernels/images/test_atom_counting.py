@@ -31,6 +31,7 @@ def test_columns_of_unequal_frequency_are_counted():
 def test_intensities_without_steps_are_one_component():
     found = count_atoms(np.random.default_rng(0).normal(5000, 300, 2000))
     assert len(found.means) == 1
+    assert (found.count(np.array([5000.0, 5100.0]))[0] == -1).all()  # one step doesn't tell its number
 
 
 def test_the_first_number_may_be_given():
