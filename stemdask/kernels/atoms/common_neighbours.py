@@ -22,6 +22,9 @@ OTHER, FCC, HCP, BCC, ICOSAHEDRAL = 0, 1, 2, 3, 4
 _MOST = 14
 #: Half-way between the first and the second shell of fcc, and between the second and the third of bcc.
 _HALFWAY = (1 + math.sqrt(2)) / 2
+#: Neighbours are bits of a number: how many are set in it, and which one a single bit is.
+_COUNT = np.array([bits.bit_count() for bits in range(2**_MOST)])
+_NUMBER = np.array([bits.bit_length() - 1 for bits in range(2**_MOST)])
 
 
 class Structure(NamedTuple):
@@ -42,12 +45,14 @@ def classify(neighbours: Neighbours) -> Structure:
         All neighbours to beyond the second shell of fcc, at least 1.5 times the distance of nearest neighbours; an atom
         with fewer than 12 of them is `OTHER`.
     """
-    kind, normal = _classify(neighbours.first, neighbours.vector)
+    kind, normal = _classify(neighbours.first, neighbours.point, neighbours.points)
     return Structure(kind, normal)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _classify(first: NDArray[np.int64], vector: NDArray[np.float64]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+def _classify(
+    first: NDArray[np.int64], point: NDArray[np.int32], points: NDArray[np.float64]
+) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
     n = len(first) - 1
     kind = np.zeros(n, np.int8)
     normal = np.full((n, 3), np.nan)
@@ -55,7 +60,7 @@ def _classify(first: NDArray[np.int64], vector: NDArray[np.float64]) -> tuple[ND
     distance = np.empty(_MOST)
     bonds = np.empty(_MOST, np.int64)
     for i in range(n):
-        found = _nearest(vector[first[i] : first[i + 1]], near, distance)
+        found = _nearest(i, point[first[i] : first[i + 1]], points, near, distance)
         if found < 12:
             continue
         cutoff = _HALFWAY * distance[:12].mean()
@@ -71,18 +76,25 @@ def _classify(first: NDArray[np.int64], vector: NDArray[np.float64]) -> tuple[ND
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _nearest(vector: NDArray[np.float64], near: NDArray[np.float64], distance: NDArray[np.float64]) -> int:
-    """Write the nearest neighbours, nearest first; return how many there are, at most `_MOST`."""
+def _nearest(
+    i: int,
+    neighbours: NDArray[np.int32],
+    points: NDArray[np.float64],
+    near: NDArray[np.float64],
+    distance: NDArray[np.float64],
+) -> int:
+    """Write the vectors to the nearest neighbours, nearest first; return how many there are, at most `_MOST`."""
     found = 0
-    for k in range(len(vector)):
-        x, y, z = vector[k, 0], vector[k, 1], vector[k, 2]
+    for k in neighbours:
+        x, y, z = points[k, 0] - points[i, 0], points[k, 1] - points[i, 1], points[k, 2] - points[i, 2]
         d = math.sqrt(x * x + y * y + z * z)
         if found == _MOST and d >= distance[_MOST - 1]:
             continue
         place = min(found, _MOST - 1)
         while place > 0 and distance[place - 1] > d:
             distance[place] = distance[place - 1]
-            near[place] = near[place - 1]
+            for axis in range(3):
+                near[place, axis] = near[place - 1, axis]
             place -= 1
         distance[place] = d
         near[place, 0], near[place, 1], near[place, 2] = x, y, z
@@ -104,26 +116,21 @@ def _bond(near: NDArray[np.float64], n: int, cutoff: float, bonds: NDArray[np.in
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _signature(bonds: NDArray[np.int64], j: int) -> tuple[int, int, int]:
-    """Return the three numbers of neighbour j: common neighbours, bonds among them, bonds in the longest chain."""
+    """Return how many common neighbours neighbour j has, the bonds among them, and the most that one of them has.
+
+    Where two bonds join four of them the third number is the length of the longest chain. Five bonds of five, and four
+    bonds of four, always hang together.
+    """
     common = bonds[j]
-    n_common, n_bonds, longest = 0, 0, 0
+    ends, most = 0, 0
     left = common
-    while left:  # one connected part of the common neighbours after the other
-        part = left & -left
-        grown = part
-        ends = 0
-        while grown:
-            k_bit = grown & -grown
-            k = _bit_number(k_bit)
-            beside = bonds[k] & common
-            n_common += 1
-            ends += _bit_count(beside)
-            grown = (grown | (beside & ~part)) & ~k_bit
-            part |= beside
-        left &= ~part
-        n_bonds += ends // 2
-        longest = max(longest, ends // 2)
-    return n_common, n_bonds, longest
+    while left:
+        bit = left & -left
+        left ^= bit
+        beside = _COUNT[bonds[_NUMBER[bit]] & common]
+        ends += beside
+        most = max(most, beside)
+    return _COUNT[common], ends // 2, most
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -132,13 +139,12 @@ def _close_packed(bonds: NDArray[np.int64], near: NDArray[np.float64], normal: N
     n_421, n_422, n_555 = 0, 0, 0
     in_plane = 0
     for j in range(12):
-        common, n_bonds, longest = _signature(bonds, j)
-        if common == 4 and n_bonds == 2 and longest == 1:
-            n_421 += 1
-        elif common == 4 and n_bonds == 2 and longest == 2:
-            n_422 += 1
-            in_plane |= 1 << j
-        elif common == 5 and n_bonds == 5 and longest == 5:
+        common, n_bonds, most = _signature(bonds, j)
+        if common == 4 and n_bonds == 2:
+            n_421 += most == 1
+            n_422 += most == 2
+            in_plane |= (most == 2) << j
+        elif common == 5 and n_bonds == 5:
             n_555 += 1
         else:
             return OTHER
@@ -156,10 +162,23 @@ def _close_packed(bonds: NDArray[np.int64], near: NDArray[np.float64], normal: N
 def _body_centred(bonds: NDArray[np.int64]) -> bool:
     n_444, n_666 = 0, 0
     for j in range(14):
-        common, n_bonds, longest = _signature(bonds, j)
-        n_444 += common == 4 and n_bonds == 4 and longest == 4
-        n_666 += common == 6 and n_bonds == 6 and longest == 6
+        common, n_bonds, _ = _signature(bonds, j)
+        n_444 += common == 4 and n_bonds == 4
+        n_666 += common == 6 and n_bonds == 6 and _hang_together(bonds, bonds[j])
     return n_666 == 8 and n_444 == 6
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _hang_together(bonds: NDArray[np.int64], common: int) -> bool:
+    """Tell whether every one of some neighbours is reached from every other over bonds among them."""
+    part = common & -common
+    grown = part
+    while grown:
+        bit = grown & -grown
+        beside = bonds[_NUMBER[bit]] & common
+        grown = (grown | (beside & ~part)) & ~bit
+        part |= beside
+    return part == common
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -178,21 +197,3 @@ def _plane_normal(near: NDArray[np.float64], in_plane: int, normal: NDArray[np.f
                 total_z += sign * z
     length = math.sqrt(total_x * total_x + total_y * total_y + total_z * total_z)
     normal[0], normal[1], normal[2] = total_x / length, total_y / length, total_z / length
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _bit_count(bits: int) -> int:
-    count = 0
-    while bits:
-        bits &= bits - 1
-        count += 1
-    return count
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _bit_number(bit: int) -> int:
-    number = 0
-    while bit > 1:
-        bit >>= 1
-        number += 1
-    return number

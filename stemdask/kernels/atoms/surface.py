@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stemdask.kernels.atoms.neighbours import Neighbours
 
 _ROUNDING = 1e-9
+_FIRST_SHELL = 12
 
 
 def has_empty_cone(neighbours: Neighbours, half_angle: float = 60.0) -> NDArray[np.bool_]:
@@ -31,26 +32,39 @@ def has_empty_cone(neighbours: Neighbours, half_angle: float = 60.0) -> NDArray[
     The criterion of Y. Wang, S. Teitel & C. Dellago, Melting of icosahedral gold nanoclusters from molecular dynamics
     simulations, J. Chem. Phys. 122, 214722 (2005), with a cone as long as the reach of the neighbours.
     """
-    return _has_empty_cone(neighbours.first, neighbours.vector, math.cos(math.radians(half_angle)))
+    return _has_empty_cone(neighbours.first, neighbours.point, neighbours.points, math.cos(math.radians(half_angle)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _has_empty_cone(first: NDArray[np.int64], vector: NDArray[np.float64], cosine: float) -> NDArray[np.bool_]:
+def _has_empty_cone(
+    first: NDArray[np.int64], point: NDArray[np.int32], points: NDArray[np.float64], cosine: float
+) -> NDArray[np.bool_]:
     n = len(first) - 1
     empty = np.zeros(n, np.bool_)
     most = 1
     for i in range(n):
         most = max(most, first[i + 1] - first[i])
-    unit = np.empty((most, 3))
+    unit, distance = np.empty((most, 3)), np.empty(most)
     for i in range(n):
         m = 0
-        for k in range(first[i], first[i + 1]):
-            x, y, z = vector[k, 0], vector[k, 1], vector[k, 2]
+        for k in point[first[i] : first[i + 1]]:
+            x, y, z = points[k, 0] - points[i, 0], points[k, 1] - points[i, 1], points[k, 2] - points[i, 2]
             length = math.sqrt(x * x + y * y + z * z)
             if length > 0:
-                unit[m, 0], unit[m, 1], unit[m, 2] = x / length, y / length, z / length
+                place = m
+                while place > 0 and distance[place - 1] > length:
+                    distance[place] = distance[place - 1]
+                    for axis in range(3):
+                        unit[place, axis] = unit[place - 1, axis]
+                    place -= 1
+                distance[place] = length
+                unit[place, 0], unit[place, 1], unit[place, 2] = x / length, y / length, z / length
                 m += 1
-        empty[i] = _leaves_a_direction_free(unit[:m], cosine)
+        # Inside a crystal the nearest ones block every view, and the others needn't be looked at.
+        near = min(m, _FIRST_SHELL)
+        empty[i] = _leaves_a_direction_free(unit[:near], cosine) and (
+            near == m or _leaves_a_direction_free(unit[:m], cosine)
+        )
     return empty
 
 
