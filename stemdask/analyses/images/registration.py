@@ -30,7 +30,8 @@ class RegistrationParams(Params):
 
     mode: Literal["series", "independent"] = "series"
     """series: all frames show one area; its columns are found once, on the average, and each is followed through all
-    frames under one index. independent: columns are found in each frame by itself."""
+    frames under one index (frames that have no area in common are analysed as independent ones). independent: columns
+    are found in each frame by itself."""
     reference: Literal["running"] | Annotated[int, Field(ge=0)] = "running"
     """What each frame is compared with: a running average of the aligned frames, or the frame of this number."""
     average: bool = True

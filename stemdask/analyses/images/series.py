@@ -20,6 +20,9 @@ from stemdask.model import Array, ImageFrame, Variable
 _BEYOND = -1
 #: Columns beyond the border of a frame are still handed on within this many of their distances: their tails reach in.
 _REACH = 1.5
+#: Usual quality of the registration below which frames show different areas: it is 0.9 and more for ten electrons a
+#: column, and 0.3 for two areas of one crystal turned against each other.
+_ONE_AREA = 0.6
 #: Part of the pixels around a column that must have a value.
 _LEAST_SEEN = 0.9
 
@@ -35,7 +38,7 @@ class Expected(NamedTuple):
 
 
 def site_variables() -> tuple[Variable, ...]:
-    """Declare the sites; there are none where the average shows no lattice."""
+    """Declare the sites; there are none where the average shows no lattice, or the frames show different areas."""
     site = ("site",)
     declared = (
         ("site_y", site, "f8", "nm", "column of the average along y"),
@@ -71,6 +74,8 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
     scale, nm = np.asarray(frame.pixel_size), float(np.prod(frame.pixel_size)) ** 0.5
     none = np.zeros(0)
     try:
+        if drift.quality < _ONE_AREA:
+            raise NoLatticeError("the frames show different areas")
         found = find_columns(average)
     except NoLatticeError:
         sites = dict.fromkeys(("y", "x", "sublattice", "grain", "i", "j", "sigma"), none)

@@ -11,7 +11,7 @@ from stemdask.analyses.images.lattice import LatticeParams
 from stemdask.analyses.images.preprocess import PreprocessParams
 from stemdask.analyses.images.registration import RegistrationParams
 from stemdask.analyses.images.strain import StrainParams
-from stemdask.simulate.images import stack
+from stemdask.simulate.images import perovskite, stack
 
 NM = 0.03
 AREA = {
@@ -105,6 +105,13 @@ def test_without_a_lattice_on_the_average_frames_are_on_their_own(analysed):
     noise = np.random.default_rng(0).poisson(5.0, (3, 64, 64)).astype(np.float32)
     found = analysed(noise, ("registration", RegistrationParams())).results
     assert found["registration/site_y"].shape == (0,)
+
+
+def test_frames_of_different_areas_are_on_their_own(analysed):
+    areas = [perovskite((96, 96), 12.0, rotation=angle, noise_seed=angle)[0] for angle in (0, 9, 19, 31, 40)]
+    found = analysed(areas, ("registration", RegistrationParams()), *CHAIN[:1]).results
+    assert found["registration/site_y"].shape == (0,)
+    assert (np.isfinite(found["columns/y"]).sum(axis=1) > 60).all()
 
 
 def test_independent_frames_find_their_own_columns(analysed, frames):
