@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from stemdask.analyses.atoms.sample import sample
 from stemdask.kernels.atoms.convex_body import pair_distance_probability, particle_body
 from stemdask.kernels.atoms.rdf import pair_counts
 from stemdask.kernels.atoms.workspace import thread_workspace
@@ -42,9 +43,7 @@ def outputs(params: FiniteRdfParams) -> tuple[Variable, ...]:
 def prepare(frames: Sequence[Frame], params: FiniteRdfParams) -> Mapping[str, Array]:
     """Name the pairs of elements."""
     elements: set[int] = set()
-    for index in np.unique(np.linspace(0, len(frames) - 1, PROBES).astype(int)) if len(frames) else ():
-        frame = frames[int(index)]
-        assert isinstance(frame, AtomsFrame)
+    for frame in sample(frames, PROBES):
         elements.update(frame.numbers.tolist())
     pairs = np.array(list(combinations_with_replacement(sorted(elements), 2)), np.uint8).reshape(-1, 2)
     return {"rdf/pair_element_1": pairs[:, 0], "rdf/pair_element_2": pairs[:, 1]}

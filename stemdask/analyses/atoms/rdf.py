@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
+from stemdask.analyses.atoms.sample import sample
 from stemdask.kernels.atoms.rdf import FirstMinimum, bin_edges, first_minimum, pair_counts, periodic_rdf, tutorial_rdf
 from stemdask.kernels.atoms.workspace import thread_workspace
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
@@ -58,7 +59,7 @@ def prepare(frames: Sequence[Frame], params: RdfParams) -> Mapping[str, Array]:
     prepared = {"rdf/r": edges[:-1] + width / 2}
     if params.cutoff == "shared":
         counts = np.zeros(len(edges) - 1, np.int64)
-        for frame in _sample(frames):
+        for frame in sample(frames, PROBES):
             counts += _counts(frame, edges)
         minimum = first_minimum(counts, edges)
         prepared |= {"rdf/shared_cutoff": np.array(minimum.cutoff), "rdf/shared_cutoff_err": np.array(minimum.error)}
@@ -92,18 +93,10 @@ def _counts(frame: AtomsFrame, edges: Array) -> Array:
     return pair_counts(frame.positions, edges, frame.cell, frame.periodic, workspace=thread_workspace())
 
 
-def _sample(frames: Sequence[Frame]) -> Iterator[AtomsFrame]:
-    """Yield some frames, spread evenly."""
-    for index in np.unique(np.linspace(0, len(frames) - 1, PROBES).astype(int)) if len(frames) else ():
-        frame = frames[int(index)]
-        assert isinstance(frame, AtomsFrame)
-        yield frame
-
-
 def _longest(frames: Sequence[Frame]) -> float:
     """Return a whole number of angstrom that no pair of a particle exceeds by much, up to the limit."""
     longest = 4.0
-    for frame in _sample(frames):
+    for frame in sample(frames, PROBES):
         if frame.cell is not None and any(frame.periodic):
             return LONGEST_PERIODIC
         finite = frame.positions[np.isfinite(frame.positions).all(axis=1)]
