@@ -1,0 +1,68 @@
+"""Results in the formats of other programs, written block by block from the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stemdask.errors import ConfigError, StoreError
+from stemdask.export import delimited, extxyz, hspy, parquet, pdb
+from stemdask.export.folder import Folder
+from stemdask.export.results import Results
+from stemdask.store.place import is_store
+
+FORMATS = ("csv", "pdb", "extxyz", "hspy", "parquet")
+
+
+def write(
+    store: str | Path, fmt: str, directory: str | Path, *, b_factor: str | None = None, overwrite: bool = False
+) -> list[Path]:
+    """Write the results of a store for other programs.
+
+    Parameters
+    ----------
+    store
+        Path of the store.
+    fmt
+        One of `FORMATS`: "csv" and "parquet" hold every table, "pdb" and "extxyz" the atoms with their properties,
+        "hspy" averages and maps of images.
+    directory
+        Folder to write into; made where there is none.
+    b_factor
+        For "pdb": the property of the atoms in the B-factor column, such as "q6_avg".
+    overwrite
+        Replace files of the same name that an export didn't make, or that were changed since.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    ConfigError
+        Unknown format or property.
+    StoreError
+        Not a store, nothing in it that the format can hold, or a file in the way.
+    """
+    path, target = Path(store), Path(directory)
+    if fmt not in FORMATS:
+        raise ConfigError("unknown format", value=fmt, allowed=", ".join(FORMATS))
+    if b_factor is not None and fmt != "pdb":
+        raise ConfigError("only pdb has a B-factor column", value=fmt)
+    if not is_store(path):
+        raise StoreError("this is not a store that stemdask made", where=path, remedy="Name the .zarr folder of a run")
+    if target.resolve() == path.resolve() or path.resolve() in target.resolve().parents:
+        raise StoreError("an export can't go into the store", where=target, remedy="Name another folder")
+    results = Results(path)
+    folder = Folder(target, overwrite=overwrite)
+    if fmt == "csv":
+        delimited.write(results, folder)
+    elif fmt == "parquet":
+        parquet.write(results, folder)
+    elif fmt == "pdb":
+        pdb.write(results, folder, b_factor)
+    elif fmt == "extxyz":
+        extxyz.write(results, folder)
+    else:
+        hspy.write(results, folder)
+    return folder.written

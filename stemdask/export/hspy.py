@@ -1,0 +1,118 @@
+"""HyperSpy files: averages and other images as they are, and what cells hold as maps over the lattice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask import delayed  # type: ignore[attr-defined]
+
+from stemdask import __version__
+from stemdask.errors import StoreError
+from stemdask.export.folder import Folder
+from stemdask.export.results import Results, Stored
+from stemdask.model import Array
+
+_GRID = ("displacement/i", "displacement/j")
+_NUMBERS = ("i", "j", "column")
+
+
+def write(results: Results, folder: Folder) -> None:
+    """Write ``<group>_<name>.hspy`` for every image, and for every variable of the cells of a lattice.
+
+    Raises
+    ------
+    StoreError
+        The store holds neither.
+    """
+    written = 0
+    for variable in results.variables.values():
+        if variable.dims[-2:] == ("y", "x") and variable.dtype.kind in "fiu":
+            _save(folder, variable, results.lazy(variable.path), list(variable.dims))
+            written += 1
+    written += _write_maps(results, folder)
+    if not written:
+        raise StoreError("holds no images and no maps of cells", where=results.store, remedy="Use csv or extxyz")
+
+
+def _write_maps(results: Results, folder: Folder) -> int:
+    """Write the variables of the cells as stacks (frame, j, i); a cell that a frame lacks is NaN."""
+    if not all(results.has(path) for path in _GRID):
+        return 0
+    bounds = [_bounds(results, frames) for frames in results.blocks()]
+    if not any(bounds):
+        return 0
+    low = np.min([block[0] for block in bounds if block], axis=0)
+    high = np.max([block[1] for block in bounds if block], axis=0)
+    shape = (int(high[1] - low[1]) + 1, int(high[0] - low[0]) + 1)
+    variables = [v for v in results.variables.values() if v.dims == ("frame", "cell") and v.name not in _NUMBERS]
+    for variable in variables:
+        blocks = [
+            da.from_delayed(  # type: ignore[no-untyped-call]
+                delayed(_maps, pure=False)(results, variable, frames, low, shape),
+                (frames.stop - frames.start, *shape),
+                np.float32,
+            )
+            for frames in results.blocks()
+        ]
+        _save(folder, variable, da.concatenate(blocks), ["frame", "j", "i"])  # type: ignore[no-untyped-call]
+    return len(variables)
+
+
+def _bounds(results: Results, frames: slice) -> tuple[Array, Array] | None:
+    """Return the least and the largest (i, j) of a block; None where it has no cells."""
+    chosen = _real_cells(results, frames)
+    if not chosen.any():
+        return None
+    cells = np.stack([results.read(path, frames)[chosen] for path in _GRID])
+    return cells.min(axis=1), cells.max(axis=1)
+
+
+def _maps(results: Results, variable: Stored, frames: slice, low: Array, shape: tuple[int, int]) -> Array:
+    values = results.read(variable.path, frames)
+    chosen = _real_cells(results, frames)
+    i, j = (results.read(path, frames)[chosen] for path in _GRID)
+    maps = np.full((len(values), *shape), np.nan, np.float32)
+    maps[np.nonzero(chosen)[0], j - low[1], i - low[0]] = values[chosen]
+    return maps
+
+
+def _real_cells(results: Results, frames: slice) -> Array:
+    """Return (frame, cell): which cells are no padding."""
+    lengths = results.lengths("cell", frames)
+    return np.arange(results.shape(_GRID[0])[1]) < np.asarray(lengths)[:, None]
+
+
+def _save(folder: Folder, variable: Stored, data: Any, dims: list[str]) -> None:
+    from rsciio.hspy import file_writer
+
+    axes = [
+        {
+            "_type": "UniformDataAxis",
+            "name": dim,
+            "size": size,
+            "scale": 1.0,
+            "offset": 0.0,
+            "units": "px" if dim in ("y", "x") else "",
+            "navigate": at < len(dims) - 2,
+            "is_binned": False,
+        }
+        for at, (dim, size) in enumerate(zip(dims, data.shape, strict=True))
+    ]
+    signal = {
+        "data": data,
+        "axes": axes,
+        "metadata": {
+            "General": {"title": f"{variable.path} [{variable.units}]", "notes": variable.long_name},
+            "Signal": {"signal_type": "", "quantity": f"{variable.name} ({variable.units})"},
+        },
+        "original_metadata": {},
+        "attributes": {"_lazy": True, "ragged": False},
+        "learning_results": {},
+        "models": {},
+        "tmp_parameters": {},
+        "package_info": {"package": "stemdask", "package_version": __version__},
+    }
+    with folder.file(f"{variable.path.replace('/', '_')}.hspy") as path:
+        file_writer(str(path), signal, show_progressbar=False)
