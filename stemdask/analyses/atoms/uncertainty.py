@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from stemdask.analyses.atoms.known_units import known_units
-from stemdask.errors import StemdaskError
+from stemdask.errors import ConfigError
 from stemdask.model import Analysis, Array, AtomsFrame, Params, Variable
 from stemdask.units import Length, LengthAngstrom
 
@@ -78,7 +78,7 @@ def run(
 
     Raises
     ------
-    StemdaskError
+    ConfigError
         A result that no analysis of this run gives.
     """
     measured = _values(frame.results, params)
@@ -118,7 +118,7 @@ def _values(results: Mapping[str, Array], params: UncertaintyParams) -> Array:
     for k, path in enumerate(params.of):
         if path not in results:
             known = sorted(p for p in results if p.startswith(("particle/", "atoms/", "rdf/")))
-            raise StemdaskError(
+            raise ConfigError(
                 "no analysis of this run gives that result",
                 where="analyses.uncertainty.of",
                 value=path,
