@@ -13,7 +13,7 @@ from stemdask.model import Analysis, Array, Params, Stack, Variable
 from stemdask.units import Length, LengthAngstrom
 
 LINKED, FOREIGN, EMPTY = 0, 1, 2
-FLAGS = {LINKED: "linked", FOREIGN: "lies on no other frame", EMPTY: "no atoms"}
+FLAGS = {LINKED: "linked", FOREIGN: "lies on no other frame", EMPTY: "nothing to link"}
 
 
 class TracksParams(Params):

@@ -50,24 +50,24 @@ class Tracker:
     """Largest displacement of an atom between frames; None: half the median distance of nearest neighbours."""
     memory: int = 0
     """Frames for which an atom may be missing and yet be the same when it comes back."""
-    numbers: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+    numbers: NDArray[np.uint8] = field(init=False, default_factory=lambda: np.empty(0, np.uint8))
     """(tracks,), atomic number."""
-    origin: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
+    origin: NDArray[np.float64] = field(init=False, default_factory=lambda: np.empty((0, 3)))
     """(tracks, 3), where each atom was seen first, in the first orientation; so the following."""
-    first: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    first: NDArray[np.int64] = field(init=False, default_factory=lambda: np.empty(0, np.int64))
     """(tracks,), frame in which each atom was seen first."""
-    last: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    last: NDArray[np.int64] = field(init=False, default_factory=lambda: np.empty(0, np.int64))
     """(tracks,), frame in which each atom was seen last."""
-    seen: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    seen: NDArray[np.int64] = field(init=False, default_factory=lambda: np.empty(0, np.int64))
     """(tracks,), in how many frames."""
-    mean: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
+    mean: NDArray[np.float64] = field(init=False, default_factory=lambda: np.empty((0, 3)))
     """(tracks, 3), mean position."""
-    scatter: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    scatter: NDArray[np.float64] = field(init=False, default_factory=lambda: np.empty(0))
     """(tracks,), sum of squared distances from the mean position."""
-    _latest: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
-    _running: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
-    _living: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    _rotation: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
+    _latest: NDArray[np.float64] = field(init=False, default_factory=lambda: np.empty((0, 3)))
+    _running: NDArray[np.float64] = field(init=False, default_factory=lambda: np.empty((0, 3)))
+    _living: NDArray[np.int64] = field(init=False, default_factory=lambda: np.empty(0, np.int64))
+    _rotation: NDArray[np.float64] = field(init=False, default_factory=lambda: np.eye(3))
 
     def add(self, frame: int, positions: NDArray[np.float64], numbers: NDArray[np.uint8]) -> Linked:
         """Link the atoms of the next frame.
