@@ -14,10 +14,15 @@ Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int32]
 
 
+#: Cells along x in the width of one, so that a run of neighbouring ones is hardly longer than it must be.
+FINE = 3
+
+
 class Cells(NamedTuple):
     """Atoms in the order of their cells; ``start[c]:start[c + 1]`` is cell c, and along x cells follow each other.
 
-    A layer of empty cells surrounds the grid, so that every neighbouring cell exists.
+    What lies within one width of cell c is, in its own row and in those around, from cell c - FINE to c + FINE. Empty
+    cells surround the grid, so that all of these exist.
     """
 
     x: NDArray[np.float64]
@@ -49,13 +54,9 @@ def sort_into_cells(
     total = len(positions) + len(owner)
     x, y, z = (workspace.get(name, total) for name in ("x", "y", "z"))
     order, rank, home = (workspace.get(name, total, np.int32) for name in ("order", "rank", "home"))
-    low, high = _extent(positions, owner, shift)
-    inverse = 1 / max(width * (1 + 1e-9), 1e-9 * float(np.abs([low, high]).max()))
-    while np.prod(shape := np.floor((high - low) * inverse) + 1) > 2.0 * total + 64:
-        inverse /= 1.2
-    nx, ny, nz = (int(cells) + 2 for cells in shape)
+    x0, y0, z0, inverse, nx, ny, nz = _grid(positions, owner, shift, width)
     start = workspace.get("start", nx * ny * nz + 1, np.int32)
-    _count_sort(positions, owner, shift, low, inverse, nx, nx * ny, start, home, order, rank, x, y, z)
+    _count_sort(positions, owner, shift, x0, y0, z0, inverse, nx, nx * ny, start, home, order, rank, x, y, z)
     return Cells(x, y, z, order, rank, start, nx, nx * ny)
 
 
@@ -70,19 +71,29 @@ def place(positions: Floats, owner: Integers, shift: Floats, i: int) -> tuple[fl
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _extent(positions: Floats, owner: Integers, shift: Floats) -> tuple[Floats, Floats]:
-    """Return the corners of the bounding box of all that is finite."""
+def _grid(
+    positions: Floats, owner: Integers, shift: Floats, width: float
+) -> tuple[float, float, float, float, int, int, int]:
+    """Return the lowest corner of all that is finite, the inverse of the width of a cell, and the number of cells."""
     x0 = y0 = z0 = np.inf
     x1 = y1 = z1 = -np.inf
-    for i in range(len(positions) + len(owner)):
+    total = len(positions) + len(owner)
+    for i in range(total):
         x, y, z = place(positions, owner, shift, i)
         if np.isfinite(x + y + z):
             x0, x1 = min(x0, x), max(x1, x)
             y0, y1 = min(y0, y), max(y1, y)
             z0, z1 = min(z0, z), max(z1, z)
     if x0 > x1:
-        return np.zeros(3), np.zeros(3)
-    return np.array([x0, y0, z0]), np.array([x1, y1, z1])
+        x0 = y0 = z0 = x1 = y1 = z1 = 0.0
+    largest = max(abs(x0), abs(x1), abs(y0), abs(y1), abs(z0), abs(z1))
+    inverse = 1.0 / max(width * (1 + 1e-9), 1e-9 * largest)
+    while True:
+        nx = np.floor((x1 - x0) * inverse * FINE) + 1
+        ny, nz = np.floor((y1 - y0) * inverse) + 1, np.floor((z1 - z0) * inverse) + 1
+        if nx * ny * nz <= FINE * (2.0 * total + 64):
+            return x0, y0, z0, inverse, int(nx) + 2 * FINE, int(ny) + 2, int(nz) + 2
+        inverse /= 1.2
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -90,7 +101,9 @@ def _count_sort(
     positions: Floats,
     owner: Integers,
     shift: Floats,
-    low: Floats,
+    x0: float,
+    y0: float,
+    z0: float,
     inverse: float,
     row: int,
     layer: int,
@@ -108,8 +121,8 @@ def _count_sort(
     for i in range(total):
         xi, yi, zi = place(positions, owner, shift, i)
         if np.isfinite(xi + yi + zi):
-            cell = int((zi - low[2]) * inverse) * layer + int((yi - low[1]) * inverse) * row
-            home[i] = cell + int((xi - low[0]) * inverse) + layer + row + 1
+            line = (int((zi - z0) * inverse) + 1) * layer + (int((yi - y0) * inverse) + 1) * row
+            home[i] = line + int((xi - x0) * inverse * FINE) + FINE
             start[home[i] + 1] += 1
         else:
             home[i] = -1

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from stemdask.kernels.atoms.cells import Cells, Floats, Integers, sort_into_cells
+from stemdask.kernels.atoms.cells import FINE, Cells, Floats, Integers, sort_into_cells
 from stemdask.kernels.atoms.periodic import images
 from stemdask.kernels.atoms.workspace import Workspace
 
@@ -157,14 +157,14 @@ def _search(
     complete = True
     k = np.uint64(0)
     one = np.uint64(1)
-    border = cells.layer + cells.row + 1
+    border = cells.layer + cells.row + FINE
     for c in range(border, len(start) - 1 - border):
         for s in range(start[c], start[c + 1]):
             begin[s] = k
             xs, ys, zs = x[s], y[s], z[s]
             for row in range(5):
                 run = following_run(c, row, cells.row, cells.layer)
-                low, high = np.uint64(s + 1 if row == 0 else start[run - 1]), np.uint64(start[run + 2])
+                low, high = np.uint64(s + 1 if row == 0 else start[run - FINE]), np.uint64(start[run + FINE + 1])
                 if k + high - low > np.uint64(len(hits)) and high > low:
                     complete = False
                     for t in range(low, high):
@@ -191,7 +191,7 @@ def _search(
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def following_run(cell: int, row: int, along_y: int, along_z: int) -> int:
-    """Return the middle cell of a run of three in which atoms may follow: in the same row, then in four more."""
+    """Return the middle cell of a run in which neighbours may follow: in the same row, then in four more."""
     if row == 0:
         return cell
     return cell + along_y if row == 1 else cell + along_z + (row - 3) * along_y

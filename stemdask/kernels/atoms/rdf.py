@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import convolve1d
 
-from stemdask.kernels.atoms.cells import Cells, Floats, sort_into_cells
+from stemdask.kernels.atoms.cells import FINE, Cells, Floats, sort_into_cells
 from stemdask.kernels.atoms.neighbours import following_run
 from stemdask.kernels.atoms.periodic import images
 from stemdask.kernels.atoms.workspace import Workspace
@@ -157,14 +157,14 @@ def _count(cells: Cells, n: int, images: bool, edges: Floats, counts: NDArray[np
     bins = len(edges) - 1
     inverse, last = 1.0 / edges[1], bins + 0.5
     distance, place = np.empty(_CHUNK), np.empty(_CHUNK, np.int32)
-    border = cells.layer + cells.row + 1
+    border = cells.layer + cells.row + FINE
     for c in range(border, len(start) - 1 - border):
         for s in range(start[c], start[c + 1]):
             xs, ys, zs = x[s], y[s], z[s]
             inside = 1 if order[s] < n else 0
             for row in range(5):
                 run = following_run(c, row, cells.row, cells.layer)
-                low, high = s + 1 if row == 0 else start[run - 1], start[run + 2]
+                low, high = s + 1 if row == 0 else start[run - FINE], start[run + FINE + 1]
                 for begin in range(low, high, _CHUNK):
                     size = min(_CHUNK, high - begin)
                     unclear = 0
