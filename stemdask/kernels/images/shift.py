@@ -185,7 +185,8 @@ def _correlate(
     if first is None or second is None:
         return NO_SHIFT
     power, noise = _power(first), _noise(_power(second))
-    weight = np.maximum(1 - _PASS * _noise(power) / np.maximum(power, np.finfo(np.float32).tiny), 0.0)
+    least = _PASS * _noise(power)
+    weight = np.where(power > least, 1 - least / np.where(power > least, power, 1), 0.0).astype(power.dtype)
     weight[:2, :2] = weight[-1:, :2] = 0.0  # illumination, and what the window leaves of it
     cross = weight * first.conj() * second
     both = np.full(weight.shape[1], 2.0)  # a real image's transform holds each frequency but these once
