@@ -145,9 +145,7 @@ def run(
     """Analyse every frame into one zarr store; a run that was cut goes on where it was."""
     from stemdask.engine import run as engine
 
-    if cluster is not None:
-        settings = [*(settings or []), f"cluster.kind={cluster}"]
-    document = _document(config, settings, output)
+    document = _document(config, settings, output, cluster)
     if dry_run:
         _echo_plan(engine.plan(document))
         return
@@ -230,7 +228,9 @@ def _complain(error: Exception, text: str | None = None) -> None:
     typer.secho(text or str(error), err=True, fg="red")
 
 
-def _document(config: list[str], settings: list[str] | None, output: Path | None = None) -> Document:
+def _document(
+    config: list[str], settings: list[str] | None, output: Path | None = None, cluster: str | None = None
+) -> Document:
     """Return the config that was named, or the one that the inputs alone mean."""
     from stemdask import config as configs
 
@@ -240,8 +240,9 @@ def _document(config: list[str], settings: list[str] | None, output: Path | None
         raise ConfigError("a config stands alone", value=" ".join(config), allowed="one YAML file, or inputs")
     else:
         document = configs.Document({"input": {"path": config}, "output": str(_beside(config[0]))}, name="command line")
-    changes: list[str] = list(settings or [])
-    document = configs.override(document, changes)
+    if cluster is not None and cluster != (document.data.get("cluster") or {}).get("kind"):
+        document.data["cluster"] = {"kind": cluster}  # the other keys are those of another kind
+    document = configs.override(document, settings or [])
     if output is not None:
         document.data["output"] = str(output)
     return document

@@ -150,6 +150,8 @@ class Allocation(Section):
     """Workers that an sbatch of this run has started beside the driver; jobs/allocation.sbatch does."""
 
     kind: Literal["allocation"]
+    interface: Name | None = None
+    """Network interface that the nodes share, such as ib0."""
     workers_timeout: Annotated[float, Field(gt=0)] = 300
     """Seconds to wait for a worker before the run ends."""
 

@@ -34,8 +34,8 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # The one arrow between neighbours of a floor: a store names its figures and adapters only when they are asked for.
 ALLOWED = {("store", "adapters"), ("store", "figures"), ("engine", "report")}
 HOMES = {
-    "distributed": {"engine/dispatch.py", "engine/cluster.py", "engine/slurm"},
-    "dask_jobqueue": {"engine/slurm", "engine/cluster.py"},
+    "distributed": {"engine/cluster.py", "engine/address.py", "engine/keys.py", "engine/leaving.py", "engine/slurm.py"},
+    "dask_jobqueue": {"engine/slurm.py"},
     "atomap": {"adapters/"},
     "hyperspy": {"adapters/"},
     "pyboo": {"adapters/"},

@@ -7,6 +7,7 @@ from typing import Any
 
 from stemdask import __version__
 from stemdask import cluster_config as kinds
+from stemdask.engine import keys
 from stemdask.engine.cluster import REPLY_SECONDS, DaskPool
 from stemdask.engine.dispatch import Job
 from stemdask.errors import ClusterError
@@ -28,13 +29,7 @@ class AddressPool(DaskPool):
         library: Any = distributed
         security = None
         if config.tls_directory is not None:
-            folder = Path(config.tls_directory).expanduser()
-            security = library.Security(
-                tls_ca_file=str(folder / "ca.pem"),
-                tls_client_cert=str(folder / "cert.pem"),
-                tls_client_key=str(folder / "key.pem"),
-                require_encryption=True,
-            )
+            security = keys.load(Path(config.tls_directory).expanduser())
         elif (config.scheduler or "").startswith("tcp://"):
             self._stack.enter_context(dask.config.set({"distributed.comm.require-encryption": False}))
         try:

@@ -19,6 +19,7 @@ from typing import Any
 
 from stemdask import cluster_config as kinds
 from stemdask.cluster_config import parse_walltime
+from stemdask.engine import keys
 from stemdask.engine.cluster import REPLY_SECONDS, DaskPool, settings
 from stemdask.engine.dispatch import Job
 from stemdask.engine.isolate import ONE_THREAD
@@ -82,15 +83,15 @@ class SlurmPool(DaskPool):
         """Start the scheduler in this process and hand in the first jobs."""
         import distributed
 
-        for path in (self._directory, Path(sys.executable)):
+        for path in (self._directory, Path.cwd(), Path(sys.executable)):
             if not _PLAIN_PATH.match(str(path)):
                 raise ClusterError("a path in a job script can't hold blanks or signs", value=str(path))
-        keys = self._directory / "tls"
-        shutil.rmtree(keys, ignore_errors=True)  # of a driver that was killed
-        keys.mkdir(mode=0o700)
-        self._stack.callback(shutil.rmtree, keys, ignore_errors=True)
+        folder = self._directory / "tls"
+        shutil.rmtree(folder, ignore_errors=True)  # of a driver that was killed
+        security = keys.make(folder)
+        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         (self._directory / "jobs").mkdir(mode=0o700, exist_ok=True)
-        self._cluster = self._scheduler(keys)
+        self._cluster = self._scheduler(security)
         self._stack.callback(self._cluster.close, timeout=REPLY_SECONDS)
         dask: Any = distributed
         client = dask.Client(self._cluster, set_as_default=False)
@@ -212,7 +213,7 @@ class SlurmPool(DaskPool):
             lines[0],
             f"#SBATCH -J {name}",
             f"#SBATCH -o {self._log_of(name)}",
-            f"#SBATCH -D {self._directory}",
+            f"#SBATCH -D {Path.cwd()}",
             f"#SBATCH --export={','.join(variable for variable in EXPORTED if variable in os.environ)}",
             f"#SBATCH --no-requeue --open-mode=append --signal=B:USR1@{int(margin)}",
             *directives,
@@ -237,7 +238,7 @@ class SlurmPool(DaskPool):
     def _memory(self) -> int:
         return self._config.memory or WORKER_BYTES + self._job.frame_memory
 
-    def _scheduler(self, keys: Path) -> Any:
+    def _scheduler(self, security: Any) -> Any:
         config = self._config
         room = max(300 * 2**20, int(0.15 * self._memory()))
         with _own_interrupts():
@@ -263,8 +264,7 @@ class SlurmPool(DaskPool):
                 "worker_extra_args": ["--dashboard-address", "127.0.0.1:0"],
                 "death_timeout": 60,
                 "python": sys.executable,
-                "security": True,
-                "shared_temp_directory": str(keys),
+                "security": security,
                 "scheduler_options": {"dashboard_address": "127.0.0.1:0"},
                 **config.options,
             }

@@ -30,10 +30,8 @@ HOPELESS = re.compile(
     r"Max\w*PerJob|JobHeld|AccountNotAllowed|QOSNotAllowed|held"
 )
 #: States of a job that is over.
-OVER = frozenset(
-    ["BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"]
-    + ["OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"]
-)
+OVER = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"}
+OVER |= {"PREEMPTED", "REVOKED", "TIMEOUT"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,42 @@
+"""Keys of a run: one certificate for scheduler, workers and driver, in files that their owner alone can read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+_FILES = {"ca_file": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+
+
+def make(folder: Path) -> Any:
+    """Write new keys to a folder, which is made, and return them as distributed's Security."""
+    import distributed
+
+    library: Any = distributed
+    temporary = library.Security.temporary()
+    folder.mkdir(mode=0o700)
+    for part, text in temporary.get_tls_config_for_role("worker").items():
+        if part in _FILES:
+            handle = os.open(folder / _FILES[part], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(text)
+    return load(folder)
+
+
+def load(folder: Path) -> Any:
+    """Return the keys of a folder with ca.pem, cert.pem and key.pem."""
+    import distributed
+
+    library: Any = distributed
+    cert, key = str(folder / _FILES["cert"]), str(folder / _FILES["key"])
+    return library.Security(
+        require_encryption=True,
+        tls_ca_file=str(folder / _FILES["ca_file"]),
+        tls_client_cert=cert,
+        tls_client_key=key,
+        tls_scheduler_cert=cert,
+        tls_scheduler_key=key,
+        tls_worker_cert=cert,
+        tls_worker_key=key,
+    )
