@@ -64,7 +64,7 @@ class AtomsFrames(Sequence[AtomsFrame]):
 
     def to_xarray(self) -> xr.Dataset:
         """Return positions (frame, atom, xyz) in angstrom and elements (frame, atom), padded with NaN and 0."""
-        from stemdask.sources.xarray_engine import atoms_dataset
+        from stemdask.sources.xarray_view import atoms_dataset
 
         return atoms_dataset(self.source)
 

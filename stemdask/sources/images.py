@@ -119,7 +119,7 @@ def open_images(
     DataArray
         float32 (float64 where the file has more); `attrs` hold title, pixel_size and warnings.
     """
-    from stemdask.sources.xarray_engine import image_array
+    from stemdask.sources.xarray_view import image_array
 
     _, fmt, files = find_files(path, "images")
     return image_array(open_image_files(files, fmt, pixel_size=pixel_size, frames=frames))
