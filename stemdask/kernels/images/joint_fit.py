@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from stemdask.kernels.images.blocks import column_covariances
 from stemdask.kernels.images.column_fit import NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, ColumnFit
 from stemdask.kernels.images.constraints import Constraints
-from stemdask.kernels.images.gaussian import axes_of, moments
-from stemdask.kernels.images.noise import Noise, estimate_noise, variance
+from stemdask.kernels.images.gaussian import axes_of, moments, render
+from stemdask.kernels.images.noise import Noise, estimate_noise
 from stemdask.kernels.images.normal_equations import NormalEquations
 from stemdask.kernels.images.overlaps import tile_order
 from stemdask.kernels.images.profile import Profile, estimate_profile
@@ -40,7 +40,11 @@ NoiseKind = Literal["auto", "poisson", "gaussian"]
 _BACKGROUND_CELL = (12.0, 8)
 _WIDTH_CELL = (24.0, 3)
 #: The fit ends when steps are this small against the standard errors (or px), but for one column in a thousand.
-_TOLERANCE = (0.03, 1e-5)
+_TOLERANCE = (0.03, 1e-4)
+#: Steps with the first guess of the noise.
+_FIRST_LOOK = 2
+#: Rounds of profile and fit.
+_MOST_PROFILES = 4
 #: The Fisher information is renewed when the columns have moved this far since, as a part of their width.
 _RENEW = 0.02
 
@@ -96,16 +100,15 @@ def fit_joint(
         Where the arrays don't belong together.
     """
     fit = _JointFit(image, positions, sublattice, sigma, noise, widths, background, start)
-    fit.run(max_iterations)
+    fit.run(_FIRST_LOOK)
+    fit.renew_noise()
+    fit.run(max_iterations - _FIRST_LOOK)
     if shape == "empirical":
         for _ in range(_MOST_PROFILES):
             if not fit.update_profiles():
                 break
             fit.run(max_iterations)
     return fit.result()
-
-
-_MOST_PROFILES = 6
 
 
 class _JointFit:
@@ -207,6 +210,10 @@ class _JointFit:
         readout = (noise.gain * self.offset + noise.readout) / self.scale**2
         return Noise(noise.gain / self.scale, readout, noise.correlation)
 
+    def renew_noise(self) -> None:
+        """Estimate the noise anew from what the present model leaves over."""
+        self.scene.noise = self._noise(self.scene.model)
+
     def run(self, max_iterations: int) -> None:
         """Iterate to the fixed point."""
         scene, held = self.scene, self.held
@@ -215,9 +222,13 @@ class _JointFit:
         damping, since, errors = 0.0, np.inf, np.zeros(self.n)
         for _ in range(max_iterations if self.n else 0):
             self.iterations += 1
-            gradient = scene.gradient(self.state, held)
+            columns, fields = scene.gradient(self.state, held)
+            if scene.profiles:  # found for these widths and this background, and able to replace them
+                fields = np.zeros_like(fields)
             if since > _RENEW:
                 self.equations = scene.equations(self.state, held)
+                if scene.profiles:
+                    self.equations = self.equations.with_fields_held()
                 blind = ~(self.equations.own[:, 0, 0] > 0.0) & held.free[:, 0]
                 if blind.any():
                     held.give_up(blind, NO_SIGNAL)
@@ -226,20 +237,20 @@ class _JointFit:
                 since = 0.0
             assert self.equations is not None
             before = self.state
-            step = self._step(*self.equations.damped(damping).solve(*gradient))
+            step = self._step(*self.equations.damped(damping).solve(columns, fields))
             scene.draw(self.state)
             merit, renewed = scene.weigh(self.state)
             if not merit <= chi2 * (1.0 + 1e-6) + 0.1:
                 self.state, since = before, np.inf
-                damping = max(10.0 * damping, 0.01)
+                damping = max(10.0 * damping, 1e-3)
                 scene.draw(self.state)
                 _, chi2 = scene.weigh(self.state)
                 if damping > 1e6:
                     break
                 continue
             chi2 = renewed
-            undamped = damping == 0.0
-            damping = 0.1 * damping if damping > 0.02 else 0.0
+            undamped = damping < 0.1
+            damping = 0.3 * damping if damping > 1e-5 else 0.0
             if held.inside.any():
                 since += float(np.sqrt(np.mean((step[held.inside] / self.state.width[held.inside]) ** 2)))
             self.moved = step / np.maximum(errors, _TOLERANCE[1] / _TOLERANCE[0])
@@ -249,21 +260,22 @@ class _JointFit:
     def _step(self, columns: Float, fields: Float) -> Float:
         """Take a step, held to half a width in position and a third in width; return its length in px (n,)."""
         before, held, scene = self.state, self.held, self.scene
+        if scene.widths is None:
+            part = _held_part(columns[:, 3:], before.precision)[:, None]
+            columns = columns * part
+            precision = before.precision + columns[:, 3:]
+            coefficients = before.coefficients + fields
+        else:
+            # Widths, background and amplitudes can almost replace one another: they are shortened together or not at all.
+            wanted = scene.precision(before.positions, before.coefficients + fields)
+            whole = float(np.min(_held_part(wanted - before.precision, before.precision), initial=1.0))
+            columns, coefficients = whole * columns, before.coefficients + whole * fields
+            precision = scene.precision(before.positions, coefficients)
         move = columns[:, 1:3]
         length = np.hypot(move[:, 0], move[:, 1])
         move = move * np.minimum(1.0, 0.5 * before.width / np.maximum(length, 1e-300))[:, None]
         positions = before.positions + move
         amplitude = np.maximum(before.amplitude + columns[:, 0], 0.2 * before.amplitude)
-        coefficients = before.coefficients + fields
-        if scene.widths is None:
-            precision = before.precision + columns[:, 3:] * _held_part(columns[:, 3:], before.precision)[:, None]
-        else:
-            precision = scene.precision(positions, coefficients)
-            part = float(np.min(_held_part(precision - before.precision, before.precision), initial=1.0))
-            if part < 1.0:
-                first = scene.background.size
-                coefficients[first:] = before.coefficients[first:] + part * fields[first:]
-                precision = scene.precision(positions, coefficients)
         strayed = np.hypot(*(positions - self.origin).T) > held.limit
         if strayed.any():
             held.flag[strayed] = RAN_AWAY
@@ -275,14 +287,17 @@ class _JointFit:
     def update_profiles(self) -> bool:
         """Estimate each sublattice's deviation from the Gaussian anew; return whether it changed by more than 0.1 %."""
         scene, state, changed = self.scene, self.state, False
-        residual = np.nan_to_num(scene.image - scene.model)
+        residual, columns = np.nan_to_num(scene.image - scene.model), np.zeros_like(scene.image)
+        render(columns, state.positions, state.amplitude, state.precision)
         good = self.held.inside & (self.held.flag == OK)
         for s, of in enumerate(scene.of):
             used = of[good[of]]
             if len(used) < 20:
                 continue
             reach = 3.5 * float(np.mean(state.width[used]))
-            table = estimate_profile(residual, scene.weight, state.positions[used], state.amplitude[used], reach).table
+            table = estimate_profile(
+                residual, scene.weight, columns, state.positions[used], state.amplitude[used], state.precision[used], reach
+            ).table
             old = scene.profiles.get(s)
             if old is not None and old.table.shape == table.shape:
                 changed |= bool(np.max(np.abs(table)) > 1e-3)
@@ -298,14 +313,10 @@ class _JointFit:
         deviation, chi2 = np.full((n, 3), np.nan), np.full(n, np.nan)
         noise = scene.noise
         if n and self.equations is not None:
-            noise = self._noise(scene.model)
-            sample = scene.model[:: max(1, len(scene.model) // 64)]
-            factor = float(np.median(variance(noise, sample) / variance(scene.noise, sample)))
             _reduced_chi2(scene.weighted, scene.weight, state.positions, (2.0 * state.width) ** 2, chi2)
-            chi2 /= factor
             covariance = self._covariance(self.equations)[:, :3, :3].diagonal(axis1=1, axis2=2)
             with np.errstate(invalid="ignore"):
-                deviation = np.sqrt(covariance * factor * noise.correlation)
+                deviation = np.sqrt(covariance * noise.correlation)
             deviation[~held.free[:, :3]] = np.nan
             weak = held.free[:, 0] & ~(state.amplitude > deviation[:, 0])
             held.flag[weak & (held.flag != RAN_AWAY)] = NO_SIGNAL

@@ -1,10 +1,12 @@
-"""How the noise of an image depends on its brightness, read from the image itself.
+"""How the noise of an image depends on its brightness and on the frequency, read from the image itself.
 
 Second differences along both axes, taken of what a fit leaves over, see the noise and hardly the columns. Their square
-against the fitted brightness is a straight line: its slope is the gain (counts), its intercept the read-out noise. An
-image that was interpolated, such as the average of an aligned stack, has correlated noise: neighbouring pixels share it,
-and a fit averages less of it away than the pixels' variance promises. The power spectrum of the residual, extrapolated
-from its high frequencies (where no column is) to those of the columns, gives the factor.
+against the fitted brightness is a straight line: its slope is the gain (counts), its intercept the read-out noise.
+
+An image that was interpolated or filtered, such as the average of an aligned stack, has correlated noise: neighbouring
+pixels share it, and a fit averages less of it away than the pixels' variance promises. The power spectrum of the residual
+shows it. What matters to a position is the power at the frequencies of a column's flanks, just above those that the fit
+itself takes out. Medians over rings of the spectrum pass over the Bragg peaks that misfitted columns leave.
 """
 
 from __future__ import annotations
@@ -15,11 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
+Float = NDArray[np.float64]
 
 _BINS = 24
 _PIXELS = 250_000  # enough to know the gain to 1 %
 _FIELD = 512  # side of the field whose power spectrum is taken
+_RINGS = 36
 _SIGNIFICANT = 4.0
+#: Frequencies that matter to a column of width σ, in units of 1/(2πσ).
+_BAND = (2.5, 4.5)
+#: An image whose noise has less than this part of its power at high frequencies was filtered.
+_FILTERED = 0.1
+#: Noise that is correlated by less than this is taken as white.
+_WHITE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +50,8 @@ class Noise:
     readout: float
     correlation: float = 1.0
 
-    @property
-    def counts(self) -> bool:
-        """Whether the noise is that of counting."""
-        return self.gain > 0.0
 
-
-def estimate_noise(image: Image, model: Image | None = None, *, kind: str = "auto", sigma: float = 0.0) -> Noise:
+def estimate_noise(image: Image, model: Image | None = None, *, kind: str = "auto", sigma: float = 3.0) -> Noise:
     """Estimate the noise of an image.
 
     Parameters
@@ -54,66 +59,71 @@ def estimate_noise(image: Image, model: Image | None = None, *, kind: str = "aut
     image
         (y, x) float32; NaN pixels are left out.
     model
-        Fitted image; without it the brightness is the local mean, and sharp columns add to the noise.
+        Fitted image. Without it the estimate is a first guess: the brightness is the local mean, sharp columns add to
+        the noise, and the noise counts as white.
     kind
         "auto" decides by the data whether the noise depends on the brightness, "poisson" says that it's counting noise
         alone, "gaussian" that it doesn't depend on it.
     sigma
-        Width of the columns in px, for the correlation (needs `model`); 0 leaves it at 1.
+        Width of the columns in px.
 
     Returns
     -------
     Noise
-        With a variance above 0 for an image that varies at all.
+        With a variance above 0.
     """
-    rows = _bands(image.shape[0], image.shape[1])
-    difference = np.concatenate([_second_differences(image[r] if model is None else image[r] - model[r]).ravel() for r in rows])
-    brightness = np.concatenate([(_local_mean(image[r]) if model is None else model[r][1:-1, 1:-1]).ravel() for r in rows])
+    bands = _bands(image.shape[0], image.shape[1])
+    residual = [image[band] if model is None else image[band] - model[band] for band in bands]
+    level = [_local_mean((image if model is None else model)[band]) for band in bands]
+    difference = np.concatenate([_second_differences(part).ravel() for part in residual]).astype(np.float64)
+    brightness = np.concatenate([part.ravel() for part in level]).astype(np.float64)
     good = np.isfinite(difference) & np.isfinite(brightness)
-    difference, brightness = difference[good], brightness[good].astype(np.float64)
-    if len(difference) < 16:
+    square, brightness = difference[good] ** 2, brightness[good]
+    if len(square) < 16:
         return Noise(0.0, 1.0)
-    square = difference.astype(np.float64) ** 2
-    tiny = (1e-6 * float(np.ptp(brightness)) + 1e-30) ** 2
-    flat = Noise(0.0, max(float(square.mean()), tiny))
-    if kind == "gaussian" or np.ptp(brightness) == 0.0:
-        noise = flat
-    elif kind == "poisson":
-        noise = Noise(max(float(square.mean()), tiny) / max(float(brightness.mean()), 1e-30), 0.0)
+    spread = float(np.ptp(brightness))
+    tiny = (1e-6 * (spread if spread > 0.0 else 1.0)) ** 2
+    seen = max(float(square.mean()), tiny)
+    total, at_columns, filtered = (seen, seen, False) if model is None else _power(image, model, sigma)
+    if kind == "gaussian" or spread == 0.0 or (kind == "auto" and filtered):
+        # Filtered noise hides from second differences.
+        return Noise(0.0, max(total, tiny), at_columns / total) if filtered else _coloured(Noise(0.0, seen), total, at_columns, seen)
+    if kind == "poisson":
+        noise = Noise(seen / max(float(brightness.mean()), 1e-30), 0.0)
     else:
-        noise = _straight_line(square, brightness, flat)
-    if model is None or sigma <= 0.0:
-        return noise
-    spectrum = _extrapolated_power(image, noise, model, sigma)
-    return Noise(noise.gain * spectrum[0], noise.readout * spectrum[0], spectrum[1])
+        noise = _straight_line(square, brightness, Noise(0.0, seen))
+    return _coloured(noise, total, at_columns, seen)
 
 
 def variance(noise: Noise, brightness: Image) -> Image:
     """Return the variance of pixels of some brightness, kept above a hundredth of the mean one."""
     value = np.float32(noise.gain) * brightness + np.float32(noise.readout)
-    floor = np.float32(max(noise.gain * 0.01 * abs(float(brightness.mean())), 0.0 if noise.gain else noise.readout))
-    return np.maximum(value, np.maximum(floor, np.float32(1e-30)))
+    floor = 0.01 * abs(noise.gain * float(brightness.mean()) + noise.readout)
+    return np.maximum(value, np.float32(max(floor, 1e-30)))
 
 
 def _bands(height: int, width: int) -> list[slice]:
     """Return bands of rows, all over the image, that together hold as many pixels as an estimate needs."""
     count = max(1, min(height // 16, _PIXELS // (16 * max(width, 1))))
-    if 16 * count >= height:
+    if 16 * count >= height - 16:
         return [slice(0, height)]
     return [slice(first, first + 16) for first in np.linspace(0, height - 16, count).astype(int)]
 
 
 def _second_differences(image: Image) -> Image:
     rows = image[:-2] - 2.0 * image[1:-1] + image[2:]
-    return (rows[:, :-2] - 2.0 * rows[:, 1:-1] + rows[:, 2:]) / np.float32(6.0)
+    difference: Image = (rows[:, :-2] - 2.0 * rows[:, 1:-1] + rows[:, 2:]) / np.float32(6.0)
+    return difference
 
 
 def _local_mean(image: Image) -> Image:
-    rows = image[:-2] + image[1:-1] + image[2:]
-    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / np.float32(9.0)
+    """Return the mean brightness that the square of a second difference stands for: its own weights, squared."""
+    rows = image[:-2] + 4.0 * image[1:-1] + image[2:]
+    mean: Image = (rows[:, :-2] + 4.0 * rows[:, 1:-1] + rows[:, 2:]) / np.float32(36.0)
+    return mean
 
 
-def _straight_line(square: NDArray[np.float64], brightness: NDArray[np.float64], flat: Noise) -> Noise:
+def _straight_line(square: Float, brightness: Float, flat: Noise) -> Noise:
     """Fit variance = gain · brightness + readout to the means in bins of equal numbers of pixels."""
     edges = np.quantile(brightness, np.linspace(0.0, 1.0, _BINS + 1))
     which = np.clip(np.searchsorted(edges, brightness, side="right") - 1, 0, _BINS - 1)
@@ -126,7 +136,7 @@ def _straight_line(square: NDArray[np.float64], brightness: NDArray[np.float64],
     power = np.bincount(which, square, _BINS)[used] / count
     design = np.stack([level, np.ones_like(level)], axis=1)
     expected = np.full_like(power, flat.readout)
-    slope, intercept, covariance = 0.0, flat.readout, np.eye(2)
+    slope, intercept, covariance, weight = 0.0, flat.readout, np.eye(2), np.ones_like(power)
     for _ in range(4):
         # A mean of squares of correlated normal deviates scatters by its expectation times sqrt(2 · 2.25 / n).
         weight = count / (4.5 * expected**2)
@@ -140,32 +150,41 @@ def _straight_line(square: NDArray[np.float64], brightness: NDArray[np.float64],
     return Noise(float(slope), float(intercept))
 
 
-def _extrapolated_power(image: Image, noise: Noise, model: Image, sigma: float) -> tuple[float, float]:
-    """Return (pixel variance over what the second differences saw, power at the columns' frequencies over white)."""
+def _coloured(noise: Noise, total: float, at_columns: float, seen: float) -> Noise:
+    """Correct a variance that second differences saw for the spectrum of the noise, unless that is white."""
+    correlation = at_columns / total
+    if correlation < 1.0 + _WHITE:
+        return noise
+    return Noise(noise.gain * total / seen, noise.readout * total / seen, correlation)
+
+
+def _power(image: Image, model: Image | None, sigma: float) -> tuple[float, float, bool]:
+    """Return the variance of the noise, its power at the frequencies of the columns, and whether it was filtered."""
     height, width = (min(size, _FIELD) for size in image.shape)
-    middle = tuple(slice((size - part) // 2, (size + part) // 2) for size, part in zip(image.shape, (height, width), strict=True))
-    scaled = (image[middle] - model[middle]) / np.sqrt(variance(noise, model[middle]))
-    if min(height, width) < 32:
-        return 1.0, 1.0
-    scaled = np.where(np.isfinite(scaled), scaled, 0.0)
-    window = np.hanning(height)[:, None] * np.hanning(width)
-    power = np.abs(np.fft.rfft2(scaled * window)) ** 2 / np.sum(window**2)
-    fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)
-    frequency = np.hypot(fy, fx)
-    # White in y and x apart: an interpolated image lost its high frequencies, the noise of one exposure didn't.
-    low = max(0.2, 1.0 / sigma / np.pi)
-    rings = np.linspace(low, 0.5, 13)
-    which = np.digitize(frequency.ravel(), rings) - 1
-    inside = (which >= 0) & (which < 12)
-    mean = np.bincount(which[inside], power.ravel()[inside], 12) / np.bincount(which[inside], minlength=12)
-    centre = 0.5 * (rings[1:] + rings[:-1])
-    slope, _ = np.polyfit(centre**2, np.log(np.maximum(mean, 1e-30)), 1)
-    slope = min(slope, 0.0)
-    at = 1.0 / (2.0 * np.pi * sigma)
-    colour = np.exp(slope * (fy**2 + np.fft.fftfreq(width) ** 2))
-    response = (2.0 - 2.0 * np.cos(2.0 * np.pi * fy)) ** 2 * (
-        2.0 - 2.0 * np.cos(2.0 * np.pi * np.fft.fftfreq(width))
-    ) ** 2
-    seen = float(np.mean(colour * response) / np.mean(response))
-    total = float(np.mean(colour))
-    return total / seen, float(np.exp(slope * at**2) / total)
+    field = (slice((image.shape[0] - height) // 2, (image.shape[0] + height) // 2),
+             slice((image.shape[1] - width) // 2, (image.shape[1] + width) // 2))
+    residual = image[field] if model is None else image[field] - model[field]
+    good = np.isfinite(residual)
+    residual = np.where(good, residual - residual[good].mean() if good.any() else 0.0, 0.0)
+    window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
+    power = np.abs(np.fft.rfft2(residual * window)) ** 2 / max(float(np.sum(window[good] ** 2)), 1e-30)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)).ravel()
+    edges = np.linspace(0.0, np.sqrt(0.5) + 1e-9, _RINGS + 1)
+    ring = np.digitize(frequency, edges) - 1
+    order = np.argsort(ring, kind="stable")
+    parts = np.split(power.ravel()[order], np.searchsorted(ring[order], np.arange(1, _RINGS)))
+    count = np.array([len(part) for part in parts])
+    # The power at one frequency is exponentially distributed: its mean is its median over ln 2.
+    mean = np.array([np.median(part) if len(part) else 0.0 for part in parts]) / np.log(2.0)
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    low, high = (factor / (2.0 * np.pi * sigma) for factor in _BAND)
+    band = (middle > min(low, 0.3)) & (middle < max(min(high, 0.45), low + 0.05)) & (count > 0)
+    outer = (middle > 0.38) & (middle < 0.5) & (count > 0)
+    if not band.any() or not outer.any():
+        return 1.0, 1.0, False
+    at_columns = float(np.average(mean[band], weights=count[band]))
+    mean[middle < low] = at_columns
+    total = float(np.average(mean, weights=count))
+    if not total > 0.0:
+        return 1.0, 1.0, False
+    return total, at_columns, float(np.average(mean[outer], weights=count[outer])) < _FILTERED * at_columns

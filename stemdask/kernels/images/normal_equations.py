@@ -12,7 +12,7 @@ almost replace one another where columns overlap strongly, and single columns do
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numba import njit
@@ -129,18 +129,17 @@ class NormalEquations:
         def raised(matrix: Float) -> Float:
             return matrix * (1.0 + damping * np.eye(matrix.shape[-1]))
 
-        return NormalEquations(
-            raised(self.own),
-            self.pairs,
-            self.coupling,
-            self.border,
-            self.patch,
-            self.sublattice,
-            self.levers,
-            self.bases,
-            raised(self.among_fields),
-            raised(self.coarse),
+        return replace(
+            self, own=raised(self.own), among_fields=raised(self.among_fields), coarse=raised(self.coarse)
         )
+
+    def with_fields_held(self) -> NormalEquations:
+        """Return the matrix in which the fields stay as they are."""
+        c = len(self.among_fields)
+        coarse = self.coarse.copy()
+        coarse[:c], coarse[:, :c] = 0.0, 0.0
+        coarse[:c, :c] = np.eye(c)
+        return replace(self, border=np.zeros_like(self.border), among_fields=np.eye(c), coarse=coarse)
 
     def apply(self, columns: Float, coefficients: Float) -> tuple[Float, Float]:
         """Multiply the matrix with (n, P) and (c,)."""

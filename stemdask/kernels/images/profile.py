@@ -40,11 +40,13 @@ class Profile:
 def estimate_profile(
     residual: NDArray[np.float32],
     weight: NDArray[np.float32],
+    columns: NDArray[np.float32],
     positions: Float,
     amplitude: Float,
+    precision: Float,
     reach: float,
 ) -> Profile:
-    """Average the residual around columns.
+    """Average the residual around columns, each pixel's shared out among the columns that light it.
 
     Parameters
     ----------
@@ -52,14 +54,16 @@ def estimate_profile(
         (y, x), image minus model.
     weight
         (y, x), 1 / variance; 0 where a pixel doesn't count.
-    positions, amplitude
-        (n, 2), px and (n,) of the sublattice's columns.
+    columns
+        (y, x), the sum of all columns' Gaussians.
+    positions, amplitude, precision
+        (n, 2), px, (n,) and (n, 3), px⁻², of the sublattice's columns.
     reach
         px, radius beyond which the profile is 0.
     """
     half = int(np.ceil(reach * OVERSAMPLING))
     above, below = np.zeros((2, 2 * half + 1, 2 * half + 1))
-    _average(residual, weight, positions, amplitude, above, below)
+    _average(residual, weight, columns, positions, amplitude, precision, above, below)
     above, below = above + above[::-1, ::-1], below + below[::-1, ::-1]
     kernel = np.array([0.25, 0.5, 0.25])
     for _ in range(2):
@@ -79,8 +83,10 @@ def _smooth(grid: Float, kernel: Float) -> Float:
 def _average(
     residual: NDArray[np.float32],
     weight: NDArray[np.float32],
+    columns: NDArray[np.float32],
     positions: Float,
     amplitude: Float,
+    precision: Float,
     above: Float,
     below: Float,
 ) -> None:
@@ -94,12 +100,16 @@ def _average(
                 v, u = (row - y) * OVERSAMPLING + half, (column - x) * OVERSAMPLING + half
                 j, i = int(v), int(u)
                 fy, fx = v - j, u - i
+                dy, dx = row - y, column - x
+                exponent = precision[k, 0] * dy * dy + 2.0 * precision[k, 1] * dy * dx + precision[k, 2] * dx * dx
                 a, w = amplitude[k], np.float64(weight[row, column])
+                part = a * np.exp(-0.5 * exponent) / max(np.float64(columns[row, column]), 1e-6 * a)
+                value = min(part, 1.0) * np.float64(residual[row, column])
                 for dj in range(2):
                     for di in range(2):
                         if j + dj < len(above) and i + di < len(above):
                             share = (fy if dj else 1.0 - fy) * (fx if di else 1.0 - fx)
-                            above[j + dj, i + di] += share * w * a * np.float64(residual[row, column])
+                            above[j + dj, i + di] += share * w * a * value
                             below[j + dj, i + di] += share * w * a * a
 
 
