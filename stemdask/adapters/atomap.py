@@ -37,7 +37,7 @@ def measure(
         In the order given, without errors; a column that atomap doesn't fit keeps its centre of mass and is flagged.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # its imports use what scipy is about to drop
+        warnings.simplefilter("ignore")  # its imports use what scipy and hyperspy are about to drop
         import atomap.api as am
         from atomap.tools import remove_atoms_from_image_using_2d_gaussian
 

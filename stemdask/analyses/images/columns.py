@@ -13,7 +13,7 @@ from stemdask.analyses.images.series import expected_columns, spread
 from stemdask.errors import FrameError
 from stemdask.kernels.images.centre_of_mass import centre_of_mass
 from stemdask.kernels.images.column_fit import FLAG_MEANINGS, ColumnFit
-from stemdask.kernels.images.finding import Columns, find_columns
+from stemdask.kernels.images.finding import MAX_SUBLATTICES, Columns, find_columns
 from stemdask.kernels.images.joint_fit import fit_joint
 from stemdask.kernels.images.noise import Noise
 from stemdask.kernels.images.pixel_grid import PixelGrid
@@ -167,7 +167,7 @@ def measure(pixels: Array, found: Columns, params: ColumnsParams) -> ColumnFit:
     if params.refinement == "centre_of_mass":
         return _unfitted(centre_of_mass(pixels, found.positions, 0.5 * found.distance), found.sublattice)
     if params.refinement == "gaussian":
-        sigma = float(np.nanmedian(found.widths))
+        sigma = float(np.median(found.widths))
         fit = fit_single(pixels, found.positions, sigma, 0.5 * found.distance, noise=params.noise)
         return replace(fit, sublattice=found.sublattice)
     return fit_joint(
@@ -175,8 +175,8 @@ def measure(pixels: Array, found: Columns, params: ColumnsParams) -> ColumnFit:
         np.concatenate([found.positions, found.ghosts]),
         # Columns of different grains have shapes of their own.
         np.concatenate([found.sublattice, found.ghost_sublattice])
-        + found.widths.shape[1] * np.concatenate([found.grain, found.ghost_grain]),
-        np.nan_to_num(found.widths, nan=1.0).ravel(),
+        + MAX_SUBLATTICES * np.concatenate([found.grain, found.ghost_grain]),
+        np.repeat(found.widths, MAX_SUBLATTICES),
         noise=params.noise,
         shape=params.shape,
         widths=params.widths,

@@ -33,6 +33,8 @@ _MIN_CONTRAST = 0.25
 _MIN_CONFIDENCE = 0.4
 #: Part of the pixels around a column that must have a value.
 _MIN_VALID = 0.6
+#: Columns of the motif that differ less in height are not named by it.
+_AS_BRIGHT = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,14 @@ class Columns:
     distance: float
     """Shortest distance of two columns in px."""
     widths: NDArray[np.float64]
-    """(grains, sublattices), standard deviation in px of the columns; NaN where there is no such sublattice."""
+    """(grains,), standard deviation in px of the columns, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Grain:
     sites: Sites
     vectors: LatticeVectors
-    widths: NDArray[np.float64]
+    width: float
 
 
 def find_columns(image: NDArray[np.generic], separation: tuple[float, float] | None = None) -> Columns:
@@ -169,24 +171,29 @@ def _find_grain(pixels: NDArray[np.float32], free: NDArray[np.bool_], vectors: L
     if len(motif.fractions) == 0:
         raise NoLatticeError("no lattice: the mean cell shows no column")
     motif = _named(motif, a, b)
-    return _Grain(populate(pixels, free, anchors, motif), LatticeVectors(a, b, vectors.confidence), motif.widths)
+    return _Grain(populate(pixels, free, anchors, motif), LatticeVectors(a, b, vectors.confidence), motif.width)
 
 
 def _named(motif: Motif, a: NDArray[np.float64], b: NDArray[np.float64]) -> Motif:
-    """Put the A column first: the brightest, or of two as bright (within 5 %) the one that has the other to its right.
+    """Order the columns of the motif: brightest first, and those as bright (within 5 %) by where they are.
 
-    Without the second rule noise would exchange the names from frame to frame, as in graphene or along <110> of
-    silicon.
+    Without the second rule noise would exchange the names from frame to frame, as in graphene, along <110> of silicon,
+    and between the oxygen columns of a perovskite. Of two brightest ones A is the one that has the other to its right.
     """
-    if len(motif.amplitudes) < 2 or motif.amplitudes[1] < 0.95 * motif.amplitudes[0]:
-        return motif
-    shifts = np.array([(n, m) for n in (-1, 0, 1) for m in (-1, 0, 1)], float)
-    away = (motif.fractions[1] - motif.fractions[0] + shifts) @ np.stack([a, b])
-    nearest = away[int(np.argmin(np.round(np.hypot(away[:, 0], away[:, 1]), 3)))]
-    if nearest[1] >= 0:
-        return motif
-    order = np.array([1, 0, *range(2, len(motif.amplitudes))])
-    return Motif(motif.fractions[order], motif.amplitudes[order], motif.widths[order])
+    order = list(range(len(motif.amplitudes)))
+    bright = motif.amplitudes >= _AS_BRIGHT * motif.amplitudes[0]
+    if np.count_nonzero(bright) == 2:
+        shifts = np.array([(n, m) for n in (-1, 0, 1) for m in (-1, 0, 1)], float)
+        away = (motif.fractions[1] - motif.fractions[0] + shifts) @ np.stack([a, b])
+        if away[int(np.argmin(np.round(np.hypot(away[:, 0], away[:, 1]), 3))), 1] < 0:
+            order[:2] = 1, 0
+    place = np.round(motif.fractions - motif.fractions[order[0]] + 0.05, 1) % 1.0
+    start = 1
+    for k in range(2, len(order) + 1):
+        if k == len(order) or motif.amplitudes[order[k]] < _AS_BRIGHT * motif.amplitudes[order[start]]:
+            order[start:k] = sorted(order[start:k], key=lambda n: (place[n, 1], place[n, 0]))
+            start = k
+    return Motif(motif.fractions[order], motif.amplitudes[order], motif.width)
 
 
 def _covered(shape: tuple[int, ...], grain: _Grain) -> NDArray[np.bool_]:
@@ -216,9 +223,6 @@ def _join(grains: list[_Grain], shape: tuple[int, ...]) -> Columns:
     positions = np.concatenate([part.positions for part in sites])
     distance = min(part.distance for part in sites)
     inside = (positions >= 0.5 * distance) & (positions <= np.array(shape) - 1 - 0.5 * distance)
-    widths = np.full((len(grains), max(len(grain.widths) for grain in grains)), np.nan)
-    for n, grain in enumerate(grains):
-        widths[n, : len(grain.widths)] = grain.widths
     return Columns(
         positions=positions,
         sublattice=np.concatenate([part.sublattice for part in sites]),
@@ -231,5 +235,5 @@ def _join(grains: list[_Grain], shape: tuple[int, ...]) -> Columns:
         ghost_grain=np.repeat(np.arange(len(sites)), [len(part.ghosts) for part in sites]).astype(np.int8),
         vectors=grains[0].vectors,
         distance=distance,
-        widths=widths,
+        widths=np.array([grain.width for grain in grains]),
     )

@@ -17,11 +17,13 @@ from stemdask.kernels.images.peaks import interpolate_cubic
 
 _MAX_SAMPLES = 2_000_000
 _FIT_SAMPLES = 32
+#: How far the fit may move a column of the motif, in units of the cell.
+_SLACK = 0.1
 #: Lowest curvature of a column in the mean cell, in units of the highest, and in units of its standard error.
 _MIN_CURVATURE = 0.02
 _MIN_SIGNIFICANCE = 6.0
 #: Lowest intensity of a column, in units of the highest: below it the shape of bright columns is not known well enough.
-_MIN_VOLUME = 0.03
+_MIN_HEIGHT = 0.03
 
 #: Maxima nearer than this to one of a sharper Laplacian are the same column, in units of the shorter vector.
 _MERGE = 0.2
@@ -37,8 +39,8 @@ class Motif:
     """(n, 2), positions along (a, b) relative to the corner of the cell, in -0.5 .. 0.5."""
     amplitudes: NDArray[np.float64]
     """(n,), height of the Gaussian over the background, in the units of the image."""
-    widths: NDArray[np.float64]
-    """(n,), standard deviation of the Gaussian in px."""
+    width: float
+    """Standard deviation of the Gaussians in px."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -128,7 +130,7 @@ def find_motif(cell: NDArray[np.float64], error: float, a: NDArray[np.float64], 
     a, b
         Lattice vectors in px.
     """
-    nothing = Motif(np.empty((0, 2)), np.empty(0), np.empty(0))
+    nothing = Motif(np.empty((0, 2)), np.empty(0), np.nan)
     if not np.isfinite(cell).all() or np.ptp(cell) == 0:
         return nothing
     short = float(min(np.hypot(*a), np.hypot(*b)))
@@ -165,37 +167,61 @@ def _laplacian_response(
 def _fit_gaussians(
     cell: NDArray[np.float64], fractions: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> Motif:
-    """Fit round Gaussians at the columns of the periodic cell, over a constant background."""
+    """Fit round Gaussians of one width (all columns share the probe) to the periodic cell, over a constant."""
     points = np.moveaxis(np.indices(cell.shape), 0, 2) / cell.shape
     thin = tuple(slice(None, None, -(-size // _FIT_SAMPLES)) for size in cell.shape)
     points, data = points[thin].reshape(-1, 2), cell[thin].ravel()
     images = np.array([(n, m) for n in (-1, 0, 1) for m in (-1, 0, 1)], float)
     basis = np.stack([a, b])
-    short = float(min(np.hypot(*a), np.hypot(*b)))
-    n = len(fractions)
+    width = _core_width(cell, fractions, a, b)
 
     def heights(unknowns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        at, widths = unknowns[: 2 * n].reshape(n, 2), np.exp(unknowns[2 * n :])
-        design = np.ones((len(data), n + 1))
-        for k in range(n):
-            away = points - at[k]
-            away = ((away - np.round(away))[:, None] + images) @ basis
-            design[:, k] = np.exp(-0.5 * (away**2).sum(axis=2) / widths[k] ** 2).sum(axis=1)
-        solved = np.linalg.lstsq(design, data, rcond=None)[0]
-        return solved, design @ solved - data
+        design = np.ones((len(data), len(fractions) + 1))
+        for k, at in enumerate(unknowns.reshape(-1, 2)):
+            away = ((points - at - np.round(points - at))[:, None] + images) @ basis
+            design[:, k] = np.exp(-0.5 * (away**2).sum(axis=2) / width**2).sum(axis=1)
+        solved = np.asarray(np.linalg.lstsq(design, data, rcond=None)[0], np.float64)
+        return solved, np.asarray(design @ solved - data)
 
-    start = np.concatenate([fractions.ravel(), np.full(n, np.log(0.2 * short / np.sqrt(n)))])
-    slack = np.concatenate([np.full(2 * n, 0.1), np.full(n, 1.5)])
-    fit = optimize.least_squares(
-        lambda unknowns: heights(unknowns)[1], start, bounds=(start - slack, start + slack), xtol=1e-3, ftol=1e-4
-    )
-    amplitudes, widths = heights(fit.x)[0][:-1], np.exp(fit.x[2 * n :])
-    volumes = amplitudes * widths**2
+    start = fractions.ravel()
+    span = (start - _SLACK, start + _SLACK)
+    fit = optimize.least_squares(lambda unknowns: heights(unknowns)[1], start, bounds=span, xtol=1e-3, ftol=1e-4)
+    amplitudes = heights(fit.x)[0][:-1]
     order = np.argsort(-amplitudes, kind="stable")
-    order = order[volumes[order] > max(_MIN_VOLUME * float(volumes.max()), 0.0)]
-    at = fit.x[: 2 * n].reshape(n, 2)
+    order = order[amplitudes[order] > max(_MIN_HEIGHT * float(amplitudes.max()), 0.0)]
+    at = fit.x.reshape(-1, 2)
     at -= np.round(at)
-    return Motif(at[order], amplitudes[order], widths[order])
+    return Motif(at[order], amplitudes[order], width)
+
+
+def _core_width(
+    cell: NDArray[np.float64], fractions: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
+) -> float:
+    """Width of the highest column from its core, where neighbours and background add hardly more than a slope.
+
+    The height over a ring of radius 2r is 1 + q + q² + q³ times that over a ring of radius r for a Gaussian, where
+    q = exp(-r²/2σ²).
+    """
+    radius = 0.2 * shortest_distance(fractions, a, b)
+    angle = np.arange(24) * (np.pi / 12)
+    ring = radius * np.stack([np.sin(angle), np.cos(angle)], axis=1) @ np.linalg.inv(np.stack([a, b]))
+
+    def value(at: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(ndimage.map_coordinates(cell, (at * cell.shape).T, order=3, mode="grid-wrap"))
+
+    tops = value(fractions)
+    top = int(np.argmax(tops))
+    near, far = (tops[top] - float(value(fractions[top] + factor * ring).mean()) for factor in (1.0, 2.0))
+    q = np.linspace(0.02, 0.98, 97)
+    return float(np.interp(far / max(near, 1e-9), 1.0 + q + q**2 + q**3, radius / np.sqrt(-2.0 * np.log(q))))
+
+
+def shortest_distance(fractions: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the shortest distance in px of two columns in a crystal of this motif."""
+    shifts = np.array([(n, m) for n in (-1, 0, 1) for m in (-1, 0, 1)], float)
+    difference = (fractions[:, None, None] - fractions[None, :, None] + shifts).reshape(-1, 2) @ np.stack([a, b])
+    lengths = np.hypot(difference[:, 0], difference[:, 1])
+    return float(lengths[lengths > 1e-6].min())
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

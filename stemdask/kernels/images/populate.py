@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from stemdask.kernels.images.anchors import Anchors
-from stemdask.kernels.images.motif import Motif
+from stemdask.kernels.images.motif import Motif, shortest_distance
 from stemdask.kernels.images.peaks import climb, contrast, smooth
 from stemdask.kernels.images.sites import predict_sites
 
@@ -57,11 +57,12 @@ def populate(pixels: NDArray[np.float32], free: NDArray[np.bool_], anchors: Anch
         The lattice, and what its cell contains.
     """
     fractions = _relative_to_first(motif.fractions)
-    distance = _shortest_distance(motif.fractions, anchors.a, anchors.b)
-    blur = float(np.clip(0.6 * float(np.median(motif.widths)), 0.5, 0.25 * distance))
+    distance = shortest_distance(motif.fractions, anchors.a, anchors.b)
+    blur = float(np.clip(0.6 * motif.width, 0.5, 0.25 * distance))
     smoothed = smooth(pixels, blur)
     level = _local_mean(anchors.heights)
     radius = 0.35 * distance
+    cell = 1.2 * max(np.hypot(*anchors.a), np.hypot(*anchors.b))
     top = np.array(pixels.shape) - 1
     found, ghosts = [], []
     for k, fraction in enumerate(fractions):
@@ -70,8 +71,10 @@ def populate(pixels: NDArray[np.float32], free: NDArray[np.bool_], anchors: Anch
         i, j = np.nonzero(known)
         expected, around = sites[known], support[known]
         inside = ((expected >= 0) & (expected <= top)).all(axis=1)
-        supported = around >= _EDGE_SUPPORT * support.max(initial=1)
         outer = np.maximum(-expected, expected - top).max(axis=1) / distance
+        # At the border of the image half of the neighbours are missing without being absent.
+        needed = np.where(outer * distance > -cell, 0.5 * _EDGE_SUPPORT, _EDGE_SUPPORT)
+        supported = around >= needed * support.max(initial=1)
         # At the border a site has its neighbours on one side only: it may not be measured, but its tail is there.
         beyond = (~inside | (~supported & (outer > -0.5))) & (outer < _GHOST_REACH)
         ghosts.append((expected[beyond], np.full(np.count_nonzero(beyond), k, np.int8)))
@@ -79,8 +82,8 @@ def populate(pixels: NDArray[np.float32], free: NDArray[np.bool_], anchors: Anch
         inside[inside] = free[tuple(np.round(expected[inside]).astype(np.int64).T)]
         i, j, expected, around = i[inside], j[inside], expected[inside], around[inside]
         at, _ = climb(smoothed, expected, _SHIFT * distance)
-        width = np.hypot(motif.widths[k], blur)
-        own = motif.amplitudes[k] * (motif.widths[k] / width) ** 2 * (1.0 - np.exp(-0.5 * (radius / width) ** 2))
+        width = np.hypot(motif.width, blur)
+        own = motif.amplitudes[k] * (motif.width / width) ** 2 * (1.0 - np.exp(-0.5 * (radius / width) ** 2))
         deep = around == around.max(initial=0)
         taken = _occupied(contrast(smoothed, at, radius) / level[i, j], own, deep)
         taken &= deep | (np.hypot(*(at - expected).T) < _EDGE_SHIFT * distance)
@@ -100,14 +103,7 @@ def populate(pixels: NDArray[np.float32], free: NDArray[np.bool_], anchors: Anch
 def _relative_to_first(fractions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Positions in the cell relative to its brightest column, in -0.1 .. 0.9."""
     relative = fractions - fractions[0]
-    return relative - np.floor(relative + 0.1)
-
-
-def _shortest_distance(fractions: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    shifts = np.array([(n, m) for n in (-1, 0, 1) for m in (-1, 0, 1)], float)
-    difference = (fractions[:, None, None] - fractions[None, :, None] + shifts).reshape(-1, 2) @ np.stack([a, b])
-    lengths = np.hypot(difference[:, 0], difference[:, 1])
-    return float(lengths[lengths > 1e-6].min())
+    return np.asarray(relative - np.floor(relative + 0.1))
 
 
 def _local_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -116,7 +112,7 @@ def _local_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     total = ndimage.uniform_filter(np.where(known, values, 0.0), 5, mode="constant")
     weight = ndimage.uniform_filter(known.astype(float), 5, mode="constant")
     mean = np.where(weight > 1e-9, total / np.maximum(weight, 1e-9), np.nan)
-    return mean / float(np.nanmedian(values))
+    return np.asarray(mean / np.nanmedian(values))
 
 
 def _occupied(heights: NDArray[np.float64], own: float, deep: NDArray[np.bool_]) -> NDArray[np.bool_]:
