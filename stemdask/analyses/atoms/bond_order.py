@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Annotated, Literal
 
 import numpy as np
@@ -57,6 +58,7 @@ class BondOrderParams(Params):
         return self
 
 
+@cache
 def outputs(params: BondOrderParams) -> tuple[Variable, ...]:
     """Declare the order parameters of each l, and what follows from s6."""
     atom, bond, frame = ("frame", "atom"), ("frame", "bond"), ("frame",)

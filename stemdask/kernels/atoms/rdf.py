@@ -73,7 +73,9 @@ def tutorial_rdf(counts: NDArray[np.int64], edges: NDArray[np.float64], position
     the normalisation of Kang et al., github.com/jungwonparklab/analysis-time-resolved-3d-recon-kang.
     """
     xyz = np.asarray(positions, float)
-    xyz = xyz[np.isfinite(xyz).all(axis=1)]
+    finite = np.isfinite(xyz)
+    if not finite.all():
+        xyz = xyz[finite.all(axis=1)]
     pairs = len(xyz) * (len(xyz) - 1) / 2
     if pairs == 0:
         return np.full(len(counts), np.nan)
@@ -130,16 +132,12 @@ def first_minimum(counts: ArrayLike, edges: NDArray[np.float64]) -> FirstMinimum
     curve = convolve1d(pairs / r**2, kernel, mode="constant")
     noise = np.sqrt(convolve1d((pairs + 1) / r**4, kernel**2, mode="constant"))  # + 1: an empty bin isn't known empty
     peak = int(np.argmax(curve > 0.5 * curve.max()))
-    while peak + 1 < len(curve) and curve[peak + 1] >= curve[peak]:
-        peak += 1
-    lowest = peak
-    for k in range(peak + 1, len(curve)):
-        if curve[k] < curve[lowest]:
-            lowest = k
-        if curve[k] - curve[lowest] > max(3 * noise[k], 0.05 * (curve[peak] - curve[lowest])):
-            break
-    else:
+    peak += int(np.argmax(np.append(np.diff(curve[peak:]) < 0, True)))
+    so_far = np.minimum.accumulate(curve[peak:])
+    risen = curve[peak:] - so_far > np.maximum(3 * noise[peak:], 0.05 * (curve[peak] - so_far))
+    if not risen.any():
         return FirstMinimum(np.nan, np.nan)
+    lowest = peak + int(np.argmin(curve[peak : peak + int(np.argmax(risen))]))
     alike = curve - curve[lowest] <= noise
     begin = lowest - int(np.argmin(alike[lowest::-1])) + 1
     end = lowest + int(np.argmin(alike[lowest:])) - 1
