@@ -160,6 +160,26 @@ def run(
     raise typer.Exit(outcome.exit_code)
 
 
+@app.command(epilog="Example: stemdask submit run.yaml --directive=--partition=short")
+def submit(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML config.")],
+    settings: Settings = None,
+    directive: Annotated[
+        list[str] | None, typer.Option("--directive", help="An sbatch option of the driver's job, such as --account=x.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write and show the script, and don't submit it.")] = False,
+) -> None:
+    """Write the sbatch script of a run beside its store, show it and submit it."""
+    from stemdask.engine import submit
+
+    written = submit.write(config, _document([str(config)], settings), directive or ())
+    typer.echo(f"{written.text}\n# {written.script}")
+    if not dry_run:
+        job = submit.send(written)
+        log = written.log.replace("%j", job)
+        typer.echo(f"job {job}; follow it with:\n  tail -f {log}\n  stemdask status {written.store}")
+
+
 @app.command(epilog="Example: stemdask status results.zarr")
 def status(store: Store) -> None:
     """Say how far a run is and which frames failed, and why; needs no cluster."""

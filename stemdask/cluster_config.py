@@ -13,6 +13,7 @@ _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _WALLTIME = re.compile(r"(?:(\d+)-)?(\d{1,3}):(\d{2}):(\d{2})\Z")
 #: No word of a directive or a prologue line may hold what a shell would act on.
 _PLAIN = re.compile(r"[A-Za-z0-9_.,:=/@+%\[\]|&-]{1,200}\Z")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@:=,-]+\Z")
 _NAME = re.compile(r"[A-Za-z0-9_.,:|&@+\[\]-]{1,64}\Z")
 
 
@@ -52,9 +53,17 @@ def _like(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
     return check
 
 
-def _directive(text: str) -> str:
+def check_directive(text: str) -> str:
+    """Return an sbatch directive as it is; raise ValueError where it could be more than one."""
     if not text.startswith("--") or not _PLAIN.match(text):
         raise ValueError(f"{text!r} is not a directive; write for example '--constraint=haswell'")
+    return text
+
+
+def check_path(text: str) -> str:
+    """Return a path as it is; raise ValueError where a job script couldn't hold it."""
+    if not _PLAIN_PATH.match(text):
+        raise ValueError(f"{text!r} can't stand in a job script; use a path of letters, digits and _ . / + @ : = , -")
     return text
 
 
@@ -132,9 +141,9 @@ class Slurm(Section):
     """Walltime of a job, 'HH:MM:SS', quoted; workers leave before it ends and are replaced."""
     interface: Name | None = None
     """Network interface that the nodes share, such as ib0."""
-    local_directory: Annotated[str, AfterValidator(_like(_PLAIN, "a plain path"))] | None = None
+    local_directory: Annotated[str, AfterValidator(check_path)] | None = None
     """Scratch on the node; $TMPDIR or /tmp when absent."""
-    job_extra_directives: tuple[Annotated[str, AfterValidator(_directive)], ...] = ()
+    job_extra_directives: tuple[Annotated[str, AfterValidator(check_directive)], ...] = ()
     """More #SBATCH lines, such as '--constraint=haswell'."""
     prologue: tuple[Annotated[str, AfterValidator(_prologue)], ...] = ()
     """Lines before the worker starts: 'module load X', 'source /path/activate', 'export A=B'."""
@@ -150,6 +159,8 @@ class Allocation(Section):
     """Workers that an sbatch of this run has started beside the driver; jobs/allocation.sbatch does."""
 
     kind: Literal["allocation"]
+    workers: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Workers at the most; no more than the allocation has tasks."""
     interface: Name | None = None
     """Network interface that the nodes share, such as ib0."""
     workers_timeout: Annotated[float, Field(gt=0)] = 300

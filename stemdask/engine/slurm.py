@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import logging
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -41,7 +40,6 @@ GRACE = 4
 EXPORTED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYTHONPATH", "SLURM_CONF", "USER")
 #: Added to what a worker may use: its own start, and a nod to SLURM's polling of memory.
 WORKER_BYTES = 2**30
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@:=,-]+\Z")
 
 
 @dataclass(slots=True)
@@ -84,8 +82,10 @@ class SlurmPool(DaskPool):
         import distributed
 
         for path in (self._directory, Path.cwd(), Path(sys.executable)):
-            if not _PLAIN_PATH.match(str(path)):
-                raise ClusterError("a path in a job script can't hold blanks or signs", value=str(path))
+            try:
+                kinds.check_path(str(path))
+            except ValueError as error:
+                raise ClusterError(str(error)) from None
         folder = self._directory / "tls"
         shutil.rmtree(folder, ignore_errors=True)  # of a driver that was killed
         security = keys.make(folder)
@@ -292,7 +292,7 @@ class AllocationPool(SlurmPool):
                 remedy="Submit jobs/allocation.sbatch, or use the kind slurm",
             )
         tasks = os.environ.get("SLURM_NTASKS", "1")
-        workers = min(int(tasks) if tasks.isdecimal() else 1, n_blocks)
+        workers = min(int(tasks) if tasks.isdecimal() else 1, cluster.workers, n_blocks)
         as_jobs = kinds.Slurm(
             kind="slurm",
             workers=workers,

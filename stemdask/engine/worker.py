@@ -26,5 +26,7 @@ def dask_setup(worker: Any) -> None:
 
 
 def dask_teardown(worker: Any) -> None:
-    """End the helper with its worker."""
+    """End at once: what was done is on disk, and an orderly end of the interpreter takes seconds."""
     close_helpers()
+    logging.shutdown()
+    os._exit(0)
