@@ -11,7 +11,7 @@ from stemdask.errors import FrameError
 from stemdask.kernels.images.column_fit import OK
 from stemdask.kernels.images.drift import UNRELATED, Drift, stitch
 from stemdask.kernels.images.filters import invert
-from stemdask.kernels.images.finding import Columns, find_columns
+from stemdask.kernels.images.finding import MAX_SUBLATTICES, Columns, find_columns
 from stemdask.kernels.images.joint_fit import fit_joint
 from stemdask.kernels.images.pixel_grid import PixelGrid
 from stemdask.kernels.images.separation import LatticeVectors, NoLatticeError
@@ -47,7 +47,7 @@ def site_variables() -> tuple[Variable, ...]:
         ("site_grain", site, "i1", "1", "its grain"),
         ("site_i", site, "i4", "1", "its cell along a, -1 beyond the area"),
         ("site_j", site, "i4", "1", "its cell along b, -1 beyond the area"),
-        ("site_sigma", site, "f8", "nm", "standard deviation of the columns of its sublattice"),
+        ("site_sigma", site, "f8", "nm", "standard deviation of the columns, roughly"),
         ("site_vectors", ("vector", "axis"), "f8", "nm", "lattice vectors a and b as (y, x)"),
         ("site_distance", (), "f8", "nm", "shortest distance of columns"),
         ("site_confidence", (), "f8", "1", "confidence in the lattice of the average"),
@@ -91,7 +91,7 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
             "grain": np.concatenate([found.grain, found.ghost_grain]),
             "i": np.concatenate([found.i, beyond]),
             "j": np.concatenate([found.j, beyond]),
-            "sigma": found.widths[np.concatenate([found.grain, found.ghost_grain]), sublattice] * nm,
+            "sigma": found.widths[np.concatenate([found.grain, found.ghost_grain])] * nm,
             "vectors": np.stack([found.vectors.a, found.vectors.b]) * scale,
             "distance": np.array(found.distance * nm),
             "confidence": np.array(found.vectors.confidence),
@@ -109,8 +109,8 @@ def _refined(average: Array, found: Columns) -> Array:
     """
     start = np.concatenate([found.positions, found.ghosts])
     grain = np.concatenate([found.grain, found.ghost_grain])
-    kind = np.concatenate([found.sublattice, found.ghost_sublattice]) + found.widths.shape[1] * grain
-    fit = fit_joint(average, start, kind, np.nan_to_num(found.widths, nan=1.0).ravel(), noise="gaussian")
+    kind = np.concatenate([found.sublattice, found.ghost_sublattice]) + MAX_SUBLATTICES * grain
+    fit = fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian")
     good = (fit.flag == OK) & np.isfinite(fit.positions).all(axis=1)
     return np.where(good[:, None], fit.positions, start)
 
@@ -159,8 +159,8 @@ def expected_columns(frame: ImageFrame, pixels: Array, grid: PixelGrid) -> Expec
     near = within(-_REACH * distance)
     index = np.flatnonzero(near & (site["i"] != _BEYOND))
     ghosts = near & (site["i"] == _BEYOND)
-    widths = np.full((int(site["grain"].max()) + 1, int(site["sublattice"].max()) + 1), np.nan)
-    widths[site["grain"], site["sublattice"]] = site["sigma"] / nm
+    widths = np.ones(int(site["grain"].max()) + 1)
+    widths[site["grain"]] = site["sigma"] / nm
     a, b = site["vectors"] @ (np.linalg.inv(grid.matrix).T / scale[:, None])
     columns = Columns(
         positions=place[index],
