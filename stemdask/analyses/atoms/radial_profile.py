@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from stemdask.analyses.atoms.known_units import known_units
-from stemdask.errors import StemdaskError
+from stemdask.analyses.atoms.sample import sample
+from stemdask.errors import ConfigError
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
 from stemdask.units import Length, LengthAngstrom
 
@@ -62,9 +63,7 @@ def outputs(params: RadialProfileParams) -> tuple[Variable, ...]:
 def prepare(frames: Sequence[Frame], params: RadialProfileParams) -> Mapping[str, Array]:
     """Choose as many shells as the largest particle needs; the last one holds all that is farther too."""
     longest = 0.0
-    for index in np.unique(np.linspace(0, len(frames) - 1, PROBES).astype(int)) if len(frames) else ():
-        frame = frames[int(index)]
-        assert isinstance(frame, AtomsFrame)
+    for frame in sample(frames, PROBES):
         placed = frame.positions[np.isfinite(frame.positions).all(axis=1)]
         if len(placed):
             longest = max(longest, float(np.linalg.norm(placed - placed.mean(axis=0), axis=1).max()))
@@ -77,7 +76,7 @@ def run(frame: AtomsFrame, params: RadialProfileParams) -> Mapping[str, Array]:
 
     Raises
     ------
-    StemdaskError
+    ConfigError
         A property that no analysis of this run gives.
     """
     n_shells = len(frame.results["profile/shell"])
@@ -90,7 +89,7 @@ def run(frame: AtomsFrame, params: RadialProfileParams) -> Mapping[str, Array]:
         path = f"atoms/{name}"
         if path not in frame.results:
             known = sorted(p.removeprefix("atoms/") for p in frame.results if p.startswith("atoms/"))
-            raise StemdaskError(
+            raise ConfigError(
                 "no analysis of this run gives that property",
                 where="analyses.radial_profile.properties",
                 value=name,
