@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
+from stemdask.analyses.atoms.sample import sample
+from stemdask.errors import ConfigError
 from stemdask.kernels.atoms.fluctuation import DistanceFluctuation
 from stemdask.kernels.atoms.tracking import Linked, Tracker
-from stemdask.model import Analysis, Array, Params, Stack, Variable
+from stemdask.model import Analysis, Array, Frame, Params, Stack, Variable
 from stemdask.units import Length, LengthAngstrom
 
 LINKED, FOREIGN, EMPTY = 0, 1, 2
@@ -58,6 +61,23 @@ def outputs(params: TracksParams) -> tuple[Variable, ...]:
         late("tracks/fluctuation", track, "float64", "angstrom", "root mean square distance from the mean position"),
         late("tracks/lindemann_index", track, "float64", "1", "mean relative fluctuation of the distances to others"),
     )
+
+
+def prepare(frames: Sequence[Frame], params: TracksParams) -> Mapping[str, Array]:
+    """Tell before the run that periodic boxes have no orientation to take out.
+
+    Raises
+    ------
+    ConfigError
+        The frames are periodic.
+    """
+    if any(any(frame.periodic) for frame in sample(frames, 1)):
+        raise ConfigError(
+            "atoms are followed in isolated particles only, and these are periodic boxes",
+            where="analyses.tracks",
+            remedy="Leave tracks out, or write the structures without periodic boundaries",
+        )
+    return {}
 
 
 def finish(stack: Stack, params: TracksParams) -> None:
@@ -138,9 +158,10 @@ def _write_tracks(stack: Stack, tracker: Tracker, distances: DistanceFluctuation
 ANALYSIS = Analysis(
     name="tracks",
     kind="atoms",
-    summary="Identity of atoms in time: tracks, displacements, mean squared displacement, Lindemann index",
+    summary="Identity of the atoms of a particle in time: tracks, displacements, their mean square, Lindemann index",
     params=TracksParams,
     outputs=outputs,
     needs=("positions",),
+    prepare=prepare,
     finish=finish,
 )

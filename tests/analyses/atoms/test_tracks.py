@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from stemdask.analyses.atoms.tracks import EMPTY, FOREIGN, LINKED, TracksParams, finish, outputs
+from stemdask.analyses.atoms.tracks import EMPTY, FOREIGN, LINKED, TracksParams, finish, outputs, prepare
+from stemdask.errors import ConfigError
 from stemdask.model import AtomsFrame
 from stemdask.simulate import nanocrystal, trajectory
 
@@ -111,3 +112,37 @@ def test_it_writes_what_it_declares():
     for path, variable in declared.items():
         assert stack.result(path).dtype == variable.dtype, path
         assert stack.result(path).ndim == len(variable.dims), path
+
+
+def test_periodic_boxes_are_refused_before_the_run():
+    frame = AtomsFrame(0, np.zeros((2, 3)), np.full(2, 78, np.uint8), 10 * np.eye(3), (True, True, True))
+    with pytest.raises(ConfigError, match="isolated particles only"):
+        prepare([frame], TracksParams())
+
+
+def test_a_run_leaves_the_tracks_in_its_store(tmp_path):
+    import zarr
+    from ase import Atoms
+    from ase.io import write
+
+    from stemdask.engine.run import run
+
+    motion = trajectory(nanocrystal(14), 20, sigma=0.05, rotation=3, n_exchanged=6, shuffle=True)
+    frames = [Atoms(numbers=motion[i].numbers, positions=motion[i].positions) for i in range(20)]
+    write(tmp_path / "motion.xyz", frames, format="xyz")
+    config = {
+        "input": {"path": str(tmp_path / "motion.xyz")},
+        "output": str(tmp_path / "motion.zarr"),
+        "analyses": {"tracks": {}},
+        "cluster": {"kind": "inline"},
+        "limits": {"isolate": False},
+        "block_frames": 6,
+    }
+    store = zarr.open_group(run(config), mode="r")
+    track = store["atoms/track"][...]
+    assert store["tracks/element"].shape == (len(motion.sites),)
+    for i in range(20):
+        seen = track[i][track[i] >= 0]
+        assert len(seen) == len(motion[i].positions) == len(set(seen))
+    assert (store["tracks/n_frames"][...] == np.bincount(track[track >= 0])).all()
+    assert 0 < store["tracks/lindemann"][()] < 0.05
