@@ -75,3 +75,24 @@ def test_atoms_with_too_few_or_flat_bonds_have_no_strain():
     found = strained(positions, min_bonds=7)
     np.testing.assert_array_equal(np.isnan(found.volume), counts < 7)
     assert np.isnan(found.strain[np.isnan(found.volume)]).all()
+
+
+def test_inside_the_crystal_the_strain_is_that_of_ovito():
+    pytest.importorskip("ovito")
+    from ovito.data import DataCollection
+    from ovito.modifiers import ElasticStrainModifier
+
+    positions = particle() @ (np.eye(3) + STRAIN) + np.random.default_rng(0).normal(scale=0.05, size=particle().shape)
+    data = DataCollection()
+    data.create_cell(100 * np.eye(3), pbc=(False, False, False))
+    data.create_particles(count=len(positions)).create_property("Position", data=positions)
+    crystal = ElasticStrainModifier.Lattice.FCC
+    data.apply(
+        ElasticStrainModifier(
+            lattice_constant=A, input_crystal_structure=crystal, axial_ratio=1.0, calculate_deformation_gradients=True
+        )
+    )
+    theirs = np.array(data.particles["Elastic Deformation Gradient"]).reshape(-1, 3, 3)
+    core = np.linalg.det(theirs) != 0
+    assert core.sum() > 100
+    np.testing.assert_allclose(strained(positions).volume[core], np.linalg.det(theirs[core]) - 1, atol=1e-9)
