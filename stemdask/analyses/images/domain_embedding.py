@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from stemdask.analyses.images.domain_cells import DomainCells
 from stemdask.kernels.images.domain_models import DomainModel
+from stemdask.kernels.images.quiet import quiet
 from stemdask.model import Array, Stack, Variable
 
 #: Cells in the picture.
@@ -27,10 +26,8 @@ def write_embedding(stack: Stack, cells: DomainCells, model: DomainModel, seed: 
     position = np.zeros((len(around), 2))
     if len(around) > 10:
         from sklearn.manifold import TSNE
-        from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             position = TSNE(2, perplexity=min(30.0, len(around) / 4), init="pca", random_state=seed).fit_transform(
                 around
             )

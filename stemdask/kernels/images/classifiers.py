@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from stemdask.kernels.images import directions
 from stemdask.kernels.images.domain_models import DomainModel, Features, as_features
+from stemdask.kernels.images.quiet import quiet
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -54,8 +53,7 @@ def train(
         return DomainModel("neighbours", arrays, names, features)
     mean, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-12)
     arrays = {"centres": centres, "mean": mean, "scale": scale}
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         return _fitted(method, arrays, (x - mean) / scale, labels, names, features, seed)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from stemdask.kernels.images import deconvolved_mixture, directions
 from stemdask.kernels.images.domain_models import DomainModel, Features, as_features
+from stemdask.kernels.images.quiet import quiet
 
 Array = NDArray[np.float64]
 Clustering = Literal["gmm", "kmeans", "minibatch_kmeans", "dbscan", "hdbscan", "spectral", "agglomerative"]
@@ -51,8 +50,7 @@ def cluster(
     k = min(k, len(x))
     if k == 0:
         return DomainModel("centres", {"centres": np.zeros((0, 2))}, features=features)
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scikit-learn, about convergence: the stability says whether it mattered
+    with quiet():
         if method == "gmm":
             model = _mixture(points, noise, x, errors, k, features, seed)
         elif method in ("kmeans", "minibatch_kmeans"):

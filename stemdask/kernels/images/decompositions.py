@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from stemdask.kernels.images.gram_pca import Blocks, pca, pca_with_missing, upright
 from stemdask.kernels.images.low_rank import LowRank, fill, reconstruct
+from stemdask.kernels.images.quiet import quiet
 
 Array = NDArray[np.float64]
 Method = Literal["pca", "svd", "incremental_pca", "sparse_pca", "ica", "robust_pca", "nmf", "kernel_pca"]
@@ -51,7 +49,7 @@ class Decomposition:
         complete = fill(self.model, rows)
         if self.project is None:
             return reconstruct(self.model, complete)
-        with _quiet():
+        with quiet():
             return self.project(complete)
 
 
@@ -74,7 +72,7 @@ def decompose(method: Method, blocks: Blocks, sample: Array, noise: float, rank:
         Of the methods that start at random.
     """
     p = sample.shape[1]
-    with _quiet():
+    with quiet():
         if method == "pca":
             return Decomposition(pca_with_missing(blocks, p, rank))
         if method == "robust_pca":
@@ -89,17 +87,6 @@ def decompose(method: Method, blocks: Blocks, sample: Array, noise: float, rank:
         complete = fill(filler, sample)
         fit = {"sparse_pca": _sparse, "ica": _independent, "nmf": _non_negative, "kernel_pca": _kernel}[method]
         return fit(filler, complete, noise, rank, seed)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """One thread, so that sums are the same on any machine, and no warning of components short of a tolerance.
-
-    Whether that mattered the score says.
-    """
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _uncentred(blocks: Blocks, p: int, rank: int) -> LowRank:
@@ -162,7 +149,9 @@ def _sparse(filler: LowRank, rows: Array, noise: float, rank: int, seed: int) ->
     """Projection onto the span of sparse components: the penalty chooses cells and doesn't shrink their amplitude."""
     from sklearn.decomposition import SparsePCA
 
-    fit = SparsePCA(rank, alpha=1.0, method="cd", max_iter=30, tol=1e-4, random_state=seed).fit((rows - filler.mean) / noise)
+    fit = SparsePCA(rank, alpha=1.0, method="cd", max_iter=30, tol=1e-4, random_state=seed).fit(
+        (rows - filler.mean) / noise
+    )
     return _spanned(filler, rows, fit.components_)
 
 

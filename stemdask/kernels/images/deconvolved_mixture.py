@@ -8,6 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from stemdask.kernels.images.quiet import quiet
+
 Array = NDArray[np.float64]
 
 
@@ -142,7 +144,8 @@ def _start(points: Array, k: int, seed: int) -> tuple[Array, Array, Array]:
     else:
         from sklearn.cluster import KMeans
 
-        label = KMeans(k, n_init=5, random_state=seed).fit(points).labels_
+        with quiet():
+            label = KMeans(k, n_init=5, random_state=seed).fit(points).labels_
     weights, means, covariances = np.empty(k), np.empty((k, 2)), np.empty((k, 2, 2))
     for part in range(k):
         members = points[label == part]
