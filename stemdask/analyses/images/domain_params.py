@@ -63,7 +63,7 @@ class DomainsParams(Params):
     """Divide by displacement vector, or by direction alone."""
     neighbourhood: float = Field(0.0, ge=0, le=10)
     """Weight of each of the four neighbouring cells in the vector of a cell; 0 leaves them out."""
-    significance: float = Field(0.99, gt=0.5, lt=1)
+    significance: float = Field(0.95, gt=0.5, lt=1)
     """Confidence with which a displacement must differ from zero; other cells get no label."""
     classes: dict[str, Direction] | None = Field(None, min_length=2)
     """Ideal direction of each class in degree, counter-clockwise from +x as displayed: {up: 90 degree, right: 0}."""

@@ -44,7 +44,14 @@ class SeriesBlock:
         self.per_pair = {name: np.full((n_frames, n_domains, n_domains), np.nan) for name in PER_PAIR}
 
     def measure(
-        self, frame: int, labels: NDArray[np.integer], raw: Array, raw_err: Array, positions: Array, vectors: Array
+        self,
+        frame: int,
+        labels: NDArray[np.integer],
+        bridged: NDArray[np.integer],
+        raw: Array,
+        raw_err: Array,
+        positions: Array,
+        vectors: Array,
     ) -> NDArray[np.bool_]:
         """Measure one frame.
 
@@ -54,6 +61,8 @@ class SeriesBlock:
             Its number in the block.
         labels
             (row, column), -1 where a cell belongs to none.
+        bridged
+            (row, column), labels between which walls run.
         raw, raw_err
             (2, row, column), pm: displacements as measured, because denoised ones shrink, and their errors.
         positions
@@ -81,7 +90,7 @@ class SeriesBlock:
                 self.per_domain[f"mean_{name}"][frame, domain] = raw[axis][members].mean()
                 error = np.sqrt(np.sum(raw_err[axis][members] ** 2)) / n
                 self.per_domain[f"mean_{name}_err"][frame, domain] = error
-        walls = find_walls(labels, positions, n_domains, vectors)
+        walls = find_walls(bridged, positions, n_domains, vectors)
         self.per_pair["wall_length"][frame] = walls.length
         self.per_pair["wall_y"][frame], self.per_pair["wall_x"][frame] = np.moveaxis(walls.position, -1, 0)
         return walls.at_wall

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import binary_dilation
 
 from stemdask.analyses.images import domain_series
 from stemdask.analyses.images.displacement_maps import MapStack
@@ -20,6 +21,9 @@ from stemdask.kernels.images.clusterings import Clustering, cluster
 from stemdask.kernels.images.domain_count import STRONG, DomainCount, count_domains
 from stemdask.kernels.images.domain_models import DomainModel
 from stemdask.model import Analysis, Array, Stack, Variable
+
+#: Cells without a label that a wall may be wide, on each side.
+_BRIDGED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +101,26 @@ def finish(stack: Stack, params: DomainsParams) -> None:
 def statement(count: DomainCount, model: DomainModel) -> str:
     """Say in words what the evidence shows."""
     k = len(count.bic)
-    strongest = float(np.nanmax(count.evidence)) if np.isfinite(count.evidence).any() else -np.inf
     if count.n == 0:
         return "No domains: the displacements don't differ from noise about zero."
     if count.n == 1:
         u, v = count.mixtures[0].means[0]
         spread = np.sqrt(np.linalg.eigvalsh(count.mixtures[0].covariances[0]))
         more = int(np.argmin(count.bic)) + 1
+        gains = count.evidence[1:more]
+        strongest = max(float(np.nanmax(gains)), 0.0) if np.isfinite(gains).any() else 0.0
         said = (
             f"No domains to tell apart: the displacements form a single population about {np.hypot(u, v):.1f} pm "
-            f"towards {float(directions.angle(u, v)):.0f} degree, spread by {spread[0]:.1f} to {spread[1]:.1f} pm "
+            f"towards {directions.in_words(u, v)}, spread by {spread[0]:.1f} to {spread[1]:.1f} pm "
             f"beyond the errors."
         )
         if k > 1 and more > 1:
             said += (
                 f" {more} Gaussians fit its shape better than one, but no peaks of their own stand out (log likelihood "
-                f"gain {max(strongest, 0.0):.1f}, {STRONG:g} needed): more labels would divide what is continuous."
+                f"gain {strongest:.1f}, {STRONG:g} needed): more labels would divide what is continuous."
             )
         return said
-    parts = ", ".join(
-        f"{np.hypot(u, v):.1f} pm towards {float(directions.angle(u, v)):.0f} degree" for u, v in model.centres
-    )
+    parts = ", ".join(f"{np.hypot(u, v):.1f} pm towards {directions.in_words(u, v)}" for u, v in model.centres)
     return (
         f"{model.n_domains} domains: {parts}. Every pair is told apart (log likelihood gain at least "
         f"{count.evidence[count.n - 1]:.1f}, {STRONG:g} needed) and the partition is stable (adjusted Rand index "
@@ -174,7 +177,7 @@ def _write_frames(stack: Stack, cells: DomainCells, model: DomainModel) -> None:
     raw_maps = cells.maps if cells.maps.group == "displacement" else MapStack(stack)
     k = max(model.n_domains, 1)
     for block in cells.blocks():
-        label, probability = _predict(model, block)
+        label, probability, bridged = _predict(model, block)
         raw = raw_maps.read(block.frames)
         positions = cells.maps.positions(block.frames, block.maps.places)
         series = domain_series.SeriesBlock(len(label), k)
@@ -182,7 +185,7 @@ def _write_frames(stack: Stack, cells: DomainCells, model: DomainModel) -> None:
         for frame in range(len(label)):
             noise = np.nan_to_num(raw.noise[frame])
             at_wall[frame] = series.measure(
-                frame, label[frame], raw.values[frame], noise, positions[frame], cells.maps.vectors
+                frame, label[frame], bridged[frame], raw.values[frame], noise, positions[frame], cells.maps.vectors
             )
         series.write(stack, block.frames)
         places = block.maps.places
@@ -192,13 +195,21 @@ def _write_frames(stack: Stack, cells: DomainCells, model: DomainModel) -> None:
         stack.write("domains/at_wall", np.nan_to_num(cell[2], nan=-1).astype(np.int8), block.frames)
 
 
-def _predict(model: DomainModel, block: CellBlock) -> tuple[Array, Array]:
-    """Label and probability of every grid place, (frame, row, column); -1 and NaN where there is none."""
+def _predict(model: DomainModel, block: CellBlock) -> tuple[Array, Array, Array]:
+    """Label and probability of every grid place, (frame, row, column), and labels bridged across walls.
+
+    At a wall displacements pass through zero, so that its own cells have no label; for the walls they get their more
+    probable one where a labelled cell is near.
+    """
     label = np.full(block.significant.shape, -1, dtype=np.int64)
     probability = np.full(block.significant.shape, np.nan)
     chosen = block.significant
     label[chosen], probability[chosen] = model.predict(block.vectors[chosen], block.errors[chosen])
-    return label, probability
+    bridged = label.copy()
+    near = binary_dilation(label >= 0, np.ones((1, 3, 3), dtype=bool), iterations=_BRIDGED)
+    weak = near & (label < 0) & np.isfinite(block.vectors).all(axis=-1)
+    bridged[weak], _ = model.predict(block.vectors[weak], block.errors[weak])
+    return label, probability, bridged
 
 
 def _write_evidence(stack: Stack, partition: Partition, params: DomainsParams) -> None:

@@ -24,6 +24,12 @@ def angle(u: Array, v: Array) -> Array:
     return np.where((np.asarray(u) == 0) & (np.asarray(v) == 0), np.nan, found)
 
 
+def in_words(u: float, v: float) -> str:
+    """Say where a vector points, in whole degrees from -179 to 180."""
+    whole = round(float(angle(np.asarray(u), np.asarray(v)))) if u or v else 0
+    return f"{180 if whole == -180 else whole} degree"
+
+
 def vector(direction: Array | float) -> Array:
     """Return the unit vector (u, v) of a direction in degree; shape (..., 2)."""
     radians = np.radians(direction)
