@@ -20,6 +20,7 @@ from stemdask.analyses.atoms import (
 from stemdask.analyses.images import (
     columns,
     denoise,
+    denoise_images,
     displacement,
     domains,
     intensity,
@@ -33,6 +34,7 @@ from stemdask.model import Analysis, Kind
 
 ANALYSES: tuple[Analysis, ...] = (
     preprocess.ANALYSIS,
+    denoise_images.ANALYSIS,
     registration.ANALYSIS,
     columns.ANALYSIS,
     lattice.ANALYSIS,

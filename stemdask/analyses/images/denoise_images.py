@@ -1,0 +1,212 @@
+"""Images denoised for finding columns in them; off unless asked for, because it shrinks what is measured on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from stemdask.errors import FrameError
+from stemdask.kernels.images import finding_slope
+from stemdask.kernels.images.image_denoising import (
+    ImageFilter,
+    filter_image,
+    fit_stack,
+    noise_level,
+    project_image,
+)
+from stemdask.kernels.images.low_rank import LowRank
+from stemdask.kernels.images.shift import lattice_period
+from stemdask.model import Analysis, Array, Frame, ImageFrame, Params, Stack, Variable
+
+#: Frames to which the components are fitted, spread evenly, and bytes of them held at a time.
+FITTED = 512
+_BATCH_BYTES = 64 * 2**20
+#: Lattice period, px, assumed where an image shows none.
+_PERIOD = 12.0
+
+
+class DenoiseImagesParams(Params):
+    """How images are denoised before columns are found."""
+
+    method: Literal["pca", ImageFilter] = "pca"
+    """Components of the stack, which needs frames that don't drift, or a filter of each image by itself."""
+    n_components: Literal["auto"] | Annotated[int, Field(ge=0, le=64)] = "auto"
+    """Components of the stack beyond its mean; `auto` keeps those that exceed the noise."""
+    max_components: int = Field(16, ge=1, le=64)
+    """Most components kept by `auto`."""
+    strength: float = Field(1.0, gt=0, le=10)
+    """Strength of a filter; 1 is usual."""
+    measure_on: Literal["raw", "filtered"] = "raw"
+    """Measure positions on the counts, or on the denoised images; the latter shrinks displacements."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DenoiseImagesParams:
+        if self.method != "pca" and self.n_components != "auto":
+            raise ValueError(f"n_components belongs to pca, not to {self.method}")
+        return self
+
+
+def outputs(params: DenoiseImagesParams) -> tuple[Variable, ...]:
+    """Return the declared variables."""
+
+    def constant(name: str, dims: tuple[str, ...], long_name: str, units: str = "1") -> Variable:
+        return Variable(f"denoise_images/{name}", dims, "float32", units, long_name, stage="prepare")
+
+    found: tuple[Variable, ...] = (
+        constant("slope", (), "found over true displacement on such images, from a simulation"),
+        constant("slope_err", (), "standard error of the slope"),
+        constant("period", (), "lattice period of the first frame", "px"),
+        constant("first_removed", ("y", "x"), "what is removed from the first frame"),
+        Variable(
+            "denoise_images/removed", ("frame",), "float32", "1", "RMS of what was removed over that of the noise"
+        ),
+    )
+    if params.method == "pca":
+        found += (
+            constant("mean", ("y", "x"), "mean of the frames"),
+            constant("components", ("image_component", "y", "x"), "leading components of the frames"),
+            constant("noise_variance", (), "variance of a pixel outside the components"),
+            constant("singular_values", ("image_component",), "singular values of the components"),
+        )
+    return found
+
+
+def prepare(frames: Sequence[Frame], params: DenoiseImagesParams) -> Mapping[str, Array]:
+    """Fit the components, and measure on a simulation what such denoising does to displacements."""
+    first = _image(frames[0])
+    period = lattice_period(first.astype(np.float32))
+    period = period if np.isfinite(period) else _PERIOD
+    noise = noise_level(first)
+    finite = first[np.isfinite(first)]
+    contrast = float(np.sqrt(max(finite.var() - noise**2, 0.0))) if finite.size else 0.0
+    constants: dict[str, Array] = {}
+    model: LowRank | None = None
+    if params.method == "pca":
+        model = _fit(frames, params)
+        shape = first.shape
+        constants = {
+            "mean": model.mean.reshape(shape),
+            "components": model.components.reshape(-1, *shape),
+            "noise_variance": np.asarray(model.noise_variance),
+            "singular_values": model.singular_values,
+        }
+    rank = model.rank if model is not None else 0
+
+    def denoise(images: Array) -> Array:
+        if params.method != "pca":
+            return np.stack([filter_image(image, params.method, params.strength, period) for image in images])
+        rows = images.reshape(len(images), -1)
+        # As many components for as many frames as in the stack.
+        share = max(round(rank * len(images) / max(min(len(frames), FITTED), 1)), min(rank, 1))
+        simulated = fit_stack(lambda: [rows], rows.shape[1], share, share)
+        return np.stack([project_image(simulated, image) for image in images])
+
+    slope = finding_slope.Slope(np.nan, np.nan)
+    if contrast > 0:
+        slope = finding_slope.finding_slope(denoise, period, contrast, noise)
+    constants |= {
+        "slope": np.asarray(slope.value),
+        "slope_err": np.asarray(slope.error),
+        "period": np.asarray(period),
+    }
+    kept = _denoised(first, constants, params)
+    constants["first_removed"] = first - kept
+    return {f"denoise_images/{name}": np.asarray(array, dtype=np.float32) for name, array in constants.items()}
+
+
+def run(frame: ImageFrame, params: DenoiseImagesParams) -> Mapping[str, Array]:
+    """Denoise the pixels on which columns are found.
+
+    Passed on within the frame: ``_finding_pixels`` to find columns on and, where positions are to be measured on the
+    denoised image, ``_pixels``.
+
+    Raises
+    ------
+    FrameError
+        The frame has another size than the components of the stack.
+    """
+    pixels = np.asarray(frame.results.get("_finding_pixels", frame.pixels))
+    names = ("mean", "components", "noise_variance", "singular_values", "period")
+    stored = (f"denoise_images/{name}" for name in names)
+    constants = {path.rpartition("/")[2]: frame.results[path] for path in stored if path in frame.results}
+    if "mean" in constants and constants["mean"].shape != pixels.shape:
+        raise FrameError(
+            "the frame has another size than the components of the stack",
+            where=f"frame {frame.index}",
+            value=pixels.shape,
+            allowed=constants["mean"].shape,
+            remedy="Crop or turn the frames without 'denoise_images', or denoise by a filter",
+        )
+    denoised = _denoised(pixels, constants, params).astype(pixels.dtype)
+    noise = noise_level(pixels)
+    removed = (pixels - denoised)[np.isfinite(pixels)].astype(float)
+    ratio = float(np.sqrt(np.mean(removed**2))) / noise if removed.size and noise > 0 else np.nan
+    passed = {"_finding_pixels": denoised, "denoise_images/removed": np.asarray(ratio)}
+    return passed | ({"_pixels": denoised} if params.measure_on == "filtered" else {})
+
+
+def finish(stack: Stack, params: DenoiseImagesParams) -> None:
+    """Say in the store what such denoising does to displacements."""
+    slope = finding_slope.Slope(
+        float(stack.read("denoise_images/slope")), float(stack.read("denoise_images/slope_err"))
+    )
+    removed = np.asarray(stack.read("denoise_images/removed"), dtype=float)
+    removed = removed[np.isfinite(removed)]
+    said = finding_slope.in_words(params.method, slope) if np.isfinite(slope.value) else "No lattice was seen."
+    if params.measure_on == "filtered":
+        said += " Columns were found and measured on these images: the displacements are wrong by that factor."
+    else:
+        said += " Columns were found on these images and measured on the counts, so that the factor doesn't touch them."
+    if removed.size:
+        said += f" What was removed is {np.median(removed):.2f} times the noise of a pixel."
+    stack.set_attributes("denoise_images", {"method": params.method, "statement": said})
+
+
+def _denoised(pixels: Array, constants: Mapping[str, Array], params: DenoiseImagesParams) -> Array:
+    if params.method != "pca":
+        return filter_image(pixels, params.method, params.strength, float(constants["period"]))
+    components = np.asarray(constants["components"], dtype=float)
+    model = LowRank(
+        np.asarray(constants["mean"], dtype=float).ravel(),
+        components.reshape(len(components), pixels.size),
+        np.asarray(constants["singular_values"], dtype=float),
+        FITTED,
+        float(constants["noise_variance"]),
+    )
+    return project_image(model, pixels)
+
+
+def _fit(frames: Sequence[Frame], params: DenoiseImagesParams) -> LowRank:
+    shape = _image(frames[0]).shape
+    chosen = np.linspace(0, len(frames) - 1, min(len(frames), FITTED)).round().astype(int)
+    n_pixels = int(np.prod(shape))
+    batch = max(_BATCH_BYTES // (8 * n_pixels), 1)
+
+    def blocks() -> Iterator[Array]:
+        for start in range(0, len(chosen), batch):
+            images = [_image(frames[int(index)]) for index in chosen[start : start + batch]]
+            rows = [image.reshape(n_pixels) for image in images if image.shape == shape]
+            rows = [row for row in rows if np.isfinite(row).any()]
+            yield np.array(rows).reshape(len(rows), n_pixels)
+
+    return fit_stack(blocks, n_pixels, params.n_components, params.max_components)
+
+
+def _image(frame: Frame) -> Array:
+    assert isinstance(frame, ImageFrame)
+    return np.asarray(frame.pixels, dtype=float)
+
+
+ANALYSIS = Analysis(
+    name="denoise_images",
+    kind="images",
+    summary="images denoised for finding columns, with the shrinkage that measuring on them would bring",
+    params=DenoiseImagesParams,
+    outputs=outputs,
+    prepare=prepare,
+    run=run,
+    finish=finish,
+)
