@@ -22,12 +22,12 @@ HERE = {"isolate": False}
 
 
 def test_a_refused_write_ends_the_run_with_no_frame_blamed_and_is_continued(tmp_path: Path) -> None:
-    frames = toy.write_frames(tmp_path / "f.npy", 4000, {3: "refuse"}, size=8)
-    undisturbed = execute(Document(toy.config(frames, tmp_path / "u.zarr", block_frames=2000, limits=HERE)))
-    data = toy.config(frames, tmp_path / "o.zarr", block_frames=2000, limits=HERE)
+    frames = toy.write_frames(tmp_path / "f.npy", 1600, {3: "refuse"}, size=8)
+    undisturbed = execute(Document(toy.config(frames, tmp_path / "u.zarr", block_frames=1600, limits=HERE)))
+    data = toy.config(frames, tmp_path / "o.zarr", block_frames=1600, limits=HERE)
 
     def limit() -> None:  # large enough for all metadata, too small for a chunk
-        resource.setrlimit(resource.RLIMIT_FSIZE, (24_000, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (19_000, resource.RLIM_INFINITY))
 
     command = [sys.executable, str(Path(toy.__file__).with_name("drive.py")), json.dumps(data), "{}"]
     refused = subprocess.run(command, stderr=subprocess.PIPE, text=True, preexec_fn=limit, check=False)
@@ -36,7 +36,7 @@ def test_a_refused_write_ends_the_run_with_no_frame_blamed_and_is_continued(tmp_
     assert "File too large (errno 27)" in refused.stderr
     assert "run again" in refused.stderr
     status = reader.status(tmp_path / "o.zarr")
-    assert (status.state, status.counts[FrameStatus.PENDING]) == ("partial", 4000)
+    assert (status.state, status.counts[FrameStatus.PENDING]) == ("partial", 1600)
     assert execute(Document(data)).complete
     assert toy.contents(tmp_path / "o.zarr") == toy.contents(undisturbed.store)
 
