@@ -123,11 +123,12 @@ class _Block:
             arrays["tracks/flag"][k] = FOREIGN if linked.foreign else EMPTY
             return
         tracked = np.flatnonzero(track >= 0)
-        displacement = linked.aligned[tracked] - tracker.origin[track[tracked]]
+        known = tracker.tracks[track[tracked]]
+        displacement = linked.aligned[tracked] - known["origin"]
         arrays["atoms/track"][k] = track
         for axis, values in zip("xyz", displacement.T, strict=True):
             arrays[f"atoms/displacement_{axis}"][k, tracked] = values
-        original = tracker.first[track[tracked]] == tracker.first[0]
+        original = known["first"] == tracker.tracks["first"][0]
         squared = np.einsum("ij,ij->i", displacement, displacement)[original]
         arrays["tracks/flag"][k] = LINKED
         arrays["tracks/rotation"][k] = linked.angle
@@ -137,17 +138,17 @@ class _Block:
 
 
 def _write_tracks(stack: Stack, tracker: Tracker, distances: DistanceFluctuation | None) -> None:
-    n = len(tracker.first)
-    index, each = (np.nan, np.full(n, np.nan)) if distances is None else distances.indices(n)
+    tracks = tracker.tracks
+    index, each = (np.nan, np.full(len(tracks), np.nan)) if distances is None else distances.indices(len(tracks))
     stack.write("tracks/lindemann", np.array(index))
     stack.write("tracks/lindemann_index", each)
-    stack.write("tracks/element", tracker.numbers)
-    stack.write("tracks/first_frame", tracker.first)
-    stack.write("tracks/last_frame", tracker.last)
-    stack.write("tracks/n_frames", tracker.seen)
-    for axis, values in zip("xyz", tracker.mean.T, strict=True):
+    stack.write("tracks/element", tracks["number"])
+    stack.write("tracks/first_frame", tracks["first"])
+    stack.write("tracks/last_frame", tracks["last"])
+    stack.write("tracks/n_frames", tracks["seen"])
+    for axis, values in zip("xyz", tracks["mean"].T, strict=True):
         stack.write(f"tracks/{axis}", values)
-    stack.write("tracks/fluctuation", np.sqrt(tracker.scatter / tracker.seen))
+    stack.write("tracks/fluctuation", np.sqrt(tracks["scatter"] / tracks["seen"]))
     found = {
         "max_displacement_angstrom": tracker.reach,
         "lindemann_pairs": 0 if distances is None else len(distances.i),

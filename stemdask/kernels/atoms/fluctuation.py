@@ -18,11 +18,13 @@ class DistanceFluctuation:
     """(pairs,), track of the one atom."""
     j: NDArray[np.int64]
     """(pairs,), track of the other."""
+    _n_tracks: int = field(init=False)
     _count: NDArray[np.int64] = field(init=False)
     _mean: NDArray[np.float64] = field(init=False)
     _scatter: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._n_tracks = int(max(self.i.max(initial=-1), self.j.max(initial=-1))) + 1
         self._count = np.zeros(len(self.i), np.int64)
         self._mean, self._scatter = np.zeros(len(self.i)), np.zeros(len(self.i))
 
@@ -38,9 +40,8 @@ class DistanceFluctuation:
 
     def add(self, positions: NDArray[np.float64], track: NDArray[np.int64]) -> None:
         """Take a frame in: positions (n, 3) in any orientation, with the track of each atom, -1 for none."""
-        most = max(self.i.max(initial=-1), self.j.max(initial=-1), track.max(initial=-1)) + 1
-        place = np.full(most, -1)
-        tracked = np.flatnonzero(track >= 0)
+        place = np.full(self._n_tracks, -1)
+        tracked = np.flatnonzero((track >= 0) & (track < self._n_tracks))
         place[track[tracked]] = tracked
         _accumulate(self.i, self.j, place, np.ascontiguousarray(positions), self._count, self._mean, self._scatter)
 

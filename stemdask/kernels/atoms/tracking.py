@@ -19,6 +19,24 @@ _FOREIGN = 0.5
 _ENOUGH, _REACH = 4, 1.3
 
 
+#: Fields of a track: atomic number; frame in which the atom was seen first and last; in how many frames; where it was
+#: first, on the mean, last, and on a running mean (angstrom, in the orientation of the first frame); sum of squared
+#: distances from the mean.
+TRACK = np.dtype(
+    [
+        ("number", np.uint8),
+        ("first", np.int64),
+        ("last", np.int64),
+        ("seen", np.int64),
+        ("origin", np.float64, 3),
+        ("mean", np.float64, 3),
+        ("latest", np.float64, 3),
+        ("running", np.float64, 3),
+        ("scatter", np.float64),
+    ]
+)
+
+
 @dataclass(slots=True)
 class Linked:
     """One frame in the light of those before."""
@@ -50,24 +68,15 @@ class Tracker:
     """Largest displacement of an atom between frames; None: half the median distance of nearest neighbours."""
     memory: int = 0
     """Frames for which an atom may be missing and yet be the same when it comes back."""
-    numbers: NDArray[np.uint8] = field(init=False, default_factory=lambda: np.empty(0, np.uint8))
-    """(tracks,), atomic number."""
-    origin: NDArray[np.float64] = field(init=False, default_factory=lambda: np.empty((0, 3)))
-    """(tracks, 3), where each atom was seen first, in the first orientation; so the following."""
-    first: NDArray[np.int64] = field(init=False, default_factory=lambda: np.empty(0, np.int64))
-    """(tracks,), frame in which each atom was seen first."""
-    last: NDArray[np.int64] = field(init=False, default_factory=lambda: np.empty(0, np.int64))
-    """(tracks,), frame in which each atom was seen last."""
-    seen: NDArray[np.int64] = field(init=False, default_factory=lambda: np.empty(0, np.int64))
-    """(tracks,), in how many frames."""
-    mean: NDArray[np.float64] = field(init=False, default_factory=lambda: np.empty((0, 3)))
-    """(tracks, 3), mean position."""
-    scatter: NDArray[np.float64] = field(init=False, default_factory=lambda: np.empty(0))
-    """(tracks,), sum of squared distances from the mean position."""
-    _latest: NDArray[np.float64] = field(init=False, default_factory=lambda: np.empty((0, 3)))
-    _running: NDArray[np.float64] = field(init=False, default_factory=lambda: np.empty((0, 3)))
+    _table: NDArray[np.void] = field(init=False, default_factory=lambda: np.empty(64, TRACK))
+    _n_tracks: int = field(init=False, default=0)
     _living: NDArray[np.int64] = field(init=False, default_factory=lambda: np.empty(0, np.int64))
     _rotation: NDArray[np.float64] = field(init=False, default_factory=lambda: np.eye(3))
+
+    @property
+    def tracks(self) -> NDArray[np.void]:
+        """What is known of each track (tracks,), with the fields of `TRACK`."""
+        return self._table[: self._n_tracks]
 
     def add(self, frame: int, positions: NDArray[np.float64], numbers: NDArray[np.uint8]) -> Linked:
         """Link the atoms of the next frame.
@@ -92,7 +101,7 @@ class Tracker:
         linked.n_lost = self._forget(frame)
         motion, rms = Rigid(self._rotation, np.zeros(3)), np.nan
         if len(self._living):
-            running = self._running[self._living]
+            running = self._table["running"][self._living]
             start = Rigid(self._rotation, running.mean(axis=0) - self._rotation @ points.mean(axis=0))
             found = align(points, running, reach, start)
             if found.misfit > _FOREIGN:
@@ -100,10 +109,11 @@ class Tracker:
                 return linked
             motion, rms = found.motion, found.rms
         aligned = motion(points)
-        before = link(self._latest[self._living], aligned, reach, self.numbers[self._living], numbers[here])
+        known = self._table[self._living]
+        before = link(known["latest"], aligned, reach, known["number"], numbers[here])
         new = before < 0
         track = np.where(new, -1, self._living[before] if len(self._living) else -1)
-        track[new] = len(self.first) + np.arange(new.sum())
+        track[new] = self._n_tracks + np.arange(new.sum())
         self._bear(frame, aligned[new], numbers[here][new])
         self._move(frame, track, aligned)
         self._rotation = motion.rotation
@@ -112,32 +122,31 @@ class Tracker:
         return linked
 
     def _forget(self, frame: int) -> int:
-        remembered = frame - self.last[self._living] <= self.memory + 1
+        remembered = frame - self._table["last"][self._living] <= self.memory + 1
         n_lost = int((~remembered).sum())
         self._living = self._living[remembered]
         return n_lost
 
     def _bear(self, frame: int, aligned: NDArray[np.float64], numbers: NDArray[np.uint8]) -> None:
-        n = len(aligned)
-        self._living = np.concatenate([self._living, len(self.first) + np.arange(n)])
-        self.numbers = np.concatenate([self.numbers, numbers])
-        self.first = np.concatenate([self.first, np.full(n, frame)])
-        self.last = np.concatenate([self.last, np.full(n, frame)])
-        self.seen = np.concatenate([self.seen, np.zeros(n, np.int64)])
-        self.scatter = np.concatenate([self.scatter, np.zeros(n)])
-        self.origin, self.mean, self._latest, self._running = (
-            np.concatenate([places, aligned]) for places in (self.origin, self.mean, self._latest, self._running)
-        )
+        start, stop = self._n_tracks, self._n_tracks + len(aligned)
+        if stop > len(self._table):
+            self._table = np.concatenate([self._table, np.empty(max(stop, len(self._table)), TRACK)])
+        born = self._table[start:stop]
+        born["number"], born["first"], born["seen"], born["scatter"] = numbers, frame, 0, 0.0
+        born["origin"] = born["mean"] = born["running"] = aligned
+        self._living = np.concatenate([self._living, np.arange(start, stop)])
+        self._n_tracks = stop
 
     def _move(self, frame: int, track: NDArray[np.int64], aligned: NDArray[np.float64]) -> None:
-        self.last[track] = frame
-        self.seen[track] += 1
-        step = aligned - self.mean[track]
-        self.mean[track] += step / self.seen[track, None]
-        self.scatter[track] += np.einsum("ij,ij->i", step, aligned - self.mean[track])
-        self._latest[track] = aligned
-        share = np.maximum(_SHARE, 1 / self.seen[track])[:, None]
-        self._running[track] += share * (aligned - self._running[track])
+        moved = self._table[track]
+        moved["last"], moved["latest"] = frame, aligned
+        moved["seen"] += 1
+        seen = moved["seen"][:, None]
+        step = aligned - moved["mean"]
+        moved["mean"] += step / seen
+        moved["scatter"] += np.einsum("ij,ij->i", step, aligned - moved["mean"])
+        moved["running"] += np.maximum(_SHARE, 1 / seen) * (aligned - moved["running"])
+        self._table[track] = moved
 
 
 def by_track(

@@ -23,15 +23,15 @@ def test_atoms_that_turn_drift_shake_appear_and_vanish_keep_their_identity():
         seed=1,
     )
     tracker, found = follow([motion[i] for i in range(200)])
-    identity = np.full(len(tracker.first), -1)
+    identity = np.full(len(tracker.tracks), -1)
     for i, linked in enumerate(found):
         truth = motion.truth(i).identity
         new = identity[linked.track] < 0
         identity[linked.track[new]] = truth[new]
         np.testing.assert_array_equal(identity[linked.track], truth)
-    assert len(tracker.first) == len(motion.sites)
-    np.testing.assert_array_equal(tracker.first, motion.born[identity])
-    np.testing.assert_array_equal(tracker.last, motion.died[identity] - 1)
+    assert len(tracker.tracks) == len(motion.sites)
+    np.testing.assert_array_equal(tracker.tracks["first"], motion.born[identity])
+    np.testing.assert_array_equal(tracker.tracks["last"], motion.died[identity] - 1)
     assert sum(linked.n_lost for linked in found) == (motion.died < 199).sum()
 
 
@@ -39,7 +39,7 @@ def test_the_motion_of_the_particle_is_taken_out_and_thermal_motion_is_left():
     motion = trajectory(nanocrystal(21.2), 300, sigma=0.1, rotation=3, translation=1, seed=2)
     tracker, found = follow([motion[i] for i in range(300)])
     assert found[25].angle == pytest.approx(75, abs=1)
-    fluctuation = np.sqrt(tracker.scatter / tracker.seen)
+    fluctuation = np.sqrt(tracker.tracks["scatter"] / tracker.tracks["seen"])
     # The alignment takes the 6 rigid ones of the 3 n directions of motion out, a small part of 942.
     assert fluctuation.mean() == pytest.approx(0.1 * np.sqrt(3), rel=0.02)
     drift = found[-1].aligned - found[0].aligned
@@ -57,7 +57,21 @@ def test_an_atom_that_comes_back_is_the_same_as_long_as_it_is_remembered(memory,
         seen[3] = frame not in (2, 3, 4)  # missing for three frames
         seen[5] = frame not in (6, 7)  # for two
         tracker.add(frame, particle.positions[seen], particle.numbers[seen])
-    assert len(tracker.first) == tracks
+    assert len(tracker.tracks) == tracks
+
+
+def test_tracks_stay_what_they_are_while_many_more_are_born():
+    particle = nanocrystal(14)
+    tracker, first = Tracker(), None
+    for frame in range(12):
+        strangers = 30.0 + 9.0 * np.arange(20)[:, None] * [1, 0, 0] + [0, 0, 5.0 * frame]  # others in every frame
+        positions = np.vstack([particle.positions, strangers])
+        linked = tracker.add(frame, positions, np.full(len(positions), 78, np.uint8))
+        first = linked.track[: len(particle.positions)] if first is None else first
+        np.testing.assert_array_equal(linked.track[: len(particle.positions)], first)
+    assert len(tracker.tracks) == len(particle.positions) + 12 * 20
+    assert (tracker.tracks["seen"][first] == 12).all()
+    assert tracker.tracks["seen"].sum() == 12 * len(positions)
 
 
 def test_a_frame_of_something_else_is_left_out_and_the_tracks_go_on():
