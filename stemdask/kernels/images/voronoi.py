@@ -11,13 +11,15 @@ from scipy.spatial import KDTree
 
 #: Cells end this far from their column, in units of the usual distance of neighbours; those of a honeycomb reach 1.0.
 _REACH = 1.05
+#: A cell that extends to this part of its reach isn't closed by neighbours.
+_OPEN = 0.97
 
 
 class Cells(NamedTuple):
     """What the Voronoi cell of each column holds."""
 
     total: NDArray[np.float64]
-    """(n,), sum of the pixels; NaN where the cell is cut by the border or holds a missing pixel."""
+    """(n,), sum of the pixels; NaN where the cell is cut by the border, lacks a neighbour there, or misses a pixel."""
     n_pixels: NDArray[np.int64]
     """(n,)"""
 
@@ -66,13 +68,16 @@ def _sums(
                     owner[row, col] = k
     total = np.zeros(len(positions))
     n_pixels = np.zeros(len(positions), dtype=np.int64)
+    open_squared = (_OPEN * reach) ** 2
     for row in range(ny):
         for col in range(nx):
             k = owner[row, col]
             if k < 0:
                 continue
             n_pixels[k] += 1
-            if row == 0 or col == 0 or row == ny - 1 or col == nx - 1:
+            y, x = positions[k]
+            beside = min(y, x, ny - 1 - y, nx - 1 - x) < reach
+            if row == 0 or col == 0 or row == ny - 1 or col == nx - 1 or (beside and nearest[row, col] > open_squared):
                 total[k] = np.nan
             else:
                 total[k] += image[row, col]

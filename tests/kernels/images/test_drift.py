@@ -37,6 +37,7 @@ def test_a_perfect_crystal_that_drifts_fast_makes_no_jump_by_a_cell(seed):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_no_whole_cell_jump_in_two_hundred_stacks():
     jumps = 0
     for seed in range(200):

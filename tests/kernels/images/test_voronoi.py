@@ -20,6 +20,8 @@ def test_each_pixel_belongs_to_the_nearest_column(seed, n):
     inside = np.bincount(owner[within], minlength=n)
     total = np.bincount(owner[within], image.ravel()[within], minlength=n)
     at_border = (pixels == 0).any(axis=1) | (pixels == np.array(image.shape) - 1).any(axis=1)
+    beside = np.min([positions, np.array(image.shape) - 1 - positions], axis=(0, 2)) < reach
+    at_border |= (distance > 0.97 * reach) & beside[owner]
     cut = np.bincount(owner[within & at_border], minlength=n) > 0
     found = voronoi_cells(image, positions)
     assert np.array_equal(found.n_pixels, inside)
@@ -41,10 +43,17 @@ def test_a_cell_next_to_vacuum_is_bounded():
     assert found.n_pixels.max() < np.pi * 10.5**2
 
 
+def test_a_column_whose_neighbour_lies_beyond_the_border_has_no_sum():
+    positions = np.array([[30.0, x] for x in (20, 30, 40, 50)] + [[20.0, 25.0]])
+    found = voronoi_cells(np.ones((60, 60)), positions)
+    assert np.isnan(found.total[3])  # 9 px from the border, and open towards it
+    assert np.isfinite(found.total[1])
+
+
 def test_missing_pixels_and_missing_columns_have_no_sum():
     image = np.ones((60, 60))
     image[30, 30] = np.nan
-    positions = np.array([[20.0, 20.0], [30.0, 31.0], [np.nan, np.nan], [40.0, 41.0]])
+    positions = np.array([[20.0, 20.0], [30.0, 31.0], [np.nan, np.nan], [38.0, 40.0]])
     found = voronoi_cells(image, positions)
     assert np.array_equal(np.isnan(found.total), [False, True, True, False])
     assert np.isnan(voronoi_cells(image, positions[:1]).total).all()
