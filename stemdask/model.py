@@ -177,8 +177,8 @@ class Analysis:
     run: Callable[..., Mapping[str, Array]] | None = None
     finish: Callable[[Stack, Any], None] | None = None
     repeats: bool = False
-    """`run` gets a third argument, which does the steps before it on another frame: ``again(frame, given)`` returns
-    what they return, with the results `given` by path in place of their own."""
+    """`run` gets a third argument, which does steps before it on another frame: ``again(frame, given, of)`` returns
+    what those return that lead to the results `of`, with the results `given` by path in place of their own."""
 
 
 @dataclass(frozen=True, slots=True)

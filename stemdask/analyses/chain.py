@@ -45,13 +45,24 @@ def analyse(
     for number, step in enumerate(steps):
         analysis = registry.get(kind, step.name)
         if analysis.run is not None:
-            more = (partial(analyse, kind, steps[:number]),) if analysis.repeats else ()
+            more = (partial(_again, kind, steps[:number]),) if analysis.repeats else ()
             arrays = analysis.run(frame, step.params, *more)
             checked = _checked(arrays, step, kind, "run")
             checked |= {path: array for path, array in (given or {}).items() if path in checked}
             frame.results.update({path: np.asarray(array) for path, array in arrays.items()} | checked)
             stored |= checked
     return stored
+
+
+def _again(
+    kind: Kind, steps: Sequence[Step], frame: Frame, given: Mapping[str, Array], of: Sequence[str]
+) -> dict[str, Array]:
+    """Run those of the steps on another frame that lead to the results named."""
+    needed = {step.name for step in steps if any(v.path in of for v in declared(kind, [step], "run"))}
+    for step in reversed(steps):  # what a step needs stands before it
+        if step.name in needed:
+            needed.update(registry.get(kind, step.name).needs)
+    return analyse(kind, [step for step in steps if step.name in needed], frame, given)
 
 
 class _Seen(Sequence[Frame]):

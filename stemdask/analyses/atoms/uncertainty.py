@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -22,6 +22,7 @@ class UncertaintyParams(Params):
 
     of: Annotated[tuple[str, ...], Field(min_length=1)] = (
         "particle/diameter",
+        "particle/hull_volume",
         "particle/n_disordered",
         "particle/fraction_disordered",
         "particle/mean_coordination",
@@ -34,7 +35,7 @@ class UncertaintyParams(Params):
     coordinate_error: LengthAngstrom = Length(0.2, "angstrom")
     """Standard error of the coordinates along each axis, by which they are shaken."""
     n_samples: Annotated[int, Field(ge=2, le=10_000)] = 20
-    """How often they are shaken."""
+    """How often they are shaken; each time costs as much as the analyses that give the results."""
     cutoff_step: LengthAngstrom = Length(0.05, "angstrom")
     """How far the first minimum of g(r) is moved both ways to see what hangs on it."""
 
@@ -44,6 +45,8 @@ class UncertaintyParams(Params):
         names = [_name(path) for path in paths]
         if wrong := [path for path in paths if path.count("/") != 1]:
             raise ValueError(f"{wrong[0]!r} names no result; write group and name, such as 'particle/diameter'")
+        if profiles := [path for path in paths if path.startswith("profile/")]:
+            raise ValueError(f"{profiles[0]!r} is a profile, which has an error of its own")
         if len(set(names)) < len(names):
             raise ValueError(f"two results have the same name in {list(paths)}")
         return paths
@@ -69,7 +72,7 @@ def outputs(params: UncertaintyParams) -> tuple[Variable, ...]:
 def run(
     frame: AtomsFrame,
     params: UncertaintyParams,
-    again: Callable[[AtomsFrame, Mapping[str, Array]], Mapping[str, Array]],
+    again: Callable[[AtomsFrame, Mapping[str, Array], Sequence[str]], Mapping[str, Array]],
 ) -> Mapping[str, Array]:
     """Repeat the analyses before this one on shaken coordinates, and with the cutoff moved.
 
@@ -87,11 +90,11 @@ def run(
     for sample in range(params.n_samples):
         random = np.random.default_rng((STREAM, frame.index, sample))
         positions = frame.positions + random.normal(scale=error, size=frame.positions.shape)
-        shaken.append(_values(again(_copy(frame, positions), {}), params))
+        shaken.append(_values(again(_copy(frame, positions), {}, params.of), params))
     step = params.cutoff_step.angstrom()
     cutoff = frame.results["rdf/cutoff"]
     less, more = (
-        _values(again(_copy(frame, frame.positions), {"rdf/cutoff": np.asarray(cutoff + moved)}), params)
+        _values(again(_copy(frame, frame.positions), {"rdf/cutoff": np.asarray(cutoff + moved)}, params.of), params)
         for moved in (-step, step)
     )
     spread, shift = _spread_and_mean(np.array(shaken) - measured)

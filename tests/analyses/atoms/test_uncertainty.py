@@ -76,8 +76,8 @@ def test_any_result_can_be_named_and_an_unknown_one_is_answered_with_those_there
         analysed(measured(0.05), of=["lattice_fit/lattice_parameter"])
 
 
-@pytest.mark.parametrize("of", [["diameter"], ["a/b/c"], ["a/n", "b/n"]])
-def test_names_that_cannot_be_told_apart_are_refused(of):
+@pytest.mark.parametrize("of", [["diameter"], ["a/b/c"], ["a/n", "b/n"], ["profile/q6"]])
+def test_names_that_cannot_be_used_are_refused(of):
     problems = steps(Document({"analyses": {"uncertainty": {"of": of}}}), "atoms")[1]
     assert "of" in problems[0]
 
@@ -97,3 +97,25 @@ def test_each_uncertainty_has_the_unit_of_its_number():
     assert units["uncertainty/hull_volume_slope"] == "angstrom3/angstrom"
     assert units["uncertainty/cutoff"] == "angstrom"
     assert units["uncertainty/cutoff_slope"] == units["uncertainty/q6"] == "1"
+
+
+def test_only_the_analyses_that_lead_to_the_results_are_repeated(monkeypatch):
+    import dataclasses
+
+    from stemdask.analyses import registry
+    from stemdask.analyses.atoms import finite_rdf, shape
+
+    times = {"finite_rdf": 0, "shape": 0}
+
+    def counted(module):
+        def run(frame, params):
+            times[module.ANALYSIS.name] += 1
+            return module.run(frame, params)
+
+        key = ("atoms", module.ANALYSIS.name)
+        monkeypatch.setitem(registry._BY_NAME, key, dataclasses.replace(module.ANALYSIS, run=run))
+
+    counted(finite_rdf)
+    counted(shape)
+    analysed(measured(0.1), {"finite_rdf": {}}, n_samples=5)
+    assert times == {"finite_rdf": 1, "shape": 1 + 5 + 2}
