@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from stemdask.kernels.images.anchors import Anchors
 from stemdask.kernels.images.motif import Motif, shortest_distance
@@ -89,6 +90,8 @@ def populate(pixels: NDArray[np.float32], free: NDArray[np.bool_], anchors: Anch
         taken &= deep | (np.hypot(*(at - expected).T) < _EDGE_SHIFT * distance)
         found.append((at[taken], np.full(np.count_nonzero(taken), k, np.int8), i[taken], j[taken]))
     positions, sublattice, i, j = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    once = _first_of_twins(positions, 0.4 * distance)
+    positions, sublattice, i, j = positions[once], sublattice[once], i[once], j[once]
     return Sites(
         positions,
         sublattice,
@@ -98,6 +101,14 @@ def populate(pixels: NDArray[np.float32], free: NDArray[np.bool_], anchors: Anch
         np.concatenate([entry[1] for entry in ghosts]),
         distance,
     )
+
+
+def _first_of_twins(positions: NDArray[np.float64], radius: float) -> NDArray[np.bool_]:
+    """Tell which columns to keep where two sites, at a dislocation, found the same one."""
+    twins = cKDTree(positions).query_pairs(radius, output_type="ndarray")
+    keep = np.ones(len(positions), np.bool_)
+    keep[twins.max(axis=1, initial=0) if len(twins) else []] = False
+    return keep
 
 
 def _relative_to_first(fractions: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ _REACH = 2
 _WIDTH = 1.2
 #: How strongly a local gradient is held to zero, in units of one neighbour at distance 1.
 _STIFFNESS = 0.3
+_GATE = 0.45
 
 
 def to_grid(
@@ -60,7 +61,8 @@ def predict_sites(
     """Predict the site at ``(i, j) + offset`` of every cell from the columns around it.
 
     The deviations from the mean lattice of the columns within two cells are fitted by an affine function, weighted by a
-    Gaussian of 1.2 cells, with the gradient held gently to zero where there are few of them.
+    Gaussian of 1.2 cells, with the gradient held gently to zero where there are few of them. Columns that are off by
+    almost a lattice vector from what the nearest one says belong to the other side of a dislocation, and don't count.
 
     Parameters
     ----------
@@ -71,7 +73,7 @@ def predict_sites(
     offset
         (2,), fractional position of the site in the cell, along (a, b).
     without_itself
-        Leave out the column of the same indices, to judge it by the others.
+        Leave out the column of the same indices, to judge it by the others; sites without a column get no prediction.
 
     Returns
     -------
@@ -85,11 +87,24 @@ def predict_sites(
     support = np.zeros((ni, nj), np.int64)
     base_i = int(np.floor(offset[0] + 0.5))
     base_j = int(np.floor(offset[1] + 0.5))
+    gate2 = _GATE * _GATE * min(a[0] * a[0] + a[1] * a[1], b[0] * b[0] + b[1] * b[1])
     for i in range(ni):
         for j in range(nj):
             s00 = s01 = s02 = s11 = s12 = s22 = 0.0
             r = np.zeros((3, 2))
             count = 0
+            near_y, near_x, near_d2 = np.nan, np.nan, np.inf
+            for m in range(max(i + base_i - _REACH, 0), min(i + base_i + _REACH + 1, ni)):
+                for n in range(max(j + base_j - _REACH, 0), min(j + base_j + _REACH + 1, nj)):
+                    di = m - i - offset[0]
+                    dj = n - j - offset[1]
+                    d2 = di * di + dj * dj
+                    if np.isfinite(grid[m, n, 0]) and d2 < near_d2 and (not without_itself or (m == i and n == j)):
+                        near_d2 = d2
+                        near_y = grid[m, n, 0] - di * a[0] - dj * b[0]
+                        near_x = grid[m, n, 1] - di * a[1] - dj * b[1]
+            if not np.isfinite(near_y):
+                continue
             for m in range(max(i + base_i - _REACH, 0), min(i + base_i + _REACH + 1, ni)):
                 for n in range(max(j + base_j - _REACH, 0), min(j + base_j + _REACH + 1, nj)):
                     if not np.isfinite(grid[m, n, 0]) or (without_itself and m == i and n == j):
@@ -97,6 +112,10 @@ def predict_sites(
                     di = m - i - offset[0]
                     dj = n - j - offset[1]
                     d2 = di * di + dj * dj
+                    off_y = grid[m, n, 0] - di * a[0] - dj * b[0] - near_y
+                    off_x = grid[m, n, 1] - di * a[1] - dj * b[1] - near_x
+                    if off_y * off_y + off_x * off_x > gate2:
+                        continue
                     w = np.exp(-0.5 * d2 / (_WIDTH * _WIDTH))
                     count += 1
                     if d2 < 2.25:
