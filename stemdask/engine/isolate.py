@@ -22,15 +22,16 @@ from typing import Any
 from stemdask.engine import wire
 from stemdask.engine.block import FrameResult, failed
 from stemdask.errors import StemdaskError
-from stemdask.model import Array, Plan
+from stemdask.model import Array, FrameStatus, Plan
 
 log = logging.getLogger(__name__)
 
 #: Seconds for a helper to import the analyses.
 START_SECONDS = 300.0
-#: Added to the limit of a helper's frames until one was good: compilation of kernels isn't a frame's fault.
+#: Added to the limit of frames until one was good: compiling and loading kernels isn't a frame's fault.
 COMPILE_SECONDS = 120.0
 _TICK = 0.5
+_STARTS = 3
 #: Signals that others send: the kernel when memory is short, a scheduler at the end of a job.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
 
@@ -60,7 +61,7 @@ class Helper:
         self._process: subprocess.Popen[bytes] | None = None
         self._requests = self._answers = -1
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the helper
-        self._warm = False
+        self._good: int | None = None
 
     def __call__(self, index: int) -> FrameResult:
         """Analyse one frame."""
@@ -92,29 +93,50 @@ class Helper:
         start = time.monotonic()
         seconds = self._plan.limits.seconds
         try:
-            with contextlib.suppress(BrokenPipeError):  # the answer's end says why
-                os.write(self._requests, wire.INDEX.pack(index))
-            header, values = self._receive(seconds if self._warm else seconds + COMPILE_SECONDS)
+            header, values = self._ask(index, seconds + (COMPILE_SECONDS if self._good is None else 0))
         except TimeoutError:
             self._end()
             return failed(f"took longer than {seconds:g} s", time.monotonic() - start)
         except _Died as death:
             code = int(death.args[0])
-            log.warning("frame %d ended its process (%s)%s", index, code, self._last_words())
+            log.warning("frame %d ended its process (%s)%s", index, code, self._words())
             self._end()
-            if -code in _FROM_OUTSIDE:
-                return None
-            return failed(_cause(code), time.monotonic() - start)
+            return None if -code in _FROM_OUTSIDE else failed(_cause(code), time.monotonic() - start)
         except BaseException:
             self._end()
             raise
         if "broken" in header:
             raise StemdaskError(header["broken"])
-        self._warm = True
-        self._forget_output()
-        return FrameResult(wire.status_of(header), header["error"], header["seconds"], header["time"], values)
+        self._forget_words()
+        result = FrameResult(wire.status_of(header), header["error"], header["seconds"], header["time"], values)
+        if self._good is None and result.status is FrameStatus.OK:
+            self._good = index
+        return result
 
     def _start(self) -> None:
+        """Start the process, and let it load what frames need on one that is known to be good."""
+        for left in reversed(range(_STARTS)):
+            self._spawn()
+            try:
+                header, _ = self._receive(START_SECONDS)
+                if "broken" not in header and self._good is not None:
+                    header, _ = self._ask(self._good, self._plan.limits.seconds + COMPILE_SECONDS)
+            except (TimeoutError, _Died) as error:
+                words = self._words()
+                self._end()
+                killed = isinstance(error, _Died) and -int(error.args[0]) in _FROM_OUTSIDE
+                if not killed or not left:
+                    raise StemdaskError(f"the helper process didn't start ({error!r}){words}") from error
+                continue
+            except BaseException:
+                self._end()
+                raise
+            if "broken" in header:
+                self._end()
+                raise StemdaskError(f"the helper process didn't start: {header['broken']}")
+            return
+
+    def _spawn(self) -> None:
         child_in, self._requests = os.pipe()
         self._answers, child_out = os.pipe()
         command = [sys.executable, "-m", "stemdask.engine.helper", self._plan.store]
@@ -132,15 +154,11 @@ class Helper:
         finally:
             os.close(child_in)
             os.close(child_out)
-        try:
-            header, _ = self._receive(START_SECONDS)
-        except (TimeoutError, _Died) as error:
-            words = self._last_words()
-            self._end()
-            raise StemdaskError(f"the helper process didn't start ({error}){words}") from error
-        if "broken" in header:
-            self._end()
-            raise StemdaskError(f"the helper process didn't start: {header['broken']}")
+
+    def _ask(self, index: int, seconds: float) -> tuple[dict[str, Any], dict[str, Array]]:
+        with contextlib.suppress(BrokenPipeError):  # the end of the answers says why
+            os.write(self._requests, wire.INDEX.pack(index))
+        return self._receive(seconds)
 
     def _receive(self, seconds: float) -> tuple[dict[str, Any], dict[str, Array]]:
         deadline = time.monotonic() + seconds
@@ -165,13 +183,15 @@ class Helper:
             parts += part
         return bytes(parts)
 
-    def _last_words(self) -> str:
-        self._output.seek(0, os.SEEK_END)
-        self._output.seek(max(0, self._output.tell() - 2000))
-        text = self._output.read().decode(errors="replace").strip()
-        return f"; its last words:\n{text}" if text else ""
+    def _words(self) -> str:
+        """Return what the process said of its end."""
+        size = self._output.seek(0, os.SEEK_END)
+        self._output.seek(max(0, size - 20_000))
+        text = self._output.read().decode(errors="replace").partition("\nExtension modules:")[0].strip()
+        self._forget_words()
+        return f"; it said:\n{text[-2000:]}" if text else ""
 
-    def _forget_output(self) -> None:
+    def _forget_words(self) -> None:
         if self._output.seek(0, os.SEEK_END):
             self._output.seek(0)
             self._output.truncate()

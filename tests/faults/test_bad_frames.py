@@ -34,7 +34,7 @@ REASONS = {
     "segv": "its process was ended by SIGSEGV",
     "abort": "its process was ended by SIGABRT",
     "exit": "its process exited with code 3",
-    "memory": "_ArrayMemoryError: Unable to allocate 76.3 MiB for an array",
+    "memory": "_ArrayMemoryError: Unable to allocate 128. MiB for an array",
     "loop": "took longer than 2 s",
     "gil": "took longer than 2 s",
     "system_exit": "SystemExit:",

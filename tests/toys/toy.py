@@ -126,7 +126,7 @@ def _raise() -> None:
 def _memory() -> None:
     held = []
     while True:
-        held.append(np.ones(10_000_000))
+        held.append(np.empty(2**24))
 
 
 def _loop() -> None:

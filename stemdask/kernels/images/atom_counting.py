@@ -8,10 +8,13 @@ atoms; how many components there are is chosen by the integrated completed likel
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.mixture import GaussianMixture
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 _SAMPLE = 2000
 _FEWEST = 30
@@ -93,6 +96,8 @@ def count_atoms(intensities: NDArray[np.floating], most: int = 20, first: int | 
 
 def _fit(data: NDArray[np.float64], k: int) -> GaussianMixture:
     """Fit k components of one width, from means spread evenly over the values and over their ranks."""
+    from sklearn.mixture import GaussianMixture  # a second and 200 extension modules for every worker otherwise
+
     low, high = (float(edge) for edge in np.quantile(data, [0.01, 0.99]))
     starts = [np.linspace(low, high, k + 2)[1:-1], np.quantile(data, (np.arange(k) + 0.5) / k)]
     models = []
