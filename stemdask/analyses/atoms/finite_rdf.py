@@ -23,7 +23,7 @@ class FiniteRdfParams(Params):
     """Radial distribution function of a finite particle."""
 
     margin: Literal["auto", "hull"] | LengthAngstrom = "auto"
-    """How far the particle reaches beyond the hull of its atoms; auto: half a close-packed layer; hull: not at all."""
+    """How far the particle reaches beyond the hull of its atoms; auto: until each has the volume that it has inside."""
 
 
 def outputs(params: FiniteRdfParams) -> tuple[Variable, ...]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError, cKDTree
+from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError, Voronoi, cKDTree
 
 #: Lines laid through a body.
 N_LINES = 2**16
@@ -21,6 +21,9 @@ _FAR = 1e300
 
 #: Half the distance of close-packed layers by the distance of nearest neighbours.
 _HALF_LAYER = math.sqrt(2 / 3) / 2
+
+#: Atoms inside a particle whose volume is measured, at most and at least.
+_CELLS, _FEW_CELLS = 100, 10
 
 
 class ConvexBody(NamedTuple):
@@ -44,10 +47,13 @@ class ConvexBody(NamedTuple):
         return nearest
 
     def expanded(self, margin: float) -> ConvexBody:
-        """Return the body with every face moved outwards by `margin`."""
+        """Return the body with every face moved outwards by `margin`; itself where it is too flat for that."""
         halfspaces = np.column_stack([self.normals, -(self.offsets + margin)])
-        body = convex_body(HalfspaceIntersection(halfspaces, self.triangles.mean(axis=(0, 1))).intersections)
-        return self if body is None else body
+        try:
+            corners = HalfspaceIntersection(halfspaces, self.triangles.mean(axis=(0, 1))).intersections
+        except QhullError:
+            return self
+        return convex_body(corners) or self
 
 
 def convex_body(points: ArrayLike) -> ConvexBody | None:
@@ -67,26 +73,53 @@ def convex_body(points: ArrayLike) -> ConvexBody | None:
 
 
 def particle_body(positions: ArrayLike, margin: float | None = None) -> ConvexBody | None:
-    """Return the body that a particle fills: its convex hull and half a layer of atoms around it.
+    """Return the body that a particle fills: its convex hull, and what belongs to its outermost atoms around it.
 
-    The hull through the centres of the outermost atoms leaves out half of these. A body with as many atoms per volume
-    at its edge as inside is larger by half the distance of layers; None stands for that of close-packed ones, from the
-    mean distance of nearest neighbours.
+    The hull through the centres of the outermost atoms leaves out the outer half of them. The body has the faces of the
+    hull, moved outwards until there is as much volume for each atom as inside the particle.
 
     Parameters
     ----------
     positions
         (n, 3).
     margin
-        How far the faces of the hull are moved outwards, in the unit of the positions.
+        How far the faces are moved outwards, in the unit of the positions, instead. Particles that are too small to
+        have an inside get half the distance of close-packed layers.
     """
     positions = np.asarray(positions, float)
     body = convex_body(positions)
     if body is None:
         return None
-    if margin is None:
-        margin = _HALF_LAYER * float(cKDTree(positions).query(positions, k=2)[0][:, 1].mean())
-    return body.expanded(margin) if margin > 0 else body
+    if margin is not None:
+        return body.expanded(margin) if margin > 0 else body
+    inside = _volume_inside(positions, body)
+    if inside is None:
+        return body.expanded(_HALF_LAYER * float(cKDTree(positions).query(positions, k=2)[0][:, 1].mean()))
+    wanted, hull, moved = inside * len(positions), body, 0.0
+    for _ in range(4):  # Newton's iteration: a face moved outwards adds its area
+        moved = max(moved + (wanted - body.volume) / body.area, 0.0)
+        body = hull.expanded(moved)
+    return body
+
+
+def _volume_inside(positions: NDArray[np.float64], hull: ConvexBody) -> float | None:
+    """Return the mean volume of the Voronoi cells of some atoms deep inside; None where there are hardly any."""
+    depth = hull.depth(positions)
+    spacing = (hull.volume / len(positions)) ** (1 / 3)
+    deepest = np.argsort(-depth, kind="stable")[: 5 * _CELLS]  # enough to close the cells of the deepest of them
+    n_inside = min(_CELLS, int((depth > 1.2 * spacing).sum()))
+    if n_inside < _FEW_CELLS:
+        return None
+    try:
+        voronoi = Voronoi(positions[deepest])
+    except QhullError:
+        return None
+    volumes = []
+    for cell in voronoi.point_region[:n_inside]:
+        corners = voronoi.regions[cell]
+        if corners and -1 not in corners:
+            volumes.append(ConvexHull(voronoi.vertices[corners]).volume)
+    return float(np.mean(volumes)) if len(volumes) >= _FEW_CELLS else None
 
 
 def pair_distance_probability(body: ConvexBody, edges: ArrayLike, n_lines: int = N_LINES) -> NDArray[np.float64]:

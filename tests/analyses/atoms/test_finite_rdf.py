@@ -53,10 +53,17 @@ def test_an_ideal_gas_in_a_box_that_its_hull_shows_has_one():
     assert error[1:25].max() < 0.02
 
 
-def test_the_body_of_a_crystal_has_the_volume_of_its_atoms():
-    particle = nanocrystal(40, "Pt", "octahedron", lattice_parameter=4.0)
-    found = analysed(particle)
-    assert found["rdf/body_volume"] / len(particle.positions) == pytest.approx(16.0, rel=0.03)
+@pytest.mark.golden
+@pytest.mark.parametrize("stage", [1, 2])
+def test_reconstructed_particles_have_on_average_one_to_four_fifths_of_their_diameter(reference, stage):
+    from ase.io import read
+
+    atoms = read(reference / "data" / f"stage{stage}_docked_ATMS.pdb")
+    found = analysed(AtomsFrame(0, atoms.positions, atoms.numbers.astype(np.uint8)))
+    r, smooth = found["rdf/r"], np.convolve(found["rdf/g_finite"], np.ones(125) / 125, "same")
+    far = (r > 6) & (r < 0.8 * pdist(atoms.positions).max())
+    assert np.abs(smooth[far] - 1).max() < 0.15
+    assert smooth[far].mean() == pytest.approx(1, abs=0.02)
 
 
 def test_partial_distributions_add_up_to_the_whole_by_their_numbers_of_pairs():

@@ -53,6 +53,17 @@ def test_points_that_span_no_volume_have_no_body(points):
     assert particle_body(points) is None
 
 
+@pytest.mark.parametrize("thickness", [1e-3, 1e-6, 1e-9, 1e-12, 1e-15])
+def test_nearly_flat_particles_raise_nothing(thickness):
+    random = np.random.default_rng(0)
+    sheet = random.uniform(0, 20, (300, 3)) * [1, 1, thickness]
+    for points in (sheet, np.vstack([sheet, [[10.0, 10, 300], [10, 10, -300], [300, 0, 0]]])):
+        body = particle_body(points)
+        if body is not None:
+            assert body.volume >= 0
+            assert np.isfinite(pair_distance_probability(body, np.arange(0.0, 30, 0.5))).all()
+
+
 def test_the_mean_distance_of_two_points_in_a_cube_is_robbins_constant():
     edges = np.linspace(0, np.sqrt(3), 3001)
     probability = pair_distance_probability(convex_body(CORNERS), edges)
@@ -98,13 +109,21 @@ def test_an_ideal_gas_in_any_convex_body_has_g_of_one_at_all_distances(points):
     assert (np.abs(g.mean(axis=0) - 1) < 4.5 * error + 0.005).all()
 
 
-def test_a_crystal_fills_the_hull_and_half_a_layer_around_it():
-    positions = nanocrystal(40, "Pt", "octahedron", lattice_parameter=4.0).positions
-    body = particle_body(positions)
-    # The octahedron's {111} faces are moved out by half their distance: as many atoms as its volume holds, but for
-    # the corrections of edges and corners.
-    assert body.volume / len(positions) == pytest.approx(4.0**3 / 4, rel=0.03)
-    assert convex_body(positions).volume / len(positions) < 0.8 * 4.0**3 / 4
+@pytest.mark.parametrize("shape", ["octahedron", "truncated-octahedron", "sphere"])
+@pytest.mark.parametrize("sigma", [0.0, 0.2])
+def test_the_body_of_a_crystal_has_the_volume_of_all_its_atoms(shape, sigma):
+    positions = nanocrystal(36, "Pt", shape, lattice_parameter=4.0).positions
+    positions = positions + np.random.default_rng(0).normal(scale=sigma, size=positions.shape)
+    assert particle_body(positions).volume / len(positions) == pytest.approx(4.0**3 / 4, rel=0.015)
+    assert convex_body(positions).volume / len(positions) < 0.9 * 4.0**3 / 4
+
+
+def test_particles_without_an_inside_reach_half_a_layer_beyond_their_hull():
+    positions = nanocrystal(8, "Pt", "cuboctahedron", lattice_parameter=4.0).positions
+    half_layer = 4.0 / np.sqrt(3) / 2
+    body, hull = particle_body(positions), convex_body(positions)
+    assert body.volume == pytest.approx(hull.expanded(half_layer).volume)
+    assert particle_body(positions, 0.0).volume == hull.volume
 
 
 @settings(max_examples=25, deadline=None)
