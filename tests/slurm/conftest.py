@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+TOYS = HERE.parent / "toys"
+sys.path[:0] = [str(HERE), str(TOYS)]
+
+import toy  # noqa: E402
+from private_slurm import PrivateSlurm, missing  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlurm]:
+    """A real SLURM whose jobs know the toy analyses; skips with the reason where there can be none."""
+    if reason := missing():
+        pytest.skip(reason)
+    cluster = PrivateSlurm(tmp_path_factory.mktemp("slurm"))
+    before = {name: os.environ.get(name) for name in ("SLURM_CONF", "PYTHONPATH")}
+    try:
+        cluster.start()
+        toy.install()
+        os.environ |= cluster.environment | {"PYTHONPATH": str(TOYS)}
+        yield cluster
+    finally:
+        cluster.stop()
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

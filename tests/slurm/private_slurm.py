@@ -1,0 +1,186 @@
+"""A real SLURM of two nodes on this machine, for the tests alone: own folder, own ports, loopback only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
+NODES = ("node1", "node2")
+
+_CONFIG = """\
+ClusterName=stemdasktest
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={port}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={folder}/munge/munge.sock
+CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
+SrunPortRange={first}-{last}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool/%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.%n.log
+ProctrackType=proctrack/pgid
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+PropagateResourceLimits=NONE
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU_Memory
+SlurmdParameters=config_overrides
+DefMemPerCPU=256
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+JobRequeue=1
+KillWait=5
+SlurmdTimeout=10
+SlurmctldTimeout=10
+MessageTimeout=10
+MinJobAge=300
+SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=0,batch_sched_delay=0
+AccountingStorageType=accounting_storage/none
+JobCompType=jobcomp/none
+{nodes}
+PartitionName=normal Nodes={names} Default=YES MaxTime=INFINITE DefaultTime=60 State=UP
+PartitionName=short Nodes={names} MaxTime=1 DefaultTime=1 State=UP
+PartitionName=closed Nodes={names} MaxTime=10 DefaultTime=1 State=DOWN
+"""
+
+
+def missing() -> str | None:
+    """Return why there can be no SLURM here, or None."""
+    if os.geteuid() != 0:
+        return "a private SLURM needs root"
+    if all(shutil.which(program) for program in PROGRAMS):
+        return None
+    if shutil.which("apt-get") is None or not os.environ.get("CI"):
+        return f"not installed: {' '.join(PACKAGES)} (installed by themselves only where CI is set)"
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    for command in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
+        done = subprocess.run(["apt-get", "-qq", *command], env=quiet, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return f"apt-get {command[0]} failed: {done.stderr.strip()[-200:]}"
+    return None
+
+
+class PrivateSlurm:
+    """The daemons, started and stopped; `environment` makes a client talk to them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+        self._port = _free_port()
+
+    def start(self) -> None:
+        """Start munge, the controller and the nodes; raise RuntimeError where the nodes don't come up."""
+        for name in ("munge", "state", *(f"spool/{node}" for node in NODES)):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        for place in (self.folder, *self.folder.parents):
+            if place.stat().st_uid == 0 and place != Path("/"):
+                place.chmod(place.stat().st_mode | 0o011)  # munge's clients must reach its socket
+        (self.folder / "munge").chmod(0o711)
+        key = self.folder / "munge.key"
+        key.write_bytes(os.urandom(1024))
+        key.chmod(0o400)
+        nodes = "\n".join(
+            f"NodeName={node} NodeHostname={socket.gethostname()} NodeAddr=127.0.0.1 Port={self._port + 1 + k} "
+            "CPUs=2 RealMemory=8192 State=UNKNOWN"
+            for k, node in enumerate(NODES)
+        )
+        text = _CONFIG.format(
+            host=socket.gethostname().split(".")[0],
+            port=self._port,
+            first=self._port + 20,
+            last=self._port + 220,
+            folder=self.folder,
+            nodes=nodes,
+            names="node[1-2]",
+        )
+        (self.folder / "slurm.conf").write_text(text)
+        munge = self.folder / "munge"
+        files = {"socket": "munge.sock", "pid-file": "munged.pid", "log-file": "munged.log", "seed-file": "munged.seed"}
+        options = [f"--{option}={munge / name}" for option, name in files.items()]
+        self._run(["munged", "--force", f"--key-file={key}", *options])
+        self._run(["slurmctld", "-f", self.environment["SLURM_CONF"]])
+        for node in NODES:
+            self.start_node(node)
+        self._wait_for_nodes()
+
+    def start_node(self, node: str) -> None:
+        """Start the daemon of one node."""
+        self._run(["slurmd", "-f", self.environment["SLURM_CONF"], "-N", node])
+
+    def kill_node(self, node: str) -> None:
+        """Kill the daemon of one node, and what runs there, as a power cut would."""
+        pid = int((self.folder / f"slurmd.{node}.pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        marker = f"SLURMD_NODENAME={node}".encode()
+        for process in Path("/proc").iterdir():
+            if process.name.isdecimal() and int(process.name) != os.getpid():
+                try:
+                    if marker in (process / "environ").read_bytes():
+                        os.kill(int(process.name), signal.SIGKILL)
+                except OSError:
+                    continue
+
+    def revive_node(self, node: str) -> None:
+        """Start a killed node again and take it back."""
+        self.start_node(node)
+        time.sleep(1)
+        self.client("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+        self._wait_for_nodes()
+
+    def client(self, *command: str, check: bool = True) -> str:
+        """Run a client command and return what it prints."""
+        done = subprocess.run(
+            command, env=os.environ | self.environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        if check and done.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
+        return done.stdout
+
+    def stop(self) -> None:
+        """End every job and every daemon."""
+        self.client("scancel", "--me", check=False)
+        end = time.monotonic() + 30
+        while self.client("squeue", "--noheader", check=False).strip() and time.monotonic() < end:
+            time.sleep(0.2)
+        for name in (*(f"slurmd.{node}.pid" for node in NODES), "slurmctld.pid", "munge/munged.pid"):
+            try:
+                os.kill(int((self.folder / name).read_text()), signal.SIGKILL)
+            except (OSError, ValueError):
+                continue
+
+    def _wait_for_nodes(self) -> None:
+        end = time.monotonic() + 60
+        states = ""
+        while time.monotonic() < end:
+            states = self.client("sinfo", "--noheader", "--Node", "--partition=normal", "--format=%T", check=False)
+            if sorted(states.split()) in (["idle"] * 2, ["idle", "mixed"], ["mixed"] * 2):
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f"the nodes did not come up: {states}")
+
+    def _run(self, command: list[str]) -> None:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{command[0]}: {done.stderr or done.stdout}")
+
+
+def _free_port() -> int:
+    """Return the first of a row of ports of which nobody seems to listen."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return min(port, 60_000)

@@ -1,0 +1,185 @@
+"""Runs under a real SLURM: the same bytes, whatever happens to jobs, nodes and the driver."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import toy
+from private_slurm import PrivateSlurm
+
+from stemdask.config import Document
+from stemdask.engine import run as engine
+from stemdask.errors import ClusterError
+from stemdask.store import reader
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
+
+FRAMES = 48
+
+
+def cluster(**changes: Any) -> dict[str, Any]:
+    small = {"interface": "lo", "memory": "1200 MiB", "walltime": "00:10:00", "poll_seconds": 1, "workers_timeout": 90}
+    return {"kind": "slurm", "workers": 2} | small | changes
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.write_frames(tmp_path_factory.mktemp("input") / "frames.npy", FRAMES)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(slurm: PrivateSlurm, frames: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    store = tmp_path_factory.mktemp("undisturbed") / "inline.zarr"
+    engine.execute(Document(toy.config(frames, store)))
+    return toy.contents(store)
+
+
+def _jobs(slurm: PrivateSlurm, state: str = "RUNNING") -> list[str]:
+    return slurm.client("squeue", "--noheader", f"--states={state}", "--format=%i %j", check=False).splitlines()
+
+
+def _worker_jobs(slurm: PrivateSlurm) -> list[str]:
+    return [line.split()[0] for line in _jobs(slurm) if line.split()[1][-1].isdigit() and line.count("-") >= 4]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_run_on_slurm_gives_the_bytes_of_an_inline_one(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], workers: int
+) -> None:
+    store = tmp_path / "slurm.zarr"
+    outcome = engine.execute(Document(toy.config(frames, store, cluster(workers=workers))))
+    assert outcome.complete
+    assert toy.contents(store) == undisturbed
+    places = set(reader.open_results(store)["frames"]["worker"].values)
+    assert all(place.startswith("node") and " job " in place for place in places)
+    assert not (tmp_path / "slurm.stemdask" / "tls").exists()
+    assert _worker_jobs(slurm) == []
+
+
+def test_cancelled_workers_are_replaced_and_nothing_is_lost(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    store = tmp_path / "cancelled.zarr"
+    driver = toy.drive(toy.config(frames, store, cluster(), params={"seconds": 0.4}))
+    toy.wait_until(lambda: toy.blocks_done(store) >= 2)
+    victims = _worker_jobs(slurm)[:1]
+    slurm.client("scancel", *victims)
+    assert driver.wait(200) == 0, toy.words_of(store)
+    assert victims
+    assert toy.contents(store) == undisturbed
+
+
+def test_a_dead_node_costs_no_frame(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    store = tmp_path / "dead.zarr"
+    driver = toy.drive(toy.config(frames, store, cluster(workers=4), params={"seconds": 0.6}))
+    toy.wait_until(lambda: toy.blocks_done(store) >= 2)
+    slurm.kill_node("node2")
+    try:
+        assert driver.wait(250) == 0, toy.words_of(store)
+    finally:
+        slurm.revive_node("node2")
+    assert toy.contents(store) == undisturbed
+
+
+def test_a_driver_told_to_stop_saves_its_state_and_goes_on_later(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    store = tmp_path / "stopped.zarr"
+    data = toy.config(frames, store, cluster(), params={"seconds": 0.4})
+    driver = toy.drive(data)
+    toy.wait_until(lambda: toy.blocks_done(store) >= 2)
+    driver.send_signal(signal.SIGTERM)
+    assert driver.wait(60) == 75, toy.words_of(store)
+    assert _worker_jobs(slurm) == []
+    assert toy.drive(data).wait(200) == 0, toy.words_of(store)
+    assert toy.contents(store) == undisturbed
+
+
+def test_jobs_that_a_killed_driver_left_are_ended_by_the_next_one(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "killed.zarr"
+    data = toy.config(frames, store, cluster(), params={"seconds": 0.4})
+    driver = toy.drive(data)
+    toy.wait_until(lambda: toy.blocks_done(store) >= 1)
+    left = _worker_jobs(slurm)
+    driver.kill()
+    driver.wait()
+    assert left
+    assert toy.drive(data).wait(200) == 0, toy.words_of(store)
+    assert not set(left) & set(_worker_jobs(slurm))
+
+
+def test_a_job_that_slurm_refuses_ends_the_run_with_its_words(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path
+) -> None:
+    data = toy.config(frames, tmp_path / "refused.zarr", cluster(partition="nowhere"))
+    with pytest.raises(ClusterError, match="invalid partition") as caught:
+        engine.execute(Document(data))
+    assert caught.value.exit_code == 5
+
+
+def test_a_job_that_can_never_start_ends_the_run_with_its_reason(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path
+) -> None:
+    data = toy.config(frames, tmp_path / "closed.zarr", cluster(partition="closed", walltime="00:05:00"))
+    with pytest.raises(ClusterError, match=r"PartitionDown|required partition not available"):
+        engine.execute(Document(data))
+    assert _jobs(slurm, "PENDING") == []
+
+
+def test_workers_that_never_come_end_the_run_in_time_with_what_the_queue_says(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path
+) -> None:
+    hog = slurm.client("sbatch", "--parsable", "--nodes=2", "--exclusive", "--wrap", "sleep 120").strip()
+    try:
+        toy.wait_until(lambda: any(line.startswith(hog) for line in _jobs(slurm)), 30)
+        data = toy.config(frames, tmp_path / "queue.zarr", cluster(workers_timeout=8))
+        with pytest.raises(ClusterError, match=r"no worker for 8 s \(2 jobs pending: (Resources|Priority)"):
+            engine.execute(Document(data))
+    finally:
+        slurm.client("scancel", hog)
+
+
+def test_nothing_unencrypted_listens_beyond_loopback(slurm: PrivateSlurm, frames: Path, tmp_path: Path) -> None:
+    store = tmp_path / "ports.zarr"
+    driver = toy.drive(toy.config(frames, store, cluster(), params={"seconds": 0.3}))
+    toy.wait_until(lambda: toy.blocks_done(store) >= 1)
+    ours = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
+    ours += [p for p in psutil.process_iter() if "distributed.cli.dask_worker" in " ".join(_words(p))]
+    listening = {c.laddr.ip for p in ours for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+    keys = tmp_path / "ports.stemdask" / "tls"
+    modes = {path.stat().st_mode & 0o777 for path in keys.iterdir()}
+    arguments = " ".join(word for p in ours for word in _words(p))
+    driver.terminate()
+    driver.wait(60)
+    assert listening <= {"127.0.0.1", "::1"}
+    assert modes == {0o600}
+    assert "PRIVATE KEY" not in arguments
+
+
+@pytest.mark.slow
+def test_workers_leave_before_their_walltime_and_are_replaced(slurm: PrivateSlurm, tmp_path: Path) -> None:
+    frames = toy.write_frames(tmp_path / "many.npy", 160)
+    store, alone = tmp_path / "walltime.zarr", tmp_path / "alone.zarr"
+    short = cluster(partition="short", walltime="00:01:00", workers=2)
+    driver = toy.drive(toy.config(frames, store, short, params={"seconds": 1.0}))
+    assert driver.wait(280) == 0, toy.words_of(store)
+    engine.execute(Document(toy.config(frames, alone)))
+    assert toy.contents(store) == toy.contents(alone)
+    states = {line.split()[0] for line in _jobs(slurm, "TIMEOUT")}
+    assert states == set(), "workers were killed at their walltime instead of leaving"
+    assert len(list((tmp_path / "walltime.stemdask" / "jobs").glob("*.log"))) > 2
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
