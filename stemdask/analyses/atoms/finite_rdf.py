@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from stemdask.analyses.atoms.sample import sample
-from stemdask.kernels.atoms.convex_body import pair_distance_probability, particle_body
+from stemdask.kernels.atoms.convex_body import particle_body
+from stemdask.kernels.atoms.ideal_gas import pair_distance_probability
 from stemdask.kernels.atoms.rdf import pair_counts
 from stemdask.kernels.atoms.workspace import thread_workspace
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable

@@ -1,8 +1,4 @@
-"""The convex body that a particle fills, and how far apart two random points of it are.
-
-An ideal gas in a particle has few long distances because the particle ends: dividing the pairs that are found by those
-of an ideal gas in the same body makes g(r) tend to 1 at all distances, and not only in an infinite system.
-"""
+"""The convex body that a particle fills."""
 
 from __future__ import annotations
 
@@ -10,14 +6,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError, Voronoi, cKDTree
-
-#: Lines laid through a body.
-N_LINES = 2**16
-
-_FAR = 1e300
 
 #: Half the distance of close-packed layers by the distance of nearest neighbours.
 _HALF_LAYER = math.sqrt(2 / 3) / 2
@@ -120,111 +110,3 @@ def _volume_inside(positions: NDArray[np.float64], hull: ConvexBody) -> float | 
         if corners and -1 not in corners:
             volumes.append(ConvexHull(voronoi.vertices[corners]).volume)
     return float(np.mean(volumes)) if len(volumes) >= _FEW_CELLS else None
-
-
-def pair_distance_probability(body: ConvexBody, edges: ArrayLike, n_lines: int = N_LINES) -> NDArray[np.float64]:
-    """Return the probability that two random points of a body are at a distance within each bin.
-
-    All pairs of points lie on lines through the body, and on a line with a chord of length c their distances follow
-    ``r^2 (c - r)``, whose integrals are exact. Half of the lines go through one random point in a random direction,
-    which suits short distances, half through two random points, which suits long ones; each line is weighted by the
-    inverse of the density with which both together lay lines of its chord. A low-discrepancy sequence stands for
-    chance, so the result is the same every time; it is right to about half a percent below 0.8 diameters.
-
-    Parameters
-    ----------
-    edges
-        (k + 1,), ascending, of the bins.
-    n_lines
-        Number of lines.
-
-    Returns
-    -------
-    probability
-        (k,); sums to 1 over all distances.
-
-    Notes
-    -----
-    Lines and pairs of points: L. A. Santaló, Integral Geometry and Geometric Probability (1976), II.12 and III.14.
-    Weights: E. Veach & L. Guibas, Optimally combining sampling techniques, SIGGRAPH 1995 (balance heuristic).
-    """
-    half = n_lines // 2
-    even = _evenly(half, 8)
-    start = _inside(body, even[:, :4])
-    cosine, turn = 2 * even[:, 4] - 1, 2 * np.pi * even[:, 5]
-    sine = np.sqrt(1 - cosine**2)
-    direction = np.column_stack([sine * np.cos(turn), sine * np.sin(turn), cosine])
-    towards = _inside(body, even[:, 4:]) - start
-    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
-    chords = np.sort(
-        _chords(body.normals, body.offsets, np.concatenate([start, start]), np.concatenate([direction, towards]))
-    )
-    weight = 1 / (chords * body.volume / (2 * np.pi) + chords**4 / 6)
-    r = np.asarray(edges, float)
-    shorter = np.searchsorted(chords, r)
-    whole = np.append(0.0, np.cumsum(weight * chords**4 / 12))
-    # Integral of r^2 (chord - r) from 0 to r, or to the chord's end where that comes first.
-    cumulative = _sum_from(weight * chords, shorter) * r**3 / 3 - _sum_from(weight, shorter) * r**4 / 4
-    return np.diff((cumulative + whole[shorter]) / whole[-1])
-
-
-def _sum_from(values: NDArray[np.float64], start: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the sum of all values from each start on."""
-    sums = np.append(np.cumsum(values[::-1])[::-1], 0.0)
-    from_start: NDArray[np.float64] = sums[start]
-    return from_start
-
-
-def _evenly(n: int, d: int) -> NDArray[np.float64]:
-    """Return n points that fill the unit cube of d dimensions evenly.
-
-    The R sequence of M. Roberts, The unreasonable effectiveness of quasirandom sequences (2018).
-    """
-    root = 1.0  # of x^(d + 1) = x + 1
-    for _ in range(64):
-        root = (1 + root) ** (1 / (d + 1))
-    steps = np.array([root**-k for k in range(1, d + 1)])
-    points: NDArray[np.float64] = (0.5 + np.outer(np.arange(1, n + 1), steps)) % 1
-    return points
-
-
-def _inside(body: ConvexBody, even: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map points of the four-dimensional unit cube (n, 4) evenly into the body.
-
-    The first coordinate chooses a tetrahedron between the middle and a triangle of the surface, the others a point.
-    """
-    middle = body.triangles.mean(axis=(0, 1))
-    edges = body.triangles - middle
-    volume = np.abs(np.linalg.det(edges))
-    share = np.cumsum(volume) / volume.sum()
-    chosen = edges[np.searchsorted(share[:-1], even[:, 0])]
-    outwards = np.cbrt(even[:, 1:2])
-    u, v = np.sqrt(even[:, 2:3]), even[:, 3:4]
-    points: NDArray[np.float64] = middle + outwards * (
-        (1 - u) * chosen[:, 0] + u * (1 - v) * chosen[:, 1] + u * v * chosen[:, 2]
-    )
-    return points
-
-
-# Least values don't depend on the order in which they are found, so the loop over faces may be done in vectors.
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "nsz"})
-def _chords(
-    normals: NDArray[np.float64],
-    offsets: NDArray[np.float64],
-    points: NDArray[np.float64],
-    directions: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return the length within the body of the line through each of its points along a unit vector."""
-    nx, ny, nz = normals[:, 0].copy(), normals[:, 1].copy(), normals[:, 2].copy()
-    chords = np.empty(len(points))
-    for k in range(len(points)):
-        x, y, z = points[k]
-        ux, uy, uz = directions[k]
-        ahead, behind = _FAR, _FAR
-        for f in range(len(offsets)):
-            along = nx[f] * ux + ny[f] * uy + nz[f] * uz
-            way = (offsets[f] - (nx[f] * x + ny[f] * y + nz[f] * z)) / along
-            ahead = min(ahead, way if along > 0 else _FAR)
-            behind = min(behind, -way if along < 0 else _FAR)
-        chords[k] = ahead + behind
-    return chords

@@ -7,7 +7,8 @@ from scipy.spatial.distance import pdist
 
 from stemdask.analyses import chain
 from stemdask.config import Document, steps
-from stemdask.kernels.atoms.convex_body import pair_distance_probability, particle_body
+from stemdask.kernels.atoms.convex_body import particle_body
+from stemdask.kernels.atoms.ideal_gas import pair_distance_probability
 from stemdask.model import AtomsFrame
 from stemdask.simulate import nanocrystal
 
