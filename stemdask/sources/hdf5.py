@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import h5py
-from numpy import dtype
+import numpy as np
 
 from stemdask.errors import InputError
+from stemdask.model import Array
 from stemdask.sources.guard import check_budget
 
+_CACHE_BYTES = 1 << 27
+"""Chunks of several frames are kept up to this size, so that the next frame doesn't decode them again."""
 _DEEPEST = 64
 _MOST_NODES = 100_000
 
@@ -48,6 +52,29 @@ def check_tree(path: str) -> list[str]:
     return warnings
 
 
+def hspy_reader(path: str, number: int, shape: tuple[int, int, int]) -> Callable[[int], Array] | None:
+    """Return a reader of frames for the signal of that number in a HyperSpy file.
+
+    A dask array with a chunk for every frame, as rosettasciio makes it, takes longer to index than a frame to read.
+    None where the file is laid out in another way.
+    """
+    file = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
+    try:
+        data = list(file["Experiments"].values())[number]["data"]
+        whole = data.shape[-2:] == shape[1:] and data.size == shape[0] * shape[1] * shape[2]
+    except (KeyError, IndexError):
+        whole = False
+    if not whole:
+        file.close()
+        return None
+    scanned = data.shape[:-2]
+
+    def read(index: int) -> Array:
+        return np.asarray(data[np.unravel_index(index, scanned)] if scanned else data[...])
+
+    return read
+
+
 def _check_array(path: str, array: Any) -> list[str]:
     properties = array.id.get_create_plist()
     if properties.get_external_count() or array.is_virtual:
@@ -61,7 +88,7 @@ def _check_array(path: str, array: Any) -> list[str]:
                 where=path,
                 remedy="Install it (pip install hdf5plugin), or save the file with gzip",
             )
-    item = array.dtype.itemsize if isinstance(array.dtype, dtype) else 8
+    item = array.dtype.itemsize if isinstance(array.dtype, np.dtype) else 8
     if array.chunks:
         n_bytes = item
         for length in array.chunks:

@@ -76,28 +76,6 @@ def _mrc_order(head: bytes) -> str:
     return ">" if head[212:213] == b"\x11" else "<"
 
 
-def _ser(path: str, head: bytes, size: int) -> None:
-    version, data_type, _, total, valid = struct.unpack_from("<HIIII", head, 4)
-    wide = version >= 0x0220
-    (offsets,) = struct.unpack_from("<Q" if wide else "<I", head, 22)
-    if data_type != 0x4122:
-        raise InputError("a TIA series of spectra, not of images", where=path)
-    if not 0 < valid <= total:
-        raise InputError(f"declares {total} frames of which {valid} are valid", where=path)
-    width = 8 if wide else 4
-    check_size(path, offsets + 2 * width * total, size)
-    with Path(path).open("rb") as file:
-        file.seek(offsets + width * (valid - 1))
-        (last,) = struct.unpack("<Q" if wide else "<I", file.read(width))
-        check_size(path, last + 50, size)
-        file.seek(last + 40)
-        kind, nx, ny = struct.unpack("<Hii", file.read(10))
-    n_bytes = {1: 1, 2: 2, 3: 4, 4: 1, 5: 2, 6: 4, 7: 4, 8: 8}.get(kind)
-    if n_bytes is None or min(nx, ny) < 1:
-        raise InputError(f"declares {nx} × {ny} pixels of type {kind}", where=path)
-    check_size(path, last + 50 + nx * ny * n_bytes, size)
-
-
 def _png(path: str, head: bytes, size: int) -> None:
     del size
     if head[12:16] != b"IHDR":
@@ -108,4 +86,4 @@ def _png(path: str, head: bytes, size: int) -> None:
     check_budget(path, width * height * max(4, depth // 8))
 
 
-_CHECKS: dict[str, Callable[[str, bytes, int], None]] = {"npy": _npy, "mrc": _mrc, "ser": _ser, "png": _png}
+_CHECKS: dict[str, Callable[[str, bytes, int], None]] = {"npy": _npy, "mrc": _mrc, "png": _png}

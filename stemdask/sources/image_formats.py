@@ -13,7 +13,9 @@ import numpy as np
 
 from stemdask.errors import InputError
 from stemdask.model import Array
+from stemdask.sources.hdf5 import hspy_reader
 from stemdask.sources.headers import colour, mrc_order
+from stemdask.sources.ser import open_ser
 from stemdask.sources.stack import OpenStack, Stack, calibrate
 from stemdask.sources.tiff import open_tiff
 from stemdask.sources.zarr_images import open_zarr
@@ -23,14 +25,10 @@ _READERS = {
     "hspy": "rsciio.hspy",
     "emd": "rsciio.emd",
     "mrc": "rsciio.mrc",
-    "ser": "rsciio.tia",
     "png": "rsciio.image",
-    "npy": "rsciio.numpy",
 }
-
-
 #: Formats that say which axes are scanned: an image has none of them among its last two.
-_NAVIGATED = frozenset({"dm", "hspy", "emd", "ser"})
+_NAVIGATED = frozenset({"dm", "hspy", "emd"})
 #: Chunks of several frames are kept after the first up to this size, so that the others don't decode them again.
 _KEPT_BYTES = 1 << 27
 
@@ -41,10 +39,16 @@ def open_stacks(path: str, fmt: str) -> list[OpenStack]:
         return open_zarr(path)
     if fmt == "tiff":
         return [open_tiff(path)]
+    if fmt == "ser":
+        return [open_ser(path)]
+    if fmt == "npy":
+        return [_open_npy(path)]
     reader = importlib.import_module(_READERS[fmt]).file_reader
     options = {"endianness": mrc_order(path), "metadata_file": None} if fmt == "mrc" else {}
     signals = reader(path, lazy=True, **options)
-    stacks = [stack for signal in signals if (stack := _from_signal(path, fmt, signal)) is not None]
+    stacks = [
+        stack for number, signal in enumerate(signals) if (stack := _from_signal(path, fmt, signal, number)) is not None
+    ]
     if not stacks:
         held = ", ".join(f"{signal['data'].dtype} {signal['data'].shape}" for signal in signals[:4])
         raise InputError(
@@ -53,7 +57,16 @@ def open_stacks(path: str, fmt: str) -> list[OpenStack]:
     return stacks
 
 
-def _from_signal(path: str, fmt: str, signal: Mapping[str, Any]) -> OpenStack | None:
+def _open_npy(path: str) -> OpenStack:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.ndim < 2:
+        raise InputError(f"holds no image ({array.dtype} {array.shape})", where=path)
+    frames = array.reshape(-1, *array.shape[-2:])
+    stack = Stack(Path(path).stem, frames.shape, array.dtype, calibrate([]))
+    return OpenStack(stack, lambda index: np.array(frames[index]))
+
+
+def _from_signal(path: str, fmt: str, signal: Mapping[str, Any], number: int) -> OpenStack | None:
     """Make a stack of a rosettasciio signal; None where it isn't an image."""
     data = signal["data"]
     if fmt == "mrc" and mrc_order(path) == ">":
@@ -70,12 +83,12 @@ def _from_signal(path: str, fmt: str, signal: Mapping[str, Any]) -> OpenStack | 
     shape = (math.prod(data.shape[:-2]), data.shape[-2], data.shape[-1])
     frames = data.reshape(shape)
     problems: tuple[str, ...] = ()
-    keep = fmt in ("hspy", "emd")
-    if keep and (depth := frames.chunksize[0]) * shape[1] * shape[2] * data.dtype.itemsize > _KEPT_BYTES:
+    if fmt == "emd" and (depth := frames.chunksize[0]) * shape[1] * shape[2] * data.dtype.itemsize > _KEPT_BYTES:
         problems = (f"its chunks hold {depth} frames each: reading one frame reads them all, which is slow",)
+    read = (hspy_reader(path, number, shape) if fmt == "hspy" else None) or _dask_reader(frames, keep=fmt == "emd")
     title = signal.get("metadata", {}).get("General", {}).get("title") or Path(path).stem
-    calibration = calibrate(axes[-2:] if fmt not in ("npy", "png") else [])
-    return OpenStack(Stack(str(title), shape, data.dtype, calibration, problems), _dask_reader(frames, keep=keep))
+    calibration = calibrate(axes[-2:] if fmt != "png" else [])
+    return OpenStack(Stack(str(title), shape, data.dtype, calibration, problems), read)
 
 
 def _is_spectral(signal: Mapping[str, Any], axes: list[dict[str, Any]]) -> bool:

@@ -10,7 +10,7 @@ from warnings import catch_warnings
 import numpy as np
 
 from stemdask.errors import InputError
-from stemdask.sources import guard, headers, tiff
+from stemdask.sources import guard, hdf5, headers, tiff
 from stemdask.sources.image_source import ImageFile, ImageSource, by, open_once, pair
 from stemdask.sources.packed import pack
 from stemdask.sources.paths import find_files
@@ -140,9 +140,7 @@ def _probe(path: str, fmt: str, size: int) -> tuple[list[Stack], list[str]]:
         if fmt == "tiff":
             tiff.check_pages(path, size)
         elif fmt in ("hspy", "emd"):
-            from stemdask.sources.hdf5 import check_tree
-
-            warnings = check_tree(path)
+            warnings = hdf5.check_tree(path)
         stacks = [opened.stack for opened in open_once(path, fmt, guard.digest(path))]
         for stack in stacks:
             n_frames, ny, nx = stack.shape

@@ -176,6 +176,46 @@ def test_pages_in_series_of_their_own_are_one_stack(tmp_path: Path, images: Any)
     np.testing.assert_array_equal([source.read(k).pixels for k in range(5)], images)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f4"])
+def test_series_of_tia_read_as_rosettasciio_reads_them(dtype: str, images: Any, write_ser: Any) -> None:
+    from rsciio.tia import file_reader
+
+    path = write_ser("s.ser", images.astype(dtype))
+    (signal,) = file_reader(str(path))
+    source = open_source(path)
+    np.testing.assert_array_equal([source.read(k).pixels for k in range(5)], signal["data"])
+    assert source.pixel_size == pytest.approx((0.02, 0.02))
+
+
+def test_a_series_that_was_stopped_holds_its_valid_frames(images: Any, write_ser: Any) -> None:
+    assert open_source(write_ser("s.ser", images, valid=3)).n_frames == 3
+
+
+@pytest.mark.parametrize("chunks", [(1, 16, 12), (5, 16, 12), (2, 8, 5)])
+def test_hspy_reads_alike_whatever_its_chunks(chunks: Any, images: Any, write_hspy: Any) -> None:
+    import h5py
+
+    path = write_hspy("s.hspy", images)
+    with h5py.File(path, "r+") as file:
+        (group,) = file["Experiments"].values()
+        del group["data"]
+        group.create_dataset("data", data=images, chunks=chunks)
+    source = open_source(path)
+    np.testing.assert_array_equal([source.read(k).pixels for k in range(5)], images)
+
+
+def test_of_several_images_in_a_file_the_longest_stack_is_read(images: Any, write_hspy: Any) -> None:
+    import h5py
+
+    path = write_hspy("s.hspy", images)
+    with h5py.File(path, "r+") as file, h5py.File(write_hspy("t.hspy", images[0, :8, :8] + 7), "r") as other:
+        (thumbnail,) = other["Experiments"].values()
+        other.copy(thumbnail, file["Experiments"], name="__a_thumbnail__")
+    source = open_source(path)
+    assert "holds 2 images" in source.warnings[0]
+    np.testing.assert_array_equal([source.read(k).pixels for k in range(5)], images)
+
+
 def test_big_endian_mrc_reads_alike(images: Any, write_mrc: Any) -> None:
     np.testing.assert_array_equal(open_source(write_mrc("s.mrc", images, order=">")).read(4).pixels, images[4])
 
