@@ -143,11 +143,14 @@ def validate(document: Document) -> tuple[Config | None, list[str]]:
         return None, _problems(error, document, (), Config)
 
 
-def steps(document: Document, kind: Kind) -> tuple[tuple[Step, ...], list[str]]:
-    """Return the analyses of a run in their order, needed ones added, and every problem found in their params."""
+def steps(document: Document, kind: Kind, defaults: Sequence[str] | None = None) -> tuple[tuple[Step, ...], list[str]]:
+    """Return the analyses of a run in their order, needed ones added, and every problem found in their params.
+
+    Where the document names none, `defaults` are taken; None: the usual ones of the kind.
+    """
     chosen = document.data.get("analyses")
     if chosen is None:
-        chosen = {name: {} for name in registry.DEFAULTS[kind]}
+        chosen = {name: {} for name in (registry.DEFAULTS[kind] if defaults is None else defaults)}
     if not isinstance(chosen, dict):
         return (), []  # said by the check of the config itself
     problems: list[str] = []

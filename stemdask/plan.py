@@ -86,7 +86,8 @@ def resolve(document: configs.Document) -> Resolved:
     config, problems = configs.validate(document)
     source, failure = _open(config, document)
     kind = source.kind if source is not None else _guessed(document)
-    steps, more = configs.steps(document, kind) if kind is not None else ((), [])
+    defaults = registry.defaults(source) if source is not None else None
+    steps, more = configs.steps(document, kind, defaults) if kind is not None else ((), [])
     problems += more
     if source is not None and not steps and not problems:
         problems = [document.problem(("analyses",), "names no analysis")]

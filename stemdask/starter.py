@@ -32,7 +32,7 @@ def write(inputs: Sequence[str]) -> str:
             lines.append(f"  # {name}: {_EXAMPLES[name]}")
     lines += [f"output: {stem}.zarr", "", "analyses:"]
     for name in registry.names(source.kind):
-        lines += _analysis(source.kind, name)
+        lines += _analysis(source.kind, name, on=name in registry.defaults(source))
     lines += ["", "cluster:", "  kind: processes    # inline, threads, processes, slurm, allocation or address"]
     lines += ["  workers: auto", "", "# limits:"]
     for key, field in configs.Limits.model_fields.items():
@@ -64,9 +64,8 @@ def schema() -> str:
 _EXAMPLES = {"pixel_size": "0.0297 nm", "calibrate_from": "{a: 4.01 angstrom}", "frames": '"0:100"'}
 
 
-def _analysis(kind: Kind, name: str) -> list[str]:
+def _analysis(kind: Kind, name: str, *, on: bool) -> list[str]:
     analysis = registry.get(kind, name)
-    on = name in registry.DEFAULTS[kind]
     lines = [f"  # {analysis.summary}", f"  {name}: {{}}" if on else f"  # {name}: {{}}"]
     if on and analysis.params.model_fields:
         lines[-1] = f"  {name}:"

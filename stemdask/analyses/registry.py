@@ -30,7 +30,7 @@ from stemdask.analyses.images import (
     scan_distortion,
     strain,
 )
-from stemdask.model import Analysis, Kind
+from stemdask.model import Analysis, Kind, Source
 
 ANALYSES: tuple[Analysis, ...] = (
     preprocess.ANALYSIS,
@@ -65,12 +65,21 @@ DEFAULTS: dict[Kind, tuple[str, ...]] = {
     "atoms": ("shape", "rdf", "coordination", "bond_order"),
 }
 
+#: Done as well where one file holds several frames, which then show one area as a rule.
+DEFAULTS_OF_A_STACK: dict[Kind, tuple[str, ...]] = {"images": ("registration",), "atoms": ()}
+
 _BY_NAME = {(analysis.kind, analysis.name): analysis for analysis in ANALYSES}
 
 
 def names(kind: Kind) -> list[str]:
     """Return the analyses of a kind, in the order of the table."""
     return [analysis.name for analysis in ANALYSES if analysis.kind == kind]
+
+
+def defaults(source: Source) -> tuple[str, ...]:
+    """Return what a run of the source does when its config names no analyses."""
+    of_stack = source.n_frames > 1 and source.file_of(0) == source.file_of(source.n_frames - 1)
+    return DEFAULTS[source.kind] + (DEFAULTS_OF_A_STACK[source.kind] if of_stack else ())
 
 
 def get(kind: Kind, name: str) -> Analysis:
