@@ -60,6 +60,8 @@ class _Layout(NamedTuple):
     """Where each l lies in the real vector of an atom, and the terms of its w."""
 
     degree: NDArray[np.int64]
+    place: NDArray[np.int64]
+    """Row of each l in the results, where those that were asked for come first."""
     offset: NDArray[np.int64]
     first_term: NDArray[np.int64]
     parts: NDArray[np.uint64]
@@ -67,7 +69,10 @@ class _Layout(NamedTuple):
 
 
 @cache
-def _layout(degrees: tuple[int, ...]) -> _Layout:
+def _layout(wanted: tuple[int, ...]) -> _Layout:
+    """Put degree 6 first, where the products of bonds expect it."""
+    degrees = (6, *(degree for degree in wanted if degree != 6))
+    place = [(*wanted, 6).index(degree) for degree in degrees]
     offset = np.cumsum([0, *(2 * degree + 1 for degree in degrees)])
     parts, coefficients, counts = [np.empty((0, 6), np.uint64)], [np.empty(0)], [0]
     for degree, begin in zip(degrees, offset, strict=False):
@@ -77,7 +82,14 @@ def _layout(degrees: tuple[int, ...]) -> _Layout:
             parts.append(np.where(zero, offset[-1], terms.parts + np.uint64(begin)).astype(np.uint64))
             coefficients.append(terms.coefficients)
         counts.append(len(coefficients[-1]) if degree % 2 == 0 else 0)
-    return _Layout(np.array(degrees), offset, np.cumsum(counts), np.concatenate(parts), np.concatenate(coefficients))
+    return _Layout(
+        np.array(degrees),
+        np.array(place),
+        offset,
+        np.cumsum(counts),
+        np.concatenate(parts),
+        np.concatenate(coefficients),
+    )
 
 
 def bond_order(
@@ -118,11 +130,10 @@ def bond_order(
     wanted = tuple(int(degree) for degree in degrees)
     if min(wanted, default=1) < 1 or len(set(wanted)) < len(wanted):
         raise ValueError(f"degrees must differ and be at least 1, got {list(degrees)}")
-    every = (6, *(degree for degree in wanted if degree != 6))
-    place = [every.index(degree) for degree in wanted]
     space = workspace or Workspace()
     n, n_entries = len(neighbours.first) - 1, len(neighbours.point)
-    layout = _layout(every)
+    layout = _layout(wanted)
+    every = tuple(layout.degree.tolist())
     width = int(layout.offset[-1])
     stride = -(-width // 8) * 8  # whole cache lines, which no row shares with the next
     rows, scale, s6 = (space.get(name, size) for name, size in (("rows", n * stride), ("scale", n), ("s6", n_entries)))
@@ -156,7 +167,8 @@ def bond_order(
         flags,
         values[-1],
     )
-    return BondOrder(q[place], q_avg[place], w[place], w_avg[place], s6, values[-2], flags, values[-1])
+    k = len(wanted)
+    return BondOrder(q[:k], q_avg[:k], w[:k], w_avg[:k], s6, values[-2], flags, values[-1])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -210,13 +222,11 @@ def _order(
                 rows[i, k] = block[k * LANES + i - begin]
             for k in range(width, stride):
                 rows[i, k] = 0.0
-            scale[i] = np.sqrt(4 * np.pi / 13) / q[0, i]
+            scale[i] = np.sqrt(4 * np.pi / 13) / q[layout.place[0], i]
     for begin in range(0, n, LANES):
         _averaged(first, other, rows, with_itself, begin, total, block)
         _invariants(block, begin, layout, normalised, q_avg, w_avg)
-    for begin in range(0, n, LANES):
         block_of_products(first, other, rows, scale, symmetric, begin, seen, s6)
-    for begin in range(0, n, LANES):
         block_of_flags(first, s6, threshold, min_fraction, begin, sorting, mean, crystalline, margin)
 
 
@@ -241,10 +251,10 @@ def _invariants(block: Floats, begin: int, layout: _Layout, normalised: bool, q:
                 cubic[lane] += coefficient * (real * block[cr + lane] + imaginary * block[ci + lane])
         area = 4 * np.pi / (2 * layout.degree[d] + 1)
         for lane in range(count):
-            q[d, begin + lane] = np.sqrt(area * norm[lane])
+            q[layout.place[d], begin + lane] = np.sqrt(area * norm[lane])
             power = norm[lane] * np.sqrt(norm[lane]) if normalised else 1.0
             # NaN where the coefficients are, also for odd l, which has no terms.
-            w[d, begin + lane] = (cubic[lane] + 0.0 * norm[lane]) / power
+            w[layout.place[d], begin + lane] = (cubic[lane] + 0.0 * norm[lane]) / power
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
