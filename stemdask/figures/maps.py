@@ -221,7 +221,7 @@ def domain_map(
     return figure
 
 
-def evidence(domains: xr.Dataset, strong: float, stable: float) -> Figure:
+def evidence(domains: xr.Dataset, strong: float = 3.0, stable: float = 0.8) -> Figure:
     """Draw what speaks for each number of domains.
 
     Parameters

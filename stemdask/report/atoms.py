@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from stemdask.figures import atoms
-from stemdask.report.parts import Part, at, config, number, values
+from stemdask.report.parts import Part, config, number, values
 
 #: Scalars of the particle drawn against the frame.
 SERIES = ("diameter", "n_disordered", "mean_coordination")
@@ -29,28 +29,28 @@ def summary(tree: xr.DataTree, index: int) -> str:
     """Return one frame in a line."""
     words = [f"{int(values(tree, 'frames/n_atoms')[index])} atoms"]
     if "particle" in tree:
-        particle = at(tree, "particle", index)
+        particle = tree.stemdask.at("particle", index)
         if "diameter" in particle:
             words.append(f"diameter {float(particle['diameter']):.3f} {particle['diameter'].attrs['units']}")
         if "n_disordered" in particle:
             fraction = float(particle["fraction_disordered"])
             words.append(f"{int(particle['n_disordered'])} disordered (fraction {fraction:.3f})")
     if "rdf" in tree:
-        rdf = at(tree, "rdf", index)
+        rdf = tree.stemdask.at("rdf", index)
         words.append(f"first minimum of g(r) {float(rdf['cutoff']):.2f} {rdf['cutoff'].attrs['units']}")
     return "; ".join(words)
 
 
 def _structure(tree: xr.DataTree, index: int) -> Part:
     part = Part(f"Structure of frame {index}")
-    found = at(tree, "atoms", index)
+    found = tree.stemdask.at("atoms", index)
     part.rows.append(("atoms", str(int(np.isfinite(found["x"].values).sum()))))
     if "rdf" in tree:
-        rdf = at(tree, "rdf", index)
+        rdf = tree.stemdask.at("rdf", index)
         part.rows.append(("first minimum of g(r)", number(rdf["cutoff"], 4)))
         part.figures.append((atoms.pair_distribution(rdf), "Pair distribution function."))
     if "particle" in tree:
-        particle = at(tree, "particle", index)
+        particle = tree.stemdask.at("particle", index)
         scalars = [variable for variable in particle.data_vars.values() if variable.ndim == 0]
         part.rows += [(str(variable.attrs["long_name"]), number(variable)) for variable in scalars]
     if "mean_bond_length" in found:

@@ -7,27 +7,27 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from stemdask.errors import StemdaskError
 from stemdask.figures import images
 from stemdask.model import ImageFrame
-from stemdask.report.parts import Part, at, config, median_row
-from stemdask.sources import opening
+from stemdask.report import maps
+from stemdask.report.parts import Part, median_row
 
 
 def parts(tree: xr.DataTree, index: int) -> Iterator[Part]:
     """Yield what there is to say of one frame, and of all of them."""
-    image = _image(tree, index)
+    image = tree.stemdask.image(index)
     yield _columns(tree, index, image)
     if "displacement" in tree:
         yield _displacement(tree, index, image)
+    yield from maps.parts(tree, index)
 
 
 def summary(tree: xr.DataTree, index: int) -> str:
     """Return one frame in a line."""
-    columns = at(tree, "columns", index)
+    columns = tree.stemdask.at("columns", index)
     words = [f"{count} {name}" for name, count in _counts(columns)]
     if "displacement" in tree:
-        found = at(tree, "displacement", index)
+        found = tree.stemdask.at("displacement", index)
         noise = np.sqrt(0.5 * (found["u_err"].values ** 2 + found["v_err"].values ** 2))
         if np.isfinite(noise).any():
             median = np.nanmedian(found["magnitude"].values)
@@ -37,13 +37,13 @@ def summary(tree: xr.DataTree, index: int) -> str:
 
 
 def _columns(tree: xr.DataTree, index: int, image: ImageFrame | None) -> Part:
-    columns = at(tree, "columns", index)
+    columns = tree.stemdask.at("columns", index)
     part = Part(f"Columns of frame {index}", rows=[(name, str(count)) for name, count in _counts(columns)])
     for name in ("y_err", "x_err"):
         if name in columns:
             part.rows.append(median_row(f"median standard error of {name[0]}", columns[name]))
     if "lattice" in tree:
-        lattice = at(tree, "lattice", index)
+        lattice = tree.stemdask.at("lattice", index)
         for vector in "ab":
             length = float(np.hypot(lattice[f"{vector}_y"], lattice[f"{vector}_x"]))
             part.rows.append((f"lattice vector {vector}", f"{length:.4f} {lattice[f'{vector}_y'].attrs['units']}"))
@@ -55,7 +55,7 @@ def _columns(tree: xr.DataTree, index: int, image: ImageFrame | None) -> Part:
 
 
 def _displacement(tree: xr.DataTree, index: int, image: ImageFrame | None) -> Part:
-    found = at(tree, "displacement", index)
+    found = tree.stemdask.at("displacement", index)
     part = Part(f"Displacement of frame {index}", rows=[median_row("median magnitude", found["magnitude"])])
     for name in ("u", "v"):
         part.rows.append(median_row(f"median {name}", found[name]))
@@ -79,13 +79,3 @@ def _counts(columns: xr.Dataset) -> list[tuple[str, int]]:
             name = f"of sublattice {'ABCDEFGH'[value]}" if value >= 0 else "of no sublattice"
             found.append((name, int((kinds == value).sum())))
     return found
-
-
-def _image(tree: xr.DataTree, index: int) -> ImageFrame | None:
-    section = config(tree)["input"]
-    section.pop("calibrate_from", None)
-    try:
-        frame = opening.open_source(section.pop("path"), **section).read(index)
-    except (StemdaskError, OSError):
-        return None
-    return frame if isinstance(frame, ImageFrame) else None

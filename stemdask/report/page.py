@@ -42,8 +42,8 @@ def write(store: str | Path, output: str | Path | None = None, frame: int | None
         The store isn't one of stemdask.
     """
     tree = reader.open_results(store)
-    good = _good(tree)
-    chosen = frame if frame is not None else good[0] if good else None
+    good = tree.stemdask.good()
+    chosen = frame if frame is not None else int(good[0]) if good.size else None
     parts = [_run(tree)]
     if chosen is not None:
         half = images if "columns" in tree else atoms
@@ -63,7 +63,7 @@ def summary(store: str | Path) -> list[str]:
     """Return the first frames of a store, a line each."""
     tree = reader.open_results(store)
     half = images if "columns" in tree else atoms
-    good = _good(tree)
+    good = tree.stemdask.good()
     lines = [f"frame {index}: {half.summary(tree, index)}" for index in good[:NAMED]]
     return lines if len(good) <= NAMED else [*lines, f"and {len(good) - NAMED} frames more"]
 
@@ -85,11 +85,6 @@ def _run(tree: xr.DataTree) -> Part:
     if bad.size > NAMED:
         part.sentences.append(f"{bad.size - NAMED} more frames have no results; 'stemdask status' names them.")
     return part
-
-
-def _good(tree: xr.DataTree) -> list[int]:
-    found: list[int] = np.flatnonzero(values(tree, "frames/frame_status") == FrameStatus.OK).tolist()
-    return found
 
 
 def _png(figure: Figure) -> str:

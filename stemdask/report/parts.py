@@ -30,12 +30,6 @@ def values(tree: xr.DataTree, path: str) -> Array:
     return np.asarray(tree[path].values)
 
 
-def at(tree: xr.DataTree, group: str, index: int) -> xr.Dataset:
-    """Return a group at one frame, in memory."""
-    dataset = tree[group].to_dataset()
-    return dataset.isel(frame=index).load() if "frame" in dataset.dims else dataset.load()
-
-
 def config(tree: xr.DataTree) -> dict[str, Any]:
     """Return the resolved config of the run."""
     return dict(yaml.safe_load(tree.attrs["config"]))
