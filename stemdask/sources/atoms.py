@@ -126,7 +126,7 @@ def open_atoms_files(
             with contextlib.suppress(FrameError):
                 last.read(0)  # raises InputError where a word is missing
             said.append(f"{file} doesn't end with the end of a line: its last number may be cut off")
-    return source.model_copy(update={"facts": facts, "warnings": tuple(said)})
+    return source.model_copy(update={"facts": facts, "warnings": guard.in_short(said)})
 
 
 def open_atoms(

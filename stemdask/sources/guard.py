@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ import psutil
 from stemdask.errors import InputError
 
 _SAMPLE = 1 << 16
+_MOST_WARNINGS = 12
 _CHECKED: dict[str, tuple[tuple[int, int, int], str]] = {}
 """What this process has already found a file to be: path -> ((size, mtime, inode), digest)."""
 
@@ -121,9 +123,17 @@ def check_unchanged(path: str, expected: str) -> None:
         )
 
 
+@cache
 def frame_budget() -> int:
     """Bytes that one frame may take in memory: an eighth of this machine's."""
     return int(psutil.virtual_memory().total) // 8
+
+
+def in_short(said: list[str]) -> tuple[str, ...]:
+    """Return the first warnings, each once; thousands of files may all be odd in the same way."""
+    different = list(dict.fromkeys(said))
+    more = len(different) - _MOST_WARNINGS
+    return (*different[:_MOST_WARNINGS], *([f"and {more} more such warnings"] if more > 0 else []))
 
 
 def check_budget(path: str, n_bytes: int) -> None:

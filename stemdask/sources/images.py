@@ -97,7 +97,7 @@ def open_image_files(
         calibrated=size is not None,
         selection=chosen,
     )
-    return source.model_copy(update={"warnings": (*said, *_try_frames(source))})
+    return source.model_copy(update={"warnings": guard.in_short(said + _try_frames(source))})
 
 
 def open_images(

@@ -99,7 +99,7 @@ def _expand(item: str) -> list[str]:
     place = Path(item).expanduser()
     suffix = place.suffix.lower()
     if place.is_dir() and suffix != ".zarr":
-        inside = [str(p) for p in place.iterdir() if p.suffix.lower() in _KNOWN and not p.name.startswith(".")]
+        inside = [str(p) for p in place.iterdir() if p.suffix.lower() in _KNOWN and not _is_foreign(p)]
         if not inside:
             raise InputError(
                 "the folder holds no file of a known format",
@@ -111,10 +111,22 @@ def _expand(item: str) -> list[str]:
     if place.exists() or place.is_symlink():
         return [str(place)]
     if glob.has_magic(item):
-        return sorted(glob.glob(str(place), recursive=True), key=natural_key)  # noqa: PTH207 (Path.glob can't be absolute)
+        matched = [p for p in glob.glob(str(place), recursive=True) if not _is_foreign(Path(p))]  # noqa: PTH207
+        known = [p for p in matched if Path(p).suffix.lower() in _KNOWN]
+        return sorted(known or matched, key=natural_key)
     if re.match(r"[a-z]+://", item):
         raise InputError("the input must be a path, not an address", where=item, remedy="Copy the data to a disk")
     raise InputError("no such file", where=item, remedy="Check the path and where you run from")
+
+
+def _is_foreign(found: Path) -> bool:
+    """Tell what a folder or glob doesn't mean: hidden files, and the results of earlier runs beside the data."""
+    if found.name.startswith("."):
+        return True
+    try:
+        return found.suffix == ".zarr" and "stemdask_version" in (found / "zarr.json").read_text()[:100_000]
+    except OSError:
+        return False
 
 
 def _format_of(file: str, kind: Kind | None) -> tuple[Kind, str]:

@@ -377,6 +377,11 @@ def test_a_store_of_results_is_no_input(tmp_path: Path) -> None:
     group = zarr.create_group(tmp_path / "results.zarr")
     group.attrs["stemdask_version"] = "0.1.0"
     refused(tmp_path / "results.zarr", "store of results")
+    np.save(tmp_path / "data.npy", np.zeros((2, 16, 16)))
+    assert open_source(tmp_path).format == "npy"
+    (tmp_path / "readme.txt").touch()
+    assert open_source(str(tmp_path / "*")).format == "npy"
+    refused(str(tmp_path / "*.zarr"), "no file found")
 
 
 def test_frames_that_are_no_one_stack_are_refused(tmp_path: Path, write_dm4: Any) -> None:
