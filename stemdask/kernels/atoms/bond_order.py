@@ -112,9 +112,9 @@ def bond_order(
         The l wanted, each at least 1, even or odd.
     convention
         How the coefficients are averaged over the neighbours: `lechner-dellago` over the N neighbours and the atom
-        itself (their eq. 5), `pyboo` over the neighbours alone.
+        itself (their eq. 6), `pyboo` over the neighbours alone.
     normalisation
-        Of w: `none`, or `steinhardt` (divided by (Σ_m |q_lm|²)^1.5, their eq. 1.7).
+        Of w: `none`, or `steinhardt` (divided by (Σ_m |q_lm|²)^1.5).
     threshold
         Smallest s6 of a crystalline bond, itself not included.
     min_fraction

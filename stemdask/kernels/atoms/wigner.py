@@ -43,7 +43,7 @@ def wigner_3j(degree: int, m1: int, m2: int) -> float:
 
 @cache
 def cubic_terms(degree: int) -> CubicTerms:
-    """Return the terms of w_l = Σ (l l l; m1 m2 m3) q_lm1 q_lm2 q_lm3 (Steinhardt 1983, eq. 1.6) for an even l.
+    """Return the terms of w_l = Σ (l l l; m1 m2 m3) q_lm1 q_lm2 q_lm3 (Steinhardt et al. 1983) for an even l.
 
     Of the orders that sum to zero two have one sign, a <= b, and the third is -(a + b); all permutations of such a
     triple and its negative give the same real part.
