@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stemdask.kernels.images.shift import NO_SHIFT, Shift, find_shift, is_blank, lattice_period, shift_image
+from stemdask.kernels.images.shift import NO_SHIFT, Shift, find_shift, is_blank, lattice_period
+from stemdask.kernels.images.shift_image import shift_image
 
 Image = NDArray[np.floating]
 

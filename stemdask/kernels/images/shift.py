@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
-import scipy.ndimage
 from numpy.typing import NDArray
 
 #: Fraction of each side over which the window falls to zero.
@@ -26,9 +25,6 @@ _SLOPE = 0.5
 _REACH = 1 / 3
 #: Residual shift (px) above which the images are cropped to their common area again: the window biases the peak before.
 _AGAIN = 3.0
-
-_TAPS = 8
-_KAISER = 5.0
 
 
 class Shift(NamedTuple):
@@ -116,45 +112,10 @@ def lattice_period(image: NDArray[np.floating]) -> float:
     return float(distance[others].min()) if others.any() else np.nan
 
 
-def shift_image(image: NDArray[np.floating], shift: tuple[float, float]) -> NDArray[np.floating]:
-    """Move an image by (y, x) px; what comes from beyond its border is NaN.
-
-    The fraction of a pixel is one short filter along each axis: a sinc of 8 taps in a Kaiser window, which keeps the
-    shape of columns of σ >= 1 px to 1e-3 (a spline of third order doesn't, and costs more).
-    """
-    moved = image
-    for axis, amount in enumerate(shift):
-        whole = int(np.floor(amount))
-        if amount != whole:
-            moved = scipy.ndimage.correlate1d(moved, _taps(amount - whole), axis, mode="nearest", origin=0)
-        target, source = _slices(image.shape[axis], whole, whole + (amount != whole))
-        out = np.full_like(moved, np.nan)
-        index: list[slice] = [slice(None)] * 2
-        start = index.copy()
-        index[axis], start[axis] = target, source
-        out[tuple(index)] = moved[tuple(start)]
-        moved = out
-    return moved
-
-
 def is_blank(image: NDArray[np.floating]) -> bool:
     """Tell whether an image has no finite pixels or no contrast."""
     seen = image[np.isfinite(image)]
     return seen.size == 0 or bool(seen.min() == seen.max())
-
-
-def _slices(size: int, whole: int, reach: int) -> tuple[slice, slice]:
-    start, stop = min(max(reach, 0), size), max(min(size + whole, size), 0)
-    stop = max(start, stop)
-    return slice(start, stop), slice(start - whole, stop - whole)
-
-
-def _taps(fraction: float) -> NDArray[np.float64]:
-    """Return the filter whose result at pixel n is the image at n - fraction."""
-    at = np.arange(-(_TAPS // 2), _TAPS // 2 + 1) + fraction
-    inside = np.clip(1 - (at / (_TAPS / 2)) ** 2, 0, None)
-    taps = np.sinc(at) * np.i0(_KAISER * np.sqrt(inside)) * (inside > 0)
-    return taps / taps.sum()  # type: ignore[no-any-return]
 
 
 def _extents(image: NDArray[np.floating]) -> list[tuple[int, int]]:

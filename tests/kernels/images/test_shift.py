@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.registration import phase_cross_correlation
 
-from stemdask.kernels.images.shift import find_shift, is_blank, lattice_period, shift_image
+from stemdask.kernels.images.shift import find_shift, is_blank, lattice_period
 from stemdask.simulate.images import perovskite
 
 CRYSTAL = {"shape": (128, 144), "spacing": 14.0, "rotation": 7.0, "electrons_a": 300.0, "electrons_b": 75.0}
@@ -116,19 +116,3 @@ def test_the_period_of_a_lattice_is_its_shortest_vector(spacing):
 
 def test_noise_has_no_period():
     assert np.isnan(lattice_period(np.random.default_rng(0).normal(size=(128, 128))))
-
-
-@pytest.mark.parametrize("shift", [(0.5, -0.25), (2.3, 4.75), (-3.0, 7.1)])
-def test_a_moved_image_is_the_image_that_was_drawn_there(shift):
-    moved = shift_image(REFERENCE, shift)
-    drawn = frame(shift)
-    inside = (slice(16, -16), slice(16, -16))
-    assert np.abs(moved[inside] - drawn[inside]).max() < 2e-3 * REFERENCE.max()
-
-
-def test_what_comes_from_beyond_the_border_is_missing():
-    moved = shift_image(np.ones((6, 8)), (1.5, -2.0))
-    assert np.isnan(moved[:2]).all()
-    assert np.isnan(moved[:, -2:]).all()
-    assert np.allclose(moved[2:, :-2], 1.0)
-    assert np.isnan(shift_image(np.ones((6, 8)), (0.0, 9.0))).all()
