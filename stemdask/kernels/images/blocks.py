@@ -93,9 +93,7 @@ def assemble(
         lever[1] = 0.5 * (positions[k, 0] + positions[m, 0]) - centres[t, 0]
         lever[2] = 0.5 * (positions[k, 1] + positions[m, 1]) - centres[t, 1]
         _multiply_out(lever, product)
-        _add_pair(
-            sums[t], block, product, sublattice[k], sublattice[m], n_fields, free[k, 0], free[m, 0], shared
-        )
+        _add_pair(sums[t], block, product, sublattice[k], sublattice[m], n_fields, free[k, 0], free[m, 0], shared)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

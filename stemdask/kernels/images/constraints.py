@@ -28,6 +28,8 @@ class Constraints:
         (n,), centres in the image.
     free
         (n, P), parameters that are fitted.
+    spacing
+        (n,), px, distance to the next column; infinite for one alone.
     limit
         (n,), px, how far a column may go from its start.
     flag
@@ -38,6 +40,7 @@ class Constraints:
 
     inside: NDArray[np.bool_]
     free: NDArray[np.bool_]
+    spacing: Float
     limit: Float
     flag: NDArray[np.int8]
     ghosts: NDArray[np.intp]
@@ -45,7 +48,12 @@ class Constraints:
 
     @classmethod
     def of(
-        cls, positions: Float, width: Float, sublattice: NDArray[np.intp], rank: NDArray[np.intp], shape: tuple[int, int],
+        cls,
+        positions: Float,
+        width: Float,
+        sublattice: NDArray[np.intp],
+        rank: NDArray[np.intp],
+        shape: tuple[int, int],
         n_parameters: int,
     ) -> Constraints:
         """Find the constraints of columns (n, 2) of some width (n,); of twins the one of lower `rank` is kept."""
@@ -56,17 +64,17 @@ class Constraints:
         flag = np.zeros(n, dtype=np.int8)
         to_edge = np.minimum(positions + 0.5, np.array(shape) - 0.5 - positions).min(axis=1, initial=np.inf)
         flag[to_edge < width] = AT_BORDER
-        limit = 1.5 * width
+        spacing = np.full(n, np.inf)
         ghosts, beside = np.flatnonzero(~inside), np.zeros((0, 0), dtype=np.intp)
         if n > 1:
             tree = cKDTree(positions)
-            distance, _ = tree.query(positions, k=2)
-            limit = np.minimum(limit, np.maximum(0.6 * distance[:, 1], 0.5 * width))
+            spacing = tree.query(positions, k=2)[0][:, 1]
             for a, b in _twins(tree, width, rank):
                 if flag[a] != NO_SIGNAL:
                     flag[b], free[b] = NO_SIGNAL, False
             beside = _beside(positions, sublattice, ghosts, np.flatnonzero(inside & (flag != NO_SIGNAL)))
-        return cls(inside, free, limit, flag, ghosts, beside)
+        limit = np.minimum(1.5 * width, np.maximum(0.6 * spacing, 0.5 * width))
+        return cls(inside, free, spacing, limit, flag, ghosts, beside)
 
     def ghost_prior(self, amplitude: Float) -> tuple[Float, Float]:
         """Return what the amplitudes of the ghosts should be, and the weight 1/variance of that."""

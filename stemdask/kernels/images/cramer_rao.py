@@ -1,7 +1,7 @@
-"""The Cramér-Rao bound: how precisely columns can be located at all, by any unbiased method, from the electrons counted.
+"""The Cramér-Rao bound: how precisely any unbiased method can locate columns from the electrons that were counted.
 
-Written for clarity and independent of the fits, which are measured against it: the Fisher information of an image's pixels
-is summed from explicit derivatives and inverted as a whole.
+Written for clarity and independent of the fits, which are measured against it: the Fisher information of an image's
+pixels is summed from explicit derivatives and inverted as a whole.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def isolated_bound(
 
     Notes
     -----
-    Averaged over the place of the centre within its pixel. Amplitude, width and background are unknown too, but symmetry
-    keeps them from mattering.
+    Averaged over the place of the centre within its pixel. Amplitude, width and background are unknown too, but by
+    symmetry they hardly matter.
     """
     half = int(np.ceil(radius))
     grid = np.arange(-half, half + 1, dtype=np.float64)
@@ -72,7 +72,8 @@ def joint_bound(
     positions, electrons, sigma, sublattice
         (n, 2), (n,), (n,), (n,) of all columns in it.
     fitted
-        (n,), true where amplitude and position are unknown; the other columns are known. Background and widths are unknown.
+        (n,), true where amplitude and position are unknown; the other columns are known. Background and widths are
+        unknown.
     readout
         Standard deviation of Gaussian noise, instead of Poisson counts.
 

@@ -1,8 +1,8 @@
 """Score and Fisher information of columns, and of overlapping pairs of columns, from the moments of an image.
 
-The parameters of a column are, in this order: amplitude A, y, x, and the precisions Qyy, Qyx, Qxx. The derivative of the
-model by each of them is a polynomial of second degree times the column's Gaussian, so their products, summed over the
-pixels with the weights 1/variance, are moments up to the fourth degree under the product of two Gaussians.
+The parameters of a column are, in this order: amplitude A, y, x, and the precisions Qyy, Qyx, Qxx. The derivative of
+the model by each of them is a polynomial of second degree times the column's Gaussian, so their products, summed over
+the pixels with the weights 1/variance, are moments up to the fourth degree under the product of two Gaussians.
 """
 
 from __future__ import annotations

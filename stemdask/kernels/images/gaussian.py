@@ -1,10 +1,11 @@
 """Elliptical Gaussians on a pixel grid: draw a sum of them, and take an image's moments under each.
 
-A column is A·exp(-½·(Qyy·dy² + 2·Qyx·dy·dx + Qxx·dx²)), sampled at the pixel centres; Q is its precision (the inverse of
-the covariance). Everything that a fit needs of the pixels is a moment Σ image·g·dyᵐ·dxⁿ under some Gaussian g: the score
-under the column itself, its Fisher information under its square, the coupling of two columns under their product; squares
-and products of Gaussians are Gaussians again. So two loops over pixels serve every fit. Along a row a Gaussian is a
-recurrence of two multiplications, so a column costs six exponentials, and the loops over x run in vector registers.
+A column is A·exp(-½·(Qyy·dy² + 2·Qyx·dy·dx + Qxx·dx²)), sampled at the pixel centres; Q is its precision (the inverse
+of the covariance). Everything that a fit needs of the pixels is a moment Σ image·g·dyᵐ·dxⁿ under some Gaussian g: the
+score under the column itself, its Fisher information under its square, the coupling of two columns under their
+product; squares and products of Gaussians are Gaussians again. So two loops over pixels serve every fit. Along a row a
+Gaussian is a recurrence of two multiplications: a column costs some exponentials, and the loops over x run in vector
+registers.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ REACH = 4.5
 _ROW_STEP = 1.18
 
 # The loops over x index flat arrays by unsigned numbers: only then are they compiled to vector code without tests for
-# negative indices and without the reference counts of a slice for each row, which doubles their speed. The vectors of the
-# work array lie 256 apart: at most so many pixels of a row.
+# negative indices and without the reference counts of a slice for each row, which doubles their speed. The vectors of
+# the work array lie 256 apart: at most so many pixels of a row.
 _STRIDE = 256
 _MOST = _STRIDE // 2
 _SHEAR, _M0, _M1, _M2, _M3, _M4 = (np.uint64(_STRIDE * i) for i in range(1, 7))

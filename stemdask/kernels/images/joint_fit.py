@@ -1,9 +1,10 @@
 """All columns of an image fitted at once: each with the tails of its neighbours, widths and background shared.
 
-Overlap, not noise, is what ruins the precision of columns that are fitted one by one: the tail of a neighbour pulls each
-position, and a displacement comes out too large. Here one model image, a smooth background plus an elliptical Gaussian
-for each column, is brought to agree with the measured one in all its pixels. Weights are 1/variance of the model (Fisher
-scoring, which for counts is Poisson maximum likelihood); each step solves the normal equations of all columns together.
+Overlap, not noise, is what ruins the precision of columns that are fitted one by one: the tail of a neighbour pulls
+each position, and a displacement comes out too large. Here one model image, a smooth background plus an elliptical
+Gaussian for each column, is brought to agree with the measured one in all its pixels. Weights are 1/variance of the
+model (Fisher scoring, which for counts is Poisson maximum likelihood); each step solves the normal equations of all
+columns together.
 
 The limits of localisation: R. J. Ober et al., Biophys. J. 86 (2004) 1185. Overlapping columns estimated together: A. De
 Backer et al., Ultramicroscopy 171 (2016) 104.
@@ -21,11 +22,11 @@ from stemdask.kernels.images.blocks import column_covariances
 from stemdask.kernels.images.column_fit import NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, ColumnFit
 from stemdask.kernels.images.constraints import Constraints
 from stemdask.kernels.images.gaussian import axes_of, moments, render
-from stemdask.kernels.images.noise import Noise, estimate_noise
+from stemdask.kernels.images.noise import Noise, brightness_range, estimate_noise
 from stemdask.kernels.images.normal_equations import NormalEquations
 from stemdask.kernels.images.overlaps import tile_order
 from stemdask.kernels.images.profile import Profile, estimate_profile
-from stemdask.kernels.images.scene import Scene, State, mean_width
+from stemdask.kernels.images.scene import Scene, State, blank
 from stemdask.kernels.images.smooth import SmoothBasis
 
 Float = NDArray[np.float64]
@@ -36,7 +37,7 @@ Widths = Literal["shared", "map", "free"]
 Background = Literal["constant", "spline"]
 NoiseKind = Literal["auto", "poisson", "gaussian"]
 
-#: Smallest side of a cell of a spline in mean distances between the columns of a sublattice, and the most cells a side.
+#: Smallest side of a cell of a spline in mean distances between columns of a sublattice, and the most cells a side.
 _BACKGROUND_CELL = (12.0, 8)
 _WIDTH_CELL = (24.0, 3)
 #: The fit ends when steps are this small against the standard errors (or px), but for one column in a thousand.
@@ -45,6 +46,10 @@ _TOLERANCE = (0.03, 1e-4)
 _FIRST_LOOK = 2
 #: Rounds of profile and fit.
 _MOST_PROFILES = 4
+#: Where the model can't describe the image (reduced chi² and RMS residual, as a part of the contrast, above these)
+#: widths and background have no sharp optimum: once so many steps have not lowered chi² by more than this part of it
+#: they are held, and the columns alone are brought to rest.
+_MISFIT, _RESIDUAL, _PATIENCE, _STALL = 2.0, 0.01, 2, 5e-3
 #: The Fisher information is renewed when the columns have moved this far since, as a part of their width.
 _RENEW = 0.02
 
@@ -70,7 +75,7 @@ def fit_joint(
         (y, x); NaN pixels are left out. Any unit: the result follows a factor and an offset.
     positions
         (n, 2), px, (y, x): where to start, right to about half a width. Columns just outside the image should be
-        given too: their tails reach into it. They stay where they are, and their amplitude stays like their neighbours'.
+        given too: their tails reach into it. They stay where they are, with amplitudes like their neighbours'.
     sublattice
         (n,), number of each column's sublattice.
     sigma
@@ -79,7 +84,7 @@ def fit_joint(
         "auto" reads from the image how the noise depends on the brightness, "poisson" and "gaussian" give its form, a
         :class:`Noise` gives it whole.
     shape
-        "gaussian", or "empirical": a Gaussian and the deviation from it that the columns of a sublattice have in common.
+        "gaussian", or "empirical": a Gaussian and the deviation from it that a sublattice's columns have in common.
     widths
         "shared" by a sublattice, "map": a smooth field for each sublattice, "free": each column its own.
     background
@@ -139,7 +144,7 @@ class _JointFit:
         self.order = usable[tile_order(given[usable])]
         self.n = len(self.order)
 
-        self.offset, self.scale = _range_of(image)
+        self.offset, self.scale = brightness_range(image)
         scaled = ((np.asarray(image, dtype=np.float64) - self.offset) / self.scale).astype(np.float32)
         field = (scaled.shape[0], scaled.shape[1])
         spacing = float(np.sqrt(scaled.size * max(len(self.kinds), 1) / max(self.n, 1)))
@@ -159,9 +164,14 @@ class _JointFit:
             self.origin, self.state.width, self.scene.sublattice, self.order, field, 6 if widths == "free" else 3
         )
         self.state.amplitude[self.held.flag == NO_SIGNAL] = 0.0
-        self.scene.noise = self._noise(None)
+        self.scene.set_noise(self._noise(None))
+        # Beside a column that isn't there to be fitted the pixels say nothing but that it's not quite where it was put.
+        ghosts = self.held.ghosts
+        blank(self.scene.image, self.origin[ghosts], 0.5 * self.held.spacing[ghosts])
         self.iterations = 0
         self.moved = np.full(self.n, np.inf)
+        self.misfit = 1.0
+        self.fields_held = False
         self.equations: NormalEquations | None = None
 
     def _start(self, sigma: Float, start: ColumnFit | None) -> State:
@@ -212,22 +222,23 @@ class _JointFit:
 
     def renew_noise(self) -> None:
         """Estimate the noise anew from what the present model leaves over."""
-        self.scene.noise = self._noise(self.scene.model)
+        self.scene.set_noise(self._noise(self.scene.model))
 
     def run(self, max_iterations: int) -> None:
         """Iterate to the fixed point."""
         scene, held = self.scene, self.held
         scene.draw(self.state)
         _, chi2 = scene.weigh(self.state)
-        damping, since, errors = 0.0, np.inf, np.zeros(self.n)
+        self.local, self.damping, since, errors = np.zeros(self.n), 0.0, np.inf, np.zeros(self.n)
+        stalled = 0
         for _ in range(max_iterations if self.n else 0):
             self.iterations += 1
             columns, fields = scene.gradient(self.state, held)
-            if scene.profiles:  # found for these widths and this background, and able to replace them
+            if self.fields_held:
                 fields = np.zeros_like(fields)
             if since > _RENEW:
                 self.equations = scene.equations(self.state, held)
-                if scene.profiles:
+                if self.fields_held:
                     self.equations = self.equations.with_fields_held()
                 blind = ~(self.equations.own[:, 0, 0] > 0.0) & held.free[:, 0]
                 if blind.any():
@@ -237,25 +248,56 @@ class _JointFit:
                 since = 0.0
             assert self.equations is not None
             before = self.state
-            step = self._step(*self.equations.damped(damping).solve(columns, fields))
+            step = self._step(*self.equations.damped(self.local + self.damping, self.damping).solve(columns, fields))
             scene.draw(self.state)
             merit, renewed = scene.weigh(self.state)
             if not merit <= chi2 * (1.0 + 1e-6) + 0.1:
-                self.state, since = before, np.inf
-                damping = max(10.0 * damping, 1e-3)
-                scene.draw(self.state)
-                _, chi2 = scene.weigh(self.state)
-                if damping > 1e6:
+                chi2, since = self._step_back(before), np.inf
+                stalled += self._misfits()
+                self.fields_held |= stalled >= _PATIENCE
+                if self.damping > 1e6:
                     break
                 continue
+            self.misfit = renewed / max(int(np.count_nonzero(scene.weight)), 1)
+            stalled = stalled + 1 if chi2 - renewed < _STALL * renewed and self._misfits() else 0
             chi2 = renewed
-            undamped = damping < 0.1
-            damping = 0.3 * damping if damping > 1e-5 else 0.0
+            self.moved = step * (1.0 + self.local) / np.maximum(errors, _TOLERANCE[1] / _TOLERANCE[0])
+            undamped = self.damping < 0.1
+            self.damping = 0.3 * self.damping if self.damping > 1e-5 else 0.0
+            self.local = np.where(self.local > 1e-3, 0.3 * self.local, 0.0)
             if held.inside.any():
                 since += float(np.sqrt(np.mean((step[held.inside] / self.state.width[held.inside]) ** 2)))
-            self.moved = step / np.maximum(errors, _TOLERANCE[1] / _TOLERANCE[0])
+            self.moved /= np.sqrt(max(self.misfit, 1.0))
             if undamped and np.mean(self.moved[held.inside] > _TOLERANCE[0]) <= 1e-3:
                 break
+            if stalled >= _PATIENCE and not self.fields_held:
+                self.fields_held, since = True, np.inf
+
+    def _misfits(self) -> bool:
+        """Tell whether the model can't describe the image."""
+        if self.misfit < _MISFIT:
+            return False
+        every = max(1, len(self.scene.image) // 64)
+        residual = self.scene.image[::every] - self.scene.model[::every]
+        return float(np.nanmean(residual**2)) > _RESIDUAL**2
+
+    def _step_back(self, before: State) -> float:
+        """Return to the state before a step that made the fit worse; damp the columns that it got worse at.
+
+        Where they are many, everything is damped. Returns chi² of that state.
+        """
+        scene, reach2 = self.scene, (1.5 * before.width) ** 2
+        worse, better = np.empty(self.n), np.empty(self.n)
+        _reduced_chi2(scene.weighted, scene.weight, before.positions, reach2, worse)
+        self.state = before
+        scene.draw(before)
+        _, chi2 = scene.weigh(before)
+        _reduced_chi2(scene.weighted, scene.weight, before.positions, reach2, better)
+        bad = worse > better * (1.0 + 1e-3)
+        self.local[bad] = np.maximum(10.0 * self.local[bad], 0.1)
+        if np.mean(bad) > 0.05 or not bad.any():
+            self.damping = max(10.0 * self.damping, 1e-3)
+        return chi2
 
     def _step(self, columns: Float, fields: Float) -> Float:
         """Take a step, held to half a width in position and a third in width; return its length in px (n,)."""
@@ -266,7 +308,7 @@ class _JointFit:
             precision = before.precision + columns[:, 3:]
             coefficients = before.coefficients + fields
         else:
-            # Widths, background and amplitudes can almost replace one another: they are shortened together or not at all.
+            # Widths, background and amplitudes can almost replace one another: they are shortened together.
             wanted = scene.precision(before.positions, before.coefficients + fields)
             whole = float(np.min(_held_part(wanted - before.precision, before.precision), initial=1.0))
             columns, coefficients = whole * columns, before.coefficients + whole * fields
@@ -287,6 +329,7 @@ class _JointFit:
     def update_profiles(self) -> bool:
         """Estimate each sublattice's deviation from the Gaussian anew; return whether it changed by more than 0.1 %."""
         scene, state, changed = self.scene, self.state, False
+        self.fields_held = True  # the profiles are found for these widths and this background, and could replace them
         residual, columns = np.nan_to_num(scene.image - scene.model), np.zeros_like(scene.image)
         render(columns, state.positions, state.amplitude, state.precision)
         good = self.held.inside & (self.held.flag == OK)
@@ -296,7 +339,13 @@ class _JointFit:
                 continue
             reach = 3.5 * float(np.mean(state.width[used]))
             table = estimate_profile(
-                residual, scene.weight, columns, state.positions[used], state.amplitude[used], state.precision[used], reach
+                residual,
+                scene.weight,
+                columns,
+                state.positions[used],
+                state.amplitude[used],
+                state.precision[used],
+                reach,
             ).table
             old = scene.profiles.get(s)
             if old is not None and old.table.shape == table.shape:
@@ -369,23 +418,12 @@ class _JointFit:
         return covariance
 
 
-def _range_of(image: NDArray[np.floating]) -> tuple[float, float]:
-    """Return (dark level, contrast) of an image from a part of its pixels."""
-    step = max(1, int(np.sqrt(np.size(image) / 250_000)))
-    sample = np.asarray(image[::step, ::step], dtype=np.float64)
-    sample = sample[np.isfinite(sample)]
-    if sample.size == 0:
-        return 0.0, 1.0
-    low, high = (float(level) for level in np.quantile(sample, [0.02, 0.98]))
-    if not high > low:
-        low, high = float(sample.min()), float(sample.max())
-    return low, high - low if high > low else 1.0
-
-
 def _cells(shape: tuple[int, int], spacing: float, smallest: tuple[float, int]) -> tuple[int, int]:
     """Return the cells of a spline along y and x; none, for a constant, where the image is too small for one."""
-    cells = (int(min(shape[0] / (smallest[0] * spacing), smallest[1])),
-             int(min(shape[1] / (smallest[0] * spacing), smallest[1])))
+    cells = (
+        int(min(shape[0] / (smallest[0] * spacing), smallest[1])),
+        int(min(shape[1] / (smallest[0] * spacing), smallest[1])),
+    )
     return cells if min(cells) >= 1 else (0, 0)
 
 

@@ -4,9 +4,9 @@ Second differences along both axes, taken of what a fit leaves over, see the noi
 against the fitted brightness is a straight line: its slope is the gain (counts), its intercept the read-out noise.
 
 An image that was interpolated or filtered, such as the average of an aligned stack, has correlated noise: neighbouring
-pixels share it, and a fit averages less of it away than the pixels' variance promises. The power spectrum of the residual
-shows it. What matters to a position is the power at the frequencies of a column's flanks, just above those that the fit
-itself takes out. Medians over rings of the spectrum pass over the Bragg peaks that misfitted columns leave.
+pixels share it, and a fit averages less of it away than the pixels' variance promises. The power spectrum of the
+residual shows it. What matters to a position is the power at the frequencies of a column's flanks, just above those
+that the fit itself takes out. Medians over rings of the spectrum pass over the Bragg peaks of misfitted columns.
 """
 
 from __future__ import annotations
@@ -87,7 +87,11 @@ def estimate_noise(image: Image, model: Image | None = None, *, kind: str = "aut
     total, at_columns, filtered = (seen, seen, False) if model is None else _power(image, model, sigma)
     if kind == "gaussian" or spread == 0.0 or (kind == "auto" and filtered):
         # Filtered noise hides from second differences.
-        return Noise(0.0, max(total, tiny), at_columns / total) if filtered else _coloured(Noise(0.0, seen), total, at_columns, seen)
+        return (
+            Noise(0.0, max(total, tiny), at_columns / total)
+            if filtered
+            else _coloured(Noise(0.0, seen), total, at_columns, seen)
+        )
     if kind == "poisson":
         noise = Noise(seen / max(float(brightness.mean()), 1e-30), 0.0)
     else:
@@ -95,11 +99,17 @@ def estimate_noise(image: Image, model: Image | None = None, *, kind: str = "aut
     return _coloured(noise, total, at_columns, seen)
 
 
-def variance(noise: Noise, brightness: Image) -> Image:
-    """Return the variance of pixels of some brightness, kept above a hundredth of the mean one."""
-    value = np.float32(noise.gain) * brightness + np.float32(noise.readout)
-    floor = 0.01 * abs(noise.gain * float(brightness.mean()) + noise.readout)
-    return np.maximum(value, np.float32(max(floor, 1e-30)))
+def brightness_range(image: NDArray[np.floating]) -> tuple[float, float]:
+    """Return (dark level, contrast) of an image from a part of its pixels."""
+    step = max(1, int(np.sqrt(np.size(image) / 250_000)))
+    sample = np.asarray(image[::step, ::step], dtype=np.float64)
+    sample = sample[np.isfinite(sample)]
+    if sample.size == 0:
+        return 0.0, 1.0
+    low, high = (float(level) for level in np.quantile(sample, [0.02, 0.98]))
+    if not high > low:
+        low, high = float(sample.min()), float(sample.max())
+    return low, high - low if high > low else 1.0
 
 
 def _bands(height: int, width: int) -> list[slice]:
@@ -112,8 +122,7 @@ def _bands(height: int, width: int) -> list[slice]:
 
 def _second_differences(image: Image) -> Image:
     rows = image[:-2] - 2.0 * image[1:-1] + image[2:]
-    difference: Image = (rows[:, :-2] - 2.0 * rows[:, 1:-1] + rows[:, 2:]) / np.float32(6.0)
-    return difference
+    return np.asarray((rows[:, :-2] - 2.0 * rows[:, 1:-1] + rows[:, 2:]) / np.float32(6.0), dtype=np.float32)
 
 
 def _local_mean(image: Image) -> Image:
@@ -134,9 +143,10 @@ def _straight_line(square: Float, brightness: Float, flat: Noise) -> Noise:
     count = count[used]
     level = np.bincount(which, brightness, _BINS)[used] / count
     power = np.bincount(which, square, _BINS)[used] / count
-    design = np.stack([level, np.ones_like(level)], axis=1)
+    design: Float = np.stack([level, np.ones_like(level)], axis=1)
     expected = np.full_like(power, flat.readout)
-    slope, intercept, covariance, weight = 0.0, flat.readout, np.eye(2), np.ones_like(power)
+    slope, intercept, weight = 0.0, flat.readout, np.ones_like(power)
+    covariance: Float = np.eye(2)
     for _ in range(4):
         # A mean of squares of correlated normal deviates scatters by its expectation times sqrt(2 · 2.25 / n).
         weight = count / (4.5 * expected**2)
@@ -161,11 +171,13 @@ def _coloured(noise: Noise, total: float, at_columns: float, seen: float) -> Noi
 def _power(image: Image, model: Image | None, sigma: float) -> tuple[float, float, bool]:
     """Return the variance of the noise, its power at the frequencies of the columns, and whether it was filtered."""
     height, width = (min(size, _FIELD) for size in image.shape)
-    field = (slice((image.shape[0] - height) // 2, (image.shape[0] + height) // 2),
-             slice((image.shape[1] - width) // 2, (image.shape[1] + width) // 2))
+    field = (
+        slice((image.shape[0] - height) // 2, (image.shape[0] + height) // 2),
+        slice((image.shape[1] - width) // 2, (image.shape[1] + width) // 2),
+    )
     residual = image[field] if model is None else image[field] - model[field]
     good = np.isfinite(residual)
-    residual = np.where(good, residual - residual[good].mean() if good.any() else 0.0, 0.0)
+    residual = np.where(good, residual - (residual[good].mean() if good.any() else 0.0), 0.0).astype(np.float32)
     window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
     power = np.abs(np.fft.rfft2(residual * window)) ** 2 / max(float(np.sum(window[good] ** 2)), 1e-30)
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)).ravel()

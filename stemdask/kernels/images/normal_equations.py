@@ -121,16 +121,19 @@ class NormalEquations:
         c = sum(basis.shape[2] for basis in bases[:-1])
         return cls(own, pairs, coupling, border, patch, sublattice, levers, bases, coarse[:c, :c].copy(), coarse)
 
-    def damped(self, damping: float) -> NormalEquations:
-        """Return the matrix with its diagonal raised by the factor 1 + damping."""
-        if damping == 0.0:
+    def damped(self, columns: Float, fields: float) -> NormalEquations:
+        """Return the matrix with a raised diagonal: of each column by 1 + columns (n,), of the fields by 1 + fields."""
+        if fields == 0.0 and not columns.any():
             return self
 
-        def raised(matrix: Float) -> Float:
+        def raised(matrix: Float, damping: Float | float) -> Float:
             return matrix * (1.0 + damping * np.eye(matrix.shape[-1]))
 
         return replace(
-            self, own=raised(self.own), among_fields=raised(self.among_fields), coarse=raised(self.coarse)
+            self,
+            own=raised(self.own, columns[:, None, None]),
+            among_fields=raised(self.among_fields, fields),
+            coarse=raised(self.coarse, fields),
         )
 
     def with_fields_held(self) -> NormalEquations:

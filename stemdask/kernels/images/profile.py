@@ -2,7 +2,7 @@
 
 All columns of a sublattice see the same probe and the same atoms, at thousands of different fractions of a pixel. What
 their fits leave over, divided by the amplitude and averaged on a grid finer than the pixel, is the profile's deviation
-from the Gaussian. It is made symmetric under a half turn: then it can't shift the position of its column, and the position
+from the Gaussian. It is made symmetric under a half turn: then it can't shift the position of its column, which
 remains what it was, the centre.
 """
 

@@ -1,4 +1,4 @@
-"""The model image of a joint fit: what it is for given parameters, how it differs from the data, and its derivatives."""
+"""The model image of a joint fit: what it is for some parameters, how it differs from the data, its derivatives."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ Image = NDArray[np.float32]
 
 #: Columns further apart than this many of their widths don't share information.
 _PAIR_REACH = 6.0
-#: Standard deviation of the second differences of the background from knot to knot, as a part of the image's contrast:
-#: loose, but in the corners of an image hardly a pixel tells the background from the columns.
-_BACKGROUND_ROUGHNESS = 0.1
+#: What is known of the second differences of the background from knot to knot: their standard deviation as a part of
+#: the image's contrast, and a stiffness as a part of what the pixels of a cell would tell without columns. Loose, but
+#: where columns overlap, and in the corners of an image, hardly anything else tells the background from the columns.
+_ROUGHNESS, _STIFFNESS = 0.1, 3e-3
 #: The variance is never taken below this part of that at the mean brightness.
 _DARK = 0.02
 
@@ -87,8 +88,15 @@ class Scene:
         if self.widths is not None:
             self.bases += [self.patches.fields(self.widths)] * (3 * self.n_sublattices)
         self.bases.append(ground)
-        self.stiffness = self.background.roughness() / _BACKGROUND_ROUGHNESS**2
+        self.set_noise(self.noise)
         self.of = [np.flatnonzero(self.sublattice == s) for s in range(self.n_sublattices)]
+
+    def set_noise(self, noise: Noise) -> None:
+        """Weigh the pixels by another noise from now on."""
+        self.noise = noise
+        typical = max(noise.gain * float(np.nanmean(self.image[::8, ::8])) + noise.readout, 1e-14)
+        told = self.image.size / self.background.size / typical
+        self.stiffness = self.background.roughness() * (1.0 / _ROUGHNESS**2 + _STIFFNESS * told)
 
     def precision(self, positions: Float, coefficients: Float) -> Float:
         """Return the precisions (n, 3) that shared width fields give to columns (n, 2)."""
@@ -120,9 +128,9 @@ class Scene:
             self.model,
             self.weight,
             self.weighted,
-            np.float32(gain),
-            np.float32(readout),
-            np.float32(max(floor, 1e-14)),
+            gain,
+            readout,
+            max(floor, 1e-14),
         )
         ground = state.coefficients[: self.background.size]
         prior = float(ground @ self.stiffness @ ground)
@@ -154,9 +162,7 @@ class Scene:
 
         moment, blocks = np.empty((len(both), 15)), np.empty((len(both), 6, 6))
         moments(self.weight, centre, product, 4, True, moment)
-        fisher.information(
-            state.positions, state.amplitude, state.precision, both, centre, height, moment, blocks
-        )
+        fisher.information(state.positions, state.amplitude, state.precision, both, centre, height, moment, blocks)
         under, beneath = np.empty((n, 15)), np.empty((n, 6, self.bases[0].shape[1]))
         moments(self.weight, state.positions, state.precision, 4, True, under)
         fisher.coupling_to_background(state.amplitude, state.precision, under, beneath)
@@ -176,16 +182,29 @@ class Scene:
         )
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def blank(image: Image, positions: Float, radius: Float) -> None:
+    """Leave out the pixels within a radius (n,) of positions (n, 2): make them NaN."""
+    height, width = image.shape
+    for k in range(len(radius)):
+        y, x, reach = positions[k, 0], positions[k, 1], radius[k]
+        for row in range(max(0, int(np.ceil(y - reach))), min(height, int(np.floor(y + reach)) + 1)):
+            for column in range(max(0, int(np.ceil(x - reach))), min(width, int(np.floor(x + reach)) + 1)):
+                if (row - y) ** 2 + (column - x) ** 2 <= reach * reach:
+                    image[row, column] = np.nan
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
 def _weigh(
     image: Image, model: Image, weight: Image, weighted: Image, gain: float, readout: float, floor: float
 ) -> tuple[float, float]:
     old = new = 0.0
+    gain32, readout32, floor32 = np.float32(gain), np.float32(readout), np.float32(floor)
     for row in range(image.shape[0]):
         before = after = np.float32(0.0)
         for column in range(image.shape[1]):
             residual = image[row, column] - model[row, column]
-            variance = max(gain * model[row, column] + readout, floor)
+            variance = max(gain32 * model[row, column] + readout32, floor32)
             counts = residual == residual
             residual = residual if counts else np.float32(0.0)
             renewed = np.float32(1.0) / variance if counts else np.float32(0.0)
@@ -193,6 +212,6 @@ def _weigh(
             after += renewed * residual * residual
             weight[row, column] = renewed
             weighted[row, column] = renewed * residual
-        old += before
-        new += after
+        old += float(before)
+        new += float(after)
     return old, new

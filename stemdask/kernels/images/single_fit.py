@@ -15,13 +15,29 @@ from numpy.typing import ArrayLike, NDArray
 
 from stemdask.kernels.images.column_fit import AT_BORDER, NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, ColumnFit
 from stemdask.kernels.images.gaussian import axes_of
-from stemdask.kernels.images.noise import Noise, estimate_noise
+from stemdask.kernels.images.noise import Noise, brightness_range, estimate_noise
 from stemdask.kernels.images.overlaps import tile_order
 
 Float = NDArray[np.float64]
 Image = NDArray[np.float32]
 
-_STRIDE = 128  # most pixels in a row of a window
+# Work vectors lie this far apart: the most pixels in a row of a window. The loop over x has unsigned indices: it is
+# compiled to vector code without tests for negative ones.
+_STRIDE = 128
+_PART1 = np.uint64(1 * _STRIDE)
+_PART2 = np.uint64(2 * _STRIDE)
+_PART3 = np.uint64(3 * _STRIDE)
+_PART4 = np.uint64(4 * _STRIDE)
+_PART5 = np.uint64(5 * _STRIDE)
+_PART6 = np.uint64(6 * _STRIDE)
+_PART7 = np.uint64(7 * _STRIDE)
+_PART8 = np.uint64(8 * _STRIDE)
+_PART9 = np.uint64(9 * _STRIDE)
+_PART10 = np.uint64(10 * _STRIDE)
+_PART11 = np.uint64(11 * _STRIDE)
+_PART12 = np.uint64(12 * _STRIDE)
+_PART13 = np.uint64(13 * _STRIDE)
+_PART14 = np.uint64(14 * _STRIDE)
 _MAX_ITERATIONS = 30
 #: A fit ends when its steps are this small against its errors, or px.
 _TOLERANCE = (0.01, 1e-6)
@@ -61,11 +77,8 @@ def fit_single(
     """
     given = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
     n = len(given)
-    pixels = np.asarray(image, dtype=np.float64)
-    finite = pixels[np.isfinite(pixels)]
-    offset = float(finite.min()) if finite.size else 0.0
-    scale = float(np.ptp(finite)) if finite.size and np.ptp(finite) > 0.0 else 1.0
-    scaled = ((pixels - offset) / scale).astype(np.float32)
+    offset, scale = brightness_range(image)
+    scaled = ((np.asarray(image, dtype=np.float64) - offset) / scale).astype(np.float32)
     if not isinstance(noise, Noise):
         noise = estimate_noise(np.asarray(image, dtype=np.float32), kind=noise)
     gain, readout = noise.gain / scale, (noise.gain * offset + noise.readout) / scale**2
@@ -133,8 +146,8 @@ def _fit_windows(
             continue
         oy, ox = start[k, 0] - top, start[k, 1] - left
         _guess(pixels, side, oy, ox, sigma, now)
-        damping, merit = 0.0, np.inf
-        chi2_now, chi2_old = _normal_equations(pixels, side, now, gain, readout, weights, work, matrix, vector)
+        damping = 0.0
+        chi2_now, merit = _normal_equations(pixels, side, now, gain, readout, weights, work, matrix, vector)
         state = NOT_CONVERGED
         for iteration in range(_MAX_ITERATIONS):
             steps[k] = iteration + 1
@@ -251,43 +264,44 @@ def _normal_equations(
     floor = np.float32(max(gain * (0.01 * abs(level) + 1e-3 * amplitude), 1e-14) if gain > 0.0 else readout)
     gain32, readout32, level32 = np.float32(gain), np.float32(readout), np.float32(level)
     old = new = 0.0
+    flat_pixels, flat_weights, n = pixels.ravel(), weights.ravel(), np.uint64(side)
     for row in range(side):
-        line, line_weights = pixels[row], weights[row]
+        begin = np.uint64(row * _STRIDE)
         peak = np.float32(amplitude * height)
         s0, s1, s2 = np.float32(height), np.float32(height * dy), np.float32(height * dy * dy)
         h2 = height * height
         t0, t1, t2 = np.float32(h2), np.float32(h2 * dy), np.float32(h2 * dy * dy)
         t3, t4 = np.float32(h2 * dy**3), np.float32(h2 * dy**4)
         before = after = np.float32(0.0)
-        for i in range(side):
-            profile = work[i]
-            work[i] = profile * work[i + _STRIDE]
+        for u in range(n):
+            profile = work[u]
+            work[u] = profile * work[u + _PART1]
             model = level32 + peak * profile
-            counts = line[i] == line[i]
-            residual = line[i] - model if counts else np.float32(0.0)
+            counts = flat_pixels[begin + u] == flat_pixels[begin + u]
+            residual = flat_pixels[begin + u] - model if counts else np.float32(0.0)
             weight = np.float32(1.0) / max(gain32 * model + readout32, floor) if counts else np.float32(0.0)
-            before += line_weights[i] * residual * residual
+            before += flat_weights[begin + u] * residual * residual
             after += weight * residual * residual
-            line_weights[i] = weight
+            flat_weights[begin + u] = weight
             first = weight * profile
             second = first * profile
             pull = weight * residual
-            work[i + 2 * _STRIDE] += t0 * second
-            work[i + 3 * _STRIDE] += t1 * second
-            work[i + 4 * _STRIDE] += t2 * second
-            work[i + 5 * _STRIDE] += t3 * second
-            work[i + 6 * _STRIDE] += t4 * second
-            work[i + 7 * _STRIDE] += s0 * first
-            work[i + 8 * _STRIDE] += s1 * first
-            work[i + 9 * _STRIDE] += s2 * first
-            work[i + 10 * _STRIDE] += weight
+            work[u + _PART2] += t0 * second
+            work[u + _PART3] += t1 * second
+            work[u + _PART4] += t2 * second
+            work[u + _PART5] += t3 * second
+            work[u + _PART6] += t4 * second
+            work[u + _PART7] += s0 * first
+            work[u + _PART8] += s1 * first
+            work[u + _PART9] += s2 * first
+            work[u + _PART10] += weight
             pull_g = pull * profile
-            work[i + 11 * _STRIDE] += s0 * pull_g
-            work[i + 12 * _STRIDE] += s1 * pull_g
-            work[i + 13 * _STRIDE] += s2 * pull_g
-            work[i + 14 * _STRIDE] += pull
-        old += before
-        new += after
+            work[u + _PART11] += s0 * pull_g
+            work[u + _PART12] += s1 * pull_g
+            work[u + _PART13] += s2 * pull_g
+            work[u + _PART14] += pull
+        old += float(before)
+        new += float(after)
         height *= ratio
         ratio *= ratio_step
         dy += 1.0

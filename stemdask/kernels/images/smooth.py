@@ -41,8 +41,10 @@ class SmoothBasis:
         distance = np.abs(offset)
         beyond = np.maximum(2.0 - distance, 0.0)
         if slope:
-            return knots_per_px * np.sign(offset) * np.where(
-                distance < 1.0, distance * (1.5 * distance - 2.0), -0.5 * beyond**2
+            return (
+                knots_per_px
+                * np.sign(offset)
+                * np.where(distance < 1.0, distance * (1.5 * distance - 2.0), -0.5 * beyond**2)
             )
         return np.where(distance < 1.0, 2.0 / 3.0 + distance**2 * (0.5 * distance - 1.0), beyond**3 / 6.0)
 
@@ -75,7 +77,7 @@ class SmoothBasis:
         return sums
 
     def roughness(self) -> Float:
-        """Return R (size, size): coefficients·R·coefficients is the sum of the squared second differences of the grid."""
+        """Return R (size, size): c·R·c is the sum of the squared second differences of the grid of coefficients c."""
         parts = []
         for axis in (0, 1):
             n = self.cells[axis] + 3 if self.cells[axis] else 1
@@ -166,9 +168,7 @@ def _outer(y: Float, x: Float) -> Float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
-def _patch_moments(
-    image: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp], out: Float
-) -> None:
+def _patch_moments(image: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp], out: Float) -> None:
     across = len(columns) - 1
     for i in range(len(rows) - 1):
         middle_y = 0.5 * (rows[i] + rows[i + 1] - 1)
