@@ -107,8 +107,8 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     errors = np.sqrt(of["errors"] ** 2 @ (grid.matrix.T**2)) * scale
     turned = float(np.degrees(np.arctan2(grid.matrix[0, 1], grid.matrix[1, 1])))
     i, j = found.i[keep], found.j[keep]
-    if series is None:
-        i, j = i - i.min(initial=0), j - j.min(initial=0)
+    if series is None and len(i):
+        i, j = i - i.min(), j - j.min()
     values = {
         "columns/y": positions[:, 0],
         "columns/x": positions[:, 1],

@@ -20,8 +20,8 @@ _FIT_SAMPLES = 32
 #: How far the fit may move a column of the motif, in units of the cell.
 _SLACK = 0.1
 #: Lowest curvature of a column in the mean cell, in units of the highest, and in units of its standard error.
-_MIN_CURVATURE = 0.02
-_MIN_SIGNIFICANCE = 6.0
+_MIN_CURVATURE = 0.012
+_MIN_SIGNIFICANCE = 5.0
 #: Lowest intensity of a column, in units of the highest: below it the shape of bright columns is not known well enough.
 _MIN_HEIGHT = 0.03
 

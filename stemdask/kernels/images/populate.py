@@ -59,7 +59,7 @@ def populate(pixels: NDArray[np.float32], free: NDArray[np.bool_], anchors: Anch
     """
     fractions = _relative_to_first(motif.fractions)
     distance = shortest_distance(motif.fractions, anchors.a, anchors.b)
-    blur = float(np.clip(0.6 * motif.width, 0.5, 0.25 * distance))
+    blur = float(np.clip(0.6 * motif.width, 0.5, 0.16 * distance))
     smoothed = smooth(pixels, blur)
     level = _local_mean(anchors.heights)
     radius = 0.35 * distance
@@ -95,12 +95,16 @@ def populate(pixels: NDArray[np.float32], free: NDArray[np.bool_], anchors: Anch
     return Sites(
         positions,
         sublattice,
-        (i - i.min(initial=0)).astype(np.int32),
-        (j - j.min(initial=0)).astype(np.int32),
+        _from_zero(i),
+        _from_zero(j),
         np.concatenate([entry[0] for entry in ghosts]),
         np.concatenate([entry[1] for entry in ghosts]),
         distance,
     )
+
+
+def _from_zero(indices: NDArray[np.int64]) -> NDArray[np.int32]:
+    return (indices - (indices.min() if len(indices) else 0)).astype(np.int32)
 
 
 def _first_of_twins(positions: NDArray[np.float64], radius: float) -> NDArray[np.bool_]:
