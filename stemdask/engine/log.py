@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 #: Environment variable that tells a worker where the log of its run is.
@@ -18,3 +20,21 @@ class RunLog(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Drop what can't be written, such as on a full disk."""
+
+
+@contextlib.contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """Keep what stemdask and Dask say of a run beside its store."""
+    handler = RunLog(path)
+    loggers = [logging.getLogger(name) for name in ("stemdask", "distributed")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    level = loggers[0].level
+    loggers[0].setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        loggers[0].setLevel(level)
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()

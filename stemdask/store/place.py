@@ -12,7 +12,6 @@ import yaml
 
 from stemdask import __version__
 from stemdask.errors import StoreError
-from stemdask.model import Plan
 from stemdask.store.layout import open_group, run_directory
 from stemdask.store.writer import sync_file_system
 
@@ -104,7 +103,7 @@ def move_aside(store: Path) -> Path:
     return target
 
 
-def check_same(plan: Plan, store: Path) -> None:
+def check_same(store: Path, fingerprint: str, config: str) -> None:
     """Refuse to mix two configs or two inputs in one store.
 
     Raises
@@ -113,9 +112,9 @@ def check_same(plan: Plan, store: Path) -> None:
         Names the keys that changed.
     """
     attributes = open_group(store).attrs
-    if attributes.get("fingerprint") == plan.fingerprint:
+    if attributes.get("fingerprint") == fingerprint:
         return
-    changed = _changed(attributes, plan)
+    changed = _changed(attributes, config)
     raise StoreError(
         f"the store was made from {'other input' if changed == ['input'] else 'another config'}; "
         f"changed: {', '.join(changed)}",
@@ -124,10 +123,10 @@ def check_same(plan: Plan, store: Path) -> None:
     )
 
 
-def _changed(attributes: Mapping[str, Any], plan: Plan) -> list[str]:
+def _changed(attributes: Mapping[str, Any], config: str) -> list[str]:
     then = now = None
     with contextlib.suppress(yaml.YAMLError):
-        then, now = yaml.safe_load(str(attributes.get("config"))), yaml.safe_load(plan.config)
+        then, now = yaml.safe_load(str(attributes.get("config"))), yaml.safe_load(config)
     before, after = _flat(then), _flat(now)
     ignored = ("output", "cluster", "limits")
     keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import toy
 
 import stemdask as sd
+from stemdask.analyses import registry
 from stemdask.config import Document
 from stemdask.engine import run as engine
 from stemdask.engine.lock import driving, read_epoch
@@ -196,12 +198,26 @@ def test_an_analysis_that_breaks_its_declaration_ends_the_run(
         found["toy/profile"] = found["toy/profile"][:2]
         return found
 
-    broken = toy.Analysis(
-        "toy", "images", "x", toy.ToyParams, toy.outputs, prepare=toy.prepare, run=careless, finish=toy.finish
-    )
-    monkeypatch.setitem(engine.registry._BY_NAME, ("images", "toy"), broken)
+    broken = dataclasses.replace(toy.TOY, run=careless)
+    monkeypatch.setitem(registry._BY_NAME, ("images", "toy"), broken)
     with pytest.raises(StemdaskError, match=r"toy/profile: .*another length of 'bin'"):
         _execute(frames, tmp_path / "o.zarr")
+
+
+def test_what_fails_over_all_frames_is_tried_alone_when_run_again(
+    frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def careless(stack: Any, params: Any) -> None:
+        raise ZeroDivisionError("no frames")
+
+    broken = dataclasses.replace(toy.TOY, finish=careless)
+    with monkeypatch.context() as patch:
+        patch.setitem(registry._BY_NAME, ("images", "toy"), broken)
+        with pytest.raises(StemdaskError, match="'toy' failed over all frames: ZeroDivisionError: no frames"):
+            _execute(frames, tmp_path / "o.zarr")
+    outcome = _execute(frames, tmp_path / "o.zarr")
+    assert (outcome.fresh, outcome.complete) == (0, True)
+    assert _same(outcome.store) == undisturbed
 
 
 def test_a_run_without_its_run_directory_is_continued(

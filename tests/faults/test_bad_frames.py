@@ -18,7 +18,7 @@ from stemdask.engine.run import Outcome, execute
 from stemdask.model import FrameStatus
 from stemdask.store import reader
 
-LIMITS = {"isolate": True, "frame_seconds": 2.0, "frame_memory": "400 MiB", "max_failed": 1}
+LIMITS = {"isolate": True, "frame_seconds": 6.0, "frame_memory": "400 MiB", "max_failed": 1}
 
 
 def _run(frames: Path, output: Path, **more: Any) -> Outcome:
@@ -34,9 +34,9 @@ REASONS = {
     "segv": "its process was ended by SIGSEGV",
     "abort": "its process was ended by SIGABRT",
     "exit": "its process exited with code 3",
-    "memory": "_ArrayMemoryError: Unable to allocate 128. MiB for an array",
-    "loop": "took longer than 2 s",
-    "gil": "took longer than 2 s",
+    "memory": "MemoryError: Unable to allocate 128. MiB for an array",
+    "loop": "took longer than 6 s",
+    "gil": "took longer than 6 s",
     "system_exit": "SystemExit:",
     "recursion": "RecursionError: maximum recursion depth exceeded",
     "kill": "its process was killed twice (SIGKILL: out of memory?)",

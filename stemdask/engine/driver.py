@@ -1,0 +1,176 @@
+"""One driver at work: its blocks dispatched, its progress told, its end written."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemdask.analyses import registry
+from stemdask.cluster_config import Cluster
+from stemdask.engine import lock
+from stemdask.engine.block import Ack
+from stemdask.engine.dispatch import Job, Pool, dispatch
+from stemdask.engine.isolate import START_SECONDS
+from stemdask.engine.pools import pool_of
+from stemdask.engine.progress import Progress, Report
+from stemdask.engine.signals import Stop
+from stemdask.errors import StemdaskError, Stopped, TooManyFailures
+from stemdask.model import Block, FrameStatus, Plan
+from stemdask.store import layout, statuses
+from stemdask.store.stack import StoreStack
+from stemdask.store.writer import sync_file_system
+
+_BAD = (FrameStatus.FAILED, FrameStatus.OVERFLOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run left behind."""
+
+    store: Path
+    state: str
+    """``complete``, or ``partial`` while frames are pending."""
+    counts: Mapping[FrameStatus, int]
+    """Frames of the store by status."""
+    fresh: int
+    """Frames done by this run."""
+    seconds: float
+
+    @property
+    def complete(self) -> bool:
+        """No frame is pending, and what comes once after is done."""
+        return self.state == "complete"
+
+    def sentence(self) -> str:
+        """Return it as a line for a terminal."""
+        found = ", ".join(f"{n} {status.name.lower()}" for status, n in self.counts.items() if n)
+        return f"{self.state}: {found}; {self.fresh} frames done in {self.seconds:.1f} s"
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 when frames have no results."""
+        return 3 if any(self.counts[status] for status in _BAD) else 0
+
+
+class Driver:
+    """The dispatch of one driver: counts, progress, the end."""
+
+    def __init__(self, plan: Plan, epoch: int, cluster: Cluster, stop: Stop, progress: Report | None) -> None:
+        self._plan = plan
+        self._epoch = epoch
+        self._cluster = cluster
+        self._stop = stop
+        self._progress = progress
+        self._counts: Counter[FrameStatus] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._begun = self._started = time.monotonic()
+        self._pool: Pool | None = None
+        self._done = 0
+
+    def go(self, blocks: Sequence[Block], *, finish: bool) -> Outcome:
+        """Do the blocks that aren't done yet, and what comes once after unless other runs do other blocks."""
+        store = Path(self._plan.store)
+        found = statuses.read_statuses(store)
+        todo = statuses.unfinished(found, blocks)
+        state = layout.open_group(store).attrs["state"]
+        self._done = len(found) - sum(block.stop - block.start for block in todo)
+        if todo:
+            if state != "running":
+                layout.set_state(store, "running", f"continued with {len(todo)} blocks")
+            self._dispatch(todo)
+        if todo or state != "complete":
+            state = self._end(finish=finish)
+        counts = statuses.count(statuses.read_statuses(store))
+        if self._stop.requested and (state != "complete"):
+            self._raise_stopped()
+        self._tell("")
+        return Outcome(store, state, counts, self._counts.total(), time.monotonic() - self._begun)
+
+    def _dispatch(self, todo: Sequence[Block]) -> None:
+        limits = self._plan.limits
+        job = Job(self._plan.store, self._epoch, limits.isolate, limits.memory, self._stop.overdue)
+        self._tell("starting workers")
+        try:
+            with pool_of(self._cluster, job, len(todo)) as self._pool:
+                self._started = time.monotonic()
+                dispatch(self._pool, todo, self._stop, self._take, self._tell, self._patience())
+        except BaseException:
+            with contextlib.suppress(OSError):
+                layout.set_state(self._plan.store, "partial", "interrupted")
+            raise
+
+    def _patience(self) -> float:
+        """Return the seconds that the blocks in flight can take, were each frame to use its limit."""
+        return START_SECONDS + 3 * self._plan.block_frames * self._plan.limits.seconds
+
+    def _take(self, ack: Ack) -> None:
+        self._counts.update(ack.counts)
+        self._done += sum(ack.counts.values())
+        self._reasons.update(ack.reasons)
+        bad = self._counts[FrameStatus.FAILED]
+        if bad > self._plan.limits.max_failed * self._plan.source.n_frames:
+            reasons = "; ".join(reason for reason, _ in self._reasons.most_common(3))
+            raise TooManyFailures(
+                f"{bad} of {self._counts.total()} frames failed: {reasons}",
+                where=self._plan.store,
+                allowed=f"limits.max_failed {self._plan.limits.max_failed:g} of all frames",
+                remedy="Mend the cause and run again with --retry failed, or raise limits.max_failed",
+            )
+
+    def _tell(self, note: str) -> None:
+        if self._progress is not None:
+            self._progress(
+                Progress(
+                    done=self._done,
+                    total=self._plan.source.n_frames,
+                    fresh=self._counts.total(),
+                    seconds=time.monotonic() - self._started,
+                    counts=dict(self._counts),
+                    workers=self._pool.alive() if self._pool is not None else 0,
+                    note=note or ("ending" if self._stop.requested else ""),
+                )
+            )
+
+    def _end(self, *, finish: bool) -> str:
+        """Do what comes once after, when every frame is done, and write the state."""
+        store = Path(self._plan.store)
+        pending = statuses.count(statuses.read_statuses(store))[FrameStatus.PENDING]
+        if pending or not finish:
+            with lock.setting_up(layout.run_directory(store)):
+                layout.set_state(store, "partial", f"did {self._counts.total()} frames, {pending} to do")
+            return "partial"
+        self._tell("finishing")
+        stack = StoreStack(self._plan)
+        for step in self._plan.steps:
+            finish_step = registry.get(self._plan.source.kind, step.name).finish
+            if finish_step is not None:
+                try:
+                    finish_step(stack, step.params)
+                except (StemdaskError, OSError):
+                    raise
+                except Exception as error:
+                    raise StemdaskError(
+                        f"'{step.name}' failed over all frames: {type(error).__name__}: {error}",
+                        where=store,
+                        remedy="The frames are done and kept; running again tries this alone",
+                    ) from error
+                stack.check_written(step)
+        sync_file_system(store)
+        layout.set_state(store, "complete", f"did {self._counts.total()} frames")
+        sync_file_system(store)
+        return "complete"
+
+    def _raise_stopped(self) -> None:
+        name = self._stop.signal.name if self._stop.signal is not None else ""
+        stopped = Stopped(
+            f"stopped by {name} with {self._done} of {self._plan.source.n_frames} frames done",
+            where=self._plan.store,
+            remedy="Run again to continue",
+        )
+        if name == "SIGINT":
+            stopped.exit_code = 130
+        raise stopped

@@ -1,0 +1,122 @@
+"""What is there before the first block: a store that fits the plan, and the blocks that a run shall do."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from stemdask import plan as plans
+from stemdask.errors import ConfigError, StemdaskError, StoreError
+from stemdask.model import Block, FrameStatus, Plan
+from stemdask.store import constants, grow, layout, place, statuses
+
+log = logging.getLogger(__name__)
+
+
+def set_up(resolved: plans.Resolved, store: Path, *, retry: str | None, fresh: bool, sweep: bool) -> Plan:
+    """Lay out the store or continue the one that is there; return the plan that fits it.
+
+    Parameters
+    ----------
+    resolved
+        The config against its input.
+    store
+        Absolute path.
+    retry
+        Status whose blocks are to be done again.
+    fresh
+        Put a store that is there out of the way.
+    sweep
+        Remove what killed writers left; only where no other run is at work.
+
+    Raises
+    ------
+    StoreError
+        The store that is there belongs to another config or input.
+    """
+    place.recover(store, sweep=sweep)
+    if place.is_taken(store) and fresh:
+        log.info("kept the old store as %s", place.move_aside(store))
+    if place.is_taken(store):
+        plan = _continued(resolved, store)
+    else:
+        survey = plans.survey(resolved)
+        plan = plans.draw(resolved, survey, store)
+        place.install(lambda path: layout.create(plan, survey.prepared, path), store)
+    if retry == "overflow":
+        plan = grow.make_room(plan)
+    if retry == "failed":
+        _set_pending(plan, FrameStatus.FAILED)
+    new = layout.run_directory(store) / "plan.new"
+    plans.save(plan, new)
+    new.replace(layout.run_directory(store) / "plan.json")
+    return plan
+
+
+def _continued(resolved: plans.Resolved, store: Path) -> Plan:
+    """Return the plan of a store that is there, with its sizes and the limits of the config."""
+    place.check_same(store, resolved.fingerprint, resolved.text)
+    try:
+        stored = plans.load(layout.run_directory(store) / "plan.json")
+    except StemdaskError:  # the run directory is gone, or of another version
+        stored = plans.draw(resolved, plans.survey(resolved), store)
+    wanted = resolved.config.limits
+    limits = dataclasses.replace(
+        stored.limits,
+        isolate=wanted.isolate,
+        max_failed=wanted.max_failed,
+        seconds=stored.limits.seconds if wanted.frame_seconds == "auto" else wanted.frame_seconds,
+        memory=stored.limits.memory if wanted.frame_memory == "auto" else wanted.frame_memory,
+    )
+    plan = dataclasses.replace(
+        stored,
+        source=resolved.source,
+        steps=resolved.steps,
+        store=str(store),
+        limits=limits,
+        fingerprint=resolved.fingerprint,
+        config=resolved.text,
+    )
+    plan = layout.fitted(plan)
+    try:
+        constants.read_constants(plan)
+    except StoreError:
+        constants.write_constants(plan, plans.survey(resolved).prepared)
+    return plan
+
+
+def _set_pending(plan: Plan, status: FrameStatus) -> None:
+    found = statuses.read_statuses(plan.store)
+    again = [block for block in plans.blocks(plan) if (found[block.start : block.stop] == status).any()]
+    statuses.set_pending(plan.store, again)
+
+
+def chosen(plan: Plan, frames: str | None, blocks: str | None) -> Sequence[Block]:
+    """Return the blocks of a part; frames must be those of whole blocks, since two runs may not share a chunk."""
+    whole = plans.blocks(plan)
+    if blocks is not None:
+        first, stop = _range(blocks, "--blocks", len(whole))
+        whole = whole[first:stop]
+    if frames is None:
+        return whole
+    size, n = plan.block_frames, plan.source.n_frames
+    start, stop = _range(frames, "--frames", n)
+    if start % size or (stop % size and stop != n):
+        raise ConfigError(
+            "a part must hold whole blocks",
+            where="--frames",
+            value=frames,
+            allowed=f"multiples of {size}, for example {start // size * size}:{min(-(-stop // size) * size, n)}",
+        )
+    return [block for block in whole if start <= block.start < stop]
+
+
+def _range(text: str, where: str, n: int) -> tuple[int, int]:
+    match = re.fullmatch(r"\s*(\d*)\s*:\s*(\d*)\s*", text)
+    start, stop = (int(match[1] or 0), min(int(match[2] or n), n)) if match else (0, 0)
+    if start >= stop:
+        raise ConfigError("not a part of the run", where=where, value=text, allowed=f"first:last+1 within 0:{n}")
+    return start, stop
