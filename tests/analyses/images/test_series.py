@@ -94,7 +94,7 @@ def test_displacement_strain_and_intensity_follow(series):
     assert np.mean(series["intensity/gaussian"][a]) == pytest.approx(2000, rel=0.03)
 
 
-def test_blank_and_unrelated_frames_say_so(analysed, frames):
+def test_a_frame_of_something_else_says_so(analysed, frames):
     broken = frames[0].copy()
     broken[4] = np.random.default_rng(0).poisson(5.0, broken[4].shape)
     with pytest.raises(Exception, match=r"doesn't show the area of the series.* set registration\.mode"):
