@@ -12,8 +12,8 @@ import numpy as np
 
 from stemdask.errors import FrameError, InputError
 from stemdask.model import AtomsFrame
-from stemdask.sources import ase_formats, guard, lammps, pdb, xyz
-from stemdask.sources.atoms_source import AtomsFile, AtomsSource
+from stemdask.sources import guard, lammps, pdb, xyz
+from stemdask.sources.atoms_source import AtomsFile, AtomsSource, library
 from stemdask.sources.elements import chemical_symbol
 from stemdask.sources.packed import pack
 from stemdask.sources.paths import find_files
@@ -29,6 +29,9 @@ _NAMES = {
     "lammps": "a LAMMPS dump",
     "cif": "a CIF",
     "traj": "a trajectory of ASE",
+    "gsd": "a GSD file",
+    "xtc": "an XTC file",
+    "dcd": "a DCD file",
 }
 _BYTES_AN_ATOM = 200
 """Of text and of arrays, while a frame is read."""
@@ -96,7 +99,7 @@ def open_atoms_files(
     for file in files:
         size = guard.check_file(file, fmt)
         with guard.reading(file), catch_warnings(action="ignore"):
-            index = _INDEX[fmt](file, size) if fmt in _INDEX else ase_formats.index(file, size, fmt)
+            index = _INDEX[fmt](file, size) if fmt in _INDEX else library(fmt).index(file, size, fmt)
             if not any(index.n_atoms):
                 raise InputError("holds no atoms", where=file, remedy=f"Check that it is {_NAMES[fmt]} and not cut off")
             guard.check_budget(file, _BYTES_AN_ATOM * max(index.n_atoms))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -12,12 +13,17 @@ from pydantic import BaseModel, ConfigDict
 
 from stemdask.errors import FrameError
 from stemdask.model import AtomsFrame
-from stemdask.sources import ase_formats, guard, lammps, pdb, xyz
+from stemdask.sources import ase_formats, binary_formats, guard, lammps, pdb, xyz
 from stemdask.sources.elements import numbers_of
 from stemdask.sources.packed import unpack
 from stemdask.sources.structure import Structure
 
 _PARSE: dict[str, Callable[[bytes, int], Structure]] = {"pdb": pdb.parse, "xyz": xyz.parse, "lammps": lammps.parse}
+
+
+def library(fmt: str) -> ModuleType:
+    """Return the module that reads a format by number of frame, not by byte range."""
+    return ase_formats if fmt in ("cif", "traj") else binary_formats
 
 
 class AtomsFile(BaseModel):
@@ -131,7 +137,8 @@ class AtomsSource(BaseModel):
         starts, stops = unpack(self.starts), unpack(self.stops)
         start, stop = int(starts[number]), int(stops[number])
         if self.format not in _PARSE:
-            return ase_formats.read(file.path, self.format, start, file.size)
+            read: Structure = library(self.format).read(file.path, self.format, start, file.size)
+            return read
         with Path(file.path).open("rb", buffering=0) as stream:
             # What stands before the first frame, such as CRYST1 before MODEL, holds for all.
             shared = stream.read(int(starts[first]))

@@ -35,6 +35,9 @@ FORMATS: dict[Kind, dict[str, str]] = {
         ".lammpstrj": "lammps",
         ".cif": "cif",
         ".traj": "traj",
+        ".gsd": "gsd",
+        ".xtc": "xtc",
+        ".dcd": "dcd",
     },
 }
 _KNOWN = {suffix: (kind, name) for kind, formats in FORMATS.items() for suffix, name in formats.items()}

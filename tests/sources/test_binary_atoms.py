@@ -1,0 +1,104 @@
+"""Binary trajectories of simulations read as their own libraries wrote them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stemdask.errors import InputError
+from stemdask.sources.opening import open_source
+
+STRUCTURE = "3\n\nPt 0 0 0\nPt 1 0 0\nAu 0 1 0\n"
+
+
+@pytest.fixture
+def positions() -> Any:
+    return np.random.default_rng(0).uniform(-9, 9, (4, 3, 3)).astype(np.float32)
+
+
+def write_xtc(path: Path, positions: Any) -> None:
+    mdaxdr = pytest.importorskip("MDAnalysis.lib.formats.libmdaxdr", exc_type=ImportError)
+    with mdaxdr.XTCFile(str(path), "w") as file:
+        for k, frame in enumerate(positions):
+            file.write(frame / 10, np.diag([2, 3, 4]).astype("f4"), 10 * k, 2.5 * k, 1e5)
+
+
+def write_dcd(path: Path, positions: Any) -> None:
+    dcd = pytest.importorskip("MDAnalysis.lib.formats.libdcd", exc_type=ImportError)
+    with dcd.DCDFile(str(path), "w") as file:
+        file.write_header("made for a test", len(positions[0]), istart=100, nsavc=10, delta=0.5, is_periodic=1)
+        for frame in positions:
+            file.write(frame, np.array([20.0, 90.0, 30.0, 90.0, 90.0, 40.0]))
+
+
+@pytest.mark.parametrize("suffix", ["xtc", "dcd"])
+def test_trajectories_without_elements_take_them_from_beside(suffix: str, positions: Any, tmp_path: Path) -> None:
+    {"xtc": write_xtc, "dcd": write_dcd}[suffix](tmp_path / f"run.{suffix}", positions)
+    with pytest.raises(InputError, match=r"run\.pdb"):
+        open_source(tmp_path / f"run.{suffix}")
+    (tmp_path / "run.xyz").write_text(STRUCTURE)
+    source = open_source(tmp_path / f"run.{suffix}")
+    assert source.n_atoms.tolist() == [3] * 4
+    for k in (3, 0, 2):
+        frame = source.read(k)
+        np.testing.assert_allclose(frame.positions, positions[k], atol=2e-4)
+        assert frame.numbers.tolist() == [78, 78, 79]
+        np.testing.assert_allclose(frame.cell, np.diag([20, 30, 40]), atol=1e-5)
+        assert frame.time == {"xtc": 2.5 * k, "dcd": 100 + 10 * k}[suffix]
+
+
+def test_another_number_of_atoms_beside_is_refused(positions: Any, tmp_path: Path) -> None:
+    write_xtc(tmp_path / "run.xtc", positions)
+    (tmp_path / "run.xyz").write_text("1\n\nPt 0 0 0\n")
+    with pytest.raises(InputError, match="3 atoms, but the structure file beside it has 1"):
+        open_source(tmp_path / "run.xtc")
+
+
+def test_gsd_holds_frames_of_any_number_of_atoms(tmp_path: Path) -> None:
+    hoomd = pytest.importorskip("gsd.hoomd")
+    rng = np.random.default_rng(0)
+    written = [rng.uniform(-4, 4, (n, 3)).astype(np.float32) for n in (3, 5, 5, 2)]
+    with hoomd.open(str(tmp_path / "run.gsd"), "w") as file:
+        for k, positions in enumerate(written):
+            frame = hoomd.Frame()
+            frame.configuration.step = 100 * k
+            frame.configuration.box = [10, 20, 30, 0.1, 0, 0]
+            frame.particles.N = len(positions)
+            frame.particles.position = positions
+            frame.particles.types = ["A", "Au"]
+            frame.particles.typeid = [0] * (len(positions) - 1) + [1]
+            file.append(frame)
+    with pytest.raises(InputError, match="no chemical elements"):
+        open_source(tmp_path / "run.gsd")
+    source = open_source(tmp_path / "run.gsd", elements={"A": "Pt"})
+    assert source.n_atoms.tolist() == [3, 5, 5, 2]
+    for k in (3, 1):
+        frame = source.read(k)
+        np.testing.assert_array_equal(frame.positions, written[k])
+        assert frame.numbers.tolist() == [78] * (len(written[k]) - 1) + [79]
+        assert frame.time == 100 * k
+        np.testing.assert_allclose(frame.cell, [[10, 0, 0], [2, 20, 0], [0, 0, 30]])
+
+
+@pytest.mark.parametrize("suffix", ["gsd", "xtc", "dcd"])
+@pytest.mark.parametrize("content", [b"\0" * 500, bytes(range(256)) * 9, b"a text\n" * 99])
+def test_other_content_is_refused(suffix: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / f"other.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"other\.{suffix}"):
+        open_source(path)
+
+
+@pytest.mark.parametrize(("suffix", "module"), [("gsd", "gsd"), ("xtc", "MDAnalysis"), ("dcd", "MDAnalysis")])
+def test_a_missing_library_is_named(suffix: str, module: str, tmp_path: Path, monkeypatch: Any) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, module, None)
+    for name in [name for name in sys.modules if name.startswith(f"{module}.")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    (tmp_path / f"run.{suffix}").write_bytes(b"content")
+    with pytest.raises(InputError, match=rf"needs {module}.*stemdask\[trajectories\]"):
+        open_source(tmp_path / f"run.{suffix}")
