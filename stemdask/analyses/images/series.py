@@ -138,7 +138,9 @@ def expected_columns(frame: ImageFrame, pixels: Array, grid: PixelGrid) -> Expec
     shift = np.array([results["registration/shift_y"], results["registration/shift_x"]], dtype=np.float64)
     least = UNRELATED * float(results["registration/usual_quality"])
     quality = float(results["registration/quality"])
-    if not np.isfinite(shift).all() or not quality >= least:
+    if np.isnan(quality):
+        raise FrameError("the frame is blank", where="columns", remedy="Look at the frame in its file")
+    if not np.isfinite(shift).all() or quality < least:
         raise FrameError(
             "the frame doesn't show the area of the series, so its columns can't be followed",
             where="columns",

@@ -11,6 +11,7 @@ from stemdask.analyses.images.lattice import LatticeParams
 from stemdask.analyses.images.preprocess import PreprocessParams
 from stemdask.analyses.images.registration import RegistrationParams
 from stemdask.analyses.images.strain import StrainParams
+from stemdask.errors import FrameError
 from stemdask.simulate.images import perovskite, stack
 
 NM = 0.03
@@ -94,10 +95,17 @@ def test_displacement_strain_and_intensity_follow(series):
     assert np.mean(series["intensity/gaussian"][a]) == pytest.approx(2000, rel=0.03)
 
 
+def test_a_blank_frame_says_so(analysed, frames):
+    broken = frames[0].copy()
+    broken[4] = 0.0
+    with pytest.raises(FrameError, match="the frame is blank"):
+        analysed(broken, ("registration", RegistrationParams()), *CHAIN[:1])
+
+
 def test_a_frame_of_something_else_says_so(analysed, frames):
     broken = frames[0].copy()
     broken[4] = np.random.default_rng(0).poisson(5.0, broken[4].shape)
-    with pytest.raises(Exception, match=r"doesn't show the area of the series.* set registration\.mode"):
+    with pytest.raises(FrameError, match=r"doesn't show the area of the series.* set registration\.mode"):
         analysed(broken, ("registration", RegistrationParams()), *CHAIN[:1])
 
 
