@@ -65,6 +65,7 @@ class DaskPool:
 
     def __enter__(self) -> DaskPool:
         import dask
+        import distributed  # noqa: F401 - its defaults must be there first: `set` would take them along as it ends
 
         try:
             self._stack.enter_context(dask.config.set(settings(isolated=self._job.isolate)))

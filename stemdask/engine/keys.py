@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-_FILES = {"ca_file": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+#: File of each part within the folder.
+FILES = {"ca_file": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
 
 
 def make(folder: Path) -> Any:
@@ -17,8 +18,8 @@ def make(folder: Path) -> Any:
     temporary = library.Security.temporary()
     folder.mkdir(mode=0o700)
     for part, text in temporary.get_tls_config_for_role("worker").items():
-        if part in _FILES:
-            handle = os.open(folder / _FILES[part], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        if part in FILES:
+            handle = os.open(folder / FILES[part], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "w") as file:
                 file.write(text)
     return load(folder)
@@ -29,10 +30,10 @@ def load(folder: Path) -> Any:
     import distributed
 
     library: Any = distributed
-    cert, key = str(folder / _FILES["cert"]), str(folder / _FILES["key"])
+    cert, key = str(folder / FILES["cert"]), str(folder / FILES["key"])
     return library.Security(
         require_encryption=True,
-        tls_ca_file=str(folder / _FILES["ca_file"]),
+        tls_ca_file=str(folder / FILES["ca_file"]),
         tls_client_cert=cert,
         tls_client_key=key,
         tls_scheduler_cert=cert,
