@@ -122,7 +122,8 @@ def displacements(
     if reference == "lattice":
         centre = lattice.at(i[of] + site[0], j[of] + site[1])
         # The lattice is a mean over all its columns: what it adds to the variance is one part in their number.
-        variance = np.broadcast_to(np.nanmean(errors[corner] ** 2, axis=0) / len(corner), centre.shape)
+        of_mean = errors[corner][np.isfinite(errors[corner]).all(axis=1)] ** 2
+        variance = np.broadcast_to(of_mean.mean(axis=0) / len(of_mean) if len(of_mean) else np.nan, centre.shape)
     else:
         start = np.arange(len(of) + 1) * len(around.weights)
         shape = (len(of), len(positions))
