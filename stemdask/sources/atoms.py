@@ -124,7 +124,7 @@ def open_atoms_files(
     if empty := found.n_atoms.count(0):
         said.append(f"{empty} of {len(found.n_atoms)} frames hold no atoms")
     for at, file in enumerate(files):
-        if fmt in _INDEX and not guard.ends_with_line(file):
+        if fmt in _INDEX and not guard.ends_whole(file, fmt):
             last = source.model_copy(update={"selection": (ends[at] - 1, ends[at], 1)})
             with contextlib.suppress(FrameError):
                 last.read(0)  # raises InputError where a word is missing

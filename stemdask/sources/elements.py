@@ -39,13 +39,14 @@ def numbers_of(words: Sequence[bytes], meaning: Mapping[str, str] | None = None)
         Names the words that are no elements.
     """
     named = [word.decode("utf-8", "replace").strip() for word in words]
-    found = [_number((meaning or {}).get(word, word)) for word in named]
+    told = meaning or {}
+    found = [_number(told.get(word, told.get(word.removeprefix("type "), word))) for word in named]
     if unknown := [word for word, number in zip(named, found, strict=True) if number == 0]:
         raise InputError(
             "no chemical elements",
             value=", ".join(unknown[:8]),
             allowed="H to Og, in any case, or atomic numbers",
-            remedy=f"Say what they are with elements={{{unknown[0]!r}: 'Pt'}}, or write symbols into the file",
+            remedy=f"Say what they are by the key `elements` of the input, such as {{{unknown[0]!r}: Pt}}",
         )
     return np.array(found, np.uint8)
 

@@ -96,11 +96,14 @@ def _digest_of_folder(folder: Path) -> str:
     return sums.hexdigest()
 
 
-def ends_with_line(path: str) -> bool:
-    """Tell whether a text ends with the end of a line, as a whole one does."""
+def ends_whole(path: str, fmt: str) -> bool:
+    """Tell whether a text ends with the end of a line, as a whole one does, or with a whole line of a PDB."""
     with Path(path).open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+        file.seek(-min(200, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        last = file.read().rpartition(b"\n")[2]
+    if not last:
+        return True
+    return fmt == "pdb" and (last in (b"END", b"ENDMDL") or (last.startswith((b"ATOM", b"HETATM")) and len(last) >= 78))
 
 
 def check_unchanged(path: str, expected: str) -> None:

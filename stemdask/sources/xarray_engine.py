@@ -1,4 +1,4 @@
-"""`xr.open_dataset("stack.dm4", engine="stemdask", chunks={})`: images as a lazy xarray dataset."""
+"""`xr.open_dataset("stack.dm4", engine="stemdask", chunks={})`: images or structures as a lazy xarray dataset."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from stemdask.sources.images import open_image_files
-from stemdask.sources.paths import FORMATS, find_files
-from stemdask.sources.xarray_view import image_dataset
+from stemdask.sources.image_source import ImageSource
+from stemdask.sources.opening import open_source
+from stemdask.sources.paths import kind_of
+from stemdask.sources.xarray_view import atoms_dataset, image_dataset
 
 
 class StemdaskBackend(BackendEntrypoint):
-    """xarray engine for every image format that stemdask reads."""
+    """xarray engine for every format that stemdask reads."""
 
-    description = "Stacks of STEM images (dm3, dm4, hspy, emd, tif, mrc, ser, png, npy, zarr)"
+    description = "Stacks of STEM images (dm3, dm4, hspy, emd, tif, mrc, ser, …) and atomic structures (pdb, xyz, …)"
     open_dataset_parameters = ("filename_or_obj", "drop_variables", "pixel_size")
 
     def open_dataset(  # type: ignore[override]
@@ -27,9 +28,9 @@ class StemdaskBackend(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         pixel_size: float | None = None,
     ) -> xr.Dataset:
-        """Open images; `pixel_size` in nm overrides the file."""
-        _, fmt, files = find_files(filename_or_obj, "images")
-        dataset = image_dataset(open_image_files(files, fmt, pixel_size=pixel_size))
+        """Open images or structures; `pixel_size` in nm overrides that of the images."""
+        source = open_source(filename_or_obj, pixel_size=pixel_size)
+        dataset = image_dataset(source) if isinstance(source, ImageSource) else atoms_dataset(source)
         dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
         return dataset.drop_vars(dropped)
 
@@ -37,5 +38,5 @@ class StemdaskBackend(BackendEntrypoint):
         """Tell by the suffix; zarr and HDF5 are left to xarray's own engines unless named."""
         if not isinstance(filename_or_obj, str | Path):
             return False
-        suffix = Path(filename_or_obj).suffix.lower()
-        return suffix in FORMATS["images"] and suffix not in (".zarr", ".png", ".npy")
+        name = str(filename_or_obj)
+        return kind_of(name) is not None and Path(name).suffix not in (".zarr", ".png", ".npy")

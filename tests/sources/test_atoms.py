@@ -11,6 +11,7 @@ from typing import Any
 import ase.io
 import numpy as np
 import pytest
+import xarray as xr
 from ase import Atoms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -160,8 +161,9 @@ def test_lammps_types_need_to_be_told(tmp_path: Path, frames: list[Atoms]) -> No
     (tmp_path / "t.dump").write_text(lammps(frames, "id type x y z"))
     with pytest.raises(InputError, match="type 2, type 1"):
         open_source(tmp_path / "t.dump")
-    source = open_source(tmp_path / "t.dump", elements={"type 1": "Pt", "type 2": "Au"})
-    np.testing.assert_array_equal(source.read(0).numbers, frames[0].numbers)
+    for elements in ({"type 1": "Pt", "type 2": "Au"}, {"1": "Pt", "2": "Au"}):
+        source = open_source(tmp_path / "t.dump", elements=elements)
+        np.testing.assert_array_equal(source.read(0).numbers, frames[0].numbers)
 
 
 def test_lammps_tilted_box_is_that_of_its_manual(tmp_path: Path) -> None:
@@ -334,6 +336,11 @@ def test_open_atoms_gives_a_padded_view_on_demand(tmp_path: Path, frames: list[A
     np.testing.assert_array_equal(view.positions[1, :10], frames[1].positions)
     assert np.isnan(view.positions[1, 10:]).all()
     assert int((view.element[2] > 0).sum()) == 2
+
+
+def test_xarray_opens_structures_by_engine(tmp_path: Path, frames: list[Atoms]) -> None:
+    with xr.open_dataset(write(tmp_path / "t.xyz", frames), engine="stemdask", chunks={}) as dataset:
+        np.testing.assert_array_equal(dataset.positions[3], frames[3].positions)
 
 
 def test_description_is_in_words(tmp_path: Path, frames: list[Atoms]) -> None:
