@@ -21,6 +21,8 @@ BLOCKWISE: tuple[Method, ...] = ("pca", "svd", "incremental_pca", "robust_pca")
 #: Residuals beyond this many standard errors count as outliers in robust PCA (the constant of Huber 1981 is 1.345 for
 #: 95 % efficiency; 3 leaves Gaussian noise alone).
 OUTLIER = 3.0
+#: Times that outliers are pulled in.
+PULLS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Decomposition:
     """Complete rows to denoised rows, where that isn't the projection onto `model`."""
     parts: Array | None = None
     """(k, p), the method's own components, where they differ from those of `model`."""
+    reach: float = np.inf
+    """Entries are pulled in to so far from the fit before they count."""
 
     @property
     def linear(self) -> bool:
@@ -48,7 +52,10 @@ class Decomposition:
         """Denoise rows (n, p); NaN is missing and comes back as its expectation."""
         complete = fill(self.model, rows)
         if self.project is None:
-            return reconstruct(self.model, complete)
+            fitted = reconstruct(self.model, complete)
+            for _ in range(PULLS if np.isfinite(self.reach) else 0):
+                fitted = reconstruct(self.model, pull_in(complete, fitted, self.reach))
+            return fitted
         with quiet():
             return self.project(complete)
 
@@ -76,7 +83,7 @@ def decompose(method: Method, blocks: Blocks, sample: Array, noise: float, rank:
         if method == "pca":
             return Decomposition(pca_with_missing(blocks, p, rank))
         if method == "robust_pca":
-            return Decomposition(_robust(blocks, p, rank, noise))
+            return Decomposition(_robust(blocks, p, rank, noise), reach=OUTLIER * noise)
         if method == "svd":
             return Decomposition(_uncentred(blocks, p, rank + 1))
         if method == "incremental_pca":
@@ -99,17 +106,21 @@ def _uncentred(blocks: Blocks, p: int, rank: int) -> LowRank:
     return pca(filled, p, rank, centre=False)
 
 
-def _robust(blocks: Blocks, p: int, rank: int, noise: float, passes: int = 10) -> LowRank:
+def pull_in(rows: Array, fitted: Array, reach: float) -> Array:
+    """Move entries that lie further than `reach` from the fit to that distance."""
+    return fitted + np.clip(rows - fitted, -reach, reach)
+
+
+def _robust(blocks: Blocks, p: int, rank: int, noise: float) -> LowRank:
     """PCA with outliers pulled in to `OUTLIER` standard errors from the fit, until they rest (Huber 1981, ch. 7.8)."""
     model = pca_with_missing(blocks, p, rank)
 
     def pulled() -> Iterator[Array]:
         for rows in blocks():
             complete = fill(model, rows)
-            fitted = reconstruct(model, complete)
-            yield fitted + np.clip(complete - fitted, -OUTLIER * noise, OUTLIER * noise)
+            yield pull_in(complete, reconstruct(model, complete), OUTLIER * noise)
 
-    for _ in range(passes):
+    for _ in range(PULLS):
         model = pca(pulled, p, rank)
     return model
 
