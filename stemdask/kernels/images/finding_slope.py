@@ -14,6 +14,8 @@ Filter = Callable[[Array], Array]
 
 #: Cells along each side of a simulated image, and simulated images.
 CELLS, IMAGES = 10, 12
+#: The simulation is repeated until the slope is known so well, at most so often.
+ENOUGH, ROUNDS = 0.02, 5
 #: Width of a column over the lattice period, brightness of a B column over that of an A column.
 WIDTH, BRIGHTNESS = 1 / 6, 0.5
 #: Largest shift of a B column over the lattice period: 20 pm of 400 pm.
@@ -34,8 +36,8 @@ def finding_slope(denoise: Filter, period: float, contrast: float, noise: float,
     """Simulate a lattice whose B columns are shifted at random, denoise it, and compare found with true shifts.
 
     Every B column moves by itself, and anew in every image: this is what a denoiser that looks for what repeats takes
-    for noise. The columns are fitted where they are known to be, linearly and with their neighbours, so that the slope
-    without denoising is 1 but for the noise; it is divided by that.
+    for noise. The columns are fitted where they are known to be, linearly and with their neighbours; the slope is
+    divided by that of images with neither noise nor denoising.
 
     Parameters
     ----------
@@ -52,17 +54,21 @@ def finding_slope(denoise: Filter, period: float, contrast: float, noise: float,
     """
     random = np.random.default_rng(seed)
     step = max(round(period), 6)
-    shifts = random.uniform(-SHIFT * step, SHIFT * step, (IMAGES, CELLS, CELLS, 2))
-    images = np.stack([_lattice(step, shift) for shift in shifts])
-    images *= contrast / max(float(images.std()), 1e-12)
-    noisy = images + noise * random.standard_normal(images.shape)
-    found = _fitted_shifts(denoise(noisy), step)
-    plain = _fitted_shifts(noisy, step)
     inner = (slice(None), slice(1, -1), slice(1, -1))
-    true = shifts[inner].reshape(-1)
-    value, error = _regress(true, found[inner].reshape(-1))
-    reference, _ = _regress(true, plain[inner].reshape(-1))
-    return Slope(value / reference, error / abs(reference))
+    true, found, reference = np.empty(0), np.empty(0), np.empty(0)
+    for _ in range(ROUNDS):
+        shifts = random.uniform(-SHIFT * step, SHIFT * step, (IMAGES, CELLS, CELLS, 2))
+        images = np.stack([_lattice(step, shift) for shift in shifts])
+        images *= contrast / max(float(images.std()), 1e-12)
+        noisy = images + noise * random.standard_normal(images.shape)
+        true = np.append(true, shifts[inner])
+        found = np.append(found, _fitted_shifts(denoise(noisy), step)[inner])
+        reference = np.append(reference, _fitted_shifts(images, step)[inner])
+        value, error = _regress(true, found)
+        if error < ENOUGH:
+            break
+    full, _ = _regress(true, reference)
+    return Slope(value / full, error / abs(full))
 
 
 def in_words(method: str, slope: Slope) -> str:
@@ -102,18 +108,15 @@ def _profile(axis: NDArray[np.int64], centre: float, sigma: float) -> Array:
 def _fitted_shifts(images: Array, step: int) -> Array:
     """Shift of each B column, (image, row, column, 2), px, from a linear fit of it and its four A columns.
 
-    The width that all columns share is the one that leaves least over, as in a fit of real images.
+    The width that all columns share is the one that fits the mean cell best.
     """
     cells = images.reshape(len(images), CELLS, step, CELLS, step).swapaxes(2, 3).reshape(-1, step * step)
-    best, least = np.empty(0), np.inf
-    for wider in _WIDER:
-        design = _design(step, wider * WIDTH * step)
-        fitted = cells @ np.linalg.pinv(design).T
-        left = float(np.sum((cells - fitted @ design.T) ** 2))
-        if left < least:
-            best, least = fitted, left
-    height = float(np.median(best[:, 1])) or 1.0
-    found: Array = (best[:, 2:4] / height).reshape(len(images), CELLS, CELLS, 2)
+    mean = cells.mean(axis=0)
+    designs = [_design(step, wider * WIDTH * step) for wider in _WIDER]
+    design = min(designs, key=lambda tried: float(np.linalg.lstsq(tried, mean, rcond=None)[1].sum()))
+    fitted = cells @ np.linalg.pinv(design).T
+    height = float(fitted[:, 1].mean()) or 1.0
+    found: Array = (fitted[:, 2:4] / height).reshape(len(images), CELLS, CELLS, 2)
     return found
 
 

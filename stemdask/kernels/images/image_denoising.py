@@ -18,6 +18,8 @@ ImageFilter = Literal["gaussian", "butterworth", "nl_means", "tv", "wavelet"]
 _SCALES = 3
 #: Noise that white noise of variance 1 leaves at each scale of the B3 spline (Starck & Murtagh 2002).
 _SCALE_NOISE = (0.8907, 0.2007, 0.0856)
+#: 99 % point of the Tracy-Widom law of order 1.
+_TRACY_WIDOM = 2.0234
 
 
 def noise_level(image: NDArray[np.floating]) -> float:
@@ -86,16 +88,17 @@ def fit_stack(blocks: Blocks, n_pixels: int, rank: int | Literal["auto"], most: 
     n_pixels
         Pixels of an image.
     rank
-        Number of components; ``auto`` keeps those that exceed what noise alone shows, √n + √p singular values above
-        the noise (Marchenko & Pastur 1967).
+        Number of components; ``auto`` keeps those that exceed the largest that noise alone shows in 99 of 100 cases
+        (Johnstone 2001).
     most
         Largest number of components.
     """
     if rank != "auto":
         return pca_with_missing(blocks, n_pixels, rank, passes=4)
     model = pca_with_missing(blocks, n_pixels, most, passes=4)
-    edge = np.sqrt(max(model.n_rows - 1, 1)) + np.sqrt(n_pixels)
-    for kept in range(model.rank, -1, -1):
+    n, p = np.sqrt(max(model.n_rows - 1, 1)), np.sqrt(n_pixels)
+    edge = np.sqrt((n + p) ** 2 + _TRACY_WIDOM * (n + p) * (1 / n + 1 / p) ** (1 / 3))
+    for kept in range(min(model.rank, model.n_rows // 2), -1, -1):  # the rest has to show the noise
         shorter = model.truncated(kept)
         if kept == 0 or shorter.singular_values[-1] > edge * np.sqrt(shorter.noise_variance):
             return shorter
