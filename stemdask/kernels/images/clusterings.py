@@ -94,7 +94,7 @@ def _neighbours(
     from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering, SpectralClustering
 
     reach = np.inf
-    least = max(5, len(x) // 50)
+    least = max(5, len(x) // 30)
     if method == "dbscan":
         reach = _usual_reach(x, least)
         labels = DBSCAN(eps=reach, min_samples=least).fit(x).labels_
@@ -128,8 +128,8 @@ def _means(points: Array, label: NDArray[np.integer], k: int) -> Array:
 
 
 def _usual_reach(x: Array, least: int) -> float:
-    """Distance within which three quarters of the vectors have `least` neighbours (after Ester et al. 1996)."""
+    """Distance within which nine in ten vectors have `least` neighbours (after Ester et al. 1996)."""
     from scipy.spatial import cKDTree
 
     distance, _ = cKDTree(x).query(x, min(least, len(x)))
-    return float(np.quantile(distance.reshape(len(x), -1)[:, -1], 0.75))
+    return float(np.quantile(distance.reshape(len(x), -1)[:, -1], 0.9))

@@ -35,11 +35,12 @@ class DomainCount:
     noise_bic: float
     """The same for no displacement at all."""
     evidence: Array
-    """Weakest gain of log likelihood of two peaks over one among all pairs of components; NaN for one component."""
+    """Weakest gain of log likelihood of two peaks over one among all pairs of components; NaN for one component and
+    for more than the BIC allows."""
     silhouette: Array
     """Mean silhouette of the partition (Rousseeuw 1987); NaN for one component."""
     stability: Array
-    """Mean adjusted Rand index between the partition and those of bootstrap samples; NaN for one component."""
+    """Mean adjusted Rand index between the partition and those of bootstrap samples; NaN without strong evidence."""
     mixtures: tuple[Mixture, ...]
     """Fitted mixtures of 1, 2, ... components."""
 
@@ -83,12 +84,14 @@ def count_domains(
         n = 0
     for k in range(2, most + 1):
         label = deconvolved_mixture.posterior(mixtures[k - 1], points, noise).argmax(axis=1)
-        evidence[k - 1] = _weakest_pair(mixtures[k - 1], points, noise, label, effective)
         silhouette[k - 1] = _silhouette(points, label)
-        if evidence[k - 1] < STRONG or bic[k - 1] >= min(bic[0], noise_bic):
+        if k > int(np.argmin(bic)) + 1 or bic[k - 1] >= min(bic[0], noise_bic):
+            continue
+        evidence[k - 1] = _weakest_pair(mixtures[k - 1], points, noise, label, effective)
+        if evidence[k - 1] < STRONG:
             continue
         stability[k - 1] = _stability(points, noise, mixtures[k - 1], repeats, seed)
-        if stability[k - 1] >= STABLE and k <= int(np.argmin(bic)) + 1:
+        if stability[k - 1] >= STABLE:
             n = k
     return DomainCount(n, bic, float(noise_bic), evidence, silhouette, stability, mixtures)
 
