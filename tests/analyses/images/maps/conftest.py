@@ -100,7 +100,7 @@ def simulated_maps(
     kind: str, frames: int, *, size: int = 24, shift: float = 15.0, sigma: float = 15.0, moving: bool = True,
     seed: int = 0,
 ) -> Simulated:  # fmt: skip
-    """Return maps with a 180° wall, a 90° wall, a vortex, or nothing but noise; walls wander by 30 % of the field."""
+    """Return maps with a 180° wall, a 90° wall, a vortex, four closure domains, one domain, or noise; walls wander."""
     row, column = np.indices((size, size))
     truth = np.zeros((frames, 2, size, size))
     domain = np.zeros((frames, size, size), dtype=int)
@@ -112,11 +112,17 @@ def simulated_maps(
             truth[frame, 0] = np.where(beyond, shift, -shift)
         elif kind == "90":
             truth[frame, 0], truth[frame, 1] = np.where(beyond, shift, 0), np.where(beyond, 0, shift)
+        elif kind == "uniform":
+            truth[frame], domain[frame] = shift, 0
         elif kind == "vortex":
             y, x = row - size / 2 + 0.5 - 3 * phase, column - size / 2 + 0.5 - 2 * phase
             length = np.hypot(y, x) + 1e-9
             truth[frame] = shift * np.array([-y / length, x / length])
-            domain[frame] = ((np.degrees(np.arctan2(-x, -y)) + 45) % 360) // 90
+        elif kind == "closure":
+            y, x = row - size / 2 + 0.5 - 3 * phase, column - size / 2 + 0.5 - 2 * phase
+            domain[frame] = ((np.degrees(np.arctan2(-y, x)) + 45) % 360) // 90
+            turned = np.radians(90 * (domain[frame] + 1))
+            truth[frame] = shift * np.array([np.cos(turned), -np.sin(turned)])
     noise = sigma * np.random.default_rng(seed).standard_normal(truth.shape)
     return Simulated(truth, truth + noise, sigma, domain)
 
@@ -124,3 +130,8 @@ def simulated_maps(
 @pytest.fixture(scope="session")
 def simulate() -> Callable[..., Simulated]:
     return simulated_maps
+
+
+@pytest.fixture(scope="session")
+def memory_stack() -> type[MemoryStack]:
+    return MemoryStack

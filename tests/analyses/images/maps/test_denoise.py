@@ -26,7 +26,7 @@ def test_the_error_falls_with_the_number_of_frames(simulate, kind):
 
 
 def test_all_declared_variables_are_written_and_no_other(simulate):
-    maps = simulate("90", 8)
+    maps = simulate("90", 5, size=12)
     for method in ("none", "pca", "patch_pca", "compare"):
         stack = maps.stack()
         before = set(stack.results)
