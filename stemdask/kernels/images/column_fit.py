@@ -84,7 +84,8 @@ class ColumnFit:
             Where the background was fitted for other rows and columns than `shape`.
         """
         if self.background_basis is None or self.background_coefficients is None:
-            image = np.full(shape, np.nanmedian(self.background) if len(self) else 0.0, dtype=np.float32)
+            known = self.background[np.isfinite(self.background)]
+            image = np.full(shape, np.median(known) if len(known) else 0.0, dtype=np.float32)
         elif self.background_basis.shape != tuple(shape):
             raise ValueError(f"the fit is of an image of {self.background_basis.shape} pixels, not {tuple(shape)}")
         else:

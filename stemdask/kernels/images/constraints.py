@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,9 @@ class Constraints:
     flag
         (n,), int8.
     ghosts, beside
-        Columns outside the image, and for each of them three of its sublattice inside, whose amplitude it shares.
+        Columns outside the image, and for each of them three of its sublattice inside.
+    target, trust
+        For each ghost the amplitude to expect, and the weight 1/variance of that.
     """
 
     inside: NDArray[np.bool_]
@@ -45,6 +47,8 @@ class Constraints:
     flag: NDArray[np.int8]
     ghosts: NDArray[np.intp]
     beside: NDArray[np.intp]
+    target: Float = field(init=False)
+    trust: Float = field(init=False)
 
     @classmethod
     def of(
@@ -76,12 +80,16 @@ class Constraints:
         limit = np.minimum(1.5 * width, np.maximum(0.6 * spacing, 0.5 * width))
         return cls(inside, free, spacing, limit, flag, ghosts, beside)
 
-    def ghost_prior(self, amplitude: Float) -> tuple[Float, Float]:
-        """Return what the amplitudes of the ghosts should be, and the weight 1/variance of that."""
-        if not self.beside.size:
-            return amplitude[self.ghosts], np.zeros(len(self.ghosts))
-        target = amplitude[self.beside].mean(axis=1)
-        return target, 1.0 / np.maximum(_GHOST_SPREAD * target, 1e-12) ** 2
+    def aim(self, amplitude: Float) -> None:
+        """Let the ghosts' amplitudes (of n columns) be expected like those of the columns beside them."""
+        self.target = amplitude[self.beside].mean(axis=1) if self.beside.size else amplitude[self.ghosts]
+        self.trust = np.zeros(len(self.ghosts))
+        if self.beside.size:
+            self.trust = 1.0 / np.maximum(_GHOST_SPREAD * self.target, 1e-12) ** 2
+
+    def penalty(self, amplitude: Float) -> float:
+        """Return what the ghosts' amplitudes add to chi²."""
+        return float(np.sum(self.trust * (amplitude[self.ghosts] - self.target) ** 2))
 
     def give_up(self, columns: NDArray[np.bool_], flag: int) -> None:
         """Hold all parameters of columns (n,)."""

@@ -136,8 +136,8 @@ class _JointFit:
             raise ValueError(f"{len(given)} positions but {len(numbers)} sublattices")
         if start is not None and len(start) != len(given):
             raise ValueError(f"{len(given)} positions but a start of {len(start)} columns")
-        if np.ndim(image) != 2:
-            raise ValueError(f"an image has 2 dimensions, not {np.ndim(image)}")
+        if np.ndim(image) != 2 or not np.size(image):
+            raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
         self.given, self.numbers, self.noise_kind = given, numbers, noise
         self.kinds, index = np.unique(numbers, return_inverse=True)
         usable = np.flatnonzero(np.isfinite(given).all(axis=1))
@@ -145,9 +145,12 @@ class _JointFit:
         self.n = len(self.order)
 
         self.offset, self.scale = brightness_range(image)
+        flat = self.scale == 0.0
+        self.scale = self.scale or 1.0
         scaled = ((np.asarray(image, dtype=np.float64) - self.offset) / self.scale).astype(np.float32)
+        scaled[~np.isfinite(scaled)] = np.nan
         field = (scaled.shape[0], scaled.shape[1])
-        spacing = float(np.sqrt(scaled.size * max(len(self.kinds), 1) / max(self.n, 1)))
+        spacing = float(np.sqrt(max(scaled.size, 1) * max(len(self.kinds), 1) / max(self.n, 1)))
         ground = SmoothBasis(field, _cells(field, spacing, _BACKGROUND_CELL) if background == "spline" else (0, 0))
         map_ = SmoothBasis(field, _cells(field, spacing, _WIDTH_CELL) if widths == "map" else (0, 0))
         self.scene = Scene(
@@ -163,6 +166,8 @@ class _JointFit:
         self.held = Constraints.of(
             self.origin, self.state.width, self.scene.sublattice, self.order, field, 6 if widths == "free" else 3
         )
+        if flat:
+            self.held.give_up(np.ones(self.n, dtype=bool), NO_SIGNAL)
         self.state.amplitude[self.held.flag == NO_SIGNAL] = 0.0
         self.scene.set_noise(self._noise(None))
         # Beside a column that isn't there to be fitted the pixels say nothing but that it's not quite where it was put.
@@ -212,7 +217,7 @@ class _JointFit:
         if isinstance(self.noise_kind, Noise):
             noise = self.noise_kind
         else:
-            sigma = float(np.median(self.state.width)) if self.n else 0.0
+            sigma = float(np.median(self.state.width)) if self.n else 3.0
             lift = np.float32(self.offset / self.scale)  # counts start at 0, not at the dark level
             lifted = None if model is None else model + lift
             found = estimate_noise(self.scene.image + lift, lifted, kind=self.noise_kind, sigma=sigma)
@@ -227,8 +232,8 @@ class _JointFit:
     def run(self, max_iterations: int) -> None:
         """Iterate to the fixed point."""
         scene, held = self.scene, self.held
-        scene.draw(self.state)
-        _, chi2 = scene.weigh(self.state)
+        held.aim(self.state.amplitude)
+        _, chi2 = self._compare(self.state)
         self.local, self.damping, since, errors = np.zeros(self.n), 0.0, np.inf, np.zeros(self.n)
         stalled = 0
         for _ in range(max_iterations if self.n else 0):
@@ -249,8 +254,7 @@ class _JointFit:
             assert self.equations is not None
             before = self.state
             step = self._step(*self.equations.damped(self.local + self.damping, self.damping).solve(columns, fields))
-            scene.draw(self.state)
-            merit, renewed = scene.weigh(self.state)
+            merit, renewed = self._compare(self.state)
             if not merit <= chi2 * (1.0 + 1e-6) + 0.1:
                 chi2, since = self._step_back(before), np.inf
                 stalled += self._misfits()
@@ -260,7 +264,9 @@ class _JointFit:
                 continue
             self.misfit = renewed / max(int(np.count_nonzero(scene.weight)), 1)
             stalled = stalled + 1 if chi2 - renewed < _STALL * renewed and self._misfits() else 0
-            chi2 = renewed
+            chi2 = renewed - held.penalty(self.state.amplitude)
+            held.aim(self.state.amplitude)
+            chi2 += held.penalty(self.state.amplitude)
             self.moved = step * (1.0 + self.local) / np.maximum(errors, _TOLERANCE[1] / _TOLERANCE[0])
             undamped = self.damping < 0.1
             self.damping = 0.3 * self.damping if self.damping > 1e-5 else 0.0
@@ -268,10 +274,18 @@ class _JointFit:
             if held.inside.any():
                 since += float(np.sqrt(np.mean((step[held.inside] / self.state.width[held.inside]) ** 2)))
             self.moved /= np.sqrt(max(self.misfit, 1.0))
-            if undamped and np.mean(self.moved[held.inside] > _TOLERANCE[0]) <= 1e-3:
+            restless = np.count_nonzero(self.moved[held.inside] > _TOLERANCE[0])
+            if undamped and restless <= 1e-3 * np.count_nonzero(held.inside):
                 break
             if stalled >= _PATIENCE and not self.fields_held:
                 self.fields_held, since = True, np.inf
+
+    def _compare(self, state: State) -> tuple[float, float]:
+        """Draw the model and return chi² with the weights before and with those of the new model."""
+        self.scene.draw(state)
+        before, after = self.scene.weigh(state)
+        known = self.held.penalty(state.amplitude)
+        return before + known, after + known
 
     def _misfits(self) -> bool:
         """Tell whether the model can't describe the image."""
@@ -290,11 +304,10 @@ class _JointFit:
         worse, better = np.empty(self.n), np.empty(self.n)
         _reduced_chi2(scene.weighted, scene.weight, before.positions, reach2, worse)
         self.state = before
-        scene.draw(before)
-        _, chi2 = scene.weigh(before)
+        _, chi2 = self._compare(before)
         _reduced_chi2(scene.weighted, scene.weight, before.positions, reach2, better)
         bad = worse > better * (1.0 + 1e-3)
-        self.local[bad] = np.maximum(10.0 * self.local[bad], 0.1)
+        self.local[bad] = np.clip(10.0 * self.local[bad], 0.1, 1e6)
         if np.mean(bad) > 0.05 or not bad.any():
             self.damping = max(10.0 * self.damping, 1e-3)
         return chi2

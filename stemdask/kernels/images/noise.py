@@ -105,11 +105,11 @@ def brightness_range(image: NDArray[np.floating]) -> tuple[float, float]:
     sample = np.asarray(image[::step, ::step], dtype=np.float64)
     sample = sample[np.isfinite(sample)]
     if sample.size == 0:
-        return 0.0, 1.0
+        return 0.0, 0.0
     low, high = (float(level) for level in np.quantile(sample, [0.02, 0.98]))
     if not high > low:
         low, high = float(sample.min()), float(sample.max())
-    return low, high - low if high > low else 1.0
+    return low, high - low
 
 
 def _bands(height: int, width: int) -> list[slice]:
@@ -150,7 +150,7 @@ def _straight_line(square: Float, brightness: Float, flat: Noise) -> Noise:
     for _ in range(4):
         # A mean of squares of correlated normal deviates scatters by its expectation times sqrt(2 · 2.25 / n).
         weight = count / (4.5 * expected**2)
-        covariance = np.linalg.pinv(design.T @ (weight[:, None] * design))
+        covariance = np.asarray(np.linalg.pinv(design.T @ (weight[:, None] * design)), dtype=np.float64)
         slope, intercept = covariance @ (design.T @ (weight * power))
         expected = np.maximum(slope * level + intercept, 0.05 * flat.readout)
     if slope < _SIGNIFICANT * np.sqrt(covariance[0, 0]) or slope * np.ptp(level) < 0.1 * flat.readout:

@@ -94,7 +94,9 @@ class Scene:
     def set_noise(self, noise: Noise) -> None:
         """Weigh the pixels by another noise from now on."""
         self.noise = noise
-        typical = max(noise.gain * float(np.nanmean(self.image[::8, ::8])) + noise.readout, 1e-14)
+        sample = self.image[::8, ::8]
+        mean = float(np.mean(sample[np.isfinite(sample)])) if np.isfinite(sample).any() else 0.0
+        typical = max(noise.gain * mean + noise.readout, 1e-14)
         told = self.image.size / self.background.size / typical
         self.stiffness = self.background.roughness() * (1.0 / _ROUGHNESS**2 + _STIFFNESS * told)
 
@@ -147,8 +149,7 @@ class Scene:
         if self.widths is not None:
             for of in self.of:
                 parts += [self.widths.weighted_sums(score[of, 3 + j], state.positions[of]) for j in range(3)]
-        target, weight = held.ghost_prior(state.amplitude)
-        score[held.ghosts, 0] += weight * (target - state.amplitude[held.ghosts])
+        score[held.ghosts, 0] += held.trust * (held.target - state.amplitude[held.ghosts])
         return np.where(held.free, score[:, : held.free.shape[1]], 0.0), np.concatenate(parts)
 
     def equations(self, state: State, held: Constraints) -> NormalEquations:
@@ -166,7 +167,7 @@ class Scene:
         under, beneath = np.empty((n, 15)), np.empty((n, 6, self.bases[0].shape[1]))
         moments(self.weight, state.positions, state.precision, 4, True, under)
         fisher.coupling_to_background(state.amplitude, state.precision, under, beneath)
-        blocks[held.ghosts, 0, 0] += held.ghost_prior(state.amplitude)[1]
+        blocks[held.ghosts, 0, 0] += held.trust
         return NormalEquations.build(
             blocks,
             pairs,

@@ -78,6 +78,7 @@ def fit_single(
     given = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
     n = len(given)
     offset, scale = brightness_range(image)
+    scale = scale or 1.0
     scaled = ((np.asarray(image, dtype=np.float64) - offset) / scale).astype(np.float32)
     if not isinstance(noise, Noise):
         noise = estimate_noise(np.asarray(image, dtype=np.float32), kind=noise)
