@@ -64,7 +64,7 @@ def test_no_truncation_loses_a_frame_silently(suffix: str, text: str, tmp_path: 
     source = open_source(path)
     boundaries = set(unpack(source.starts)) | set(unpack(source.stops)) | {text.find("\nEND\n") + 1}
     if suffix == "pdb":
-        boundaries |= {end + len("ENDMDL\n") for end in boundaries}
+        boundaries |= {end + len(line) for end in boundaries for line in ("END", "ENDMDL", "ENDMDL\n")}
     for length in range(1, len(text)):
         path.write_text(text[:length])
         try:
