@@ -192,6 +192,7 @@ def settings(*, isolated: bool) -> dict[str, Any]:
         "distributed.scheduler.worker-ttl": "120s",
         "distributed.scheduler.http": health_only,
         "distributed.worker.http": health_only,
+        "distributed.worker.memory.pause": False,  # it would resume a worker that paused in order to leave
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.target": False,
         "distributed.worker.preload": ["stemdask.engine.worker"],

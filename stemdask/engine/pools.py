@@ -6,10 +6,11 @@ import os
 
 from stemdask import cluster_config as kinds
 from stemdask.engine.address import AddressPool
+from stemdask.engine.allocation import AllocationPool
 from stemdask.engine.cluster import Processes
 from stemdask.engine.dispatch import Job, Pool
 from stemdask.engine.local import Inline, Threads
-from stemdask.engine.slurm import AllocationPool, SlurmPool
+from stemdask.engine.slurm import SlurmPool
 
 
 def pool_of(cluster: kinds.Cluster, job: Job, n_blocks: int) -> Pool:
