@@ -1,26 +1,38 @@
-"""A worker that must leave: it finishes the block at hand, takes no other, and goes."""
+"""A worker that must leave: it finishes the block at hand where there is time for it, takes no other, and goes."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 #: Environment variable with the seconds after which a worker leaves, before the walltime of its job ends.
 LEAVE_AFTER = "STEMDASK_LEAVE_AFTER"
 _LOOK_SECONDS = 0.2
+#: Seconds that the scheduler may take to let a worker go; SLURM kills 30 s after its SIGTERM, or sooner.
+_FAREWELL_SECONDS = 3.0
 
 
 def arrange(worker: Any) -> None:
-    """Let a Dask worker leave on SIGUSR1, which SLURM sends before the walltime, and when its time is over."""
+    """Let a Dask worker that is a SLURM job leave in order.
 
-    def leave() -> None:
-        worker.loop.add_callback(_leave, worker)
+    It ends its block first on SIGUSR1, which SLURM sends before the walltime, and when its time is over; it goes at
+    once on SIGTERM, which comes with scancel and preemption. Either way it takes leave of the scheduler, so that its
+    blocks go elsewhere and none of them is suspected of having killed it.
+    """
+    seconds = os.environ.get(LEAVE_AFTER)
+    if seconds is None:
+        return
 
-    signal.signal(signal.SIGUSR1, lambda *_: leave())
-    if seconds := os.environ.get(LEAVE_AFTER):
-        worker.loop.call_later(float(seconds), leave)
+    def then(go: Callable[[Any], Awaitable[None]]) -> Callable[..., None]:
+        return lambda *_: worker.loop.add_callback(go, worker)
+
+    signal.signal(signal.SIGUSR1, then(_leave))
+    signal.signal(signal.SIGTERM, then(_go))
+    worker.loop.call_later(float(seconds), then(_leave))
 
 
 async def _leave(worker: Any) -> None:
@@ -28,7 +40,20 @@ async def _leave(worker: Any) -> None:
 
     if worker.status != Status.running:
         return
-    worker.status = Status.paused  # the scheduler sends no more blocks, and takes back those that wait
+    worker.status = Status.paused  # the scheduler sends no more blocks
     while worker.state.executing_count:
         await asyncio.sleep(_LOOK_SECONDS)
-    await worker.close(reason="leaving before the walltime")
+    await _go(worker)
+
+
+async def _go(worker: Any) -> None:
+    from distributed.core import Status
+
+    if worker.status not in (Status.running, Status.paused):
+        return
+    with contextlib.suppress(OSError, TimeoutError):
+        await asyncio.wait_for(
+            worker.scheduler.retire_workers(workers=[worker.address], close_workers=False, remove=True),
+            _FAREWELL_SECONDS,
+        )
+    await worker.close(nanny=False, executor_wait=False, reason="leaving")

@@ -16,6 +16,11 @@ from stemdask.errors import ClusterError
 
 log = logging.getLogger(__name__)
 
+
+class NoAnswer(ClusterError):
+    """SLURM's controller is busy, restarting or out of reach; later it may answer."""
+
+
 #: Seconds that one command may take.
 CALL_SECONDS = 30.0
 #: Seconds before each new try of a submission that failed for a passing reason.
@@ -55,7 +60,7 @@ class Queue(Protocol):
     """Where worker scripts are handed in: SLURM's queue, or the steps of an allocation."""
 
     def submit(self, script: str, name: str) -> str:
-        """Hand in a script; return its id. Raise ClusterError where it is refused."""
+        """Hand in a script; return its id. Raise NoAnswer for a passing reason, ClusterError where it is refused."""
         ...
 
     def look(self) -> list[JobView] | None:
@@ -87,23 +92,36 @@ class Jobs:
             raise _refused(tested.stderr)
 
     def submit(self, script: str, name: str) -> str:
-        """Hand in a script; a submission without an answer is looked up by its name, so that no job is left unseen."""
-        said = ""
+        """Hand in a script; return the id of its job.
+
+        A submission without an answer may have made a job all the same: it is looked up by its name, and not handed
+        in again before the queue has answered.
+
+        Raises
+        ------
+        NoAnswer
+            For a passing reason there is no job after several tries.
+        ClusterError
+            SLURM refuses the script; has its words.
+        """
+        said, unseen = "", False
         for delay in (*BACK_OFF, None):
-            done = _call(["sbatch", "--parsable"], script)
+            done = None if unseen else _call(["sbatch", "--parsable"], script)
             if done is not None:
                 number = done.stdout.strip().partition(";")[0]
                 if done.returncode == 0 and number.isdecimal():
                     return number
                 said = (done.stderr or done.stdout).strip()
-            if found := self._named(name):
-                return found
+            listed = self._listed(name)
+            if found := [job.id for job in listed or () if job.name == name and not job.over]:
+                return found[0]
+            unseen = listed is None and (unseen or done is None or done.returncode == 0)
             if done is not None and done.returncode and not _PASSING.search(done.stderr):
                 raise _refused(said)
             if delay is not None:
                 log.warning("sbatch gave no job for %s (%s); trying again in %g s", name, said or "no answer", delay)
                 time.sleep(delay)
-        raise ClusterError(
+        raise NoAnswer(
             "sbatch gave no job", value=said or "no answer", remedy="Run again when SLURM answers; nothing is lost"
         )
 
@@ -123,9 +141,6 @@ class Jobs:
         self.cancel(left)
         return len(left)
 
-    def _named(self, name: str) -> str | None:
-        return next((job.id for job in self._listed(name) or () if job.name == name), None)
-
     def _listed(self, prefix: str) -> list[JobView] | None:
         done = _call(["squeue", "--me", "--noheader", "--states=all", "--format=%i|%j|%T|%r|%N|%L"])
         if done is None or done.returncode:
@@ -136,40 +151,6 @@ class Jobs:
             for number, name, state, reason, node, left in (row[:6] for row in rows)
             if name.startswith(prefix)
         ]
-
-
-class Steps:
-    """Steps of the allocation in which this process runs, one a worker."""
-
-    def __init__(self, directory: str) -> None:
-        self._directory = directory
-        self._steps: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}
-
-    def submit(self, script: str, name: str) -> str:
-        """Start a script as a step of one task."""
-        command = ["srun", "--exact", "--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--kill-on-bad-exit=0"]
-        command += [f"--job-name={name}", f"--output={self._directory}/{name}.log", "--open-mode=append"]
-        step = subprocess.Popen([*command, "bash", "-c", script], stdin=subprocess.DEVNULL)
-        self._steps[str(step.pid)] = name, step
-        return str(step.pid)
-
-    def look(self) -> list[JobView]:
-        """Return the steps."""
-        return [
-            JobView(number, name, "RUNNING" if step.poll() is None else "FAILED" if step.returncode else "COMPLETED")
-            for number, (name, step) in self._steps.items()
-        ]
-
-    def cancel(self, ids: Iterable[str]) -> None:
-        """End steps, and wait for them."""
-        chosen = [self._steps[number][1] for number in ids if number in self._steps]
-        for step in chosen:
-            step.terminate()
-        for step in chosen:
-            try:
-                step.wait(CALL_SECONDS)
-            except subprocess.TimeoutExpired:
-                step.kill()
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> bool:

@@ -14,8 +14,8 @@ from stemdask import cluster_config as kinds
 from stemdask import config as configs
 from stemdask import plan as plans
 from stemdask.engine.isolate import ONE_THREAD
-from stemdask.engine.slurm import WORKER_BYTES
 from stemdask.engine.slurm_jobs import Jobs
+from stemdask.engine.slurm_script import WORKER_BYTES
 from stemdask.errors import ClusterError, ConfigError
 from stemdask.store import place
 
@@ -45,7 +45,7 @@ driver=$$!
 trap 'kill -TERM "$$driver"' TERM USR1
 code=0
 while kill -0 "$$driver" 2>/dev/null; do wait "$$driver" && code=0 || code=$$?; done
-if [ "$$code" -eq 75 ]; then scontrol requeue "$$SLURM_JOB_ID"; fi
+if [ "$$code" -eq 75 ]; then scontrol requeue "$$SLURM_JOB_ID" || true; fi
 exit "$$code"
 """)
 
