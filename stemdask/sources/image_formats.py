@@ -76,7 +76,7 @@ def _from_signal(path: str, fmt: str, signal: Mapping[str, Any], number: int) ->
     axes = [dict(axis) for axis in signal["axes"]]
     if data.ndim < 2 or data.ndim != len(axes) or (fmt in _NAVIGATED and axes[-2].get("navigate")):
         return None
-    if _is_spectral(signal, axes):
+    if data.dtype.kind == "c" or _is_spectral(signal, axes):  # complex: a Fourier transform or a phase contrast
         return None
     order = _image_axes_last([str(axis.get("name") or "") for axis in axes])
     data, axes = data.transpose(order), [axes[k] for k in order]

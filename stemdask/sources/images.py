@@ -45,7 +45,8 @@ def open_image_files(
     frames
         Chosen frames.
     dataset
-        Which of several images in each file; the one with most frames, then most pixels, when None.
+        Which of several images in each file; the one with most frames, then most pixels, then annular dark field,
+        when None.
 
     Raises
     ------
@@ -60,13 +61,13 @@ def open_image_files(
         stacks, warnings = _probe(files[at], fmt, sizes[at])
         said += warnings
         if dataset is None:
-            dataset = max(range(len(stacks)), key=lambda k: stacks[k].shape)
+            dataset = max(range(len(stacks)), key=lambda k: (stacks[k].shape, "ADF" in stacks[k].title.upper()))
             if len(stacks) > 1:
-                said.append(
-                    f"{files[at]} holds {len(stacks)} images; number {dataset} ({stacks[dataset].title}) is read"
-                )
+                titles = ", ".join(stack.title for stack in stacks)
+                said.append(f"{files[at]} holds {len(stacks)} images ({titles}): {stacks[dataset].title} is read")
         if dataset >= len(stacks):
             raise InputError(f"holds {len(stacks)} images, number {dataset} was asked for", where=files[at])
+        _check(stacks[dataset], files[at], fmt, sizes[at])
         probed[at] = stacks[dataset]
     said += _compare(files, probed, pixel_size)
     first = probed[0]
@@ -142,19 +143,21 @@ def _probe(path: str, fmt: str, size: int) -> tuple[list[Stack], list[str]]:
         elif fmt in ("hspy", "emd"):
             warnings = hdf5.check_tree(path)
         stacks = [opened.stack for opened in open_once(path, fmt, guard.digest(path))]
-        for stack in stacks:
-            n_frames, ny, nx = stack.shape
-            if min(ny, nx) < _SMALLEST or n_frames < 1:
-                raise InputError(
-                    "too small for an image", where=path, value=by(stack.shape), allowed=f"{_SMALLEST} × {_SMALLEST}"
-                )
-            if stack.dtype.kind not in "iufb":
-                raise InputError(f"pixels of type {stack.dtype} are not intensities", where=path)
-            guard.check_budget(path, ny * nx * max(4, stack.dtype.itemsize))
-            if fmt == "dm":
-                headers.check_size(path, n_frames * ny * nx * stack.dtype.itemsize, size)
-            warnings += [f"{path}: {problem}" for problem in stack.problems]
-    return stacks, warnings
+    return stacks, warnings + [f"{path}: {problem}" for stack in stacks for problem in stack.problems]
+
+
+def _check(stack: Stack, path: str, fmt: str, size: int) -> None:
+    """Refuse what can't be analysed, or read, as images."""
+    n_frames, ny, nx = stack.shape
+    if min(ny, nx) < _SMALLEST or n_frames < 1:
+        raise InputError(
+            "too small for an image", where=path, value=by(stack.shape), allowed=f"{_SMALLEST} × {_SMALLEST}"
+        )
+    if stack.dtype.kind not in "iufb":
+        raise InputError(f"pixels of type {stack.dtype} are not intensities", where=path)
+    guard.check_budget(path, ny * nx * max(4, stack.dtype.itemsize))
+    if fmt == "dm":
+        headers.check_size(path, n_frames * ny * nx * stack.dtype.itemsize, size)
 
 
 def _compare(files: Sequence[str], probed: dict[int, Stack], pixel_size: float | None) -> list[str]:

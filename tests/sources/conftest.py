@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -161,5 +163,40 @@ def write_hspy(tmp_path: Path) -> Write:
             },
         )
         return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def write_velox(tmp_path: Path) -> Write:
+    """EMD as Velox writes it: frames last, one chunk each, their metadata as JSON in columns of bytes."""
+
+    def write(name: str, stacks: dict[str, NDArray[Any]]) -> Path:
+        path = tmp_path / name
+        with h5py.File(path, "w") as file:
+            file["Version"] = [json.dumps({"format": "Velox", "version": "1.0"}).encode()]
+            for number, (detector, stack) in enumerate(stacks.items()):
+                meta = {
+                    "Core": {"MetadataDefinitionVersion": "7.9"},
+                    **{
+                        key: {}
+                        for key in ("Instrument", "Acquisition", "Optics", "Stage", "Sample", "CustomProperties")
+                    },
+                    "Scan": {"FrameTime": "1.0"},
+                    "BinaryResult": {
+                        "DetectorIndex": "0",
+                        "Detector": detector,
+                        "PixelSize": {"width": "2e-11", "height": "2e-11"},
+                        "Offset": {"x": "0", "y": "0"},
+                        "PixelUnitX": "m",
+                        "PixelUnitY": "m",
+                    },
+                    "Detectors": {"Detector-0": {"DetectorName": detector}},
+                }
+                group = file.create_group(f"Data/Image/{number:032x}")
+                group.create_dataset("Data", data=stack.transpose(1, 2, 0), chunks=(*stack.shape[1:], 1))
+                text = np.frombuffer(json.dumps(meta).encode().ljust(4000, b"\0"), "u1")
+                group["Metadata"] = np.repeat(text[:, None], len(stack), axis=1)
+        return path
 
     return write

@@ -216,6 +216,16 @@ def test_of_several_images_in_a_file_the_longest_stack_is_read(images: Any, writ
     np.testing.assert_array_equal([source.read(k).pixels for k in range(5)], images)
 
 
+def test_velox_reads_the_annular_dark_field_of_several_detectors(images: Any, write_velox: Any) -> None:
+    phase = np.zeros(images.shape, [("realFloat", "<f4"), ("imagFloat", "<f4")])
+    path = write_velox("s.emd", {"BF": images + 1, "DPC": phase, "HAADF": images, "DF2": images - 1})
+    source = open_source(path)
+    assert source.title == "HAADF"
+    assert source.pixel_size == pytest.approx((0.02, 0.02))
+    assert "holds 3 images (BF, HAADF, DF2)" in source.warnings[0]
+    np.testing.assert_array_equal([source.read(k).pixels for k in range(5)], images)
+
+
 def test_big_endian_mrc_reads_alike(images: Any, write_mrc: Any) -> None:
     np.testing.assert_array_equal(open_source(write_mrc("s.mrc", images, order=">")).read(4).pixels, images[4])
 
