@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -10,6 +11,8 @@ from ase.data import chemical_symbols
 from stemdask.export.atoms import Atoms, properties_of, read_atoms
 from stemdask.export.folder import Folder
 from stemdask.export.results import Results
+
+_AT_ONCE = 1 << 14
 
 
 def write(results: Results, folder: Folder) -> None:
@@ -27,14 +30,17 @@ def _comment(atoms: Atoms, kinds: dict[str, str]) -> str:
     return " ".join([f"Properties=species:S:1:pos:R:3{properties}", f"frame={atoms.frame}", *scalars, 'pbc="F F F"'])
 
 
-def _lines(atoms: Atoms, kinds: dict[str, str]) -> list[str]:
-    columns = [np.array(chemical_symbols)[atoms.elements].tolist()]
-    columns += [list(map(repr, axis)) for axis in atoms.positions.T.tolist()]
-    for name, kind in kinds.items():
-        values = atoms.properties[name]
-        # A float32 has fewer digits than the double that `tolist` makes of it.
-        columns.append(list(map(str, values if kind == "R" and values.dtype.itemsize < 8 else values.tolist())))
-    return [" ".join(map(str, row)) + "\n" for row in zip(*columns, strict=True)]
+def _lines(atoms: Atoms, kinds: dict[str, str]) -> Iterator[str]:
+    """Yield the lines of the atoms, made of some thousands at a time: texts take much more memory than numbers."""
+    symbols = np.array(chemical_symbols)[atoms.elements]
+    for start in range(0, len(symbols), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        columns = [symbols[part].tolist(), *(list(map(repr, axis)) for axis in atoms.positions[part].T.tolist())]
+        for name, kind in kinds.items():
+            values = atoms.properties[name][part]
+            # A float32 has fewer digits than the double that `tolist` makes of it.
+            columns.append(list(map(str, values if kind == "R" and values.dtype.itemsize < 8 else values.tolist())))
+        yield from (" ".join(row) + "\n" for row in zip(*columns, strict=True))
 
 
 def _is_told(path: str, value: float | int | str) -> bool:
