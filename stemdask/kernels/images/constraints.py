@@ -14,6 +14,8 @@ Float = NDArray[np.float64]
 
 #: Relative standard deviation of the amplitude of a column beyond the border about those next to it.
 _GHOST_SPREAD = 0.2
+#: A column of which less is visible counts as lying outside.
+_LEAST_VISIBLE = 0.25
 #: Columns nearer to each other than this many of their widths are one column.
 _TWIN_DISTANCE = 0.7
 
@@ -25,7 +27,9 @@ class Constraints:
     Attributes
     ----------
     inside
-        (n,), centres in the image.
+        (n,), centres in the image, among pixels that count.
+    dropped
+        (n,), twins of other columns.
     free
         (n, P), parameters that are fitted.
     spacing
@@ -35,12 +39,13 @@ class Constraints:
     flag
         (n,), int8.
     ghosts, beside
-        Columns outside the image, and for each of them three of its sublattice inside.
+        Columns that aren't inside, and for each of them three of its sublattice that are.
     target, trust
         For each ghost the amplitude to expect, and the weight 1/variance of that.
     """
 
     inside: NDArray[np.bool_]
+    dropped: NDArray[np.bool_]
     free: NDArray[np.bool_]
     spacing: Float
     limit: Float
@@ -55,30 +60,52 @@ class Constraints:
         cls,
         positions: Float,
         width: Float,
+        visible: Float,
         sublattice: NDArray[np.intp],
         rank: NDArray[np.intp],
         shape: tuple[int, int],
         n_parameters: int,
     ) -> Constraints:
-        """Find the constraints of columns (n, 2) of some width (n,); of twins the one of lower `rank` is kept."""
+        """Find the constraints of columns.
+
+        Parameters
+        ----------
+        positions, width
+            (n, 2) and (n,), px.
+        visible
+            (n,), part of each column's Gaussian that lies on pixels that count.
+        sublattice
+            (n,).
+        rank
+            (n,); of two columns in one place the one of the lower rank is kept.
+        shape
+            Of the image.
+        n_parameters
+            P, 3 or 6.
+        """
         n = len(positions)
-        inside = np.all((positions > -0.5) & (positions < np.array(shape) - 0.5), axis=1)
+        within = np.all((positions > -0.5) & (positions < np.array(shape) - 0.5), axis=1)
+        inside = within & (visible > _LEAST_VISIBLE)
         free = np.ones((n, n_parameters), dtype=bool)
         free[~inside, 1:] = False
         flag = np.zeros(n, dtype=np.int8)
         to_edge = np.minimum(positions + 0.5, np.array(shape) - 0.5 - positions).min(axis=1, initial=np.inf)
         flag[to_edge < width] = AT_BORDER
+        flag[within & ~inside] = NO_SIGNAL
+        dropped = np.zeros(n, dtype=bool)
         spacing = np.full(n, np.inf)
         ghosts, beside = np.flatnonzero(~inside), np.zeros((0, 0), dtype=np.intp)
         if n > 1:
             tree = cKDTree(positions)
-            spacing = tree.query(positions, k=2)[0][:, 1]
             for a, b in _twins(tree, width, rank):
-                if flag[a] != NO_SIGNAL:
-                    flag[b], free[b] = NO_SIGNAL, False
-            beside = _beside(positions, sublattice, ghosts, np.flatnonzero(inside & (flag != NO_SIGNAL)))
+                if not dropped[a]:
+                    dropped[b], flag[b], free[b] = True, NO_SIGNAL, False
+            kept = np.flatnonzero(~dropped)
+            if len(kept) > 1:
+                spacing[kept] = cKDTree(positions[kept]).query(positions[kept], k=2)[0][:, 1]
+            beside = _beside(positions, sublattice, ghosts, np.flatnonzero(inside & ~dropped))
         limit = np.minimum(1.5 * width, np.maximum(0.6 * spacing, 0.5 * width))
-        return cls(inside, free, spacing, limit, flag, ghosts, beside)
+        return cls(inside, dropped, free, spacing, limit, flag, ghosts, beside)
 
     def aim(self, amplitude: Float) -> None:
         """Let the ghosts' amplitudes (of n columns) be expected like those of the columns beside them."""

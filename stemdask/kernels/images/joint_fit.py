@@ -163,12 +163,22 @@ class _JointFit:
         )
         self.state = self._start(np.atleast_1d(np.asarray(sigma, dtype=np.float64)), start)
         self.origin = self.state.positions.copy()
+        covered = np.empty((self.n, 6))
+        moments(np.isfinite(scaled).astype(np.float32), self.origin, self.state.precision, 2, True, covered)
+        whole = 2.0 * np.pi / np.sqrt(np.linalg.det(self.state.precision[:, [0, 1, 1, 2]].reshape(-1, 2, 2)))
         self.held = Constraints.of(
-            self.origin, self.state.width, self.scene.sublattice, self.order, field, 6 if widths == "free" else 3
+            self.origin,
+            self.state.width,
+            covered[:, 0] / whole,
+            self.scene.sublattice,
+            self.order,
+            field,
+            6 if widths == "free" else 3,
         )
         if flat:
             self.held.give_up(np.ones(self.n, dtype=bool), NO_SIGNAL)
-        self.state.amplitude[self.held.flag == NO_SIGNAL] = 0.0
+            self.state.amplitude[:] = 0.0
+        self.state.amplitude[self.held.dropped] = 0.0
         self.scene.set_noise(self._noise(None))
         # Beside a column that isn't there to be fitted the pixels say nothing but that it's not quite where it was put.
         ghosts = self.held.ghosts
@@ -253,7 +263,11 @@ class _JointFit:
                 since = 0.0
             assert self.equations is not None
             before = self.state
-            step = self._step(*self.equations.damped(self.local + self.damping, self.damping).solve(columns, fields))
+            solution = self.equations.damped(self.local + self.damping, self.damping).solve(columns, fields)
+            if not solution[0].any() and columns.any():  # not positive definite: the widths are far off
+                self.damping = max(10.0 * self.damping, 1e-3)
+                continue
+            step = self._step(*solution)
             merit, renewed = self._compare(self.state)
             if not merit <= chi2 * (1.0 + 1e-6) + 0.1:
                 chi2, since = self._step_back(before), np.inf
@@ -379,8 +393,9 @@ class _JointFit:
             covariance = self._covariance(self.equations)[:, :3, :3].diagonal(axis1=1, axis2=2)
             with np.errstate(invalid="ignore"):
                 deviation = np.sqrt(covariance * noise.correlation)
-            deviation[~held.free[:, :3]] = np.nan
+            deviation[~held.free[:, :3] | ~(deviation > 0.0)] = np.nan
             weak = held.free[:, 0] & ~(state.amplitude > deviation[:, 0])
+            weak |= held.free[:, 1] & ~np.isfinite(deviation).all(axis=1)
             held.flag[weak & (held.flag != RAN_AWAY)] = NO_SIGNAL
             held.flag[(self.moved > 0.2) & (held.flag == OK)] = NOT_CONVERGED
         major, minor, rotation = axes_of(state.precision)

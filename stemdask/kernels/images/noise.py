@@ -24,8 +24,9 @@ _PIXELS = 250_000  # enough to know the gain to 1 %
 _FIELD = 512  # side of the field whose power spectrum is taken
 _RINGS = 36
 _SIGNIFICANT = 4.0
-#: Frequencies that matter to a column of width σ, in units of 1/(2πσ).
-_BAND = (2.5, 4.5)
+#: In units of 1/(2πσ), for columns of width σ: the frequencies of their flanks, and the band beside those where a fit
+#: leaves the noise alone.
+_FLANK, _BAND = 1.5, (2.5, 4.5)
 #: An image whose noise has less than this part of its power at high frequencies was filtered.
 _FILTERED = 0.1
 #: Noise that is correlated by less than this is taken as white.
@@ -194,8 +195,13 @@ def _power(image: Image, model: Image | None, sigma: float) -> tuple[float, floa
     outer = (middle > 0.38) & (middle < 0.5) & (count > 0)
     if not band.any() or not outer.any():
         return 1.0, 1.0, False
-    at_columns = float(np.average(mean[band], weights=count[band]))
-    mean[middle < low] = at_columns
+    # Straight on from the band to the columns' frequencies, as far as the power rises towards them.
+    square = middle**2
+    slope, level = np.polyfit(square[band], np.log(np.maximum(mean[band], 1e-300)), 1, w=np.sqrt(count[band]))
+    if slope > 0.0 or np.count_nonzero(band) < 3:
+        slope, level = 0.0, float(np.log(max(np.average(mean[band], weights=count[band]), 1e-300)))
+    mean[middle < low] = np.exp(level + slope * square[middle < low])
+    at_columns = float(np.exp(level + slope * (_FLANK / (2.0 * np.pi * sigma)) ** 2))
     total = float(np.average(mean, weights=count))
     if not total > 0.0:
         return 1.0, 1.0, False

@@ -83,6 +83,7 @@ class NormalEquations:
         bases: list[Float],
         weight: NDArray[np.float32],
         stiffness: Float,
+        caution: Float | None,
     ) -> NormalEquations:
         """Sort Fisher information into the matrix.
 
@@ -104,6 +105,8 @@ class NormalEquations:
             (y, x), 1 / variance of the pixels.
         stiffness
             Of the background's coefficients among themselves, known beforehand.
+        caution
+            The same for each map of a width, in units of the mean of its diagonal: shortens steps, nothing more.
         """
         n, size = free.shape
         n_fields, length = len(bases) - 1, bases[0].shape[1]
@@ -119,6 +122,10 @@ class NormalEquations:
         coarse = _project(sums, every)
         coarse[: len(stiffness), : len(stiffness)] += stiffness
         c = sum(basis.shape[2] for basis in bases[:-1])
+        if caution is not None:
+            for start in range(len(stiffness), c, len(caution)):
+                of = slice(start, start + len(caution))
+                coarse[of, of] += caution * np.mean(np.diag(coarse[of, of]))
         return cls(own, pairs, coupling, border, patch, sublattice, levers, bases, coarse[:c, :c].copy(), coarse)
 
     def damped(self, columns: Float, fields: float) -> NormalEquations:

@@ -180,6 +180,7 @@ class Scene:
             self.bases,
             self.weight,
             self.stiffness,
+            None if self.widths is None else _STIFFNESS * self.widths.roughness(),
         )
 
 
