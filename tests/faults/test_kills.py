@@ -20,6 +20,7 @@ from stemdask.store import reader
 
 LIMITS = {"isolate": True}
 SLOW = {"seconds": 0.02}
+KINDS = ["inline", pytest.param("threads", marks=pytest.mark.slow), "processes"]
 
 
 def _config(folder: Path, output: str, cluster: str = "processes", **more: Any) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def _same(folder: Path, output: str) -> bool:
     return toy.contents(folder / output) == toy.contents(folder / "undisturbed.zarr")
 
 
-@pytest.mark.parametrize("kind", ["inline", "threads", "processes"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_driver_killed_half_way_leaves_no_process_and_is_continued(folder: Path, kind: str) -> None:
     output = f"half-{kind}.zarr"
     driver = toy.drive(_config(folder, output, kind))
@@ -113,7 +114,7 @@ def test_a_run_goes_on_when_workers_are_killed_under_it(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
-@pytest.mark.parametrize("kind", ["inline", "threads", "processes"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_is_asked_to_stop_ends_in_order_and_is_continued(
     folder: Path, kind: str, number: signal.Signals, code: int
 ) -> None:
