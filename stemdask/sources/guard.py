@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import stat
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import FrameType
 
 import psutil
 
@@ -20,6 +24,8 @@ from stemdask.errors import InputError
 
 _SAMPLE = 1 << 16
 _MOST_WARNINGS = 12
+OPENING_SECONDS = 120.0
+"""Time for one image file to be opened: headers, not pixels."""
 _CHECKED: dict[str, tuple[tuple[int, int, int], str]] = {}
 """What this process has already found a file to be: path -> ((size, mtime, inode), digest)."""
 
@@ -172,6 +178,32 @@ def reading(path: str) -> Iterator[None]:
             where=path,
             remedy="The file may be truncated or damaged; copy it again from its origin",
         ) from error
+
+
+@contextmanager
+def in_time(path: str) -> Iterator[None]:
+    """Give up on a reader that loops over a damaged file; only the main thread can be interrupted so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise InputError(
+            f"opening it takes more than {OPENING_SECONDS:g} s",
+            where=path,
+            remedy="The file may be damaged; copy it again from its origin",
+        )
+
+    handler = signal.signal(signal.SIGALRM, give_up)
+    start = time.monotonic()
+    left, interval = signal.setitimer(signal.ITIMER_REAL, OPENING_SECONDS)
+    try:
+        yield
+    finally:
+        remaining = max(left - (time.monotonic() - start), 1e-3) if left else 0.0
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, remaining, interval)
 
 
 def _wrong_content(path: str, head: bytes) -> InputError:

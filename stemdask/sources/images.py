@@ -136,7 +136,7 @@ def _size(path: str, fmt: str) -> int:
 def _probe(path: str, fmt: str, size: int) -> tuple[list[Stack], list[str]]:
     """Check a file, open it and return what it holds, without its pixels, and warnings."""
     warnings: list[str] = []
-    with guard.reading(path), catch_warnings(action="ignore"):
+    with guard.reading(path), guard.in_time(path), catch_warnings(action="ignore"):
         headers.check_header(path, fmt, size)
         if fmt == "tiff":
             tiff.check_pages(path, size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import struct
 import time
 from pathlib import Path
@@ -233,6 +234,18 @@ def test_dm4_that_declares_more_than_it_has_is_refused(write_dm4: Any) -> None:
 def test_spectra_are_refused(write_dm4: Any, tmp_path: Path) -> None:
     refused(write_dm4("spectra.dm4", np.zeros((20, 20, 64), np.float32), spectra=True), "no image")
     refused(write_dm4("spectrum.dm4", np.zeros(64, np.float32)), "no image")
+
+
+def test_a_reader_that_never_ends_is_given_up(good: Any, monkeypatch: Any) -> None:
+    def loop(path: str, fmt: str) -> Any:
+        while True:
+            pass
+
+    monkeypatch.setattr("stemdask.sources.guard.OPENING_SECONDS", 0.3)
+    monkeypatch.setattr("stemdask.sources.image_formats.open_stacks", loop)
+    before = signal.getitimer(signal.ITIMER_REAL)[0]
+    refused(good("npy"), "takes more than 0.3 s")
+    assert (signal.getitimer(signal.ITIMER_REAL)[0] > 0) == (before > 0)
 
 
 def test_object_arrays_are_never_unpickled(tmp_path: Path) -> None:
