@@ -152,6 +152,20 @@ def test_units_of_imagej_are_understood(unit: str, expected: float, tmp_path: Pa
     assert open_source(write_imagej(tmp_path / "s.tif", images, unit)).pixel_size == pytest.approx((expected, expected))
 
 
+def test_tiff_of_digital_micrograph_is_calibrated_as_rosettasciio_reads_it(tmp_path: Path, images: Any) -> None:
+    from rsciio.tiff import file_reader
+
+    numbers = {65009: 0.021, 65010: 0.022, 65006: 1.5, 65007: 2.5}
+    tags = [(code, 11, 1, value, True) for code, value in numbers.items()]
+    tags += [(code, 2, 0, "nm", True) for code in (65003, 65004)]
+    path = write_tiff(tmp_path / "s.tif", images[0], extratags=tags, metadata=None)
+    (signal,) = file_reader(str(path))
+    source = open_source(path)
+    assert source.pixel_size == pytest.approx([axis["scale"] for axis in signal["axes"]])
+    assert source.offset == pytest.approx([axis["offset"] for axis in signal["axes"]])
+    assert source.pixel_size == pytest.approx((0.022, 0.021))
+
+
 def test_ome_tiff_states_its_pixel_size(tmp_path: Path, images: Any) -> None:
     metadata = {"axes": "TYX", "PhysicalSizeX": 20.0, "PhysicalSizeXUnit": "pm", "PhysicalSizeY": 2e-5}
     source = open_source(write_tiff(tmp_path / "s.ome.tif", images, ome=True, metadata=metadata))
