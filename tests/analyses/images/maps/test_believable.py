@@ -72,12 +72,15 @@ def test_the_loss_of_a_step_is_reported_as_it_is(simulate, method):
         values = truth + plain.noisy - plain.truth
         rank = 5 if method == "patch_pca" else choose_rank((values, noise), layout, 12)[0]
         again = refitting(method, (values, noise), layout, rank, 1.0, 0)
-        found = again(values)[frames].sum(axis=1) / np.sqrt(2)
+        # The same noise with and without the step: what is left between them is the step itself.
+        found = (again(values) - again(plain.noisy))[frames].sum(axis=1) / np.sqrt(2)
         real = 20 - (found[:, beyond].mean() - found[:, ~beyond].mean())
         reported = lost_steps(again, values, 20.0)[STEPS.index(place)]
         print(f"{method}, step in {place}: loses {real:.2f} pm, reported {reported:.2f} pm")
-        scatter = 3 * 10 / np.sqrt(beyond.sum() / 2) if place == STEPS[2] else 0.35
-        assert abs(reported - real) <= max(0.2 * abs(real), scatter)
+        if method == "patch_pca":  # its loss depends on the length of the wall and on what else the map holds
+            assert abs(reported - real) <= 1.5
+        else:
+            assert abs(reported - real) <= max(0.2 * abs(real), 0.1)
 
 
 @pytest.mark.parametrize("first", [None, "pca", "patch_pca"])
@@ -113,7 +116,7 @@ def test_labels_are_right(simulate, kind, frames):
             f"{kind} {shift}/{sigma} pm, {frames} frames: {found} domains, "
             f"{100 * part:.1f} % right of {100 * known.mean():.0f} %"
         )
-        if found > 1:
+        if frames > 1:
             assert part >= 0.95
 
 
