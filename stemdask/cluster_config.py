@@ -11,10 +11,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 _MEMORY = re.compile(r"\s*(\d+(?:\.\d*)?)\s*(B|[kKMGT]i?B)\s*\Z")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _WALLTIME = re.compile(r"(?:(\d+)-)?(\d{1,3}):(\d{2}):(\d{2})\Z")
-#: No word of a directive or a prologue line may hold what a shell would act on.
-_PLAIN = re.compile(r"[A-Za-z0-9_.,:=/@+%\[\]|&-]{1,200}\Z")
+#: A directive is a comment to the shell, where | and & are signs of a constraint.
+_DIRECTIVE = re.compile(r"--[A-Za-z0-9_.,:=/@+%\[\]|&-]{1,200}\Z")
+#: No word that reaches a command line may hold what a shell would act on.
+_WORD = re.compile(r"[A-Za-z0-9_.,:=/@+%-]{1,200}\Z")
+_OPTION = re.compile(r"(#!)?[A-Za-z0-9_.,:=/@+% -]*\Z")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@:=,-]+\Z")
-_NAME = re.compile(r"[A-Za-z0-9_.,:|&@+\[\]-]{1,64}\Z")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:@+-]{0,63}\Z")
 
 
 def parse_memory(text: object) -> int:
@@ -47,7 +50,7 @@ def _walltime(text: object) -> str:
 def _like(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if not pattern.match(text):
-            raise ValueError(f"{text!r} is not {what}; letters, digits and {'_.,:|&@+-'} are allowed")
+            raise ValueError(f"{text!r} is not {what}; letters, digits and {'_.,:@+-'} are allowed")
         return text
 
     return check
@@ -55,7 +58,7 @@ def _like(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
 
 def check_directive(text: str) -> str:
     """Return an sbatch directive as it is; raise ValueError where it could be more than one."""
-    if not text.startswith("--") or not _PLAIN.match(text):
+    if not _DIRECTIVE.match(text):
         raise ValueError(f"{text!r} is not a directive; write for example '--constraint=haswell'")
     return text
 
@@ -71,12 +74,26 @@ def _prologue(line: str) -> str:
     words = line.split(" ")
     command = " ".join(words[:2]) if words[0] == "module" else words[0]
     if command not in ("module load", "module purge", "module use", "source", "export") or not all(
-        _PLAIN.match(word) for word in words
+        _WORD.match(word) for word in words
     ):
         raise ValueError(
             f"{line!r} is not allowed in a prologue; write 'module load X', 'source /path/activate' or 'export A=B'"
         )
     return line
+
+
+def _options(value: Any) -> Any:
+    """Return keywords for dask-jobqueue as they are; it quotes nothing, so none may hold what a shell would act on."""
+    leaves = [value] if isinstance(value, str) else []
+    if isinstance(value, dict):
+        leaves = [*value]
+        value = {key: _options(one) for key, one in value.items()}
+    elif isinstance(value, list | tuple):
+        value = [_options(one) for one in value]
+    for text in leaves:
+        if not _OPTION.match(str(text)):
+            raise ValueError(f"{text!r} can't stand in a job script; letters, digits, blanks and _.,:=/@+%- can")
+    return value
 
 
 Memory = Annotated[int, BeforeValidator(_memory)]
@@ -147,7 +164,7 @@ class Slurm(Section):
     """More #SBATCH lines, such as '--constraint=haswell'."""
     prologue: tuple[Annotated[str, AfterValidator(_prologue)], ...] = ()
     """Lines before the worker starts: 'module load X', 'source /path/activate', 'export A=B'."""
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: Annotated[dict[str, Any], AfterValidator(_options)] = Field(default_factory=dict)
     """Further keywords of dask_jobqueue.SLURMCluster, passed on as they are."""
     workers_timeout: Annotated[float, Field(gt=0)] = 3600
     """Seconds without any worker before the run ends; a queue that moves is no error."""

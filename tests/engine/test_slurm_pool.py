@@ -17,6 +17,7 @@ from stemdask.engine.slurm import BROKEN, GRACE, SlurmPool
 from stemdask.engine.slurm_jobs import JobView, NoAnswer
 from stemdask.engine.slurm_script import WorkerScript
 from stemdask.errors import ClusterError
+from stemdask.model import Block
 
 
 class FakeQueue:
@@ -65,6 +66,10 @@ class Pool(SlurmPool):
 
     def look(self) -> str:
         return self.compare(dict(self.queue.jobs))
+
+    def holds(self, n: int) -> None:
+        """Have this many blocks in flight."""
+        self._blocks = {index: Block(index, index, index + 1) for index in range(n)}
 
     def comes(self, number: str, *, busy: bool = False) -> None:
         self.queue.becomes(number, "RUNNING", reason="", seconds_left=3000.0)
@@ -171,16 +176,16 @@ def test_a_replacement_is_handed_in_before_the_walltime_ends(pool: Pool, queue: 
 
 def test_workers_follow_the_work_between_the_least_and_the_most(tmp_path: Path, queue: FakeQueue) -> None:
     pool = Pool(tmp_path / "a.zarr", queue, 4, wanted={"min": 1, "max": 4})
-    pool._blocks = dict.fromkeys(range(12))
+    pool.holds(12)
     pool.look()
     assert len(queue.jobs) == 4
     pool.comes("1")
     pool.comes("2", busy=True)
     pool.comes("3")
-    pool._blocks = dict.fromkeys(range(2))
+    pool.holds(2)
     pool.look()
     assert sorted(queue.cancelled) == ["1", "3"], "the idle ones, and no more than the work allows"
-    pool._blocks = {}
+    pool.holds(0)
     pool.look()
     assert sorted(queue.cancelled) == ["1", "3", "4"]
     pool.look()
