@@ -59,7 +59,7 @@ def measure(
                 rotation[k] = atom.rotation
         if number != numbers[-1]:
             left = remove_atoms_from_image_using_2d_gaussian(left, fitted, show_progressbar=False)
-    # atomap turns its axes clockwise as displayed; the major axis is x or y of its own.
+    # The major axis is x or y of atomap's own axes, which are turned counter-clockwise as displayed.
     tall = widths[:, 1] > widths[:, 0]
     unknown = np.full(n, np.nan)
     return ColumnFit(
@@ -69,7 +69,7 @@ def measure(
         amplitude_err=unknown,
         sigma_major=widths.max(axis=1),
         sigma_minor=widths.min(axis=1),
-        rotation=np.where(tall, -rotation + np.pi / 2, -rotation),
+        rotation=np.where(tall, rotation + np.pi / 2, rotation),
         background=unknown,
         reduced_chi2=unknown,
         flag=np.where(np.isfinite(amplitude), OK, NO_SIGNAL).astype(np.int8),

@@ -21,7 +21,7 @@ _FIT_SAMPLES = 32
 _SLACK = 0.1
 #: Lowest curvature of a column in the mean cell, in units of the highest, and in units of its standard error.
 _MIN_CURVATURE = 0.012
-_MIN_SIGNIFICANCE = 5.0
+_MIN_SIGNIFICANCE = 4.5
 #: Lowest intensity of a column, in units of the highest: below it the shape of bright columns is not known well enough.
 _MIN_HEIGHT = 0.03
 

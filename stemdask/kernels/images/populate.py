@@ -19,9 +19,12 @@ _VISIBLE = 1.3
 #: Chance that a site inside the crystal is empty, which a measurement has to outweigh.
 _VACANT = 0.01
 #: Part of the anchors around that a site at the edge of the crystal needs, and how far its column may be from where it
-#: is expected, in units of the shortest distance of two columns; inside the crystal it may be further.
+#: is expected: a few of the usual shifts inside the crystal, and never more than some of the shortest distance of two
+#: columns. What an amorphous film has near a site is mostly further away.
 _EDGE_SUPPORT = 0.4
 _EDGE_SHIFT = 0.27
+_LEAST_SHIFT = 0.06
+_USUAL_SHIFTS = 4.0
 #: Sites beyond the border are of interest up to so many of the shortest distances of two columns: their tails reach in.
 _GHOST_REACH = 1.5
 _SHIFT = 0.33
@@ -74,7 +77,8 @@ def populate(pixels: NDArray[np.float32], free: NDArray[np.bool_], anchors: Anch
         inside = ((expected >= 0) & (expected <= top)).all(axis=1)
         outer = np.maximum(-expected, expected - top).max(axis=1) / distance
         # At the border of the image half of the neighbours are missing without being absent.
-        needed = np.where(outer * distance > -cell, 0.5 * _EDGE_SUPPORT, _EDGE_SUPPORT)
+        at_border = outer * distance > -cell
+        needed = np.where(at_border, 0.5 * _EDGE_SUPPORT, _EDGE_SUPPORT)
         supported = around >= needed * support.max(initial=1)
         # At the border a site has its neighbours on one side only: it may not be measured, but its tail is there.
         beyond = (~inside | (~supported & (outer > -0.5))) & (outer < _GHOST_REACH)
@@ -87,7 +91,11 @@ def populate(pixels: NDArray[np.float32], free: NDArray[np.bool_], anchors: Anch
         own = motif.amplitudes[k] * (motif.width / width) ** 2 * (1.0 - np.exp(-0.5 * (radius / width) ** 2))
         deep = around == around.max(initial=0)
         taken = _occupied(contrast(smoothed, at, radius) / level[i, j], own, deep)
-        taken &= deep | (np.hypot(*(at - expected).T) < _EDGE_SHIFT * distance)
+        shift = np.hypot(*(at - expected).T)
+        usual = float(np.median(shift[deep])) if deep.any() else np.inf
+        # Where the crystal is thin, noise shifts its columns further.
+        likely = _USUAL_SHIFTS * usual / np.clip(level[i, j], 0.1, 1.0) + _LEAST_SHIFT * distance
+        taken &= deep | at_border[inside] | (shift < np.minimum(likely, _EDGE_SHIFT * distance))
         found.append((at[taken], np.full(np.count_nonzero(taken), k, np.int8), i[taken], j[taken]))
     positions, sublattice, i, j = (np.concatenate(parts) for parts in zip(*found, strict=True))
     once = _first_of_twins(positions, 0.4 * distance)

@@ -22,7 +22,7 @@ _TILE = 1024
 _MAX_LAG = 256
 _FULL = 0.87
 _REPEATS = 3
-_FEWEST_POINTS = 10
+_FEWEST_POINTS = 8
 _DIP = 0.85
 #: Shortest lattice vector that can be told from the pixel grid.
 SHORTEST = 3.5
@@ -112,7 +112,7 @@ def _mean_power(
     """Power spectrum averaged over tiles, the autocorrelations of its window along y and x, and the longest lag."""
     ny, nx = image.shape
     ty, tx = min(ny, _TILE), min(nx, _TILE)
-    max_lag = min(_MAX_LAG, min(ty, tx) // 2)
+    max_lag = min(_MAX_LAG, int(0.6 * min(ty, tx)))
     shape = (fft.next_fast_len(ty + max_lag, real=True), fft.next_fast_len(tx + max_lag, real=True))
     window_y, window_x = np.sin(np.pi * (np.arange(ty) + 0.5) / ty), np.sin(np.pi * (np.arange(tx) + 0.5) / tx)
     starts_y = sorted({round(f * (ny - ty)) for f in (0.0, 0.5, 1.0)}) if ny > 1.3 * ty else [(ny - ty) // 2]

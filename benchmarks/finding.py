@@ -1,0 +1,162 @@
+"""Recall and precision of finding columns with no number from the user, on images whose columns are known.
+
+    python benchmarks/finding.py [--write docs/accuracy.md]
+
+Each figure is the worst of four rotations (0, 12, 45 and 78 degrees). A column counts as found within 0.3 of the
+shortest distance of columns; columns nearer to the border than 0.8 of it don't count. `--write` puts the tables between
+the marks `<!-- finding -->` and `<!-- /finding -->` of a page, and makes the page where there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
+
+from stemdask.kernels.images.finding import find_columns
+from stemdask.kernels.images.separation import NoLatticeError
+from stemdask.simulate import Truth, perovskite
+
+ROTATIONS = (0.0, 12.0, 45.0, 78.0)
+SPACINGS = (6.0, 8.0, 14.0, 24.0, 40.0, 60.0)
+RATIOS = (1.0, 1.2, 2.0, 5.0, 10.0, 20.0)
+DOSES = (100.0, 300.0, 1000.0, 3000.0, 10000.0, 100000.0)
+START, END = "<!-- finding -->", "<!-- /finding -->"
+
+
+def crystal(
+    spacing: float, rotation: float, electrons: float, ratio: float, **more: object
+) -> tuple[np.ndarray, Truth]:
+    """Draw a perovskite whose columns are 0.18 of the spacing wide, over a background of a tenth of the A columns."""
+    side = int(np.clip(16 * spacing, 200, 800))
+    sigma = 0.18 * spacing
+    return perovskite(
+        (side, side + 11),
+        spacing,
+        rotation=rotation,
+        sigma_a=sigma,
+        sigma_b=sigma,
+        electrons_a=electrons,
+        electrons_b=electrons / ratio,
+        background=0.1 * electrons / (2 * np.pi * sigma**2),
+        seed=int(rotation),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def score(image: np.ndarray, truth: Truth) -> tuple[float, float]:
+    """Return (recall, precision)."""
+    try:
+        found = find_columns(image)
+    except NoLatticeError:
+        return 0.0, 1.0
+    margin = 0.8 * found.distance
+    inner = ((truth.positions >= margin) & (truth.positions <= np.array(image.shape) - 1 - margin)).all(axis=1)
+    recall = cKDTree(found.positions).query(truth.positions[inner])[0] < 0.3 * found.distance
+    precision = cKDTree(truth.positions).query(found.positions)[0] < 0.3 * found.distance
+    return float(recall.mean()), float(precision.mean())
+
+
+def worst(draw: Callable[[float], tuple[np.ndarray, Truth]]) -> str:
+    """Worst recall and precision over the rotations, as a cell of the table."""
+    scores = np.array([score(*draw(rotation)) for rotation in ROTATIONS])
+    return " / ".join(f"{value:.3f}" for value in np.floor(scores.min(axis=0) * 1000) / 1000)
+
+
+def disturbed() -> Iterator[tuple[str, Callable[[float], tuple[np.ndarray, Truth]]]]:
+    """Name disturbances of a crystal of 14 px, 10,000 electrons an A column and A:B of 2.5, and draw them."""
+    side = 224
+    rows, columns = np.indices((side, side + 11))
+    common = (14.0, 1e4, 2.5)
+
+    def draw(**more: object) -> Callable[[float], tuple[np.ndarray, Truth]]:
+        return lambda rotation: crystal(common[0], rotation, common[1], common[2], **more)
+
+    yield "5 % of the columns missing", draw(missing=0.05)
+    yield "brightness × 4 from left to right", draw(gradient=3.0)
+    yield "a round particle in vacuum", draw(vacuum=np.hypot(rows - 110, columns - 120) > 85)
+    yield "half of the image amorphous", lambda rotation: amorphous_half(rotation, columns > 120)
+    jitter = np.random.default_rng(1).normal(0, 0.4, (side, 2))
+    yield "scan lines off by 0.4 px (RMS)", draw(row_shift=jitter)
+    drift = np.stack([0.01 * rows[:, 0], 0.03 * rows[:, 0]], axis=1)
+    yield "drift of 3 px in 100 lines", lambda rotation: drifted(rotation, drift)
+    yield "1 % of the pixels missing", holed
+
+
+def amorphous_half(rotation: float, film: np.ndarray) -> tuple[np.ndarray, Truth]:
+    """Crystal beside a film with the graininess of amorphous carbon."""
+    image, truth = crystal(14.0, rotation, 1e4, 2.5, vacuum=film)
+    rng = np.random.default_rng(0)
+    speckle = gaussian_filter(rng.normal(size=image.shape), 2.5)
+    level = float(image[~film].mean())
+    grains = rng.poisson(np.clip(level * (1 + 0.5 * speckle / speckle.std()), 0, None))
+    return (image + np.where(film, grains, 0)).astype(np.float32), truth
+
+
+def drifted(rotation: float, drift: np.ndarray) -> tuple[np.ndarray, Truth]:
+    """Crystal that moves during the scan; the columns of the truth move with it."""
+    image, truth = crystal(14.0, rotation, 1e4, 2.5, row_shift=drift)
+    positions = truth.positions.copy()
+    for _ in range(10):  # the row at which a column is met depends on how far it has drifted by then
+        row = np.clip(np.round(positions[:, 0]), 0, len(drift) - 1).astype(int)
+        positions = truth.positions - drift[row]
+    object.__setattr__(truth, "positions", positions)
+    return image, truth
+
+
+def holed(rotation: float) -> tuple[np.ndarray, Truth]:
+    """Crystal with missing pixels at random."""
+    image, truth = crystal(14.0, rotation, 1e4, 2.5)
+    image[np.random.default_rng(0).random(image.shape) < 0.01] = np.nan
+    return image, truth
+
+
+def tables() -> str:
+    """Return the three tables as Markdown."""
+    lines = [
+        "Worst recall / precision of four rotations (0, 12, 45, 78°), no number from the user"
+        " (`python benchmarks/finding.py`).",
+        "",
+        "Spacing of the A columns against A:B, 100,000 electrons an A column:",
+        "",
+        "| A:B | " + " | ".join(f"{spacing:g} px" for spacing in SPACINGS) + " |",
+        "|---" * (len(SPACINGS) + 1) + "|",
+    ]
+    for ratio in RATIOS:
+        cells = [worst(lambda turn, s=spacing, r=ratio: crystal(s, turn, 1e5, r)) for spacing in SPACINGS]  # type: ignore[misc]
+        lines.append(f"| {ratio:g} | " + " | ".join(cells) + " |")
+    lines += ["", "Electrons an A column against A:B, spacing 14 px:", ""]
+    lines += ["| A:B | " + " | ".join(f"{dose:g}" for dose in DOSES) + " |", "|---" * (len(DOSES) + 1) + "|"]
+    for ratio in (2.0, 5.0, 20.0):
+        cells = [worst(lambda turn, d=dose, r=ratio: crystal(14.0, turn, d, r)) for dose in DOSES]  # type: ignore[misc]
+        lines.append(f"| {ratio:g} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "Disturbances, spacing 14 px, 10,000 electrons an A column, A:B 2.5:",
+        "",
+        "| what | recall / precision |",
+    ]
+    lines += ["|---|---|", *(f"| {name} | {worst(draw)} |" for name, draw in disturbed())]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the tables, or put them into a page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", type=Path, help="page that holds the tables between its marks")
+    page = parser.parse_args().write
+    text = tables()
+    if page is None:
+        print(text)
+        return
+    old = page.read_text() if page.exists() else f"# Accuracy\n\n## Finding\n\n{START}\n{END}\n"
+    before, _, rest = old.partition(START)
+    page.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}")
+
+
+if __name__ == "__main__":
+    main()
