@@ -68,6 +68,7 @@ class DaskPool:
         import distributed  # noqa: F401 - its defaults must be there first: `set` would take them along as it ends
 
         try:
+            self._stack.enter_context(_quiet())
             self._stack.enter_context(dask.config.set(settings(isolated=self._job.isolate)))
             self._client = self.start()
             self._full = self._some = time.monotonic()
@@ -146,7 +147,6 @@ class Processes(DaskPool):
         """Start a scheduler in this process and workers beside it."""
         import distributed
 
-        self._stack.enter_context(_quiet())
         dask: Any = distributed
         scratch = run_directory(self._job.store) / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
