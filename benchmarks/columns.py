@@ -1,0 +1,215 @@
+"""Speed, precision and truthfulness of fitting columns, beside atomap and picasso, on images whose columns are known.
+
+    python benchmarks/columns.py [--python OTHER/bin/python]
+
+One thread, CPU time of the process, all in one run; the bound is Cramér and Rao's. `--python` names an interpreter that
+has picasso (`pip install picassosr`), if this one lacks it; it runs in a process of its own, on the same images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import numpy as np  # noqa: E402  # after the number of its threads
+
+ROUNDS = 3
+PICASSO = """
+import os, sys, time
+os.environ["NUMBA_NUM_THREADS"] = "1"
+import numpy as np
+from picasso.fitting import gaussfit, seeds
+with np.load(sys.argv[1]) as given:
+    spots, least = given["spots"], []
+for _ in range(4):
+    start = time.process_time()
+    guess = seeds.initial_parameters_gauss(spots, spots.shape[1])
+    fit = gaussfit.fit_spots(gaussfit.ELLIPTIC, spots, guess, mle=True)[0]
+    least.append(time.process_time() - start)
+np.savez(sys.argv[2], seconds=min(least[1:]), theta=np.asarray(fit))
+"""
+
+
+def timed(run: Callable[[], object]) -> tuple[object, float]:
+    """Return the result and the least CPU time of some runs, after one that compiles."""
+    result, least = run(), np.inf
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        result = run()
+        least = min(least, time.process_time() - start)
+    return result, least
+
+
+def picasso(python: str, image: np.ndarray, start: np.ndarray, half: int) -> tuple[np.ndarray, float] | None:
+    """Fit the windows around starts with picasso's maximum likelihood, in its own interpreter."""
+    corner = np.rint(start).astype(int) - half
+    windows = np.lib.stride_tricks.sliding_window_view(image, (2 * half + 1, 2 * half + 1))
+    spots = np.ascontiguousarray(windows[corner[:, 0], corner[:, 1]], dtype=np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        given, found = Path(folder, "given.npz"), Path(folder, "found.npz")
+        np.savez(given, spots=spots)
+        done = subprocess.run([python, "-c", PICASSO, given, found], capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(f"picasso didn't run: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+            return None
+        with np.load(found) as result:
+            theta, seconds = result["theta"], float(result["seconds"])
+    return corner + theta[:, [2, 1]], seconds
+
+
+def row(name: str, n: int, seconds: float, ratios: list[float]) -> None:
+    cells = " | ".join(f"{ratio:.3f}" for ratio in ratios)
+    print(f"| {name} | {n / seconds:,.0f} | {cells} |", flush=True)
+
+
+def isolated(python: str) -> None:
+    """Columns that stand alone: 5,000 electrons, width 3 px, 30 px apart."""
+    from stemdask.adapters import atomap
+    from stemdask.kernels.images.centre_of_mass import centre_of_mass
+    from stemdask.kernels.images.cramer_rao import isolated_bound
+    from stemdask.kernels.images.single_fit import fit_single
+    from stemdask.simulate import MotifColumn, lattice_image
+
+    shifts = np.random.default_rng(0)
+    image, truth = lattice_image(
+        (2000, 2000),
+        [[0.0, 30.0], [30.0, 0.0]],
+        (MotifColumn((0.0, 0.0), 5000.0, 3.0, 0),),
+        background=2.0,
+        displacement=lambda p: shifts.uniform(-0.5, 0.5, p.shape),
+        displaced=0,
+    )
+    true = truth.positions[np.all((truth.positions > 16) & (truth.positions < 1983), axis=1)]
+    start = true + shifts.normal(0.0, 0.3, true.shape)
+    bound = isolated_bound(5000.0, 3.0, 2.0, radius=10)
+
+    def error(found: np.ndarray, of: slice = slice(None)) -> list[float]:
+        return [float(np.sqrt(np.mean((found - true[of]) ** 2)) / bound)]
+
+    print("\n| isolated | columns / CPU-s | error / bound |\n|---|---|---|")
+    for shape in ("round", "elliptical"):
+        fit, seconds = timed(lambda shape=shape: fit_single(image, start, 2.8, 10, noise="poisson", shape=shape))
+        row(f"stemdask, {shape}, one by one", len(true), seconds, error(fit.positions))
+    fit, seconds = timed(lambda: fit_single(image, start, 2.8, 10, noise="gaussian"))
+    row("stemdask, least squares", len(true), seconds, error(fit.positions))
+    found, seconds = timed(lambda: centre_of_mass(image, start, 9.0))
+    row("stemdask, centre of mass", len(true), seconds, error(found))
+    beside = picasso(python, image, start, 10)
+    if beside is not None:
+        row("picasso, maximum likelihood", len(true), beside[1], error(beside[0]))
+    few = np.flatnonzero(np.all(true < 620, axis=1))
+    begin = time.process_time()
+    fit = atomap.measure(image[:640, :640], start[few], np.zeros(len(few), np.int8))
+    row("atomap, 2D Gaussian", len(few), time.process_time() - begin, error(fit.positions, few))
+
+
+def perovskite_lattice(python: str) -> None:
+    """A and B columns whose tails overlap, in an image of 2,000 px: 16 px, widths 2.8, 5,000 and 2,000 electrons."""
+    from stemdask.adapters import atomap
+    from stemdask.kernels.images.cramer_rao import joint_bound
+    from stemdask.kernels.images.joint_fit import fit_joint
+    from stemdask.kernels.images.single_fit import fit_single
+    from stemdask.simulate import perovskite
+
+    def draw(side: int, **more: object) -> tuple[np.ndarray, object]:
+        shifts = np.random.default_rng(1)
+        move = lambda p: shifts.uniform(-0.4, 0.4, p.shape)  # noqa: E731
+        return perovskite((side, side), 16.0, rotation=7.0, sigma_a=2.8, sigma_b=2.8, displacement=move, **more)
+
+    _, small = draw(256, noise=None)
+    bounds = joint_bound(
+        small.expected,
+        small.positions,
+        small.electrons,
+        np.full(len(small.i), 2.8),
+        small.sublattice,
+        np.all((small.positions > -4) & (small.positions < 260), axis=1),
+    )
+    core = np.all((small.positions > 20) & (small.positions < 235), axis=1)
+    bound = [float(np.sqrt(np.mean(bounds[core & (small.sublattice == s)] ** 2))) for s in (0, 1)]
+
+    image, truth = draw(2000)
+    again, _ = draw(2000, noise_seed=5)
+    start = truth.positions + np.random.default_rng(2).normal(0.0, 0.35, truth.positions.shape)
+    inner = np.all((truth.positions > 20) & (truth.positions < 1979), axis=1)
+
+    def errors(found: np.ndarray, of: np.ndarray) -> list[float]:
+        difference = found - truth.positions
+        return [float(np.sqrt(np.mean(difference[of & (truth.sublattice == s)] ** 2)) / bound[s]) for s in (0, 1)]
+
+    n = int(truth.inside.sum())
+    print("\n| perovskite | columns / CPU-s | A: error / bound | B |\n|---|---|---|---|")
+    for background in ("spline", "constant"):
+        fit, seconds = timed(lambda b=background: fit_joint(image, start, truth.sublattice, 3.0, background=b))
+        row(f"stemdask, together, {background} background", n, seconds, errors(fit.positions, inner))
+        nearby = fit.positions + np.random.default_rng(3).normal(0.0, 0.1, fit.positions.shape)
+        warm, seconds = timed(
+            lambda b=background, s=nearby, f=fit: fit_joint(again, s, truth.sublattice, 3.0, background=b, start=f)
+        )
+        row("– from the frame before", n, seconds, errors(warm.positions, inner))
+    one, seconds = timed(lambda: fit_single(image, start[inner], 2.8, 6, noise="poisson"))
+    found = start.copy()
+    found[inner] = one.positions
+    row("stemdask, one by one", int(inner.sum()), seconds, errors(found, inner & np.isfinite(found).all(axis=1)))
+    beside = picasso(python, image, start[inner], 6)
+    if beside is not None:
+        found[inner] = beside[0]
+        near = np.hypot(*(found - truth.positions).T) < 3.0
+        row("picasso, maximum likelihood", int(inner.sum()), beside[1], errors(found, inner & near))
+    few = np.all((truth.positions > -0.5) & (truth.positions < 255.5), axis=1)
+    begin = time.process_time()
+    fit = atomap.measure(image[:256, :256], start[few], truth.sublattice[few])
+    seconds = time.process_time() - begin
+    found[few] = fit.positions
+    of = few & np.all((truth.positions > 20) & (truth.positions < 235), axis=1)
+    row("atomap, 2D Gaussian, A then B", int(few.sum()), seconds, errors(found, of))
+
+
+def slopes() -> None:
+    """Found against true displacement of B, at 100,000 electrons an A column."""
+    from stemdask.adapters import atomap
+    from stemdask.kernels.images.joint_fit import fit_joint
+    from stemdask.simulate import perovskite
+
+    print("\n| A-B distance / width | stemdask: slope | atomap: slope |\n|---|---|---|")
+    for ratio in (3.3, 3.8, 4.2, 4.7):
+        shifts, spacing = np.random.default_rng(1), ratio * 2.6 * np.sqrt(2)
+        image, truth = perovskite(
+            (240, 240),
+            spacing,
+            rotation=5.0,
+            sigma_a=2.6,
+            sigma_b=2.6,
+            electrons_a=1e5,
+            electrons_b=4e4,
+            displacement=lambda p, shifts=shifts: shifts.uniform(-0.8, 0.8, p.shape),
+        )
+        sites = truth.positions - truth.displacement[:, ::-1]
+        of = np.all((truth.positions > 20) & (truth.positions < 219), axis=1) & (truth.sublattice == 1)
+        fits = [fit_joint(image, sites, truth.sublattice, 2.8).positions, sites.copy()]
+        fits[1][truth.inside] = atomap.measure(image, sites[truth.inside], truth.sublattice[truth.inside]).positions
+        true = truth.displacement[of][:, ::-1].ravel()
+        slope = [np.polyfit(true, (fit - sites)[of].ravel(), 1)[0] for fit in fits]
+        print(f"| {ratio} | {slope[0]:.3f} | {slope[1]:.3f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", default=sys.executable, help="an interpreter that has picasso")
+    chosen = parser.parse_args()
+    isolated(chosen.python)
+    perovskite_lattice(chosen.python)
+    slopes()
+
+
+if __name__ == "__main__":
+    main()
