@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
+from stemdask.figures import domains as figures
 from stemdask.figures import maps
 from stemdask.report.parts import Part
 
@@ -49,20 +50,22 @@ def _domains(tree: xr.DataTree, index: int) -> Part:
     part = Part("Domains", sentences=[str(attributes["statement"])], rows=[("domains", str(attributes["n_domains"]))])
     domains = tree["domains"].to_dataset().load()
     if "evidence" in domains and np.isfinite(domains["evidence"]).any():
-        part.figures.append((maps.evidence(domains), "What speaks for each number of domains."))
+        part.figures.append((figures.evidence(domains), "What speaks for each number of domains."))
     if not names:
         return part
     shown = tree.stemdask.at("denoised" if "denoised" in tree else "displacement", index)
     places = tree.stemdask.at("displacement", index)
     shown = shown.assign(y=places["y"], x=places["x"])
     label = tree.stemdask.at("domains", index)
-    part.figures.append((maps.domain_map(shown, label, directions, names), f"Domains of frame {index}; grey = none."))
-    part.figures.append((maps.fractions(domains, directions, names), "Domains over the frames."))
+    part.figures.append(
+        (figures.domain_map(shown, label, directions, names), f"Domains of frame {index}; grey = none.")
+    )
+    part.figures.append((figures.fractions(domains, directions, names), "Domains over the frames."))
     if "confusion" in domains:
         part.figures.append(
-            (maps.confusion(domains["confusion"].values, names), "How well the classes are told apart.")
+            (figures.confusion(domains["confusion"].values, names), "How well the classes are told apart.")
         )
     if "embedding" in tree:
         embedded = tree["embedding"].to_dataset().load()
-        part.figures.append((maps.embedding(embedded, directions), "Surroundings of a sample of the cells."))
+        part.figures.append((figures.embedding(embedded, directions), "Surroundings of a sample of the cells."))
     return part

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from stemdask.figures import domains as domain_figures
 from stemdask.figures import maps
 
 
@@ -36,7 +37,7 @@ def test_maps_of_many_few_and_no_cells_are_drawn(tmp_path, n):
     measured = displacement(n)
     assert drawn(maps.denoising(measured, 0.5 * measured), tmp_path)
     label = xr.Dataset({"label": ("cell", np.append(np.zeros(n, dtype=int), -1))})
-    assert drawn(maps.domain_map(measured, label, [45.0], ["0"]), tmp_path)
+    assert drawn(domain_figures.domain_map(measured, label, [45.0], ["0"]), tmp_path)
 
 
 def test_the_scree_shows_the_number_chosen(tmp_path):
@@ -64,15 +65,15 @@ def test_the_other_figures_are_drawn(tmp_path):
     )
     assert drawn(maps.comparison(compared, ["none", "pca", "nmf"], "pca"), tmp_path)
     assert drawn(maps.residuals(compared, ["none", "pca", "nmf"]), tmp_path)
-    assert drawn(maps.evidence(domains(), 3.0, 0.8), tmp_path)
-    assert drawn(maps.fractions(domains(), [0.0, 180.0], ["0", "1"]), tmp_path)
-    assert drawn(maps.fractions(domains(frames=1), [0.0, 180.0], ["0", "1"]), tmp_path)
-    assert drawn(maps.confusion(np.array([[9.0, 1], [np.nan, 5]]), ["up", "down"]), tmp_path)
+    assert drawn(domain_figures.evidence(domains(), 3.0, 0.8), tmp_path)
+    assert drawn(domain_figures.fractions(domains(), [0.0, 180.0], ["0", "1"]), tmp_path)
+    assert drawn(domain_figures.fractions(domains(frames=1), [0.0, 180.0], ["0", "1"]), tmp_path)
+    assert drawn(domain_figures.confusion(np.array([[9.0, 1], [np.nan, 5]]), ["up", "down"]), tmp_path)
     embedded = xr.Dataset({"position": (("shown", "axis"), grid[0, :, :2]), "label": ("shown", np.arange(6) % 2)})
-    assert drawn(maps.embedding(embedded, [0.0, 180.0]), tmp_path)
+    assert drawn(domain_figures.embedding(embedded, [0.0, 180.0]), tmp_path)
 
 
 def test_domains_of_one_direction_have_colours_of_their_own():
-    colours = maps.domain_colours([10.0, 12.0, 190.0])
+    colours = domain_figures.domain_colours([10.0, 12.0, 190.0])
     assert len(set(colours)) == 3
-    assert maps.domain_colours([179.0])[0] == pytest.approx(maps.domain_colours([-181.0])[0])
+    assert domain_figures.domain_colours([179.0])[0] == pytest.approx(domain_figures.domain_colours([-181.0])[0])

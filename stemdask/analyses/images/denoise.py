@@ -237,14 +237,14 @@ def _write_components(
         scores = np.full((len(read.values), most), np.nan)
         if layout.by_frame and len(parts):
             wide = layout.rows(read.values)
-            centred = np.where(np.isfinite(wide), wide - fitted_mean(fitted, scree), 0.0)
+            centred = np.where(np.isfinite(wide), wide - _fitted_mean(fitted, scree), 0.0)
             scores[:, : len(parts)] = centred @ parts.T
             scores[~np.isfinite(wide).any(axis=1)] = np.nan
         stack.write("components/score", scores.astype(np.float32), block)
     stack.set_attributes("components", {"steps": list(STEPS), "injected_step": params.injected_step})
 
 
-def fitted_mean(fitted: MapDenoiser, scree: MapDenoiser) -> Array | float:
+def _fitted_mean(fitted: MapDenoiser, scree: MapDenoiser) -> Array | float:
     """Return the mean that scores refer to."""
     for denoiser in (fitted, scree):
         if denoiser.decomposition is not None:
