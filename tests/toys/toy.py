@@ -89,6 +89,12 @@ def install() -> None:
         registry.ANALYSES = (*registry.ANALYSES, TOY)
 
 
+def remove() -> None:
+    """Take the toy out of the registry again."""
+    registry._BY_NAME.pop(("images", "toy"), None)
+    registry.ANALYSES = tuple(analysis for analysis in registry.ANALYSES if analysis is not TOY)
+
+
 def write_frames(path: Path, n: int, harms: Mapping[int, str] | None = None, size: int = 16) -> Path:
     """Write a stack of frames, some of which do harm."""
     pixels = np.random.default_rng(1).uniform(0, 1, (n, size, size)).astype(np.float32)
