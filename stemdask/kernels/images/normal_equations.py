@@ -210,16 +210,19 @@ class NormalEquations:
         return x, xf
 
     def field_covariance(self) -> Float:
-        """Return the covariance of the fields (t, fields · l, same) at the centre of each patch."""
+        """Return the covariance of the fields' values (t, fields · l, same) at the centres of the patches."""
         size = len(self.among_fields)
         covariance = cho_solve(self.factor, np.eye(len(self.coarse))[:, :size], check_finite=False)[:size]
         n_patches, length, _ = self.bases[0].shape
-        whole = np.zeros((n_patches, self.border.shape[2], size))
-        start = 0
-        for f, basis in enumerate(self.bases[:-1]):
-            whole[:, f * length : (f + 1) * length, start : start + basis.shape[2]] = basis
-            start += basis.shape[2]
-        out: Float = (whole @ covariance) @ whole.transpose(0, 2, 1)
+        n_fields = len(self.bases) - 1
+        ends = np.cumsum([0, *(basis.shape[2] for basis in self.bases[:-1])])
+        out = np.zeros((n_patches, n_fields * length, n_fields * length))
+        for f in range(n_fields):
+            lever = self.bases[f][:, 0] @ covariance[ends[f] : ends[f + 1]]
+            for g in range(n_fields):
+                out[:, f * length, g * length] = np.einsum(
+                    "tc,tc->t", lever[:, ends[g] : ends[g + 1]], self.bases[g][:, 0]
+                )
         return out
 
 
