@@ -11,12 +11,14 @@ from typing import Any, Literal
 
 from stemdask import config as configs
 from stemdask import plan as plans
+from stemdask.cluster_config import Slurm
 from stemdask.engine import lock
 from stemdask.engine.driver import Driver, Outcome
 from stemdask.engine.log import logged
 from stemdask.engine.progress import Report, reporter
 from stemdask.engine.setup import chosen, set_up
 from stemdask.engine.signals import Stop
+from stemdask.engine.slurm_script import too_long
 from stemdask.errors import ConfigError
 from stemdask.store import place
 from stemdask.store.writer import storage_error
@@ -122,7 +124,7 @@ def plan(document: configs.Document) -> list[tuple[str, str]]:
     drawn = plans.draw(resolved, survey, Path(resolved.config.output).expanduser().absolute())
     cost = plans.estimate(drawn, survey)
     rooms = ", ".join(f"{n} {dim}s" for dim, n in drawn.sizes.items() if dim != "frame")
-    return [
+    rows = [
         ("store", drawn.store),
         ("frames", str(cost.frames)),
         ("blocks", f"{cost.blocks} of {drawn.block_frames} frames"),
@@ -132,6 +134,10 @@ def plan(document: configs.Document) -> list[tuple[str, str]]:
         ("disk", f"{cost.store_bytes / 2**20:.3g} MiB at the most, {cost.files} files"),
         ("time", f"{cost.minutes:.3g} minutes with one worker"),
     ]
+    cluster = resolved.config.cluster
+    if isinstance(cluster, Slurm):
+        rows.append(("walltime", too_long(cluster.walltime, drawn.block_frames, survey.seconds) or cluster.walltime))
+    return rows
 
 
 @contextlib.contextmanager

@@ -30,6 +30,19 @@ def longest_block(walltime: str) -> float:
     return (parse_walltime(walltime) - 2 * margin(walltime)) / 2
 
 
+def too_long(walltime: str, block_frames: int, frame_seconds: float) -> str:
+    """Return what is wrong with blocks of so many frames, or "" where they fit a walltime."""
+    limit = longest_block(walltime)
+    if block_frames * frame_seconds <= limit:
+        return ""
+    fitting = int(limit // frame_seconds)
+    advice = f"raise cluster.walltime{f', or set block_frames to {fitting} at the most' if fitting else ''}"
+    return (
+        f"a block of {block_frames} frames takes about {block_frames * frame_seconds:.0f} s, "
+        f"and workers of {walltime} should get one of less than {limit:.0f} s: {advice}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerScript:
     """What the scripts of one run have in common."""

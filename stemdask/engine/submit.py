@@ -15,7 +15,7 @@ from stemdask import config as configs
 from stemdask import plan as plans
 from stemdask.engine.isolate import ONE_THREAD
 from stemdask.engine.slurm_jobs import Jobs
-from stemdask.engine.slurm_script import WORKER_BYTES
+from stemdask.engine.slurm_script import WORKER_BYTES, too_long
 from stemdask.errors import ClusterError, ConfigError
 from stemdask.store import place
 
@@ -75,6 +75,9 @@ def write(config: Path, document: configs.Document, directives: Sequence[str] = 
     place.is_taken(store)
     survey = plans.survey(resolved)
     plan = plans.draw(resolved, survey, store)
+    cluster = resolved.config.cluster
+    if isinstance(cluster, kinds.Slurm) and (why := too_long(cluster.walltime, plan.block_frames, survey.seconds)):
+        raise ConfigError(why, where="cluster.walltime")
     for directive in directives:
         try:
             kinds.check_directive(directive)
@@ -86,7 +89,7 @@ def write(config: Path, document: configs.Document, directives: Sequence[str] = 
             kinds.check_path(str(path))
         except ValueError as error:
             raise ClusterError(str(error)) from None
-    workers, resources = _resources(resolved.config.cluster, plan.limits.memory, len(plans.blocks(plan)))
+    workers, resources = _resources(cluster, plan.limits.memory, len(plans.blocks(plan)))
     minutes = max(30, math.ceil(PATIENCE * plans.estimate(plan, survey).minutes / workers))
     log = f"{folder}/driver-%j.log"
     text = _SCRIPT.substitute(
@@ -96,7 +99,7 @@ def write(config: Path, document: configs.Document, directives: Sequence[str] = 
         folder=Path.cwd(),
         time=f"{minutes // 60:02d}:{minutes % 60:02d}:00",
         resources="\n".join(f"#SBATCH {line}" for line in resources),
-        directives="\n".join(f"#SBATCH {line}" for line in [*_site(resolved.config.cluster), *directives]),
+        directives="\n".join(f"#SBATCH {line}" for line in [*_site(cluster), *directives]),
         threads="\n".join(f"export {name}={value}" for name, value in ONE_THREAD.items()),
         python=shlex.quote(sys.executable),
         config=shlex.quote(str(config.absolute())),

@@ -11,7 +11,7 @@ import xarray as xr
 
 from stemdask.errors import StoreError
 from stemdask.model import FrameStatus
-from stemdask.store import place, statuses
+from stemdask.store import layout, place, statuses
 from stemdask.store import views as views  # registers `tree.stemdask`
 from stemdask.store.layout import open_group
 from stemdask.store.verify import Damage, verify
@@ -45,6 +45,9 @@ class Status:
         more = self.counts[FrameStatus.FAILED] + self.counts[FrameStatus.OVERFLOW] - len(self.bad)
         if more > 0:
             lines.append(f"  and {more} more")
+        if self.bad:
+            logs = layout.run_directory(self.store)
+            lines.append(f"  logs: {logs}/log" + (f", {logs}/jobs/JOB.log" if (logs / "jobs").exists() else ""))
         return "\n".join(lines)
 
 

@@ -77,6 +77,14 @@ def test_a_short_walltime_has_a_short_margin(walltime: str, margin: float, longe
     assert slurm_script.longest_block(walltime) == longest
 
 
+def test_blocks_that_do_not_fit_twice_into_the_life_of_a_worker_are_named_with_what_would() -> None:
+    assert slurm_script.too_long("01:00:00", 100, 17.0) == ""
+    said = slurm_script.too_long("01:00:00", 100, 18.0)
+    assert "a block of 100 frames takes about 1800 s" in said
+    assert "block_frames to 95 at the most" in said
+    assert "block_frames to" not in slurm_script.too_long("01:00:00", 1, 1800.0)
+
+
 def test_more_memory_is_the_last_word(script: WorkerScript) -> None:
     lines = script.text("a", 0, memory_factor=1.5).splitlines()
     assert [line for line in lines if "--mem=" in line] == ["#SBATCH --mem=4096M", "#SBATCH --mem=6144M"]
