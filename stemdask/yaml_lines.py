@@ -97,5 +97,5 @@ def _walk(node: yaml.Node, path: tuple[str | int, ...], lines: Lines, name: str)
             _walk(item, (*path, index), lines, name)
 
 
-def _at(name: str, mark: yaml.Mark | None) -> str:
+def _at(name: str, mark: Any) -> str:
     return f"{name}, line {mark.line + 1}" if mark is not None else name

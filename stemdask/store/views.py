@@ -64,6 +64,17 @@ class Results:
             return None
         return found if isinstance(found, ImageFrame) else None
 
+    def to_hyperspy(self, frame: int = 0) -> Any:
+        """Return the image of a frame as a HyperSpy ``Signal2D``, its columns as markers."""
+        from stemdask.adapters import hyperspy
+
+        image = self.image(frame)
+        if image is None:
+            raise StoreError("the image can't be read from here", remedy="Run where the input is")
+        columns = self.at("columns", frame) if "columns" in self._tree else None
+        units = str(columns["y"].attrs["units"]) if columns is not None else "nm"
+        return hyperspy.signal(image, columns, units)
+
     def good(self) -> NDArray[np.intp]:
         """Return the indices of the frames that have results."""
         return np.flatnonzero(self._tree["frames/frame_status"].to_numpy() == FrameStatus.OK)

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from stemdask.adapters import hyperspy
+from stemdask.model import ImageFrame
+
+
+def test_a_frame_becomes_a_calibrated_signal_with_its_columns_as_markers() -> None:
+    frame = ImageFrame(0, np.arange(20.0, dtype=np.float32).reshape(4, 5), (0.02, 0.03), (1.0, 2.0))
+    columns = xr.Dataset(
+        {
+            "y": ("column", [1.0, 1.02, np.nan]),
+            "x": ("column", [2.0, 2.03, np.nan]),
+            "sublattice": ("column", [0, 1, -1]),
+        }
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of hyperspy's own import
+        signal = hyperspy.signal(frame, columns)
+    x, y = signal.axes_manager.signal_axes
+    assert (x.scale, x.offset, x.units) == (pytest.approx(0.03), pytest.approx(2.0), "nm")
+    assert (y.scale, y.offset) == (pytest.approx(0.02), pytest.approx(1.0))
+    np.testing.assert_array_equal(signal.data, frame.pixels)
+    assert len(signal.metadata.Markers) == 2
