@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from stemdask import __version__
+from stemdask import __version__, calibration
 from stemdask import config as configs
 from stemdask.analyses import chain, registry
 from stemdask.errors import ConfigError, FrameError, InputError, StemdaskError
@@ -96,6 +96,11 @@ def resolve(document: configs.Document) -> Resolved:
         raise ConfigError(_count(problems), where=document.name, problems=problems)
     if config is None or source is None:
         raise failure or InputError("the input can't be read", where=document.name)
+    if config.input.calibrate_from is not None and source.kind == "images":
+        size = calibration.pixel_size(source, config.input.calibrate_from.a)
+        calibrated = config.input.model_copy(update={"pixel_size": size, "calibrate_from": None})
+        config = config.model_copy(update={"input": calibrated})
+        source = _open(config, document)[0] or source
     text = configs.to_yaml(config, steps)
     return Resolved(source, steps, config, text, _fingerprint(source, steps, config))
 

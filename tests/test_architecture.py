@@ -22,7 +22,7 @@ FLOORS = [
     {"kernels", "yaml_lines", "cluster_config"},
     {"adapters", "sources", "simulate", "figures"},
     {"analyses"},
-    {"store", "config"},
+    {"store", "config", "calibration"},
     {"plan"},
     {"engine", "report", "export", "starter", "doctor"},
     {"demo"},
