@@ -74,9 +74,9 @@ def row(name: str, n: int, seconds: float, ratios: list[float]) -> None:
 def isolated(python: str) -> None:
     """Columns that stand alone: 5,000 electrons, width 3 px, 30 px apart."""
     from stemdask.adapters import atomap
-    from stemdask.kernels.images.centre_of_mass import centre_of_mass
-    from stemdask.kernels.images.cramer_rao import isolated_bound
-    from stemdask.kernels.images.single_fit import fit_single
+    from stemdask.kernels.images.fitting.centre_of_mass import centre_of_mass
+    from stemdask.kernels.images.fitting.cramer_rao import isolated_bound
+    from stemdask.kernels.images.fitting.single_fit import fit_single
     from stemdask.simulate import MotifColumn, lattice_image
 
     shifts = np.random.default_rng(0)
@@ -115,9 +115,9 @@ def isolated(python: str) -> None:
 def perovskite_lattice(python: str) -> None:
     """A and B columns whose tails overlap, in an image of 2,000 px: 16 px, widths 2.8, 5,000 and 2,000 electrons."""
     from stemdask.adapters import atomap
-    from stemdask.kernels.images.cramer_rao import joint_bound
-    from stemdask.kernels.images.joint_fit import fit_joint
-    from stemdask.kernels.images.single_fit import fit_single
+    from stemdask.kernels.images.fitting.cramer_rao import joint_bound
+    from stemdask.kernels.images.fitting.joint_fit import fit_joint
+    from stemdask.kernels.images.fitting.single_fit import fit_single
     from stemdask.simulate import perovskite
 
     def draw(side: int, **more: object) -> tuple[np.ndarray, object]:
@@ -177,7 +177,7 @@ def perovskite_lattice(python: str) -> None:
 def slopes() -> None:
     """Found against true displacement of B, at 100,000 electrons an A column."""
     from stemdask.adapters import atomap
-    from stemdask.kernels.images.joint_fit import fit_joint
+    from stemdask.kernels.images.fitting.joint_fit import fit_joint
     from stemdask.simulate import perovskite
 
     print("\n| A-B distance / width | stemdask: slope | atomap: slope |\n|---|---|---|")

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from stemdask.kernels.images.finding import find_columns
-from stemdask.kernels.images.separation import NoLatticeError
+from stemdask.kernels.images.finding.columns import find_columns
+from stemdask.kernels.images.finding.separation import NoLatticeError
 from stemdask.simulate import Truth, perovskite
 
 ROTATIONS = (0.0, 12.0, 45.0, 78.0)

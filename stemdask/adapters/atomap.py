@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stemdask.kernels.images.column_fit import NO_SIGNAL, OK, ColumnFit
-from stemdask.kernels.images.noise import Noise
+from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, OK, ColumnFit
+from stemdask.kernels.images.fitting.noise import Noise
 
 
 def measure(

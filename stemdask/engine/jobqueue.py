@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -54,6 +55,7 @@ def scheduler(config: kinds.Slurm, memory: int, security: Any) -> Any:
             "death_timeout": 60,
             "python": sys.executable,
             "security": security,
+            "silence_logs": logging.WARNING,
             "scheduler_options": {"dashboard_address": "127.0.0.1:0"},
             **more,
         }

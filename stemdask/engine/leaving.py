@@ -56,4 +56,5 @@ async def _go(worker: Any) -> None:
             worker.scheduler.retire_workers(workers=[worker.address], close_workers=False, remove=True),
             _FAREWELL_SECONDS,
         )
+        await asyncio.sleep(_LOOK_SECONDS)  # the scheduler's word on it comes by another way than its answer
     await worker.close(nanny=False, executor_wait=False, reason="leaving")

@@ -25,16 +25,17 @@ class RunLog(logging.FileHandler):
 @contextlib.contextmanager
 def logged(path: Path) -> Iterator[None]:
     """Keep what stemdask and Dask say of a run beside its store."""
-    handler = RunLog(path)
-    loggers = [logging.getLogger(name) for name in ("stemdask", "distributed")]
-    for logger in loggers:
+    ours = logging.getLogger("stemdask")
+    # A handler for each: Dask's clusters raise the level of those that they find on their own logger.
+    handlers = [(logger, RunLog(path)) for logger in (ours, logging.getLogger("distributed"))]
+    for logger, handler in handlers:
         logger.addHandler(handler)
-    level = loggers[0].level
-    loggers[0].setLevel(logging.INFO)
+    level = ours.level
+    ours.setLevel(logging.INFO)
     try:
         yield
     finally:
-        loggers[0].setLevel(level)
-        for logger in loggers:
+        ours.setLevel(level)
+        for logger, handler in handlers:
             logger.removeHandler(handler)
-        handler.close()
+            handler.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import logging
 import shutil
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from stemdask import cluster_config as kinds
@@ -88,6 +90,9 @@ class SlurmPool(DaskPool):
         (self._directory / "jobs").mkdir(mode=0o700, exist_ok=True)
         self._cluster = jobqueue.scheduler(self._config, self._memory(), security)
         self._stack.callback(self._cluster.close, timeout=REPLY_SECONDS)
+        if importlib.util.find_spec("bokeh") is not None:
+            port = self._cluster.dashboard_link.rpartition(":")[2].partition("/")[0]
+            log.info("http://127.0.0.1:8787 is Dask's dashboard after ssh -L 8787:127.0.0.1:%s %s", port, gethostname())
         self._script = WorkerScript(
             base=self._cluster.job_script(),
             directory=self._directory / "jobs",

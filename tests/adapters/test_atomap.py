@@ -6,8 +6,8 @@ from scipy.spatial import KDTree
 
 from stemdask.adapters import atomap
 from stemdask.analyses.images.columns import ColumnsParams, measure
-from stemdask.kernels.images.displacement import displacements
-from stemdask.kernels.images.finding import find_columns
+from stemdask.kernels.images.crystal.displacement import displacements
+from stemdask.kernels.images.finding.columns import find_columns
 from stemdask.simulate import MotifColumn, lattice_image, perovskite
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

@@ -11,14 +11,14 @@ from pydantic import BeforeValidator
 
 from stemdask.analyses.images.series import expected_columns, spread
 from stemdask.errors import FrameError
-from stemdask.kernels.images.centre_of_mass import centre_of_mass
-from stemdask.kernels.images.column_fit import FLAG_MEANINGS, ColumnFit
-from stemdask.kernels.images.finding import MAX_SUBLATTICES, Columns, find_columns
-from stemdask.kernels.images.joint_fit import fit_joint
-from stemdask.kernels.images.noise import Noise
-from stemdask.kernels.images.pixel_grid import PixelGrid
-from stemdask.kernels.images.separation import NoLatticeError
-from stemdask.kernels.images.single_fit import fit_single
+from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
+from stemdask.kernels.images.finding.separation import NoLatticeError
+from stemdask.kernels.images.fitting.centre_of_mass import centre_of_mass
+from stemdask.kernels.images.fitting.column_fit import FLAG_MEANINGS, ColumnFit
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
+from stemdask.kernels.images.fitting.noise import Noise
+from stemdask.kernels.images.fitting.single_fit import fit_single
+from stemdask.kernels.images.stacks.pixel_grid import PixelGrid
 from stemdask.model import Analysis, Array, ImageFrame, Params, Variable
 from stemdask.units import LengthPx
 
@@ -151,7 +151,7 @@ def measure(pixels: Array, found: Columns, params: ColumnsParams) -> ColumnFit:
     pixels
         (ny, nx); NaN where a pixel is missing.
     found
-        What :func:`~stemdask.kernels.images.finding.find_columns` returned.
+        What :func:`~stemdask.kernels.images.finding.columns.find_columns` returned.
     params
         Engine and its choices.
 

@@ -10,9 +10,8 @@ from pydantic import Field
 
 from stemdask.analyses.images import denoise_comparison
 from stemdask.analyses.images.displacement_maps import MapStack
-from stemdask.kernels.images import directions
-from stemdask.kernels.images.map_comparison import STEPS, lost_steps, risk
-from stemdask.kernels.images.map_denoiser import (
+from stemdask.kernels.images.denoising.map_comparison import STEPS, lost_steps, risk
+from stemdask.kernels.images.denoising.map_denoiser import (
     Fields,
     MapDenoiser,
     MapMethod,
@@ -20,7 +19,8 @@ from stemdask.kernels.images.map_denoiser import (
     fit_denoiser,
     scatter_scale,
 )
-from stemdask.kernels.images.map_layout import MapLayout, by_frames, by_lattice_rows
+from stemdask.kernels.images.denoising.map_layout import MapLayout, by_frames, by_lattice_rows
+from stemdask.kernels.images.domains import directions
 from stemdask.model import Analysis, Array, Params, Stack, Variable
 
 #: Fewest frames whose own components can be told from noise, and whose scatter can be told from structure.

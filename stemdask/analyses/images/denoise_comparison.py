@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stemdask.kernels.images.map_comparison import STEPS, Denoise, lost_steps, risk
-from stemdask.kernels.images.map_denoiser import METHODS, Fields, MapMethod, fit_denoiser
-from stemdask.kernels.images.map_layout import MapLayout
+from stemdask.kernels.images.denoising.map_comparison import STEPS, Denoise, lost_steps, risk
+from stemdask.kernels.images.denoising.map_denoiser import METHODS, Fields, MapMethod, fit_denoiser
+from stemdask.kernels.images.denoising.map_layout import MapLayout
 from stemdask.model import Array, Stack, Variable
 
 __all__ = ["Comparison", "Denoise", "compare", "outputs", "refitting", "write"]

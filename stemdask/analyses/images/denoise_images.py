@@ -9,16 +9,16 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from stemdask.errors import FrameError
-from stemdask.kernels.images import finding_slope
-from stemdask.kernels.images.image_denoising import (
+from stemdask.kernels.images.denoising import finding_slope
+from stemdask.kernels.images.denoising.image_denoising import (
     ImageFilter,
     filter_image,
     fit_stack,
     noise_level,
     project_image,
 )
-from stemdask.kernels.images.low_rank import LowRank
-from stemdask.kernels.images.shift import lattice_period
+from stemdask.kernels.images.denoising.low_rank import LowRank
+from stemdask.kernels.images.stacks.shift import lattice_period
 from stemdask.model import Analysis, Array, Frame, ImageFrame, Params, Stack, Variable
 
 #: Frames to which the components are fitted, spread evenly, and bytes of them held at a time.

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from stemdask.kernels.images.displacement import REFERENCES, Displacements, displacements, noise_floor
+from stemdask.kernels.images.crystal.displacement import REFERENCES, Displacements, displacements, noise_floor
 from stemdask.model import Analysis, Array, ImageFrame, Params, Variable
 from stemdask.units import LengthAngstrom
 

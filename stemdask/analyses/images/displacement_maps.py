@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stemdask.kernels.images.cell_grid import CellGrid, gather, lattice_steps, scatter, spanning
+from stemdask.kernels.images.denoising.cell_grid import CellGrid, gather, lattice_steps, scatter, spanning
 from stemdask.model import Array, Stack
 
 #: Bytes of maps, and number of them, that methods without a block-wise form are fitted to.

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from stemdask.analyses.images.domain_cells import DomainCells
-from stemdask.kernels.images.domain_models import DomainModel
-from stemdask.kernels.images.quiet import quiet
+from stemdask.kernels.images.domains.domain_models import DomainModel
+from stemdask.kernels.quiet import quiet
 from stemdask.model import Array, Stack, Variable
 
 #: Cells in the picture.

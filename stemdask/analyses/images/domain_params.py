@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from stemdask.kernels.images.classifiers import CLASSIFIERS, Classifier
-from stemdask.kernels.images.clusterings import OWN_NUMBER, Clustering
-from stemdask.kernels.images.domain_models import Features
+from stemdask.kernels.images.domains.classifiers import CLASSIFIERS, Classifier
+from stemdask.kernels.images.domains.clusterings import OWN_NUMBER, Clustering
+from stemdask.kernels.images.domains.domain_models import Features
 from stemdask.model import Params
 
 _DEGREE = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*(?:degrees?|deg|°)?\s*\Z")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stemdask.kernels.images.walls import find_walls
+from stemdask.kernels.images.domains.walls import find_walls
 from stemdask.model import Array, Stack, Variable
 
 PER_DOMAIN = ("fraction", "area", "mean_u", "mean_v", "mean_u_err", "mean_v_err")

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from stemdask.analyses.images.domain_cells import CellBlock, DomainCells
 from stemdask.analyses.images.domain_params import DomainsParams, Region
 from stemdask.errors import InputError
-from stemdask.kernels.images.classifiers import CLASSIFIERS, Classifier, confusion, ideal_vectors, train
-from stemdask.kernels.images.domain_models import DomainModel
+from stemdask.kernels.images.domains.classifiers import CLASSIFIERS, Classifier, confusion, ideal_vectors, train
+from stemdask.kernels.images.domains.domain_models import DomainModel
 from stemdask.model import Array
 
 #: Side, in cells, of the squares that stay together in cross-validation.

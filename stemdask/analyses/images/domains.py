@@ -15,11 +15,11 @@ from stemdask.analyses.images.domain_embedding import EMBEDDING, write_embedding
 from stemdask.analyses.images.domain_params import DomainsParams
 from stemdask.analyses.images.domain_training import learn
 from stemdask.errors import InputError
-from stemdask.kernels.images import directions, domain_models
-from stemdask.kernels.images.cell_grid import gather
-from stemdask.kernels.images.clusterings import Clustering, cluster
-from stemdask.kernels.images.domain_count import STRONG, DomainCount, count_domains
-from stemdask.kernels.images.domain_models import DomainModel
+from stemdask.kernels.images.denoising.cell_grid import gather
+from stemdask.kernels.images.domains import directions, domain_models
+from stemdask.kernels.images.domains.clusterings import Clustering, cluster
+from stemdask.kernels.images.domains.domain_count import STRONG, DomainCount, count_domains
+from stemdask.kernels.images.domains.domain_models import DomainModel
 from stemdask.model import Analysis, Array, Stack, Variable
 
 #: Cells without a label that a wall may be wide, on each side.

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from stemdask.kernels.images.atom_counting import AtomCounts, count_atoms
-from stemdask.kernels.images.pixel_grid import PixelGrid
-from stemdask.kernels.images.voronoi import voronoi_cells
+from stemdask.kernels.images.crystal.atom_counting import AtomCounts, count_atoms
+from stemdask.kernels.images.crystal.voronoi import voronoi_cells
+from stemdask.kernels.images.stacks.pixel_grid import PixelGrid
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 
 #: Intensities taken from the whole stack to find the steps; more don't make them clearer.

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stemdask.kernels.images.dislocations import near_dislocation
-from stemdask.kernels.images.lattice import fit_lattice
+from stemdask.kernels.images.crystal.dislocations import near_dislocation
+from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 from stemdask.units import LengthNm
 
@@ -60,7 +60,7 @@ def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
     """Fit the mean lattice to the A columns of the first grain.
 
     Of the two shortest vectors, a is the one nearest to +x and b turns from +x towards +y (downwards); see
-    :func:`stemdask.kernels.images.lattice.name_vectors`.
+    :func:`stemdask.kernels.images.crystal.lattice.name_vectors`.
     """
     results = frame.results
     sublattice, i, j = (results[f"_columns_{name}"] for name in ("sublattice", "i", "j"))

@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from stemdask.errors import FrameError
-from stemdask.kernels.images import filters
-from stemdask.kernels.images.hot_pixels import find_hot_pixels
-from stemdask.kernels.images.pixel_grid import PixelGrid, crop, turn
+from stemdask.kernels.images.stacks import filters
+from stemdask.kernels.images.stacks.hot_pixels import find_hot_pixels
+from stemdask.kernels.images.stacks.pixel_grid import PixelGrid, crop, turn
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 from stemdask.units import Length, LengthPx, parse_length
 

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from stemdask.analyses.images.series import find_sites, site_variables
 from stemdask.errors import StemdaskError
-from stemdask.kernels.images.drift import UNRELATED, Drift, follow_drift
-from stemdask.kernels.images.shift import is_blank
-from stemdask.kernels.images.shift_image import shift_image
+from stemdask.kernels.images.stacks.drift import UNRELATED, Drift, follow_drift
+from stemdask.kernels.images.stacks.shift import is_blank
+from stemdask.kernels.images.stacks.shift_image import shift_image
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 
 NOT_ANALYSED, REGISTERED, BLANK, DUPLICATE, UNRELATED_FRAME = range(-1, 4)

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from stemdask.kernels.images.scan_distortion import LineShifts, lattice_residuals, line_shifts
+from stemdask.kernels.images.stacks.scan_distortion import LineShifts, lattice_residuals, line_shifts
 from stemdask.model import Analysis, Array, ImageFrame, Params, Variable
 
 _A = 0

@@ -8,13 +8,13 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 
 from stemdask.errors import FrameError
-from stemdask.kernels.images.column_fit import OK
-from stemdask.kernels.images.drift import UNRELATED, Drift, stitch
-from stemdask.kernels.images.filters import invert
-from stemdask.kernels.images.finding import MAX_SUBLATTICES, Columns, find_columns
-from stemdask.kernels.images.joint_fit import fit_joint
-from stemdask.kernels.images.pixel_grid import PixelGrid
-from stemdask.kernels.images.separation import LatticeVectors, NoLatticeError
+from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
+from stemdask.kernels.images.finding.separation import LatticeVectors, NoLatticeError
+from stemdask.kernels.images.fitting.column_fit import OK
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
+from stemdask.kernels.images.stacks.drift import UNRELATED, Drift, stitch
+from stemdask.kernels.images.stacks.filters import invert
+from stemdask.kernels.images.stacks.pixel_grid import PixelGrid
 from stemdask.model import Array, ImageFrame, Variable
 
 _BEYOND = -1

@@ -9,9 +9,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, model_validator
 
-from stemdask.kernels.images.lattice import fit_lattice
-from stemdask.kernels.images.octahedral_tilt import octahedral_tilt
-from stemdask.kernels.images.strain import (
+from stemdask.kernels.images.crystal.lattice import fit_lattice
+from stemdask.kernels.images.crystal.octahedral_tilt import octahedral_tilt
+from stemdask.kernels.images.crystal.strain import (
     cell_vectors,
     columns_of_cells,
     complete_cells,

@@ -9,7 +9,7 @@ from stemdask.analyses.images.displacement import DisplacementParams
 from stemdask.analyses.images.lattice import ABSURD, DIFFERENT, PLAUSIBLE, UNEQUAL, LatticeParams
 from stemdask.analyses.images.preprocess import PreprocessParams
 from stemdask.errors import FrameError
-from stemdask.kernels.images.cramer_rao import joint_bound
+from stemdask.kernels.images.fitting.cramer_rao import joint_bound
 from stemdask.simulate.images import MotifColumn, lattice_image, perovskite
 
 NM = 0.03

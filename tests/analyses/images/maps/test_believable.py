@@ -10,9 +10,9 @@ import pytest
 from stemdask.analyses.images import denoise, domains
 from stemdask.analyses.images.denoise_comparison import refitting
 from stemdask.analyses.images.displacement_maps import MapStack
-from stemdask.kernels.images.map_comparison import STEPS, lost_steps
-from stemdask.kernels.images.map_denoiser import METHODS, choose_rank
-from stemdask.kernels.images.map_layout import by_frames
+from stemdask.kernels.images.denoising.map_comparison import STEPS, lost_steps
+from stemdask.kernels.images.denoising.map_denoiser import METHODS, choose_rank
+from stemdask.kernels.images.denoising.map_layout import by_frames
 
 pytestmark = pytest.mark.slow
 

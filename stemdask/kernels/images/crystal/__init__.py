@@ -1,0 +1,1 @@
+"""What the columns of a crystal say: lattice, displacement, strain, thickness."""

@@ -1,0 +1,1 @@
+"""Maps and images divided into what recurs and what is noise."""

@@ -1,0 +1,1 @@
+"""Displacements divided into domains, found or learnt."""

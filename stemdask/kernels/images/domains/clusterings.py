@@ -1,0 +1,135 @@
+"""Unsupervised partitions of displacement vectors, by name."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemdask.kernels.images.domains import deconvolved_mixture, directions
+from stemdask.kernels.images.domains.domain_models import DomainModel, Features, as_features
+from stemdask.kernels.quiet import quiet
+
+Array = NDArray[np.float64]
+Clustering = Literal["gmm", "kmeans", "minibatch_kmeans", "dbscan", "hdbscan", "spectral", "agglomerative"]
+
+CLUSTERINGS: tuple[Clustering, ...] = (
+    "gmm", "kmeans", "minibatch_kmeans", "dbscan", "hdbscan", "spectral", "agglomerative",
+)  # fmt: skip
+#: Find the number of clusters themselves.
+OWN_NUMBER: tuple[Clustering, ...] = ("dbscan", "hdbscan")
+#: Vectors at most for the methods that compare all with all.
+MOST_PAIRS = 3000
+
+
+def cluster(
+    method: Clustering, points: Array, noise: Array, k: int, features: Features = "vector", seed: int = 0
+) -> DomainModel:
+    """Partition vectors and return a model that predicts the domain of any other vector.
+
+    The domains are numbered by direction, counter-clockwise from `directions.SEAM`. The result doesn't depend on the
+    order of the vectors.
+
+    Parameters
+    ----------
+    method
+        Which one. `gmm` takes each vector's own error into account.
+    points, noise
+        (n, 2), vectors and standard errors, pm; finite.
+    k
+        Number of domains; `dbscan` and `hdbscan` find their own.
+    features
+        Cluster vectors, or directions alone.
+    seed
+        Of the random starts.
+    """
+    order = np.lexsort(points.T)
+    points, noise = points[order], noise[order]
+    x, errors = as_features(points, noise, features)
+    k = min(k, len(x))
+    if k == 0:
+        return DomainModel("centres", {"centres": np.zeros((0, 2))}, features=features)
+    with quiet():
+        if method == "gmm":
+            model = _mixture(points, noise, x, errors, k, features, seed)
+        elif method in ("kmeans", "minibatch_kmeans"):
+            model = _centres(method, points, x, k, features, seed)
+        else:
+            thinned = np.linspace(0, len(x) - 1, min(len(x), MOST_PAIRS)).round().astype(int)
+            model = _neighbours(method, points[thinned], x[thinned], errors[thinned], k, features, seed)
+    return model.reordered(directions.order(model.centres))
+
+
+def _mixture(
+    points: Array, noise: Array, x: Array, errors: Array, k: int, features: Features, seed: int
+) -> DomainModel:
+    mixture = deconvolved_mixture.fit(x, errors, k, seed)
+    shares = deconvolved_mixture.posterior(mixture, x, errors)
+    centres = mixture.means if features == "vector" else _means(points, shares.argmax(axis=1), k)
+    arrays = {
+        "centres": centres,
+        "weights": mixture.weights,
+        "means": mixture.means,
+        "covariances": mixture.covariances,
+    }
+    return DomainModel("mixture", arrays, features=features)
+
+
+def _centres(method: Clustering, points: Array, x: Array, k: int, features: Features, seed: int) -> DomainModel:
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+
+    kind = KMeans if method == "kmeans" else MiniBatchKMeans
+    fit = kind(k, n_init=10, random_state=seed).fit(x)
+    means = np.asarray(fit.cluster_centers_, dtype=float)
+    spread = np.array([x[fit.labels_ == c].var(axis=0).mean() if (fit.labels_ == c).any() else 0.0 for c in range(k)])
+    # Clusters are taken as they are measured: the spread holds the noise already.
+    arrays = {"centres": _means(points, fit.labels_, k), "means": means, "variance": spread}
+    return DomainModel("centres", arrays, features=features)
+
+
+def _neighbours(
+    method: Clustering, points: Array, x: Array, errors: Array, k: int, features: Features, seed: int
+) -> DomainModel:
+    from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering, SpectralClustering
+
+    reach = np.inf
+    least = max(5, len(x) // 30)
+    if method == "dbscan":
+        reach = _usual_reach(x, least)
+        labels = DBSCAN(eps=reach, min_samples=least).fit(x).labels_
+    elif method == "hdbscan":
+        labels = HDBSCAN(min_cluster_size=max(5, len(x) // 20), min_samples=5, copy=True).fit(x).labels_
+    elif method == "spectral":
+        scale = float(np.median(errors)) ** 2 + float(x.var(axis=0).mean()) / k
+        labels = (
+            SpectralClustering(
+                k, affinity="rbf", gamma=0.5 / max(scale, 1e-12), assign_labels="cluster_qr", random_state=seed
+            )
+            .fit(x)
+            .labels_
+        )
+    else:
+        labels = AgglomerativeClustering(k, linkage="ward").fit(x).labels_
+    kept = labels >= 0
+    found, labels = np.unique(labels[kept], return_inverse=True)
+    arrays = {
+        "centres": _means(points[kept], labels, len(found)),
+        "points": x[kept],
+        "labels": labels.astype(float),
+    }
+    return DomainModel("neighbours", arrays, features=features, extra={"reach": float(reach)})
+
+
+def _means(points: Array, label: NDArray[np.integer], k: int) -> Array:
+    return np.array([points[label == c].mean(axis=0) if (label == c).any() else np.zeros(2) for c in range(k)]).reshape(
+        k, 2
+    )
+
+
+def _usual_reach(x: Array, least: int) -> float:
+    """Distance within which nine in ten vectors have `least` neighbours (after Ester et al. 1996)."""
+    from scipy.spatial import cKDTree
+
+    distance, _ = cKDTree(x).query(x, min(least, len(x)))
+    return float(np.quantile(distance.reshape(len(x), -1)[:, -1], 0.9))

@@ -1,0 +1,169 @@
+"""How many domains a distribution of displacements holds, if any: more than one only on strong evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemdask.kernels.images.domains import deconvolved_mixture, directions
+from stemdask.kernels.images.domains.deconvolved_mixture import Mixture
+from stemdask.kernels.images.domains.unimodality import evidence_of_two
+
+Array = NDArray[np.float64]
+
+#: Gain of log likelihood that counts as strong evidence (Kass & Raftery 1995: 2 ln B > 6).
+STRONG = 3.0
+#: Directions further apart than this, degree, must be two peaks of the angle too, or they turn continuously.
+TURN = 30.0
+#: Mean adjusted Rand index of bootstrap repeats below which a partition is not stable.
+STABLE = 0.8
+#: Vectors at most in a bootstrap repeat.
+_RESAMPLED = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class DomainCount:
+    """The evidence; arrays run over 1, 2, ... components."""
+
+    n: int
+    """Number of domains: 0 noise alone, 1 a single population."""
+    bic: Array
+    """Bayesian information criterion, in log likelihood times -2; least is best."""
+    noise_bic: float
+    """The same for no displacement at all."""
+    evidence: Array
+    """Weakest gain of log likelihood of two peaks over one among all pairs of components; NaN for one component and
+    for more than the BIC allows."""
+    silhouette: Array
+    """Mean silhouette of the partition (Rousseeuw 1987); NaN for one component."""
+    stability: Array
+    """Mean adjusted Rand index between the partition and those of bootstrap samples; NaN without strong evidence."""
+    mixtures: tuple[Mixture, ...]
+    """Fitted mixtures of 1, 2, ... components."""
+
+
+def count_domains(
+    points: Array, noise: Array, effective: float, most: int, repeats: int = 10, seed: int = 0
+) -> DomainCount:
+    """Decide how many domains there are.
+
+    A mixture behind the known errors is fitted with 1, 2, ... components. Taken is the largest number up to the one
+    of least BIC whose every pair of components is separated by strong evidence (two peaks against any single one,
+    along the line between them and, for different directions, in the angle) and whose partition is stable under the
+    bootstrap.
+
+    Parameters
+    ----------
+    points
+        (n, 2), u and v, pm.
+    noise
+        (n, 2), standard errors, pm.
+    effective
+        Number of independent vectors among the n: cells that are seen in many frames count once.
+    most
+        Largest number of domains tried.
+    repeats
+        Bootstrap samples.
+    seed
+        Of the fits and the samples.
+    """
+    # One order for all that follows: the result must not depend on that of the frames.
+    order = np.lexsort(points.T)
+    points, noise = points[order], noise[order]
+    most = max(min(most, len(points) // 5, int(effective) // 5), 1)
+    mixtures = tuple(deconvolved_mixture.fit(points, noise, k, seed) for k in range(1, most + 1))
+    penalty = np.log(max(effective, 2.0))
+    bic = np.array([penalty * m.n_parameters - 2 * effective * m.log_likelihood for m in mixtures])
+    noise_bic = -2 * effective * deconvolved_mixture.noise_alone(points, noise)
+    evidence, silhouette, stability = (np.full(most, np.nan) for _ in range(3))
+    n = 1
+    if noise_bic <= bic.min() or (centred_on_zero(mixtures[0], effective) and int(np.argmin(bic)) == 0):
+        n = 0
+    for k in range(2, most + 1):
+        label = deconvolved_mixture.posterior(mixtures[k - 1], points, noise).argmax(axis=1)
+        silhouette[k - 1] = _silhouette(points, label)
+        if k > int(np.argmin(bic)) + 1 or bic[k - 1] >= min(bic[0], noise_bic):
+            continue
+        evidence[k - 1] = _weakest_pair(mixtures[k - 1], points, noise, label, effective)
+        if evidence[k - 1] < STRONG:
+            continue
+        stability[k - 1] = _stability(points, noise, mixtures[k - 1], repeats, seed)
+        if stability[k - 1] >= STABLE:
+            n = k
+    return DomainCount(n, bic, float(noise_bic), evidence, silhouette, stability, mixtures)
+
+
+def centred_on_zero(single: Mixture, effective: float) -> bool:
+    """Tell whether the mean of a single population can't be told from zero by three standard errors."""
+    mean, covariance = single.means[0], single.covariances[0] / max(effective, 1.0)
+    length = float(np.hypot(*mean))
+    if length == 0:
+        return True
+    along = mean / length
+    return length < 3 * float(np.sqrt(max(along @ covariance @ along, 0.0)))
+
+
+def _weakest_pair(mixture: Mixture, points: Array, noise: Array, label: NDArray[np.intp], effective: float) -> float:
+    weakest = np.inf
+    for first, second in combinations(range(len(mixture.weights)), 2):
+        pair = (label == first) | (label == second)
+        n = effective * pair.mean()
+        apart = mixture.means[second] - mixture.means[first]
+        length = float(np.hypot(*apart))
+        if length == 0 or n < 8:
+            return 0.0
+        along = apart / length
+        gain = n * evidence_of_two(points[pair] @ along, np.sqrt(noise[pair] ** 2 @ along**2))
+        weakest = min(weakest, gain)
+        polar = np.hypot(*mixture.means[[first, second]].T) > 3 * np.median(noise)
+        if weakest >= STRONG and polar.all():
+            weakest = min(weakest, _evidence_of_turn(mixture.means[[first, second]], points[pair], noise[pair], n))
+        if weakest < STRONG:
+            break
+    return float(weakest)
+
+
+def _evidence_of_turn(means: Array, points: Array, noise: Array, effective: float) -> float:
+    """Evidence that the angle has two peaks; infinite where the directions hardly differ."""
+    first, second = directions.angle(means[:, 0], means[:, 1])
+    half = float(directions.difference(np.array(second), first)) / 2
+    if abs(2 * half) <= TURN:
+        return np.inf
+    length = np.hypot(points[:, 0], points[:, 1])
+    # A direction means something only well away from zero.
+    clear = length > 2 * noise.max(axis=1)
+    if not clear.any():
+        return 0.0
+    points, noise, length = points[clear], noise[clear], length[clear]
+    across = np.hypot(points[:, 1] * noise[:, 0], points[:, 0] * noise[:, 1]) / length**2
+    turned = directions.difference(directions.angle(points[:, 0], points[:, 1]), first + half)
+    return float(effective * clear.mean() * evidence_of_two(turned, np.degrees(across)))
+
+
+def _silhouette(points: Array, label: NDArray[np.intp]) -> float:
+    from sklearn.metrics import silhouette_score
+
+    chosen = np.linspace(0, len(points) - 1, min(len(points), _RESAMPLED)).round().astype(int)
+    if len(np.unique(label[chosen])) < 2:
+        return float("nan")
+    return float(silhouette_score(points[chosen], label[chosen]))
+
+
+def _stability(points: Array, noise: Array, mixture: Mixture, repeats: int, seed: int) -> float:
+    """Mean adjusted Rand index between the partition by the mixture and those by refits to bootstrap samples."""
+    from sklearn.metrics import adjusted_rand_score
+
+    random = np.random.default_rng(seed)
+    thinned = np.linspace(0, len(points) - 1, min(len(points), _RESAMPLED)).round().astype(int)
+    points, noise = points[thinned], noise[thinned]
+    label = deconvolved_mixture.posterior(mixture, points, noise).argmax(axis=1)
+    agreement = []
+    for _ in range(repeats):
+        drawn = random.integers(0, len(points), len(points))
+        again = deconvolved_mixture.fit(points[drawn], noise[drawn], len(mixture.weights), seed, steps=50)
+        other = deconvolved_mixture.posterior(again, points, noise).argmax(axis=1)
+        agreement.append(adjusted_rand_score(label, other))
+    return float(np.mean(agreement))

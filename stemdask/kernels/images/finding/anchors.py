@@ -1,0 +1,131 @@
+"""The anchors of a lattice: the bright columns that can be seen at once, indexed, at the corners of the true cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemdask.kernels.images.crystal.lattice import fit_lattice, name_vectors
+from stemdask.kernels.images.finding.growth import UNINDEXED, best_seed, grow
+from stemdask.kernels.images.finding.motif import find_superlattice
+from stemdask.kernels.images.finding.peaks import contrast, local_maxima, smooth
+from stemdask.kernels.images.finding.separation import LatticeVectors, NoLatticeError, reduce_vectors
+from stemdask.kernels.images.finding.sites import predict_sites, to_grid
+
+#: Smoothing before the search, in units of the shorter lattice vector.
+_SMOOTHING = 0.15
+_TOLERANCE = 0.28
+_MIN_RATIO = 0.4
+_FEWEST = 12
+_MAX_SEEDS = 400
+#: Empty cells around the anchors, for sites beyond the last of them.
+_PADDING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """Indexed columns of one kind on their index grid."""
+
+    grid: NDArray[np.float64]
+    """(ni, nj, 2), px, (y, x); NaN where there is none, and two cells wide around them."""
+    heights: NDArray[np.float64]
+    """(ni, nj), height of each over its surroundings."""
+    a: NDArray[np.float64]
+    """(2,), mean lattice vector, px, (y, x), named by the rule of `name_vectors`."""
+    b: NDArray[np.float64]
+
+
+def find_anchors(pixels: NDArray[np.float32], free: NDArray[np.bool_], vectors: LatticeVectors) -> Anchors:
+    """Find the bright columns that continue a lattice of given vectors.
+
+    Parameters
+    ----------
+    pixels
+        (ny, nx), without missing pixels.
+    free
+        (ny, nx), where to look.
+    vectors
+        Lattice vectors as seen in the autocorrelation.
+
+    Raises
+    ------
+    NoLatticeError
+        If the maxima of the image don't follow them.
+    """
+    d = vectors.separation
+    smoothed = smooth(pixels, max(_SMOOTHING * d, 0.6))
+    peaks, _ = local_maxima(smoothed, 1)
+    nearest = np.round(peaks).astype(np.int64)
+    peaks = peaks[free[nearest[:, 0], nearest[:, 1]]]
+    heights = contrast(smoothed, peaks, 0.45 * d)
+    i, j = _grow(peaks, heights, vectors.a, vectors.b, d)
+    a, b, i, j = _true_cell(peaks, heights, i, j)
+    grid, _, _ = to_grid(peaks, i, j, _PADDING)
+    return Anchors(grid, _grid_values(heights, i, j, _PADDING), a, b)
+
+
+def _grow(
+    peaks: NDArray[np.float64], heights: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64], d: float
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    high = heights[heights > 0]
+    if len(high) == 0:
+        raise NoLatticeError("no lattice: the image repeats, but has no maxima")
+    bright = np.flatnonzero(heights >= 0.6 * np.percentile(high, 95))
+    candidates = bright[:: max(len(bright) // _MAX_SEEDS, 1)]
+    seed = best_seed(peaks, heights, candidates, a, b, _TOLERANCE * d)
+    if seed < 0:
+        raise NoLatticeError("no lattice: the image repeats, but no column has six neighbours where they should be")
+    i, j = grow(peaks, heights, a, b, seed, _TOLERANCE * d, _MIN_RATIO)
+    for _ in range(2):
+        _prune(peaks, i, j, d)
+    if np.count_nonzero(i != UNINDEXED) < _FEWEST:
+        raise NoLatticeError(f"no lattice: fewer than {_FEWEST} columns continue one another")
+    return i, j
+
+
+def _prune(peaks: NDArray[np.float64], i: NDArray[np.int32], j: NDArray[np.int32], d: float) -> None:
+    """Take out, in place, columns that their neighbours don't expect there, and those with hardly a neighbour."""
+    part = np.flatnonzero(i != UNINDEXED)
+    lattice = fit_lattice(peaks[part], i[part], j[part])
+    if not np.isfinite(lattice.a).all():
+        return
+    grid, i0, j0 = to_grid(peaks, i, j)
+    expected, support = predict_sites(grid, lattice.a, lattice.b, np.zeros(2), True)
+    row, column = i[part] - i0, j[part] - j0
+    off = np.hypot(*(peaks[part] - expected[row, column]).T)
+    bad = part[~(off < 0.2 * d) | (support[row, column] < 3)]
+    i[bad] = UNINDEXED
+    j[bad] = UNINDEXED
+
+
+def _grid_values(
+    values: NDArray[np.float64], i: NDArray[np.int32], j: NDArray[np.int32], padding: int
+) -> NDArray[np.float64]:
+    grid, _, _ = to_grid(np.stack([values, values], axis=1), i, j, padding)
+    return grid[..., 0]
+
+
+def _true_cell(
+    peaks: NDArray[np.float64], heights: NDArray[np.float64], i: NDArray[np.int32], j: NDArray[np.int32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]:
+    """Replace the cell of the autocorrelation by the true one, named, with the brightest columns at its corners."""
+    part = np.flatnonzero(i != UNINDEXED)
+    combination = np.array(find_superlattice(_grid_values(heights, i, j, 0)), float)
+    lattice = fit_lattice(peaks[part], i[part], j[part])
+    a, b = reduce_vectors(*(combination @ np.stack([lattice.a, lattice.b])))
+    cell = np.stack([a, b])
+    cell = name_vectors(a, b) @ cell
+    inverse = np.linalg.inv(cell)
+    fractional = np.stack([i[part], j[part]], axis=1) @ np.stack([lattice.a, lattice.b]) @ inverse
+    # Columns of one coset share the fractional part; the brightest coset keeps its indices.
+    coset = np.round((fractional - np.floor(fractional + 1e-6)) * 12).astype(np.int64) @ np.array([13, 1])
+    labels, which = np.unique(coset, return_inverse=True)
+    brightest = int(np.argmax([np.nanmedian(heights[part][which == n]) for n in range(len(labels))]))
+    chosen = which == brightest
+    new_i = np.full(len(i), UNINDEXED, np.int32)
+    new_j = np.full(len(j), UNINDEXED, np.int32)
+    whole = np.floor(fractional[chosen] + 1e-6).astype(np.int32)
+    new_i[part[chosen]], new_j[part[chosen]] = whole[:, 0], whole[:, 1]
+    return cell[0], cell[1], new_i, new_j

@@ -1,0 +1,318 @@
+"""What one cell of the lattice contains, from the mean of many cells.
+
+Averaging over cells lifts a weak column out of the noise by the square root of their number, so columns that can't be
+seen one by one are found in the mean cell, and then looked for where they should be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy import fft, ndimage, optimize
+
+from stemdask.kernels.images.finding.peaks import interpolate_cubic
+
+_MAX_SAMPLES = 2_000_000
+_FIT_SAMPLES = 32
+#: How far the fit may move a column of the motif, in units of the cell.
+_SLACK = 0.1
+#: Lowest curvature of a column in the mean cell, in units of the highest, and in units of its standard error.
+_MIN_CURVATURE = 0.012
+_MIN_SIGNIFICANCE = 4.5
+#: Lowest intensity of a column, in units of the highest: below it the shape of bright columns is not known well enough.
+_MIN_HEIGHT = 0.03
+
+#: Maxima nearer than this to one of a sharper Laplacian are the same column, in units of the shorter vector.
+_MERGE = 0.2
+#: Widths of the Gaussian under the Laplacian, in units of the shorter vector, sharpest first.
+_SMOOTHINGS = (0.06, 0.09, 0.13, 0.18)
+
+
+@dataclass(frozen=True, slots=True)
+class Motif:
+    """The columns of one cell, brightest first."""
+
+    fractions: NDArray[np.float64]
+    """(n, 2), positions along (a, b) relative to the corner of the cell, in -0.5 .. 0.5."""
+    amplitudes: NDArray[np.float64]
+    """(n,), height of the Gaussian over the background, in the units of the image."""
+    width: float
+    """Standard deviation of the Gaussians in px."""
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _accumulate(
+    image: NDArray[np.float32], grid: NDArray[np.float64], cells: NDArray[np.int64], samples: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    na, nb = samples
+    total = np.zeros((na, nb))
+    square = np.zeros((na, nb))
+    one = np.empty((na, nb))
+    used = 0
+    for k in range(len(cells)):
+        i, j = cells[k]
+        mean = 0.0
+        for u in range(na):
+            s = u / na
+            for v in range(nb):
+                t = v / nb
+                y = (1 - s) * ((1 - t) * grid[i, j, 0] + t * grid[i, j + 1, 0]) + s * (
+                    (1 - t) * grid[i + 1, j, 0] + t * grid[i + 1, j + 1, 0]
+                )
+                x = (1 - s) * ((1 - t) * grid[i, j, 1] + t * grid[i, j + 1, 1]) + s * (
+                    (1 - t) * grid[i + 1, j, 1] + t * grid[i + 1, j + 1, 1]
+                )
+                one[u, v] = interpolate_cubic(image, y, x)
+                mean += one[u, v]
+        mean /= na * nb
+        if not np.isfinite(mean):
+            continue
+        one -= mean
+        total += one
+        square += one * one
+        used += 1
+    return total, square, used
+
+
+def mean_cell(
+    image: NDArray[np.float32], grid: NDArray[np.float64], samples: tuple[int, int]
+) -> tuple[NDArray[np.float64], float]:
+    """Average the image over its cells, each mapped onto the unit square by its four corners.
+
+    Parameters
+    ----------
+    image
+        (ny, nx).
+    grid
+        (ni, nj, 2), px, corners of the cells, NaN where one is missing.
+    samples
+        Number of samples along a and b.
+
+    Returns
+    -------
+    cell
+        `samples`, mean of 0, over cells spread evenly over the image, as many as 2 million samples allow; NaN where
+        there is no complete cell.
+    error
+        Median over the cell of the standard error of the mean.
+    """
+    present = np.isfinite(grid[..., 0])
+    complete = present[:-1, :-1] & present[1:, :-1] & present[:-1, 1:] & present[1:, 1:]
+    cells = np.argwhere(complete)
+    most = _MAX_SAMPLES // (samples[0] * samples[1])
+    if len(cells) > most:
+        cells = cells[np.linspace(0, len(cells) - 1, most).astype(np.int64)]
+    total, square, used = _accumulate(image, grid, cells, samples)
+    if used == 0:
+        return np.full(samples, np.nan), np.nan
+    mean = total / used
+    variance = np.maximum(square / used - mean**2, 0.0)
+    return mean, float(np.sqrt(np.median(variance) / used))
+
+
+def find_motif(cell: NDArray[np.float64], error: float, a: NDArray[np.float64], b: NDArray[np.float64]) -> Motif:
+    """Find the columns of a mean cell.
+
+    A column is where the intensity is bent like a hill, even on the flank of a brighter one where it makes no maximum
+    of its own: the tails of all columns are bent like a valley. So columns are the maxima of minus the Laplacian, and
+    positive. The sharpest Laplacian resolves best and the smoothest sees the weakest column: what any of them shows
+    counts. Gaussians fitted to the cell then give places, heights and widths.
+
+    Parameters
+    ----------
+    cell
+        (na, nb), mean cell, periodic.
+    error
+        Its standard error.
+    a, b
+        Lattice vectors in px.
+    """
+    nothing = Motif(np.empty((0, 2)), np.empty(0), np.nan)
+    if not np.isfinite(cell).all() or np.ptp(cell) == 0:
+        return nothing
+    short = float(min(np.hypot(*a), np.hypot(*b)))
+    found = np.empty((0, 2))
+    for smoothing in _SMOOTHINGS:
+        response = _laplacian_response(cell.shape, a, b, smoothing * short)
+        curvature = fft.irfft2(fft.rfft2(cell) * response, s=cell.shape)
+        impulse = fft.irfft2(response, s=cell.shape)
+        noise = error * float(np.sqrt((impulse**2).sum()))
+        least = max(_MIN_CURVATURE * float(curvature.max()), _MIN_SIGNIFICANCE * noise)
+        tops, prominence = _prominent_maxima(curvature)
+        tops = tops[(prominence >= least) & (curvature.ravel()[tops] >= least)]
+        for top in np.stack(np.unravel_index(tops, cell.shape), axis=1) / cell.shape:
+            away = (top - found - np.round(top - found)) @ np.stack([a, b])
+            if len(found) == 0 or np.hypot(away[:, 0], away[:, 1]).min() > _MERGE * short:
+                found = np.concatenate([found, top[None]])
+    if len(found) == 0:
+        return nothing
+    return _fit_gaussians(cell, found, a, b)
+
+
+def _laplacian_response(
+    shape: tuple[int, ...], a: NDArray[np.float64], b: NDArray[np.float64], smoothing: float
+) -> NDArray[np.float64]:
+    """Fourier response of minus the Laplacian of a Gaussian on a cell that needn't be square."""
+    reciprocal = np.linalg.inv(np.stack([a, b]))
+    h = fft.fftfreq(shape[0], 1.0 / shape[0])[:, None]
+    k = fft.rfftfreq(shape[1], 1.0 / shape[1])[None, :]
+    f2 = (reciprocal[0, 0] * h + reciprocal[0, 1] * k) ** 2 + (reciprocal[1, 0] * h + reciprocal[1, 1] * k) ** 2
+    response: NDArray[np.float64] = 4.0 * np.pi**2 * f2 * np.exp(-2.0 * (np.pi * smoothing) ** 2 * f2)
+    return response
+
+
+def _fit_gaussians(
+    cell: NDArray[np.float64], fractions: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
+) -> Motif:
+    """Fit round Gaussians of one width (all columns share the probe) to the periodic cell, over a constant."""
+    points = np.moveaxis(np.indices(cell.shape), 0, 2) / cell.shape
+    thin = tuple(slice(None, None, -(-size // _FIT_SAMPLES)) for size in cell.shape)
+    points, data = points[thin].reshape(-1, 2), cell[thin].ravel()
+    images = np.array([(n, m) for n in (-1, 0, 1) for m in (-1, 0, 1)], float)
+    basis = np.stack([a, b])
+    width = _core_width(cell, fractions, a, b)
+
+    def heights(unknowns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        design = np.ones((len(data), len(fractions) + 1))
+        for k, at in enumerate(unknowns.reshape(-1, 2)):
+            away = ((points - at - np.round(points - at))[:, None] + images) @ basis
+            design[:, k] = np.exp(-0.5 * (away**2).sum(axis=2) / width**2).sum(axis=1)
+        solved = np.asarray(np.linalg.lstsq(design, data, rcond=None)[0], np.float64)
+        return solved, np.asarray(design @ solved - data)
+
+    start = fractions.ravel()
+    span = (start - _SLACK, start + _SLACK)
+    fit = optimize.least_squares(lambda unknowns: heights(unknowns)[1], start, bounds=span, xtol=1e-3, ftol=1e-4)
+    amplitudes = heights(fit.x)[0][:-1]
+    order = np.argsort(-amplitudes, kind="stable")
+    order = order[amplitudes[order] > max(_MIN_HEIGHT * float(amplitudes.max()), 0.0)]
+    at = fit.x.reshape(-1, 2)
+    at -= np.round(at)
+    return Motif(at[order], amplitudes[order], width)
+
+
+def _core_width(
+    cell: NDArray[np.float64], fractions: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
+) -> float:
+    """Width of the highest column from its core, where neighbours and background add hardly more than a slope.
+
+    The height over a ring of radius 2r is 1 + q + q² + q³ times that over a ring of radius r for a Gaussian, where
+    q = exp(-r²/2σ²).
+    """
+    radius = 0.2 * shortest_distance(fractions, a, b)
+    angle = np.arange(24) * (np.pi / 12)
+    ring = radius * np.stack([np.sin(angle), np.cos(angle)], axis=1) @ np.linalg.inv(np.stack([a, b]))
+
+    def value(at: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(ndimage.map_coordinates(cell, (at * cell.shape).T, order=3, mode="grid-wrap"))
+
+    tops = value(fractions)
+    top = int(np.argmax(tops))
+    near, far = (tops[top] - float(value(fractions[top] + factor * ring).mean()) for factor in (1.0, 2.0))
+    q = np.linspace(0.02, 0.98, 97)
+    return float(np.interp(far / max(near, 1e-9), 1.0 + q + q**2 + q**3, radius / np.sqrt(-2.0 * np.log(q))))
+
+
+def shortest_distance(fractions: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the shortest distance in px of two columns in a crystal of this motif."""
+    shifts = np.array([(n, m) for n in (-1, 0, 1) for m in (-1, 0, 1)], float)
+    difference = (fractions[:, None, None] - fractions[None, :, None] + shifts).reshape(-1, 2) @ np.stack([a, b])
+    lengths = np.hypot(difference[:, 0], difference[:, 1])
+    return float(lengths[lengths > 1e-6].min())
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _prominent_maxima(cell: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Maxima of a periodic image and how far each stands above the pass to a higher one."""
+    na, nb = cell.shape
+    flat = cell.ravel()
+    order = np.argsort(-flat)
+    parent = np.full(na * nb, -1, np.int64)
+    tops = np.empty(na * nb, np.int64)
+    prominence = np.empty(na * nb)
+    n = 0
+    for p in order:
+        parent[p] = p
+        u, v = p // nb, p % nb
+        alone = True
+        for du in range(-1, 2):
+            for dv in range(-1, 2):
+                q = ((u + du) % na) * nb + (v + dv) % nb
+                if q == p or parent[q] < 0:
+                    continue
+                mine, other = p, q
+                while parent[mine] != mine:
+                    mine = parent[mine]
+                while parent[other] != other:
+                    other = parent[other]
+                if mine == other:
+                    continue
+                if alone:
+                    alone = False
+                    parent[p] = other
+                    continue
+                low, high = (mine, other) if flat[mine] < flat[other] else (other, mine)
+                # The lower of two hills that meet here ends: its root is its own top.
+                tops[n] = low
+                prominence[n] = flat[low] - flat[p]
+                n += 1
+                parent[low] = high
+    for p in order[:1]:
+        tops[n] = p
+        prominence[n] = flat[p] - flat[order[-1]]
+        n += 1
+    return tops[:n].copy(), prominence[:n].copy()
+
+
+def find_superlattice(
+    grid_heights: NDArray[np.float64], *, min_amplitude: float = 0.03, min_significance: float = 6.0
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Tell whether the heights of the columns alternate from cell to cell, as where A and B are nearly equally bright.
+
+    The relative difference of each column from the mean of its eight neighbours is tested for each of the three
+    alternations with twice the cell: along a, along b, and as on a chessboard.
+
+    Parameters
+    ----------
+    grid_heights
+        (ni, nj), NaN where a column is missing.
+    min_amplitude
+        Smallest alternation, relative to the height.
+    min_significance
+        Smallest alternation in units of its standard error.
+
+    Returns
+    -------
+    new_a, new_b
+        The vectors of the true cell as combinations (along a, along b); ((1, 0), (0, 1)) where nothing alternates.
+    """
+    known = np.isfinite(grid_heights)
+    filled = np.where(known, grid_heights, 0.0)
+    kernel = np.ones((3, 3))
+    kernel[1, 1] = 0.0
+    weight = ndimage.convolve(known.astype(float), kernel, mode="constant")
+    around = ndimage.convolve(filled, kernel, mode="constant") / np.maximum(weight, 1.0)
+    use = known & (weight == 8) & (around > 0)
+    if use.sum() < 16:
+        return (1, 0), (0, 1)
+    difference = grid_heights[use] / around[use] - 1.0
+    i, j = np.nonzero(use)
+    spread = float(np.std(difference)) / np.sqrt(use.sum())
+    alternates = []
+    for parity in (i % 2, j % 2, (i + j) % 2):
+        amplitude = abs(float(np.mean(difference * (1 - 2 * parity))))
+        # What is left when the alternation itself is taken out of the spread.
+        left = np.sqrt(max(spread**2 - amplitude**2 / use.sum(), 1e-12))
+        alternates.append(amplitude > min_amplitude and amplitude > min_significance * left)
+    if sum(alternates) > 1:
+        return (2, 0), (0, 2)
+    if alternates[0]:
+        return (2, 0), (0, 1)
+    if alternates[1]:
+        return (1, 0), (0, 2)
+    if alternates[2]:
+        return (1, 1), (-1, 1)
+    return (1, 0), (0, 1)

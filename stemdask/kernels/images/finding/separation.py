@@ -1,0 +1,214 @@
+"""The lattice vectors of an image from its autocorrelation, before any column is found.
+
+The autocorrelation of an image of a crystal has a peak at every difference of two columns. Peaks at lattice vectors
+are the highest of all, since there every column falls on its like; peaks between unlike columns are lower. So the
+shortest vectors among the full peaks span the cell. Repeating them predicts all the other full peaks, and how well
+that prediction holds is the confidence: about 1 for a crystal, about 0 for noise and for an amorphous film.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from stemdask.kernels.images.finding.peaks import local_maxima
+
+#: Standard deviations in px by which the autocorrelation is smoothed; a lattice is trusted where several agree.
+_SCALES = (0.6, 0.9, 1.4, 2.0, 3.0, 4.5)
+_TILE = 1024
+_MAX_LAG = 256
+_FULL = 0.87
+_REPEATS = 3
+_FEWEST_POINTS = 8
+_DIP = 0.85
+#: Shortest lattice vector that can be told from the pixel grid.
+SHORTEST = 3.5
+
+
+class NoLatticeError(ValueError):
+    """The image shows no lattice, or none of the separation asked for; the text says what was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatticeVectors:
+    """Two shortest lattice vectors as seen in the autocorrelation."""
+
+    a: NDArray[np.float64]
+    """(2,), px, (y, x)."""
+    b: NDArray[np.float64]
+    confidence: float
+    """0 to 1: how well repeating a and b predicts the autocorrelation."""
+
+    @property
+    def separation(self) -> float:
+        """Length of the shorter vector in px."""
+        return float(min(np.hypot(*self.a), np.hypot(*self.b)))
+
+
+def estimate_lattice(
+    image: NDArray[np.float32], separation: tuple[float, float] | None = None, *, min_confidence: float = 0.25
+) -> LatticeVectors:
+    """Find the two shortest lattice vectors of an image.
+
+    Parameters
+    ----------
+    image
+        (ny, nx); a NaN counts as missing.
+    separation
+        Allowed range in px of the shorter vector; None for any.
+    min_confidence
+        Below it there is no lattice.
+
+    Raises
+    ------
+    NoLatticeError
+        If no pair of vectors predicts the autocorrelation.
+    """
+    power, window_y, window_x, max_lag = _mean_power(image)
+    found = []
+    for scale in _SCALES:
+        lags = _autocorrelation(power, window_y, window_x, max_lag, scale)
+        guess = _shortest_pair(lags, max_lag, max(SHORTEST, 2.0 * scale), separation)
+        if guess is not None:
+            found.append(guess)
+    if not found:
+        raise NoLatticeError(
+            "the autocorrelation has no two repeating vectors"
+            + ("" if separation is None else f" with a separation of {separation[0]:.3g} to {separation[1]:.3g} px")
+        )
+    areas = np.array([abs(_cross(guess.a, guess.b)) for guess in found])
+    confidences = np.array([guess.confidence for guess in found])
+    # The plateau: the lattice on which most scales agree, each by its confidence. One scale alone is chance.
+    agree = (np.abs(areas[:, None] / areas - 1.0) < 0.1) & (confidences > 0)
+    plateau = agree[int(np.argmax(agree @ confidences))]
+    best = found[int(np.argmax(np.where(plateau, confidences, -1.0)))]
+    confidence = best.confidence if plateau.sum() > 1 else 0.0
+    if confidence < min_confidence:
+        raise NoLatticeError(
+            f"no lattice: the best two vectors predict the autocorrelation with a confidence of {confidence:.2f} "
+            f"where {min_confidence:.2f} is needed"
+        )
+    return best
+
+
+def reduce_vectors(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the two shortest vectors of the same lattice (Lagrange-Gauss reduction)."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    while True:
+        if a @ a > b @ b:
+            a, b = b, a
+        steps = round(float(a @ b) / float(a @ a))
+        if steps == 0 or (b - steps * a) @ (b - steps * a) >= (b @ b) * (1.0 - 1e-9):
+            return a, b
+        b = b - steps * a
+
+
+def _mean_power(
+    image: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], int]:
+    """Power spectrum averaged over tiles, the autocorrelations of its window along y and x, and the longest lag."""
+    ny, nx = image.shape
+    ty, tx = min(ny, _TILE), min(nx, _TILE)
+    max_lag = min(_MAX_LAG, int(0.6 * min(ty, tx)))
+    shape = (fft.next_fast_len(ty + max_lag, real=True), fft.next_fast_len(tx + max_lag, real=True))
+    window_y, window_x = np.sin(np.pi * (np.arange(ty) + 0.5) / ty), np.sin(np.pi * (np.arange(tx) + 0.5) / tx)
+    starts_y = sorted({round(f * (ny - ty)) for f in (0.0, 0.5, 1.0)}) if ny > 1.3 * ty else [(ny - ty) // 2]
+    starts_x = sorted({round(f * (nx - tx)) for f in (0.0, 0.5, 1.0)}) if nx > 1.3 * tx else [(nx - tx) // 2]
+    corners = [(y, x) for n, y in enumerate(starts_y) for m, x in enumerate(starts_x) if (n + m) % 2 == 0]
+    power = np.zeros((shape[0], shape[1] // 2 + 1), np.float32)
+    window = np.outer(window_y, window_x).astype(np.float32)
+    for y, x in corners:
+        tile = image[y : y + ty, x : x + tx]
+        tile = tile - np.float32(np.nanmean(tile)) if np.isfinite(tile).any() else np.zeros_like(tile)
+        spectrum = fft.rfft2(np.nan_to_num(tile) * window, s=shape)
+        power += spectrum.real**2 + spectrum.imag**2
+    return power, _self_overlap(window_y, max_lag), _self_overlap(window_x, max_lag), max_lag
+
+
+def _self_overlap(window: NDArray[np.float64], max_lag: int) -> NDArray[np.float64]:
+    full = np.correlate(window, window, mode="full")
+    middle = len(window) - 1
+    lags: NDArray[np.float64] = full[middle - max_lag : middle + max_lag + 1] / full[middle]
+    return lags
+
+
+def _autocorrelation(
+    power: NDArray[np.float32],
+    window_y: NDArray[np.float64],
+    window_x: NDArray[np.float64],
+    max_lag: int,
+    scale: float,
+) -> NDArray[np.float32]:
+    """Autocorrelation for lags of -max_lag .. max_lag, of the image band-passed from `scale` to 40 px."""
+    ny = power.shape[0]
+    nx = 2 * (power.shape[1] - 1)
+    f2 = fft.fftfreq(ny)[:, None] ** 2 + fft.rfftfreq(nx)[None, :] ** 2
+    band = np.exp(-4.0 * (np.pi * scale) ** 2 * f2) * (1.0 - np.exp(-2.0 * (np.pi * 40.0) ** 2 * f2)) ** 2
+    lags = fft.irfft2(power * band.astype(np.float32), s=(ny, nx))
+    rows = np.arange(-max_lag, max_lag + 1)
+    lags = lags[np.ix_(rows, rows)] / np.outer(window_y, window_x)
+    peak = lags[max_lag, max_lag]
+    return (lags / peak).astype(np.float32) if peak > 0 else np.zeros_like(lags, np.float32)
+
+
+def _shortest_pair(
+    lags: NDArray[np.float32], max_lag: int, shortest: float, separation: tuple[float, float] | None
+) -> LatticeVectors | None:
+    positions, heights = local_maxima(lags, 1)
+    vectors = positions - max_lag
+    lengths = np.hypot(vectors[:, 0], vectors[:, 1])
+    # An autocorrelation is symmetric: half of the plane is enough. Far lags rest on few pixels.
+    half = (vectors[:, 0] > 0.5) | ((np.abs(vectors[:, 0]) <= 0.5) & (vectors[:, 1] > 0))
+    keep = half & (lengths >= shortest) & (lengths <= 0.9 * max_lag) & (heights > 0)
+    vectors, heights, lengths = vectors[keep], heights[keep], lengths[keep]
+    order = np.argsort(lengths, kind="stable")
+    vectors, heights, lengths = vectors[order], heights[order], lengths[order]
+    if len(vectors) < 2:
+        return None
+    highest_beyond = np.maximum.accumulate(heights[::-1])[::-1]
+    full = np.flatnonzero(heights >= _FULL * highest_beyond)[:16]
+    best: LatticeVectors | None = None
+    for n, first in enumerate(full):
+        for second in full[n + 1 :]:
+            a, b = vectors[first], vectors[second]
+            if abs(_cross(a, b)) < 0.35 * lengths[first] * lengths[second]:
+                continue
+            a, b = reduce_vectors(a, b)
+            short = float(np.hypot(*a))
+            if short < shortest or (separation is not None and not separation[0] <= short <= separation[1]):
+                continue
+            confidence = _confidence(lags, max_lag, a, b, float(heights.max()))
+            # Pairs come shortest first; a longer one must explain more, not the same.
+            if best is None or confidence > best.confidence + 0.1:
+                best = LatticeVectors(a, b, confidence)
+    return best
+
+
+def _confidence(
+    lags: NDArray[np.float32], max_lag: int, a: NDArray[np.float64], b: NDArray[np.float64], highest: float
+) -> float:
+    """Lower quartile of the autocorrelation over other lattice vectors, in units of its highest peak."""
+    n, m = np.mgrid[-_REPEATS : _REPEATS + 1, 0 : _REPEATS + 1].reshape(2, -1)
+    other = ((m > 0) | (n > 0)) & (np.abs(n) + np.abs(m) > 1)
+    points = n[other, None] * a + m[other, None] * b
+    points = points[np.hypot(points[:, 0], points[:, 1]) <= 0.9 * max_lag]
+    if len(points) < _FEWEST_POINTS:
+        return 0.0
+    # Fringes, unlike columns, stay correlated along their own direction.
+    angle = np.arange(48) * (np.pi / 48)
+    circle = 0.5 * min(np.hypot(*a), np.hypot(*b)) * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    if _sample(lags, max_lag, circle).max() > _DIP * highest:
+        return 0.0
+    return float(np.clip(np.percentile(_sample(lags, max_lag, points), 25) / highest, 0.0, 1.0))
+
+
+def _sample(lags: NDArray[np.float32], max_lag: int, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    sampled: NDArray[np.float64] = ndimage.map_coordinates(lags, (vectors + max_lag).T, order=1, mode="nearest")
+    return sampled
+
+
+def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    return float(a[1] * b[0] - a[0] * b[1])

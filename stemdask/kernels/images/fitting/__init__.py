@@ -1,0 +1,1 @@
+"""Columns fitted to the counts: models, noise, solvers and bounds."""

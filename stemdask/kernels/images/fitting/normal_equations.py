@@ -1,0 +1,311 @@
+"""The normal equations of all columns of an image together with the fields that they share, and their solution.
+
+Unknowns: P parameters of each column (3: amplitude, y, x; or 6 with widths of its own), and the coefficients of smooth
+fields: the background and, where columns share them, the widths of each sublattice. The matrix is symmetric and sparse:
+a P×P block for each column and for each overlapping pair, a border from columns to fields, and the fields among
+themselves. To the columns a field is linear within a patch of the image: one number or three for each patch and field.
+
+It is solved by conjugate gradients. The preconditioner inverts each column's block and, beside that, solves a small
+coarse system of the fields with the smooth changes of each sublattice's amplitude: background, width and amplitude can
+almost replace one another where columns overlap strongly, and single columns don't see that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from stemdask.kernels.images.fitting.blocks import assemble, invert_blocks
+from stemdask.kernels.images.fitting.smooth import Patches
+
+Float = NDArray[np.float64]
+
+#: The products (1, y, x, yy, yx, xx) as the matrix (1, y, x)·(1, y, x)ᵀ.
+_SQUARE = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
+
+
+@dataclass
+class NormalEquations:
+    """The matrix for n columns, p overlapping pairs, t patches, s sublattices and fields of c coefficients in all.
+
+    Attributes
+    ----------
+    own
+        (n, P, P), each column with itself.
+    pairs, coupling
+        (p, 2) and (p, P, P), rows of the pair's first column.
+    border
+        (n, P, fields · l): per unit of each field's value (and slopes, l = 3) at the centre of the column's patch.
+    patch, sublattice
+        (n,) of each column.
+    bases
+        For each field (t, l, its coefficients): what its splines are in each patch. The last one is that of the
+        amplitude modes of the coarse system.
+    among_fields
+        (c, c).
+    coarse
+        (c + modes, same).
+    """
+
+    own: Float
+    pairs: NDArray[np.int32]
+    coupling: Float
+    border: Float
+    patch: NDArray[np.intp]
+    sublattice: NDArray[np.intp]
+    levers: Float
+    bases: list[Float]
+    among_fields: Float
+    coarse: Float
+    inverse: Float = field(init=False)
+    factor: tuple[Float, bool] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.inverse = np.empty_like(self.own)
+        invert_blocks(self.own, self.inverse)
+        self.factor = factorise(self.coarse)
+
+    @classmethod
+    def build(
+        cls,
+        blocks: Float,
+        pairs: NDArray[np.int32],
+        beneath: Float,
+        free: NDArray[np.bool_],
+        sublattice: NDArray[np.intp],
+        n_sublattices: int,
+        positions: Float,
+        patches: Patches,
+        bases: list[Float],
+        weight: NDArray[np.float32],
+        stiffness: Float,
+        caution: Float | None,
+    ) -> NormalEquations:
+        """Sort Fisher information into the matrix.
+
+        Parameters
+        ----------
+        blocks
+            (n + p, 6, 6): of each column, then of each pair.
+        pairs
+            (p, 2).
+        beneath
+            (n, 6, l): coupling of each column's parameters to the background's value and slopes at its centre.
+        free
+            (n, P): parameters that are fitted; the others are held.
+        sublattice, positions
+            (n,) and (n, 2), px.
+        patches, bases
+            See the class.
+        weight
+            (y, x), 1 / variance of the pixels.
+        stiffness
+            Of the background's coefficients among themselves, known beforehand.
+        caution
+            The same for each map of a width, in units of the mean of its diagonal: shortens steps, nothing more.
+        """
+        n, size = free.shape
+        n_fields, length = len(bases) - 1, bases[0].shape[1]
+        centres, patch = patches.centres, patches.holding(positions)
+        levers = np.ones((n, length))
+        levers[:, 1:] = (positions - centres[patch])[:, : length - 1]
+        own, coupling = np.empty((n, size, size)), np.empty((len(pairs), size, size))
+        border = np.zeros((n, size, n_fields * length))
+        every = [*bases[:-1], *([bases[-1]] * n_sublattices)]
+        sums = np.zeros((len(centres), len(every), len(every), 6 if length == 3 else 1))
+        assemble(blocks, pairs, beneath, free, sublattice, patch, positions, centres, own, coupling, border, sums)
+        sums[:, 0, 0] = patches.moments(weight)
+        coarse = _project(sums, every)
+        coarse[: len(stiffness), : len(stiffness)] += stiffness
+        c = sum(basis.shape[2] for basis in bases[:-1])
+        if caution is not None:
+            for start in range(len(stiffness), c, len(caution)):
+                of = slice(start, start + len(caution))
+                coarse[of, of] += caution * np.mean(np.diag(coarse[of, of]))
+        return cls(own, pairs, coupling, border, patch, sublattice, levers, bases, coarse[:c, :c].copy(), coarse)
+
+    def damped(self, columns: Float, fields: float) -> NormalEquations:
+        """Return the matrix with a raised diagonal: of each column by 1 + columns (n,), of the fields by 1 + fields."""
+        if fields == 0.0 and not columns.any():
+            return self
+
+        def raised(matrix: Float, damping: Float | float) -> Float:
+            return matrix * (1.0 + damping * np.eye(matrix.shape[-1]))
+
+        return replace(
+            self,
+            own=raised(self.own, columns[:, None, None]),
+            among_fields=raised(self.among_fields, fields),
+            coarse=raised(self.coarse, fields),
+        )
+
+    def with_fields_held(self) -> NormalEquations:
+        """Return the matrix in which the fields stay as they are."""
+        c = len(self.among_fields)
+        coarse = self.coarse.copy()
+        coarse[:c], coarse[:, :c] = 0.0, 0.0
+        coarse[:c, :c] = np.eye(c)
+        return replace(self, border=np.zeros_like(self.border), among_fields=np.eye(c), coarse=coarse)
+
+    def apply(self, columns: Float, coefficients: Float) -> tuple[Float, Float]:
+        """Multiply the matrix with (n, P) and (c,)."""
+        n_patches, length, _ = self.bases[0].shape
+        fields = np.empty((n_patches, self.border.shape[2]))
+        start = 0
+        for f, basis in enumerate(self.bases[:-1]):
+            fields[:, f * length : (f + 1) * length] = basis @ coefficients[start : start + basis.shape[2]]
+            start += basis.shape[2]
+        out, sums = np.empty_like(columns), np.zeros_like(fields)
+        _multiply(self.own, self.pairs, self.coupling, self.border, self.patch, fields, columns, out, sums)
+        collected = [
+            np.tensordot(sums[:, f * length : (f + 1) * length], basis, axes=2)
+            for f, basis in enumerate(self.bases[:-1])
+        ]
+        return out, np.concatenate(collected) + self.among_fields @ coefficients
+
+    def precondition(self, columns: Float, coefficients: Float) -> tuple[Float, Float]:
+        """Solve roughly: each column by itself, plus the coarse system."""
+        modes = self.bases[-1]
+        n_patches, length, n_modes = modes.shape
+        n_sub = (len(self.coarse) - len(coefficients)) // n_modes
+        out = np.empty_like(columns)
+        sums = np.zeros((n_sub, n_patches, length))
+        _relax(self.inverse, self.patch, self.sublattice, self.levers, columns, out, sums)
+        right = [coefficients, *(np.tensordot(sums[s], modes, axes=2) for s in range(n_sub))]
+        solved = cho_solve(self.factor, np.concatenate(right), check_finite=False)
+        amplitudes = solved[len(coefficients) :].reshape(n_sub, n_modes)
+        local = np.stack([modes @ amplitudes[s] for s in range(n_sub)])
+        out[:, 0] += np.einsum("nl,nl->n", local[self.sublattice, self.patch], self.levers)
+        return out, solved[: len(coefficients)]
+
+    def solve(
+        self, columns: Float, coefficients: Float, *, accuracy: float = 1e-2, most: int = 60
+    ) -> tuple[Float, Float]:
+        """Solve for a right-hand side (n, P) and (c,), to a relative accuracy in the norm of the preconditioner."""
+        x, xf = np.zeros_like(columns), np.zeros_like(coefficients)
+        r, rf = columns.copy(), coefficients.copy()
+        z, zf = self.precondition(r, rf)
+        d, df = z, zf
+        rho = first = float(np.vdot(r, z) + rf @ zf)
+        for _ in range(most):
+            if not rho > accuracy**2 * first:
+                break
+            ad, adf = self.apply(d, df)
+            curvature = float(np.vdot(d, ad) + df @ adf)
+            if not curvature > 0.0:
+                break
+            step = rho / curvature
+            x += step * d
+            xf += step * df
+            r -= step * ad
+            rf -= step * adf
+            z, zf = self.precondition(r, rf)
+            rho, before = float(np.vdot(r, z) + rf @ zf), rho
+            d = z + (rho / before) * d
+            df = zf + (rho / before) * df
+        return x, xf
+
+    def field_covariance(self) -> Float:
+        """Return the covariance of the fields' values (t, fields · l, same) at the centres of the patches."""
+        size = len(self.among_fields)
+        covariance = cho_solve(self.factor, np.eye(len(self.coarse))[:, :size], check_finite=False)[:size]
+        n_patches, length, _ = self.bases[0].shape
+        n_fields = len(self.bases) - 1
+        ends = np.cumsum([0, *(basis.shape[2] for basis in self.bases[:-1])])
+        out = np.zeros((n_patches, n_fields * length, n_fields * length))
+        for f in range(n_fields):
+            lever = self.bases[f][:, 0] @ covariance[ends[f] : ends[f + 1]]
+            for g in range(n_fields):
+                out[:, f * length, g * length] = np.einsum(
+                    "tc,tc->t", lever[:, ends[g] : ends[g + 1]], self.bases[g][:, 0]
+                )
+        return out
+
+
+def _project(sums: Float, bases: list[Float]) -> Float:
+    """Turn sums (t, f, f, products) per patch and pair of fields into the matrix of the fields' coefficients."""
+    square = sums[..., _SQUARE] if sums.shape[3] == 6 else sums[..., None]
+    ends = np.cumsum([0, *(basis.shape[2] for basis in bases)])
+    matrix = np.zeros((ends[-1], ends[-1]))
+    for f, left in enumerate(bases):
+        for g, right in enumerate(bases[: f + 1]):
+            part = square[:, f, g]
+            if not np.any(part):
+                continue
+            block = left.reshape(-1, left.shape[2]).T @ (part @ right).reshape(-1, right.shape[2])
+            matrix[ends[f] : ends[f + 1], ends[g] : ends[g + 1]] = block
+            matrix[ends[g] : ends[g + 1], ends[f] : ends[f + 1]] = block.T
+    return matrix
+
+
+def factorise(matrix: Float) -> tuple[Float, bool]:
+    """Return the Cholesky factor of a symmetric matrix; a ridge is added where it's singular."""
+    diagonal = np.diag(matrix)
+    size = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    scaled = matrix / (size[:, None] * size)
+    np.fill_diagonal(scaled, 1.0)
+    ridge = 1e-12
+    while True:
+        try:
+            factor, lower = cho_factor(scaled + ridge * np.eye(len(matrix)), lower=True, check_finite=False)
+        except LinAlgError:
+            ridge *= 100.0
+            continue
+        return np.tril(factor) * size[:, None], lower
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _multiply(
+    own: Float,
+    pairs: NDArray[np.int32],
+    coupling: Float,
+    border: Float,
+    patch: NDArray[np.intp],
+    fields: Float,
+    x: Float,
+    out: Float,
+    sums: Float,
+) -> None:
+    n, size = x.shape
+    n_fields = border.shape[2]
+    for k in range(n):
+        t = patch[k]
+        for a in range(size):
+            total = 0.0
+            for b in range(size):
+                total += own[k, a, b] * x[k, b]
+            for f in range(n_fields):
+                total += border[k, a, f] * fields[t, f]
+                sums[t, f] += border[k, a, f] * x[k, a]
+            out[k, a] = total
+    for p in range(len(pairs)):
+        k, m = pairs[p, 0], pairs[p, 1]
+        for a in range(size):
+            for b in range(size):
+                out[k, a] += coupling[p, a, b] * x[m, b]
+                out[m, b] += coupling[p, a, b] * x[k, a]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _relax(
+    inverse: Float,
+    patch: NDArray[np.intp],
+    sublattice: NDArray[np.intp],
+    levers: Float,
+    r: Float,
+    z: Float,
+    sums: Float,
+) -> None:
+    n, size = r.shape
+    for k in range(n):
+        for a in range(size):
+            total = 0.0
+            for b in range(size):
+                total += inverse[k, a, b] * r[k, b]
+            z[k, a] = total
+        for f in range(levers.shape[1]):
+            sums[sublattice[k], patch[k], f] += levers[k, f] * r[k, 0]

@@ -1,0 +1,1 @@
+"""Frames of a stack against each other, and pixels made ready."""

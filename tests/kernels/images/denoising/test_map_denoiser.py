@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.decomposition import IncrementalPCA
+
+from stemdask.kernels.images.denoising import patch_pca
+from stemdask.kernels.images.denoising.cross_validation import held_out_errors
+from stemdask.kernels.images.denoising.decompositions import decompose
+from stemdask.kernels.images.denoising.map_comparison import lost_steps, risk
+from stemdask.kernels.images.denoising.map_denoiser import METHODS, choose_rank, fit_denoiser
+from stemdask.kernels.images.denoising.map_layout import by_frames, by_lattice_rows
+
+SHAPE = (14, 15)
+
+
+def maps(frames=60, sigma=8.0, seed=0, rank=2):
+    """Smooth patterns that come and go, with noise of known size."""
+    random = np.random.default_rng(seed)
+    row, column = np.indices(SHAPE)
+    patterns = np.stack(
+        [[np.sin(column / (2 + k)), np.cos(row / (3 + k))] for k in range(rank)] + [np.ones((2, *SHAPE))] * (rank == 0)
+    )
+    weights = 15 * random.normal(size=(frames, len(patterns))) * (rank > 0)
+    truth = 5 + np.tensordot(weights, patterns, 1)
+    return truth, truth + sigma * random.standard_normal(truth.shape), np.full(truth.shape, sigma)
+
+
+def layout_of(values, kind="frames"):
+    counts = np.isfinite(values[:, 0]).sum(axis=0)
+    return by_frames(counts, len(values)) if kind == "frames" else by_lattice_rows(counts)
+
+
+def fitted(method, values, noise, rank, kind="frames"):
+    fields = values, noise
+    return fit_denoiser(method, lambda: [fields], fields, layout_of(values, kind), rank)
+
+
+@pytest.mark.parametrize("kind", ["frames", "rows"])
+def test_rows_of_a_layout_come_back_as_fields(kind):
+    _, values, _ = maps(5)
+    layout = layout_of(values, kind)
+    np.testing.assert_array_equal(layout.fields(layout.rows(values), SHAPE), values)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 3])
+def test_held_out_cells_tell_the_number_of_components(rank):
+    _, values, noise = maps(rank=rank)
+    assert choose_rank((values, noise), layout_of(values), 8)[0] == rank
+
+
+def test_held_out_errors_approach_the_noise():
+    _, values, noise = maps(200, rank=2)
+    layout = layout_of(values)
+    errors = held_out_errors(layout.rows(values), layout.rows(noise), layout.folds(SHAPE), 4)
+    assert errors[2] == pytest.approx(8.0, rel=0.03)
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m not in ("none", "kernel_pca")])
+def test_every_method_lowers_the_error(method):
+    truth, values, noise = maps()
+    found, _ = fitted(method, values, noise, None if method == "patch_pca" else 2).apply(values, noise)
+    assert np.sqrt(np.mean((found - truth) ** 2)) < 0.5 * 8.0
+
+
+@pytest.mark.parametrize(
+    ("method", "within"),
+    [("pca", 0.1), ("svd", 0.1), ("robust_pca", 0.1), ("ica", 0.1), ("nmf", 0.25), ("patch_pca", 0.15)],
+)
+def test_stated_errors_are_those_that_the_truth_shows(method, within):
+    truth, values, noise = maps(120, rank=2)
+    rank = 6 if method == "patch_pca" else 2
+    found, errors = fitted(method, values, noise, rank).apply(values, noise)
+    inner = (slice(None), slice(None), slice(4, -4), slice(4, -4)) if method == "patch_pca" else ...
+    pull = ((found - truth) / errors)[inner]
+    bias = ((fitted(method, truth, noise, rank).apply(truth, noise)[0] - truth) / errors)[inner]
+    assert np.sqrt(np.mean(pull**2) - min(np.mean(bias**2), 0.9)) == pytest.approx(1, abs=within)
+
+
+def test_incremental_pca_is_that_of_scikit_learn_on_the_same_batches():
+    _, values, _ = maps(64)
+    rows = layout_of(values).rows(values)
+    found = decompose("incremental_pca", lambda: (rows[k : k + 32] for k in (0, 32)), rows, 8.0, 3)
+    reference = IncrementalPCA(3)
+    for batch in (rows[:24], rows[24:]):
+        reference.partial_fit(batch)
+    np.testing.assert_allclose(found.apply(rows), reference.inverse_transform(reference.transform(rows)), atol=1e-8)
+
+
+def test_robust_pca_withstands_wrong_cells():
+    truth, values, noise = maps(100)
+    wrong = values.copy()
+    wrong[np.random.default_rng(4).random(values.shape) < 0.03] += 150
+    errors = {
+        m: np.sqrt(np.mean((fitted(m, wrong, noise, 2).apply(values, noise)[0] - truth) ** 2))
+        for m in ("pca", "robust_pca")
+    }
+    assert errors["robust_pca"] < 0.7 * errors["pca"]
+
+
+def test_a_method_is_the_same_twice():
+    _, values, noise = maps(20)
+    for method in METHODS:
+        first, second = (fitted(method, values, noise, 1).apply(values, noise) for _ in range(2))
+        np.testing.assert_array_equal(first, second)
+
+
+def test_patches_leave_a_uniform_map_alone():
+    uniform = np.full((1, 2, 9, 9), 7.0)
+    model = patch_pca.fit(uniform, np.full(uniform.shape, 3.0))
+    np.testing.assert_allclose(model.apply(uniform), 7.0, atol=1e-12)
+
+
+def test_patches_fill_missing_cells_from_their_surroundings():
+    truth, values, noise = maps(10)
+    values[:, :, 5:7, 5:7] = np.nan
+    found = patch_pca.fit(values, noise).apply(values)
+    assert np.isfinite(found).all()
+    assert np.sqrt(np.mean((found - truth)[:, :, 5:7, 5:7] ** 2)) < 8.0
+
+
+@pytest.mark.parametrize("method", ["none", "pca", "svd", "nmf", "patch_pca"])
+def test_the_estimated_error_is_the_real_one(method):
+    truth, values, noise = maps(60, rank=2)
+
+    def denoise(given):
+        return fitted(method, given, noise, 5 if method == "patch_pca" else 2).apply(given, noise)[0]
+
+    real = np.sqrt(np.mean((denoise(values) - truth) ** 2))
+    assert np.sqrt(max(risk(denoise, values, noise), 0)) == pytest.approx(real, rel=0.15)
+
+
+def test_nothing_is_lost_of_a_step_that_nothing_is_done_to():
+    _, values, _ = maps(8)
+    np.testing.assert_allclose(lost_steps(lambda given: given, values, 20.0), 0, atol=1e-9)
+    np.testing.assert_allclose(lost_steps(np.zeros_like, values, 20.0), 20, atol=1e-9)
+    np.testing.assert_allclose(lost_steps(lambda given: 0.7 * given, values, 20.0), 6, atol=1e-9)
+
+
+def test_the_loss_of_a_step_in_one_frame_is_what_the_mean_takes():
+    _, values, _ = maps(10)
+    lost = lost_steps(lambda given: np.broadcast_to(given.mean(axis=0), given.shape), values, 20.0)
+    np.testing.assert_allclose(lost, [0, 10, 18], atol=1e-9)

@@ -1,0 +1,190 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
+
+from stemdask.kernels.images.finding.columns import Columns, find_columns
+from stemdask.kernels.images.finding.separation import NoLatticeError
+from stemdask.simulate import MotifColumn, Truth, lattice_image, perovskite
+
+HEXAGON = np.array([[0.0, 1.0], [np.sqrt(0.75), 0.5]])
+
+
+def score(found: Columns, truth: Truth, shape: tuple[int, ...]) -> tuple[float, float, float]:
+    """Recall and precision of what lies a cell inside the border, and the part with the right sublattice."""
+    near = 0.3 * found.distance
+    margin = 0.8 * found.distance
+    inner = ((truth.positions >= margin) & (truth.positions <= np.array(shape) - 1 - margin)).all(axis=1)
+    recall = cKDTree(found.positions).query(truth.positions[inner])[0] < near
+    distance, which = cKDTree(truth.positions).query(found.positions)
+    right = distance < near
+    return recall.mean(), right.mean(), (truth.sublattice[which] == found.sublattice)[right].mean()
+
+
+def turn(basis: object, degree: float) -> np.ndarray:
+    c, s = np.cos(np.radians(degree)), np.sin(np.radians(degree))
+    return np.asarray(basis, float) @ np.array([[c, s], [-s, c]])
+
+
+@pytest.mark.parametrize("ratio", [1.2, 4.0, 20.0])
+@pytest.mark.parametrize(("spacing", "rotation"), [(6.0, 0.0), (6.0, 45.0), (14.0, 12.0), (36.0, 70.0)])
+def test_all_columns_of_a_perovskite_are_found_and_none_is_invented(
+    spacing: float, rotation: float, ratio: float
+) -> None:
+    side, sigma = max(160, int(10 * spacing)), 0.18 * spacing
+    image, truth = perovskite(
+        (side, side + 20), spacing, rotation=rotation, sigma_a=sigma, sigma_b=sigma,
+        electrons_a=1e5, electrons_b=1e5 / ratio, background=1e5 / (60 * sigma**2),
+    )  # fmt: skip
+    recall, precision, named = score(find_columns(image), truth, image.shape)
+    assert recall >= 0.99
+    assert precision >= 0.99
+    assert named == 1.0
+
+
+C = MotifColumn
+STRUCTURES = {
+    "perovskite <110>": ([[0, 30], [21.2, 0]], (C((0, 0), 5000, 4, 0), C((0.5, 0), 1500, 4, 1))),
+    "perovskite with oxygen": (
+        [[0, 24], [24, 0]],
+        (C((0, 0), 5000, 3, 0), C((0.5, 0.5), 2500, 3, 1), C((0.5, 0), 900, 3, 2), C((0, 0.5), 700, 3, 3)),
+    ),
+    "rock salt <001>": ([[0, 12], [12, 0]], (C((0, 0), 5000, 2.2, 0),)),
+    "rock salt <110>": ([[0, 20], [14.1, 0]], (C((0, 0), 5000, 2.2, 0), C((0.5, 0), 2000, 2.2, 1))),
+    "zinc blende <110>": ([[14.1, 20], [14.1, -20]], (C((0, 0), 5000, 2.4, 0), C((0.25, 0.25), 3500, 2.4, 1))),
+    "diamond <110>": ([[14.1, 20], [14.1, -20]], (C((0, 0), 5000, 2, 0), C((0.25, 0.25), 5000, 2, 0))),
+    "fcc <110>": ([[10, 14.1], [10, -14.1]], (C((0, 0), 5000, 2.4, 0),)),
+    "MoS2": (16 * HEXAGON, (C((1 / 3, 1 / 3), 5000, 2, 0), C((2 / 3, 2 / 3), 1800, 2, 1))),
+    "graphene": (16 * HEXAGON, (C((1 / 3, 1 / 3), 3000, 2, 0), C((2 / 3, 2 / 3), 3000, 2, 0))),
+    "hcp <0001>": (16 * HEXAGON, (C((0, 0), 5000, 3, 0),)),
+    "A and B alike": ([[0, 14], [14, 0]], (C((0, 0), 5000, 2.2, 0), C((0.5, 0.5), 4400, 2.2, 1))),
+}
+
+
+@pytest.mark.parametrize("rotation", [0.0, 45.0, 63.0])
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_structures_are_found_whole_and_named_by_brightness(name: str, rotation: float) -> None:
+    basis, motif = STRUCTURES[name]
+    image, truth = lattice_image((300, 310), turn(basis, rotation), motif, background=8.0, seed=1)
+    found = find_columns(image)
+    recall, precision, named = score(found, truth, image.shape)
+    assert recall >= 0.99
+    assert precision >= 0.99
+    if len({column.electrons for column in motif}) == len(motif):
+        assert named == 1.0
+    assert len(set(zip(found.sublattice, found.i, found.j, strict=True))) == len(found.i)
+    area = abs(np.linalg.det(np.stack([found.vectors.a, found.vectors.b])))
+    assert area == pytest.approx(abs(np.linalg.det(np.asarray(basis, float))), rel=0.01)
+
+
+def test_indices_and_positions_belong_to_one_lattice() -> None:
+    image, _ = perovskite((200, 220), 14.0, rotation=20.0, missing=0.05)
+    found = find_columns(image)
+    for number, offset in ((0, 0.0), (1, 0.5)):
+        of = found.sublattice == number
+        sites = (found.i[of, None] + offset) * found.vectors.a + (found.j[of, None] + offset) * found.vectors.b
+        off = found.positions[of] - sites
+        assert np.percentile(np.abs(off - np.median(off, axis=0)), 99) < 0.6
+    assert found.i.min() == 0
+    assert found.j.min() == 0
+
+
+def test_missing_columns_are_left_out_and_nothing_else() -> None:
+    image, truth = perovskite(
+        (300, 300), 14.0, rotation=12.0, missing=0.05, electrons_b=1500.0, sigma_a=2.3, sigma_b=2.3
+    )
+    recall, precision, _ = score(find_columns(image), truth, image.shape)
+    assert recall >= 0.995
+    assert precision >= 0.995
+
+
+def test_vacuum_and_an_amorphous_film_hold_no_columns() -> None:
+    rows, columns = np.indices((300, 320))
+    rng = np.random.default_rng(0)
+    film = columns > 180
+    common = {"rotation": 12.0, "electrons_a": 3000.0, "electrons_b": 1000.0, "sigma_a": 2.3, "sigma_b": 2.3}
+    image, truth = perovskite((300, 320), 14.0, vacuum=np.hypot(rows - 150, columns - 150) > 110, **common)  # type: ignore[arg-type]
+    recall, precision, _ = score(find_columns(image), truth, image.shape)
+    assert recall >= 0.99
+    assert precision >= 0.99
+    image, truth = perovskite((300, 320), 14.0, vacuum=film, **common)  # type: ignore[arg-type]
+    speckle = gaussian_filter(rng.normal(size=image.shape), 2.5)
+    image = image + np.where(film, rng.poisson(np.clip(speckle / speckle.std() * 15 + 30, 0, None)), 0)
+    recall, precision, _ = score(find_columns(image), truth, image.shape)
+    assert recall >= 0.99
+    assert precision >= 0.98
+
+
+def test_scan_distortion_and_a_gradient_lose_no_column() -> None:
+    rows = np.arange(300)
+    jitter = np.random.default_rng(1).normal(0, 0.4, (300, 2))
+    drift = np.stack([2 * np.sin(rows / 60), 6 * np.sin(rows / 90)], axis=1)
+    image, truth = perovskite((300, 320), 14.0, rotation=12.0, gradient=3.0, row_shift=jitter + drift)
+    found = find_columns(image)
+    inside = truth.inside.sum()
+    assert abs(len(found.positions) / inside - 1.0) < 0.04
+    assert (np.bincount(found.sublattice) > 0.46 * inside).all()
+
+
+def test_missing_pixels_cost_only_the_columns_under_them() -> None:
+    image, truth = perovskite((240, 240), 14.0)
+    image[60:90, 100:150] = np.nan
+    image[np.random.default_rng(0).random(image.shape) < 0.01] = np.nan
+    found = find_columns(image)
+    hidden = ((truth.positions > [58, 98]) & (truth.positions < [91, 151])).all(axis=1)
+    recall, precision, _ = score(
+        found, replace(truth, positions=truth.positions[~hidden], sublattice=truth.sublattice[~hidden]), image.shape
+    )
+    assert recall >= 0.99
+    assert precision >= 0.99
+
+
+def test_two_grains_have_lattices_of_their_own() -> None:
+    columns = np.indices((300, 320))[1]
+    left, _ = perovskite((300, 320), 14.0, rotation=12.0, vacuum=columns > 170)
+    right, _ = perovskite((300, 320), 14.0, rotation=35.0, vacuum=columns <= 172, seed=5)
+    found = find_columns(left + right)
+    assert set(found.grain) == {0, 1}
+    assert np.median(found.positions[found.grain == 0, 1]) < 170 < np.median(found.positions[found.grain == 1, 1])
+    assert len(set(zip(found.sublattice, found.i, found.j, strict=True))) == len(found.i)
+    assert (found.positions[found.grain == 0, 1] < 178).all()
+
+
+@settings(max_examples=12)
+@given(
+    st.sampled_from([np.uint8, np.uint16, np.int32, np.float16, np.float32, np.float64]),
+    st.floats(0.2, 5.0),
+    st.floats(0.0, 30.0),
+)
+def test_dtype_scale_and_offset_change_nothing(dtype: type, scale: float, offset: float) -> None:
+    image, _ = perovskite((120, 130), 12.0, rotation=8.0, electrons_a=1000.0, electrons_b=400.0, noise=None)
+    levels = np.clip(np.round(image), 0, 200)
+    expected = find_columns(levels)
+    whole = np.issubdtype(dtype, np.integer)
+    given_image = (levels + round(offset) if whole else levels * scale + offset).astype(dtype)
+    found = find_columns(given_image)
+    np.testing.assert_array_equal(found.sublattice, expected.sublattice)
+    np.testing.assert_array_equal(found.i, expected.i)
+    np.testing.assert_allclose(found.positions, expected.positions, atol=0.05 if dtype is np.float16 else 1e-3)
+
+
+def test_what_shows_no_crystal_is_refused_in_words() -> None:
+    rng = np.random.default_rng(0)
+    for image in (np.full((64, 64), np.nan), np.ones((64, 64)), rng.normal(size=(200, 200)), np.zeros((5, 5))):
+        with pytest.raises(NoLatticeError, match=r"lattice|vectors"):
+            find_columns(image)
+
+
+def test_ghosts_surround_the_image() -> None:
+    image, truth = perovskite((140, 150), 14.0, rotation=7.0)
+    found = find_columns(image)
+    outside = ~((found.ghosts >= 0) & (found.ghosts <= np.array(image.shape) - 1)).all(axis=1)
+    assert outside.mean() > 0.8
+    beyond = truth.positions[~truth.inside]
+    low, high = -9.0, np.array(image.shape) + 8.0
+    beyond = beyond[((beyond > low) & (beyond < high)).all(axis=1)]
+    assert (cKDTree(found.ghosts).query(beyond)[0] < 1.0).mean() > 0.9

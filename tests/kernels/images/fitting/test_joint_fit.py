@@ -1,0 +1,225 @@
+"""All columns fitted together reach the joint bound, tell their error and don't overstate displacements."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, OK, RAN_AWAY, ColumnFit
+from stemdask.kernels.images.fitting.cramer_rao import joint_bound
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
+from stemdask.simulate import Truth, perovskite
+
+
+def away(positions: np.ndarray, by: float = 0.3, seed: int = 9) -> np.ndarray:
+    return positions + np.random.default_rng(seed).normal(0.0, by, positions.shape)
+
+
+def inner(truth: Truth, side: int, margin: float = 8.0) -> np.ndarray:
+    return np.all((truth.positions > margin) & (truth.positions < side - 1 - margin), axis=1)
+
+
+def simulated(side: int = 300, spacing: float = 16.0, sigma: float = 2.7, **more: object) -> tuple[np.ndarray, Truth]:
+    shifts = np.random.default_rng(2)
+    parameters = {"rotation": 7.0, "background": 5.0, "seed": 3, **more}
+    return perovskite(
+        (side, side),
+        spacing,
+        sigma_a=sigma,
+        sigma_b=sigma,
+        displacement=lambda p: shifts.uniform(-0.5, 0.5, p.shape),
+        **parameters,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("spacing", "sigma"), [(14.0, 2.5), (20.0, 3.0)])
+@pytest.mark.parametrize("noise", ["poisson", "gaussian"])
+def test_both_sublattices_reach_the_joint_bound(spacing: float, sigma: float, noise: str) -> None:
+    errors, bounds = {0: [], 1: []}, {0: [], 1: []}
+    readout = 6.0 if noise == "gaussian" else 0.0
+    for seed in range(4):
+        image, truth = simulated(240, spacing, sigma, noise=noise, readout=readout, noise_seed=seed)
+        fit = fit_joint(image, away(truth.positions), truth.sublattice, 1.1 * sigma)
+        fitted = np.all((truth.positions > -1.5 * sigma) & (truth.positions < 239 + 1.5 * sigma), axis=1)
+        bound = joint_bound(
+            truth.expected,
+            truth.positions,
+            truth.electrons,
+            np.full(len(fitted), sigma),
+            truth.sublattice,
+            fitted,
+            readout=readout or None,
+        )
+        for s in (0, 1):
+            of = inner(truth, 240) & (truth.sublattice == s)
+            errors[s].append((fit.positions - truth.positions)[of])
+            bounds[s].append(bound[of])
+    for s in (0, 1):
+        ratio = np.sqrt(np.mean(np.concatenate(errors[s]) ** 2) / np.mean(np.concatenate(bounds[s]) ** 2))
+        scatter = 1.0 / np.sqrt(2 * np.concatenate(errors[s]).size)
+        assert ratio < (1.03 if noise == "gaussian" else 1.02) + 2 * scatter
+        assert ratio > 1.0 - 3 * scatter  # below the bound the start would leak in
+
+
+def test_errors_have_unit_pull_and_intervals_cover() -> None:
+    image, truth = simulated(480)
+    fit = fit_joint(image, away(truth.positions), truth.sublattice, 3.0)
+    good = inner(truth, 480) & (fit.flag == OK)
+    assert good.sum() > 0.99 * inner(truth, 480).sum()
+    for s in (0, 1):
+        pull = ((fit.positions - truth.positions) / fit.errors)[good & (truth.sublattice == s)]
+        assert np.std(pull) == pytest.approx(1.0, abs=0.05)
+        assert np.mean(np.abs(pull) < 1.0) == pytest.approx(0.683, abs=0.03)
+    assert np.median(fit.reduced_chi2[good]) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("ratio", [3.3, 3.8, 4.7])
+def test_displacements_are_neither_over_nor_understated(ratio: float) -> None:
+    sigma = 2.6
+    image, truth = simulated(300, ratio * sigma * np.sqrt(2), sigma, electrons_a=1e5, electrons_b=4e4)
+    sites = truth.positions - truth.displacement[:, ::-1]
+    fit = fit_joint(image, sites, truth.sublattice, 1.1 * sigma)
+    of = inner(truth, 300, 16.0) & (truth.sublattice == 1)
+    found, true = (fit.positions - sites)[of].ravel(), truth.displacement[of][:, ::-1].ravel()
+    assert np.polyfit(true, found, 1)[0] == pytest.approx(1.0, abs=0.01)
+
+
+def test_without_noise_neighbours_leave_no_bias() -> None:
+    image, truth = simulated(noise=None)
+    fit = fit_joint(image, truth.positions, truth.sublattice, 2.9)
+    of = inner(truth, 300)
+    assert np.max(np.abs(fit.positions - truth.positions)[of]) < 0.01
+    assert np.median(fit.sigma_major[of]) == pytest.approx(2.7, rel=2e-3)
+
+
+def test_a_rerun_gives_the_same_bits() -> None:
+    image, truth = simulated(160)
+    first, second = (fit_joint(image, truth.positions, truth.sublattice, 3.0) for _ in range(2))
+    for name in ("positions", "errors", "amplitude", "sigma_major", "background", "reduced_chi2", "flag"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+
+
+def test_a_factor_on_the_image_does_not_move_a_column() -> None:
+    image, truth = simulated(160)
+    fit, scaled = (
+        fit_joint(image * f, truth.positions, truth.sublattice, 3.0) for f in (np.float32(1), np.float32(64))
+    )
+    np.testing.assert_allclose(scaled.positions, fit.positions, atol=1e-6)
+    np.testing.assert_allclose(scaled.amplitude, 64 * fit.amplitude, rtol=1e-6)
+
+
+def test_an_offset_moves_columns_by_less_than_their_error() -> None:
+    image, truth = simulated(160, noise="gaussian", readout=6.0)
+    fit, lifted = (
+        fit_joint(image + o, truth.positions, truth.sublattice, 3.0) for o in (np.float32(0), np.float32(1000))
+    )
+    of = fit.flag == OK
+    assert np.max(np.abs(lifted.positions - fit.positions)[of] / fit.errors[of]) < 0.1
+
+
+def test_a_warm_start_needs_fewer_steps_and_gives_the_same() -> None:
+    image, truth = simulated()
+    cold = fit_joint(image, away(truth.positions), truth.sublattice, 3.2)
+    warm = fit_joint(image, cold.positions, truth.sublattice, 3.2, start=cold)
+    assert warm.iterations < cold.iterations
+    of = inner(truth, 300)
+    assert np.max(np.abs(warm.positions - cold.positions)[of] / cold.errors[of]) < 0.1
+
+
+@pytest.mark.parametrize(
+    "options", [{"widths": "map"}, {"widths": "free"}, {"shape": "empirical"}, {"background": "constant"}]
+)
+def test_every_option_finds_the_columns_of_a_simple_image(options: dict[str, str]) -> None:
+    image, truth = simulated()
+    fit = fit_joint(image, away(truth.positions, 0.15), truth.sublattice, 2.9, **options)
+    of = inner(truth, 300) & (fit.flag == OK)
+    assert of.sum() > 0.98 * inner(truth, 300).sum()
+    assert np.std(((fit.positions - truth.positions) / fit.errors)[of]) == pytest.approx(1.0, abs=0.07)
+
+
+def test_the_residual_image_is_the_noise() -> None:
+    image, truth = simulated()
+    residual = image - fit_joint(image, truth.positions, truth.sublattice, 2.9).model(image.shape)
+    assert np.mean((residual**2 / truth.expected)[20:-20, 20:-20]) == pytest.approx(1.0, abs=0.03)
+    with pytest.raises(ValueError, match="is of an image of"):
+        fit_joint(image, truth.positions, truth.sublattice, 2.9).model((3, 4))
+
+
+def test_an_empirical_profile_takes_up_what_is_not_gaussian() -> None:
+    image, truth = simulated(electrons_a=5e4, electrons_b=2e4)
+    tails, _ = perovskite(
+        (300, 300),
+        16.0,
+        rotation=7.0,
+        sigma_a=1.5,
+        sigma_b=1.5,
+        electrons_a=1e4,
+        electrons_b=4e3,
+        background=0.0,
+        displacement=truth.displacement[truth.sublattice == 1],
+        seed=5,
+        margin=6 * (2.7 - 1.5),
+    )
+    fits: dict[str, ColumnFit] = {
+        shape: fit_joint(image + tails, truth.positions, truth.sublattice, 2.6, shape=shape)
+        for shape in ("gaussian", "empirical")
+    }
+    of = inner(truth, 300)
+    assert np.median(fits["empirical"].reduced_chi2[of]) < 0.7 * np.median(fits["gaussian"].reduced_chi2[of])
+    assert np.sqrt(np.mean((fits["empirical"].positions - truth.positions)[of] ** 2)) < 0.03
+
+
+def test_missing_pixels_are_left_out() -> None:
+    image, truth = simulated(160)
+    image[60:76, 50:100] = np.nan
+    fit = fit_joint(image, truth.positions, truth.sublattice, 2.9)
+    blind = np.all((truth.positions > [62, 54]) & (truth.positions < [73, 96]), axis=1)
+    seen = inner(truth, 160) & (fit.flag == OK) & ~blind
+    assert np.std(((fit.positions - truth.positions) / fit.errors)[seen]) == pytest.approx(1.0, abs=0.15)
+    assert (fit.flag[blind] == NO_SIGNAL).all()
+    assert np.isnan(fit.errors[blind]).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.0, 7.0, -3.0])
+def test_an_image_without_columns_gives_flags_and_no_warning(value: float) -> None:
+    fit = fit_joint(np.full((40, 40), value), [[20.0, 20.0], [np.nan, 1.0], [30.0, 12.0]], [0, 0, 1], 3.0)
+    assert (fit.flag == NO_SIGNAL).all()
+    assert np.isnan(fit.errors).all()
+
+
+def test_no_columns_give_an_empty_fit() -> None:
+    assert len(fit_joint(np.ones((40, 40)), np.empty((0, 2)), [], 3.0)) == 0
+
+
+def test_of_two_columns_in_one_place_the_later_one_is_dropped() -> None:
+    image, truth = simulated(160)
+    twice = np.concatenate([truth.positions, truth.positions[:5] + 0.2])
+    fit = fit_joint(image, twice, np.concatenate([truth.sublattice, truth.sublattice[:5]]), 2.9)
+    once = fit_joint(image, truth.positions, truth.sublattice, 2.9)
+    assert (fit.flag[-5:] == NO_SIGNAL).all()
+    of = once.flag == OK
+    assert np.max(np.abs(fit.positions[:-5] - once.positions)[of] / once.errors[of]) < 0.1
+
+
+def test_columns_beyond_the_border_stay_and_say_so() -> None:
+    image, truth = simulated(160)
+    fit = fit_joint(image, truth.positions, truth.sublattice, 2.9)
+    np.testing.assert_array_equal(fit.positions[~truth.inside], truth.positions[~truth.inside])
+    assert (fit.flag[~truth.inside] == AT_BORDER).all()
+
+
+def test_a_column_where_there_is_none_is_flagged() -> None:
+    vacuum = np.zeros((200, 200), bool)
+    vacuum[:, 130:] = True
+    image, truth = simulated(200, vacuum=vacuum)
+    false = np.array([[60.0, 170.0], [120.0, 160.0]])
+    fit = fit_joint(image, np.concatenate([truth.positions, false]), np.append(truth.sublattice, [0, 0]), 2.9)
+    assert np.isin(fit.flag[-2:], [NO_SIGNAL, RAN_AWAY]).all()
+
+
+def test_arrays_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 positions but 1 sublattices"):
+        fit_joint(np.ones((9, 9)), [[1.0, 2.0], [4.0, 4.0]], [0], 2.0)
+    with pytest.raises(ValueError, match="rows and columns"):
+        fit_joint(np.ones(9), [[1.0, 2.0]], [0], 2.0)

@@ -1,0 +1,43 @@
+"""The noise of simulated images is found as it was put in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from stemdask.kernels.images.fitting.noise import estimate_noise
+from stemdask.simulate import perovskite
+
+
+@pytest.mark.parametrize("gain", [1.0, 37.0])
+def test_the_gain_of_counts_is_found(gain: float) -> None:
+    image, truth = perovskite((400, 400), electrons_a=20000.0, seed=1)
+    noise = estimate_noise(image * np.float32(gain), (truth.expected * gain).astype(np.float32), sigma=2.5)
+    assert noise.gain == pytest.approx(gain, rel=0.03)
+    assert abs(noise.readout) < 0.3 * gain * truth.expected.min() * gain
+    assert noise.correlation == 1.0
+
+
+def test_noise_that_does_not_depend_on_the_brightness_is_told_from_counts() -> None:
+    image, truth = perovskite((400, 400), noise="gaussian", readout=6.0, seed=1)
+    noise = estimate_noise(image, truth.expected.astype(np.float32), sigma=2.5)
+    assert noise.gain == 0.0
+    assert noise.readout == pytest.approx(36.0, rel=0.03)
+
+
+def test_readout_noise_on_counts_is_found_beside_the_gain() -> None:
+    image, truth = perovskite((512, 512), electrons_a=20000.0, electrons_b=8000.0, readout=8.0, seed=1)
+    noise = estimate_noise(image, truth.expected.astype(np.float32), sigma=2.5)
+    assert noise.gain == pytest.approx(1.0, rel=0.05)
+    assert noise.readout == pytest.approx(64.0, rel=0.2)
+
+
+@pytest.mark.parametrize("blur", [0.6, 1.2])
+def test_a_filtered_image_keeps_its_noise_at_the_frequencies_of_the_columns(blur: float) -> None:
+    _, truth = perovskite((512, 512), noise=None)
+    noise = gaussian_filter(np.random.default_rng(0).normal(0.0, 6.0, (512, 512)), blur)
+    found = estimate_noise((truth.expected + noise).astype(np.float32), truth.expected.astype(np.float32), sigma=2.5)
+    assert found.readout == pytest.approx(noise.var(), rel=0.15)
+    at_columns = 36.0 * np.exp(-((2 * np.pi * blur * 1.5 / (2 * np.pi * 2.5)) ** 2))
+    assert found.readout * found.correlation == pytest.approx(at_columns, rel=0.2)
