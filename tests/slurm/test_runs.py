@@ -71,6 +71,9 @@ def test_cancelled_workers_are_replaced_and_nothing_is_lost(
     assert driver.wait(200) == 0, toy.words_of(store)
     assert victims
     assert toy.contents(store) == undisturbed
+    log = (tmp_path / "cancelled.stemdask" / "log").read_text()
+    assert f"job {victims[0]} of slot" in log
+    assert "stands for slot" in log
 
 
 def test_a_dead_node_costs_no_frame(
@@ -137,7 +140,9 @@ def test_a_job_that_can_never_start_ends_the_run_with_its_reason(
 def test_workers_that_never_come_end_the_run_in_time_with_what_the_queue_says(
     slurm: PrivateSlurm, frames: Path, tmp_path: Path
 ) -> None:
-    hog = slurm.client("sbatch", "--parsable", "--nodes=2", "--exclusive", "--wrap", "sleep 120").strip()
+    hog = slurm.client(
+        "sbatch", "--parsable", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap", "sleep 120"
+    ).strip()
     try:
         toy.wait_until(lambda: any(line.startswith(hog) for line in _jobs(slurm)), 30)
         data = toy.config(frames, tmp_path / "queue.zarr", cluster(workers_timeout=8))

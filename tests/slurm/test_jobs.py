@@ -1,0 +1,223 @@
+"""The job scripts that a user hands in, as they are, under a real SLURM; and a scheduler of the user's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import toy
+import yaml
+from private_slurm import PrivateSlurm
+
+from stemdask import config as configs
+from stemdask.config import Document
+from stemdask.engine import keys
+from stemdask.engine import run as engine
+from stemdask.errors import ClusterError
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
+
+JOBS = Path(__file__).parents[2] / "jobs"
+FRAMES = 24
+BLOCKS = FRAMES // 4
+INLINE = {"kind": "inline"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _stemdask_in_path(slurm: PrivateSlurm) -> Iterator[None]:
+    before = os.environ["PATH"]
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"
+    yield
+    os.environ["PATH"] = before
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.write_frames(tmp_path_factory.mktemp("input") / "frames.npy", FRAMES)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(slurm: PrivateSlurm, frames: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    store = tmp_path_factory.mktemp("undisturbed") / "inline.zarr"
+    engine.execute(Document(toy.config(frames, store)))
+    return toy.contents(store)
+
+
+def _write(folder: Path, frames: Path, cluster: dict[str, Any] | None = None, seconds: float = 0.0) -> Path:
+    """Write a config whose store is `toy.zarr` beside it."""
+    data = toy.config(frames, folder / "toy.zarr", cluster or INLINE, params={"seconds": seconds})
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+def _sbatch(slurm: PrivateSlurm, folder: Path, *arguments: str) -> str:
+    return slurm.client("sbatch", "--parsable", f"--chdir={folder}", *arguments).strip()
+
+
+def _state(slurm: PrivateSlurm, job: str) -> str:
+    return slurm.client("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T", check=False).strip()
+
+
+def _ends(slurm: PrivateSlurm, job: str, seconds: float = 200) -> str:
+    """Wait for a job, all tasks of an array; return its states."""
+    going = ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED")
+    toy.wait_until(lambda: not any(word in _state(slurm, job) for word in going), seconds)
+    return _state(slurm, job)
+
+
+def _words(folder: Path) -> str:
+    logs = [*folder.glob("*.log"), *folder.glob("toy.stemdask/*.log"), *folder.glob("toy.stemdask/jobs/*.log")]
+    return "\n".join(f"{path.name}:\n{path.read_text()}" for path in logs)
+
+
+def _requeued(slurm: PrivateSlurm, job: str) -> None:
+    """Wait until a job is back in the queue, and spare it the two minutes that SLURM lets it wait there."""
+    toy.wait_until(lambda: _state(slurm, job) == "PENDING", 90)
+    slurm.client("scontrol", "update", f"jobid={job}", "StartTime=now", check=False)
+
+
+def test_the_driver_template_runs_a_config(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    _write(tmp_path, frames, {"kind": "processes", "workers": 1})
+    job = _sbatch(slurm, tmp_path, str(JOBS / "driver.sbatch"), "run.yaml", "--no-report")
+    assert _ends(slurm, job) == "COMPLETED", _words(tmp_path)
+    assert toy.contents(tmp_path / "toy.zarr") == undisturbed
+
+
+@pytest.mark.slow
+def test_a_driver_job_that_is_told_to_stop_goes_back_into_the_queue_and_completes(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    store = tmp_path / "toy.zarr"
+    _write(tmp_path, frames, seconds=0.5)
+    job = _sbatch(slurm, tmp_path, str(JOBS / "driver.sbatch"), "run.yaml", "--no-report")
+    toy.wait_until(lambda: toy.blocks_done(store) >= 1)
+    slurm.client("scancel", "--signal=TERM", "--batch", job)
+    _requeued(slurm, job)
+    assert 1 <= toy.blocks_done(store) < BLOCKS
+    assert _ends(slurm, job) == "COMPLETED", _words(tmp_path)
+    said = (tmp_path / f"stemdask-{job}.log").read_text()
+    assert "stopped by SIGTERM" in said
+    assert "complete: 24 ok" in said, "the log of the first attempt is kept, that of the second is added"
+    assert toy.contents(store) == undisturbed
+
+
+def test_an_allocation_runs_its_workers_as_steps(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    _write(tmp_path, frames)
+    job = _sbatch(slurm, tmp_path, "--ntasks=3", str(JOBS / "allocation.sbatch"), "run.yaml", "--no-report")
+    assert _ends(slurm, job) == "COMPLETED", _words(tmp_path)
+    assert toy.contents(tmp_path / "toy.zarr") == undisturbed
+    logs = [path.name for path in (tmp_path / "toy.stemdask" / "jobs").glob("*.log")]
+    assert len(logs) == 3, "one step a task"
+
+
+def test_an_array_does_its_parts_side_by_side_and_a_last_run_ends_the_store(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BLOCKS", "2")
+    _write(tmp_path, frames)
+    job = _sbatch(slurm, tmp_path, "--array=0-2", str(JOBS / "array.sbatch"), "run.yaml", "--no-report")
+    last = _sbatch(
+        slurm, tmp_path, f"--dependency=afterok:{job}", str(JOBS / "driver.sbatch"), "run.yaml", "--no-report"
+    )
+    assert _ends(slurm, job).split() == ["COMPLETED"] * 3, _words(tmp_path)
+    assert _ends(slurm, last) == "COMPLETED", _words(tmp_path)
+    assert toy.contents(tmp_path / "toy.zarr") == undisturbed
+    assert "complete: 24 ok; 0 frames done" in (tmp_path / f"stemdask-{last}.log").read_text()
+
+
+def _particles(path: Path) -> Path:
+    """Write twelve small particles."""
+    rng = np.random.default_rng(3)
+    grid = np.stack(np.meshgrid(*[np.arange(4)] * 3, indexing="ij"), -1).reshape(-1, 3) * 2.8
+    lines = []
+    for _ in range(12):
+        lines += [f"{len(grid)}", ""]
+        lines += [f"Pt {x:.5f} {y:.5f} {z:.5f}" for x, y, z in grid + rng.normal(0, 0.05, grid.shape)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def _write_analysis(folder: Path, particles: Path, cluster: dict[str, Any]) -> Path:
+    """Write a config of the coordination of particles, whose store is `toy.zarr` beside it."""
+    folder.mkdir(exist_ok=True)
+    data = {"input": {"path": str(particles)}, "output": str(folder / "toy.zarr"), "analyses": {"coordination": {}}}
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(data | {"cluster": cluster, "block_frames": 4}))
+    return path
+
+
+def _submit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "stemdask", "submit", "run.yaml", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_submit_hands_in_a_driver_whose_workers_are_jobs(slurm: PrivateSlurm, tmp_path: Path) -> None:
+    workers = {"kind": "slurm", "workers": 2, "interface": "lo", "memory": "1200 MiB", "poll_seconds": 1}
+    particles = _particles(tmp_path / "particles.xyz")
+    engine.execute(configs.read(_write_analysis(tmp_path / "alone", particles, INLINE)))
+    _write_analysis(tmp_path, particles, workers)
+    shown = _submit(tmp_path, "--dry-run", "--directive=--comment=mine")
+    script = tmp_path / "toy.stemdask" / "driver.sbatch"
+    assert shown.returncode == 0, shown.stderr
+    assert script.read_text() in shown.stdout
+    assert "#SBATCH --comment=mine" in shown.stdout
+    assert not (tmp_path / "toy.zarr").exists()
+    done = _submit(tmp_path)
+    assert done.returncode == 0, done.stderr
+    job = done.stdout.split("job ")[-1].split(";")[0]
+    assert job.isdecimal()
+    assert f"stemdask status {tmp_path / 'toy.zarr'}" in done.stdout
+    assert _ends(slurm, job) == "COMPLETED", _words(tmp_path)
+    said = (tmp_path / "toy.stemdask" / f"driver-{job}.log").read_text()
+    assert "complete: 12 ok" in said
+    assert "distributed" not in said, "what Dask says is kept in the log of the run"
+    assert Path(said.partition("report: ")[2].splitlines()[0]).exists()
+    assert toy.contents(tmp_path / "toy.zarr") == toy.contents(tmp_path / "alone" / "toy.zarr")
+
+
+def test_submit_says_what_slurm_refuses(slurm: PrivateSlurm, frames: Path, tmp_path: Path) -> None:
+    _write(tmp_path, frames)
+    refused = _submit(tmp_path, "--directive=--partition=nowhere")
+    assert refused.returncode == ClusterError.exit_code
+    assert "invalid partition" in refused.stderr
+
+
+@pytest.mark.parametrize("found_by", ["file", "address"])
+def test_the_workers_of_a_running_scheduler_do_the_work_over_tls(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], found_by: str
+) -> None:
+    folder = tmp_path / "keys"
+    keys.make(folder)
+    tls = [f"--tls-{part.replace('_', '-')}={folder / name}" for part, name in keys.FILES.items()]
+    file = tmp_path / "scheduler.json"
+    more = [f"--scheduler-file={file}", "--no-dashboard", *tls]
+    python = [sys.executable, "-m"]
+    scheduler = [*python, "distributed.cli.dask_scheduler", "--host=127.0.0.1", "--port=0", "--protocol=tls", *more]
+    worker = [*python, "distributed.cli.dask_worker", "--host=127.0.0.1", "--no-nanny", "--nthreads=1", *more]
+    with (tmp_path / "dask.log").open("wb") as said:
+        started = [subprocess.Popen(one, cwd=tmp_path, stdout=said, stderr=said) for one in (scheduler, worker)]
+    try:
+        toy.wait_until(file.exists, 60)
+        address = str(yaml.safe_load(file.read_text())["address"])
+        where = {"scheduler_file": str(file)} if found_by == "file" else {"scheduler": address}
+        cluster = {"kind": "address", "tls_directory": str(folder), "workers_timeout": 60, **where}
+        data = toy.config(frames, tmp_path / "toy.zarr", INLINE) | {"cluster": cluster}
+        outcome = engine.execute(Document(data))
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait(30)
+    assert outcome.complete
+    assert address.startswith("tls://")
+    assert toy.contents(tmp_path / "toy.zarr") == undisturbed
