@@ -11,12 +11,14 @@ import hashlib
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
-from numba import config
+import numba
 from platformdirs import user_cache_path
 
 
 def _keep_compiled() -> None:
+    config: Any = numba.config
     root = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
