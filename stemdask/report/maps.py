@@ -35,7 +35,8 @@ def _denoised(tree: xr.DataTree, index: int) -> Part:
     if "components" in tree:
         components = tree["components"].to_dataset().load()
         part.figures.append((maps.scree(components, int(attributes["n_components"])), "How many components are kept."))
-        part.figures.append((maps.component_maps(components), "The leading components."))
+        if attributes["layout"] == "frames":
+            part.figures.append((maps.component_maps(components), "The leading components."))
     if "comparison" in tree:
         compared, about = tree["comparison"].to_dataset().load(), tree["comparison"].attrs
         caption = "Every method: its error, and what it takes from a known step."
@@ -60,7 +61,8 @@ def _domains(tree: xr.DataTree, index: int) -> Part:
     part.figures.append(
         (figures.domain_map(shown, label, directions, names), f"Domains of frame {index}; grey = none.")
     )
-    part.figures.append((figures.fractions(domains, directions, names), "Domains over the frames."))
+    if tree["frames"].sizes["frame"] > 1:
+        part.figures.append((figures.fractions(domains, directions, names), "Domains over the frames."))
     if "confusion" in domains:
         part.figures.append(
             (figures.confusion(domains["confusion"].values, names), "How well the classes are told apart.")
