@@ -35,7 +35,7 @@ HOMES = {
     "dask_jobqueue": {"engine/jobqueue.py"},
     "atomap": {"adapters/"},
     "hyperspy": {"adapters/"},
-    "pyboo": {"adapters/"},
+    "boo": {"adapters/"},
 }
 
 
