@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from stemdask import config as configs
 from stemdask import plan as plans
-from stemdask.cluster_config import Slurm
+from stemdask.cluster_config import Allocation, Slurm
 from stemdask.engine import lock
 from stemdask.engine.driver import Driver, Outcome
 from stemdask.engine.log import logged
@@ -103,6 +103,13 @@ def execute(
     subset = frames is not None or blocks is not None
     if subset and (fresh or retry):
         raise ConfigError("a part of a run can't be started over or retried", allowed="--frames or --blocks alone")
+    if subset and isinstance(resolved.config.cluster, Slurm | Allocation):
+        raise ConfigError(
+            "a part of a run is done by the process that is started for it",
+            where="cluster.kind",
+            value=resolved.config.cluster.kind,
+            allowed="inline, threads, processes",
+        )
     try:
         with _reported(progress) as report, Stop() as stop:
             directory = place.open_run_directory(store)

@@ -141,7 +141,7 @@ class SlurmPool(DaskPool):
         ClusterError
             More jobs wouldn't help.
         """
-        here = {str(worker.name) for worker in self._cluster.scheduler.workers.values()}
+        here = {str(worker.name) for worker in self._present()}
         waiting = []
         for slot in self._slots:
             slot.leaving = [number for number in slot.leaving if number in seen and not seen[number].over]
@@ -173,12 +173,16 @@ class SlurmPool(DaskPool):
         for slot in empty[: max(0, -surplus)]:
             self._hand_in(slot)
         if surplus > 0:
-            busy = {str(worker.name) for worker in self._cluster.scheduler.workers.values() if worker.processing}
+            busy = {str(worker.name) for worker in self._present() if worker.processing}
             idle = [slot for slot in self._slots if slot.job and slot.name not in busy][:surplus]
             self._queue.cancel([slot.job for slot in idle])
             for slot in idle:
                 log.info("job %s of slot %d has nothing to do any more", slot.job, slot.number)
                 slot.job = ""
+
+    def _present(self) -> list[Any]:
+        # The scheduler lives in another thread; a plain dict's values are taken all at once, its sorted one's aren't.
+        return list(dict.values(self._cluster.scheduler.workers))
 
     def _wanted(self) -> int:
         workers = self._config.workers

@@ -10,13 +10,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import toy
 
 from stemdask import cluster_config as kinds
+from stemdask.config import Document
+from stemdask.engine import run as engine
 from stemdask.engine.dispatch import Job
 from stemdask.engine.slurm import BROKEN, GRACE, SlurmPool
 from stemdask.engine.slurm_jobs import JobView, NoAnswer
 from stemdask.engine.slurm_script import WorkerScript
-from stemdask.errors import ClusterError
+from stemdask.errors import ClusterError, ConfigError
 from stemdask.model import Block
 
 
@@ -224,3 +227,12 @@ def test_a_job_that_can_never_start_ends_the_run_after_some_looks(pool: Pool, qu
         pool.look()
     with pytest.raises(ClusterError, match="job 1 can never start: PartitionDown"):
         pool.look()
+
+
+@pytest.mark.parametrize("kind", ["slurm", "allocation"])
+def test_a_part_of_a_run_hands_in_no_jobs(tmp_path: Path, kind: str) -> None:
+    """Two drivers of one store would end each other's jobs."""
+    frames = toy.write_frames(tmp_path / "frames.npy", 8)
+    with pytest.raises(ConfigError, match="done by the process that is started for it"):
+        engine.execute(Document(toy.config(frames, tmp_path / "o.zarr", kind)), blocks="0:1")
+    assert not (tmp_path / "o.stemdask").exists()
