@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, new, style
+from stemdask.figures.projection import from_far, project
+from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, frame_axis, new, quantity, style, unit
+from stemdask.model import Array
 
 #: Analytic (q4, q6, normalised w6) of perfect surroundings (Steinhardt, Nelson & Ronchetti 1983, table I).
 IDEAL = {
@@ -22,33 +24,30 @@ IDEAL = {
 }
 #: Coarse-grained q6 above which an atom of a nanocrystal counts as crystalline in the published analysis.
 ORDER_LINE = 0.54
-
-_SYMBOLS = {"q4": "$q_4$", "q6": "$q_6$", "q4_avg": "$Q_4$", "q6_avg": "$Q_6$", "w6_avg": "$W_6$"}
+#: Order parameters as they are written in the field.
+SYMBOLS = {"q4": "$q_4$", "q6": "$q_6$", "q4_avg": "$Q_4$", "q6_avg": "$Q_6$", "w4_avg": "$W_4$", "w6_avg": "$W_6$"}
 
 
 def pair_distribution(rdf: xr.Dataset, ideal: xr.Dataset | None = None) -> Figure:
-    """Draw g(r) of one frame with the first minimum, and of an ideal particle below it where it is given.
+    """Draw g(r) of one frame with the first minimum, and that of an ideal particle below it where it is given.
 
     Parameters
     ----------
     rdf, ideal
         ``/rdf`` of one frame: `r` (r) in angstrom, `g` (r), `cutoff`, `cutoff_err`.
     """
+    shown = [(rdf, ACCENT)] if ideal is None else [(rdf, ACCENT), (ideal, MUTED)]
     with style():
-        figure, axes = new(6.4, 3.6)
-        axes.plot(rdf["r"], rdf["g"], color=ACCENT, lw=1.1, label="structure")
+        figure, panels = new(6.8, 2.4 * len(shown) + 0.9, len(shown), 1, sharex=True, squeeze=False)
+        for axes, (found, colour) in zip(panels[:, 0], shown, strict=True):
+            axes.plot(found["r"], found["g"], color=colour, lw=1.0)
+            _first_minimum(axes, found)
+            top = float(np.nanmax(found["g"])) if np.isfinite(found["g"]).any() else 1.0
+            axes.set(ylabel="g(r)", ylim=(0, 1.08 * max(top, 1e-9)))
         if ideal is not None:
-            axes.plot(ideal["r"], ideal["g"], color=MUTED, lw=0.9, zorder=0, label="ideal particle")
-        cutoff = float(rdf["cutoff"])
-        if np.isfinite(cutoff):
-            axes.axvline(cutoff, color=SUBLATTICES[1], lw=1)
-            error = float(rdf["cutoff_err"]) if "cutoff_err" in rdf else float("nan")
-            text = f" first minimum {cutoff:.2f}" + (f" ± {error:.2f}" if np.isfinite(error) else "") + " Å"
-            axes.text(cutoff, 0.97, text, color=SUBLATTICES[1], transform=axes.get_xaxis_transform(), va="top")
-        top = float(np.nanmax(rdf["g"])) if rdf["g"].size and np.isfinite(rdf["g"]).any() else 1.0
-        axes.set(xlabel="r / Å", ylabel="g(r)", ylim=(0, 1.08 * top), xlim=(0, float(rdf["r"].max())))
-        if ideal is not None:
-            axes.legend(loc="upper right")
+            panels[0, 0].set_title("structure")
+            panels[1, 0].set_title("ideal particle")
+        panels[-1, 0].set(xlabel="r / Å", xlim=(0, float(rdf["r"].max())))
     return figure
 
 
@@ -76,47 +75,90 @@ def order_maps(atoms: xr.Dataset, *, normalised: bool = False) -> Figure:
 
 
 def coordination(particle: xr.Dataset, ideal: xr.Dataset | None = None) -> Figure:
-    """Draw the number of atoms of each coordination number of one frame (`coordination_histogram` (cn))."""
+    """Draw how many atoms of one frame have each coordination number, or beside an ideal particle which part of them.
+
+    Parameters
+    ----------
+    particle, ideal
+        ``/particle`` of one frame: `coordination_histogram` (cn).
+    """
     counts = particle["coordination_histogram"].values
-    numbers = np.arange(counts.size)
+    numbers, last = np.arange(counts.size), _last(counts)
     with style():
         figure, axes = new(5.6, 3.2)
-        width = 0.4 if ideal is not None else 0.75
-        axes.bar(numbers - (width / 2 if ideal is not None else 0), counts, width, color=ACCENT, label="structure")
-        if ideal is not None:
-            axes.bar(numbers + width / 2, ideal["coordination_histogram"], width, color=MUTED, label="ideal particle")
-            axes.legend()
-        last = int(np.nonzero(counts)[0].max(initial=12))
-        axes.set(xlabel="coordination number", ylabel="atoms", xticks=numbers[: last + 1], xlim=(-0.6, last + 0.6))
+        axes.set(xlabel="coordination number", ylabel="atoms")
+        if ideal is None:
+            axes.bar(numbers, counts, 0.75, color=ACCENT)
+        else:
+            beside = ideal["coordination_histogram"].values
+            last = max(last, _last(beside))
+            for sign, found, colour, name in ((-1, counts, ACCENT, "structure"), (1, beside, MUTED, "ideal particle")):
+                part, label = 100 * found / max(found.sum(), 1), f"{name}, {found.sum()} atoms"
+                axes.bar(np.arange(found.size) + 0.2 * sign, part, 0.4, color=colour, label=label)
+            axes.set_ylabel("atoms / %")
+            axes.legend(loc="upper left")
+        axes.set(xticks=np.arange(last + 1), xlim=(-0.6, last + 0.6))
     return figure
 
 
 def structure(atoms: xr.Dataset, by: str = "q6_avg") -> Figure:
-    """Draw the atoms of one frame in two projections, coloured by a property."""
-    xyz = np.column_stack([atoms[axis].values for axis in "xyz"])
-    good = np.isfinite(xyz).all(axis=1)
+    """Draw the atoms of one frame in two projections, coloured by a property of theirs.
+
+    Parameters
+    ----------
+    atoms
+        ``/atoms`` of one frame: `x`, `y`, `z` in angstrom and the property.
+    by
+        The property.
+    """
     with style():
         figure, panels = new(8.4, 3.9, 1, 2)
-        for axes, (a, b) in zip(panels, ((0, 1), (0, 2)), strict=True):
-            depth = np.argsort(xyz[good][:, 3 - a - b])
-            points, values = xyz[good][depth], atoms[by].values[good][depth]
-            shown = axes.scatter(points[:, a], points[:, b], c=values, s=26, cmap="viridis", edgecolors="w", lw=0.3)
-            axes.set(xlabel=f"{'xyz'[a]} / Å", ylabel=f"{'xyz'[b]} / Å", aspect="equal")
+        for axes, plane in zip(panels, ("xy", "xz"), strict=True):
+            order = from_far(atoms, plane)
+            shown = project(axes, atoms, order, plane, c=atoms[by].values[order], cmap="viridis")
         figure.colorbar(shown, ax=list(panels), label=_label(atoms[by]), pad=0.01)
     return figure
 
 
-def time_series(particle: xr.Dataset, names: Mapping[str, str]) -> Figure:
-    """Draw scalars of the particle against the frame, one panel each; `names` gives each variable its title."""
+def time_series(series: xr.Dataset, errors: xr.Dataset | None = None) -> Figure:
+    """Draw each variable (frame) against the frame, one panel each, with a band of a standard error where it is known.
+
+    Parameters
+    ----------
+    series
+        Variables (frame), of which `long_name` and `units` label the panels; NaN leaves a gap.
+    errors
+        Standard errors, by the same names.
+    """
     with style():
-        figure, panels = new(7.0, 1.7 * len(names) + 0.6, len(names), 1, sharex=True, squeeze=False)
-        frames = np.arange(particle.sizes["frame"])
-        for axes, (name, label) in zip(panels[:, 0], names.items(), strict=True):
-            axes.plot(frames, particle[name], color=ACCENT, lw=1, marker="." if frames.size < 200 else None, ms=4)
-            axes.set_title(label)
-        panels[-1, 0].set_xlabel("frame")
-        panels[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure, panels = new(7.0, 1.7 * len(series) + 0.6, len(series), 1, sharex=True, squeeze=False)
+        frames = np.arange(series.sizes["frame"])
+        for axes, (name, values) in zip(panels[:, 0], series.data_vars.items(), strict=True):
+            if errors is not None and name in errors:
+                low, high = values - errors[name], values + errors[name]
+                axes.fill_between(frames, low, high, color=ACCENT, alpha=0.18, lw=0)
+            axes.plot(frames, values, color=ACCENT, lw=1, marker="." if frames.size < 200 else None, ms=4)
+            axes.set(title=values.attrs["long_name"], ylabel=unit(values.attrs["units"]))
+            if not (values < 0).any():
+                axes.set_ylim(bottom=max(axes.get_ylim()[0], 0))  # a band below zero would mean nothing
+        frame_axis(panels[-1, 0])
+        figure.align_ylabels()
     return figure
+
+
+def _last(counts: Array) -> int:
+    """Return the last bar to show: that of a full shell at least."""
+    return int(np.flatnonzero(counts).max(initial=12))
+
+
+def _first_minimum(axes: Axes, rdf: xr.Dataset) -> None:
+    cutoff = float(rdf["cutoff"])
+    if np.isfinite(cutoff):
+        error = float(rdf["cutoff_err"]) if "cutoff_err" in rdf else float("nan")
+        text = f"first minimum {cutoff:.2f}" + (f" ± {error:.2f}" if np.isfinite(error) else "") + " Å"
+        axes.axvline(cutoff, color=SUBLATTICES[1], lw=1)
+        corner: dict[str, Any] = {"xytext": (5, -2), "textcoords": "offset points", "va": "top"}
+        axes.annotate(text, (cutoff, 1), xycoords=axes.get_xaxis_transform(), color=SUBLATTICES[1], **corner)
 
 
 def _mark(ideal: tuple[float, float, float], column: int, normalised: bool) -> float:
@@ -132,6 +174,5 @@ def _marks(axes: Axes, marks: Mapping[str, tuple[float, float]]) -> None:
 
 
 def _label(array: xr.DataArray) -> str:
-    units = array.attrs.get("units", "1")
-    words = _SYMBOLS.get(str(array.name)) or "\n".join(textwrap.wrap(array.attrs.get("long_name", ""), 40))
-    return words + ("" if units == "1" else f" / {units}")
+    words = SYMBOLS.get(str(array.name)) or "\n".join(textwrap.wrap(array.attrs.get("long_name", ""), 40))
+    return quantity(words, array.attrs.get("units", "1"))

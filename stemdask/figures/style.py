@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 #: Colours of sublattices A, B, ... (Okabe and Ito 2008: told apart by everybody).
 SUBLATTICES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#F0E442")
 INK = "#222222"
 ACCENT = "#0072B2"
 MUTED = "#9a9a9a"
+
+_UNITS = {"angstrom": "Å", "angstrom2": "Å²", "angstrom3": "Å³", "degree": "°"}
 
 _RC: Any = {
     "font.size": 9,
@@ -30,6 +34,8 @@ _RC: Any = {
     "lines.linewidth": 1.4,
     "savefig.dpi": 160,
     "figure.dpi": 110,
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
 }
 
 
@@ -46,3 +52,19 @@ def new(width: float = 6.0, height: float = 4.2, rows: int = 1, columns: int = 1
     """Return a figure, in inches, and its axes; made without pyplot, so that no window or global state is touched."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, **options)
+
+
+def unit(name: str) -> str:
+    """Return a unit of the store as it is printed; nothing for a pure number."""
+    return "" if name == "1" else _UNITS.get(name, name)
+
+
+def quantity(text: str, units: str) -> str:
+    """Return the label of an axis: what it is, and its unit."""
+    return f"{text} / {unit(units)}" if unit(units) else text
+
+
+def frame_axis(axes: Axes) -> None:
+    """Let the x axis count frames."""
+    axes.set_xlabel("frame")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))

@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 import xarray as xr
 
+from stemdask.errors import StoreError
 from stemdask.model import FrameStatus
 from stemdask.report import atoms, images
 from stemdask.report.parts import Part, values
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
 NAMED = 20
 
 
-def write(store: str | Path, output: str | Path | None = None, frame: int | None = None) -> Path:
+def write(
+    store: str | Path,
+    output: str | Path | None = None,
+    frame: int | None = None,
+    *,
+    ideal: str | Path | None = None,
+) -> Path:
     """Write the report of a store; return where it is.
 
     Parameters
@@ -35,19 +42,21 @@ def write(store: str | Path, output: str | Path | None = None, frame: int | None
         The HTML file; by default ``report.html`` in the run directory beside the store.
     frame
         The frame shown; by default the first one that went well.
+    ideal
+        Store of an ideal particle, whose first good frame is shown beside the structure.
 
     Raises
     ------
     StoreError
-        The store isn't one of stemdask.
+        The store isn't one of stemdask, or the ideal particle isn't one.
     """
     tree = reader.open_results(store)
     good = tree.stemdask.good()
     chosen = frame if frame is not None else int(good[0]) if good.size else None
     parts = [_run(tree)]
+    beside = _ideal(tree, ideal) if ideal is not None else None
     if chosen is not None:
-        half = images if "columns" in tree else atoms
-        parts += half.parts(tree, chosen)
+        parts += images.parts(tree, chosen) if "columns" in tree else atoms.parts(tree, chosen, beside)
     target = Path(output) if output is not None else run_directory(store) / "report.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     environment = jinja2.Environment(autoescape=True, loader=jinja2.PackageLoader("stemdask.report"))
@@ -66,6 +75,15 @@ def summary(store: str | Path) -> list[str]:
     good = tree.stemdask.good()
     lines = [f"frame {index}: {half.summary(tree, index)}" for index in good[:NAMED]]
     return lines if len(good) <= NAMED else [*lines, f"and {len(good) - NAMED} frames more"]
+
+
+def _ideal(tree: xr.DataTree, path: str | Path) -> xr.DataTree:
+    ideal = reader.open_results(path)
+    if "atoms" not in tree:
+        raise StoreError("only structures are compared with an ideal particle", where="--ideal", value=path)
+    if "atoms" not in ideal or not ideal.stemdask.good().size:
+        raise StoreError("there is no ideal particle in this store", where=path, allowed="a store of structures")
+    return ideal
 
 
 def _run(tree: xr.DataTree) -> Part:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-import yaml
 
+from stemdask.figures.style import unit
 from stemdask.model import Array
 
 if TYPE_CHECKING:
@@ -30,11 +31,6 @@ def values(tree: xr.DataTree, path: str) -> Array:
     return np.asarray(tree[path].values)
 
 
-def config(tree: xr.DataTree) -> dict[str, Any]:
-    """Return the resolved config of the run."""
-    return dict(yaml.safe_load(tree.attrs["config"]))
-
-
 def median_row(name: str, array: xr.DataArray) -> tuple[str, str]:
     """Return a row with the median of the finite values, and its unit."""
     finite = np.asarray(array.values)[np.isfinite(array.values)]
@@ -43,5 +39,18 @@ def median_row(name: str, array: xr.DataArray) -> tuple[str, str]:
 
 def number(array: xr.DataArray, digits: int = 6) -> str:
     """Return a scalar with its unit."""
-    units = array.attrs.get("units", "1")
-    return f"{float(array.values):.{digits}g}" + ("" if units == "1" else f" {units}")
+    return f"{float(array.values):.{digits}g} {unit(array.attrs.get('units', '1'))}".rstrip()
+
+
+def measured(array: xr.DataArray, error: xr.DataArray | None, shift: xr.DataArray | None = None) -> str:
+    """Return a scalar with its unit and, where there is one, its standard error to two digits.
+
+    A systematic change by the same cause follows in brackets where it is more than the error.
+    """
+    if error is None or not np.isfinite(error) or not np.isfinite(array) or float(error) <= 0:
+        return number(array)
+    digits = max(1 - math.floor(math.log10(float(error))), 0)
+    text = f"{float(array):.{digits}f} ± {float(error):.{digits}f}"
+    if shift is not None and abs(float(shift)) > float(error):
+        text += f" ({float(shift):+.{digits}f})"
+    return f"{text} {unit(array.attrs.get('units', '1'))}".rstrip()
