@@ -205,11 +205,14 @@ def verify(
 def report(
     store: Store,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="HTML file to write.")] = None,
+    ideal: Annotated[
+        Path | None, typer.Option("--ideal", metavar="STORE", help="Store of an ideal particle to compare with.")
+    ] = None,
 ) -> None:
     """Write one self-contained HTML file with the figures and numbers of a store."""
     from stemdask import report
 
-    typer.echo(report.write(store, output))
+    typer.echo(report.write(store, output, ideal=ideal))
 
 
 @app.command(epilog="Example: stemdask export results.zarr --format csv -o tables")
