@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -43,6 +44,10 @@ async def _leave(worker: Any) -> None:
     worker.status = Status.paused  # the scheduler sends no more blocks
     while worker.state.executing_count:
         await asyncio.sleep(_LOOK_SECONDS)
+    end = time.monotonic() + _FAREWELL_SECONDS
+    await asyncio.sleep(_LOOK_SECONDS)
+    while worker.data and time.monotonic() < end:  # until the driver has fetched the last acknowledgement
+        await asyncio.sleep(_LOOK_SECONDS)
     await _go(worker)
 
 
@@ -52,9 +57,8 @@ async def _go(worker: Any) -> None:
     if worker.status not in (Status.running, Status.paused):
         return
     with contextlib.suppress(OSError, TimeoutError):
-        await asyncio.wait_for(
-            worker.scheduler.retire_workers(workers=[worker.address], close_workers=False, remove=True),
-            _FAREWELL_SECONDS,
+        farewell = worker.scheduler.unregister(
+            address=worker.address, expected=True, close=False, stimulus_id="leaving"
         )
-        await asyncio.sleep(_LOOK_SECONDS)  # the scheduler's word on it comes by another way than its answer
+        await asyncio.wait_for(farewell, _FAREWELL_SECONDS)
     await worker.close(nanny=False, executor_wait=False, reason="leaving")

@@ -128,7 +128,7 @@ def test_an_array_does_its_parts_side_by_side_and_a_last_run_ends_the_store(
     _write(tmp_path, frames)
     job = _sbatch(slurm, tmp_path, "--array=0-2", str(JOBS / "array.sbatch"), "run.yaml", "--no-report")
     last = _sbatch(
-        slurm, tmp_path, f"--dependency=afterok:{job}", str(JOBS / "driver.sbatch"), "run.yaml", "--no-report"
+        slurm, tmp_path, f"--dependency=afterany:{job}", str(JOBS / "driver.sbatch"), "run.yaml", "--no-report"
     )
     assert _ends(slurm, job).split() == ["COMPLETED"] * 3, _words(tmp_path)
     assert _ends(slurm, last) == "COMPLETED", _words(tmp_path)

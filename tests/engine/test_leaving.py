@@ -1,0 +1,136 @@
+"""Workers that are told to leave by signals, as SLURM tells them; a scheduler that forgives no lost worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+import toy
+
+from stemdask.engine.cluster import settings
+from stemdask.engine.leaving import LEAVE_AFTER
+
+
+class Scheduler:
+    """A scheduler in this process, and workers in processes of their own."""
+
+    def __init__(self, folder: Path, cluster: Any, client: Any) -> None:
+        self.client = client
+        self._folder = folder
+        self._cluster = cluster
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    def worker(self, name: str, seconds: float = 600) -> subprocess.Popen[bytes]:
+        """Start a worker that leaves after some seconds, and wait until it is there."""
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", self._cluster.scheduler_address]
+        command += ["--no-nanny", "--nthreads=1", "--memory-limit=1GiB", "--no-dashboard", f"--name={name}"]
+        command += ["--preload=stemdask.engine.worker", f"--local-directory={self._folder}"]
+        environment = os.environ | {LEAVE_AFTER: str(seconds), "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "False"}
+        started = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        self._started[name] = started
+        toy.wait_until(lambda: name in self.names(), 60)
+        return started
+
+    def names(self) -> set[str]:
+        """Return the names of the workers that are there."""
+        return {str(worker.name) for worker in list(self._cluster.scheduler.workers.values())}
+
+    def stop(self) -> None:
+        """End the workers."""
+        for started in self._started.values():
+            started.kill()
+            started.wait()
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[Scheduler]:
+    import distributed
+
+    library: Any = distributed
+    changed = settings(isolated=True) | {
+        "distributed.comm.require-encryption": False,
+        "distributed.scheduler.allowed-failures": 0,
+    }
+    with (
+        dask.config.set(changed),
+        library.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+        library.Client(cluster, set_as_default=False) as client,
+    ):
+        found = Scheduler(tmp_path, cluster, client)
+        yield found
+        found.stop()
+
+
+def _work(path: str, seconds: float) -> str:
+    """Write down that it began and that it ended, and take a while the first time; return who did it."""
+    from distributed import get_worker
+
+    name = str(get_worker().name)
+    again = Path(path).exists()
+    with Path(path).open("a") as file:
+        file.write(f"begin {name}\n")
+    time.sleep(0 if again else seconds)
+    with Path(path).open("a") as file:
+        file.write(f"end {name}\n")
+    return name
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def _is_begun(path: Path) -> Callable[[], bool]:
+    return lambda: bool(_lines(path))
+
+
+def test_a_worker_that_is_terminated_goes_at_once_and_nobody_suspects_its_block(
+    scheduler: Scheduler, tmp_path: Path
+) -> None:
+    done = tmp_path / "done"
+    first = scheduler.worker("first")
+    future = scheduler.client.submit(_work, str(done), 100.0)
+    toy.wait_until(_is_begun(done), 30)
+    scheduler.worker("second")
+    first.send_signal(signal.SIGTERM)
+    first.wait(20)
+    assert future.result(timeout=60) == "second", "it was begun again elsewhere, though no failure is allowed"
+    assert "end first" not in _lines(done)
+
+
+def test_a_worker_that_is_warned_ends_its_block_and_takes_no_other(scheduler: Scheduler, tmp_path: Path) -> None:
+    first = scheduler.worker("first")
+    paths = [tmp_path / f"done-{index}" for index in range(3)]
+    held = [scheduler.client.submit(_work, str(path), 2.0, pure=False) for path in paths]
+    done_by: list[str] = []
+
+    def take(future: Any) -> None:
+        done_by.append(future.result())
+        held.remove(future)  # as a run does, which keeps no result in a worker
+
+    for future in tuple(held):
+        future.add_done_callback(take)
+    del future
+    toy.wait_until(lambda: any(map(_lines, paths)), 30)
+    first.send_signal(signal.SIGUSR1)
+    scheduler.worker("second")
+    first.wait(60)
+    toy.wait_until(lambda: len(done_by) == 3, 60)
+    assert sorted(done_by) == ["first", "second", "second"]
+    assert sorted(line for path in paths for line in _lines(path)) == [
+        "begin first", "begin second", "begin second", "end first", "end second", "end second"
+    ]  # fmt: skip
+    assert scheduler.names() == {"second"}
+
+
+def test_a_worker_leaves_by_itself_when_its_time_is_over(scheduler: Scheduler) -> None:
+    first = scheduler.worker("first", seconds=2)
+    assert first.wait(40) == 0
+    toy.wait_until(lambda: not scheduler.names(), 30)
