@@ -152,6 +152,12 @@ class Scene:
         score[held.ghosts, 0] += held.trust * (held.target - state.amplitude[held.ghosts])
         return np.where(held.free, score[:, : held.free.shape[1]], 0.0), np.concatenate(parts)
 
+    def reduced_chi2(self, positions: Float, radius: Float) -> Float:
+        """Return the mean of residual²/variance (n,) within radii (n,), px, of positions (n, 2); NaN without pixels."""
+        out = np.empty(len(positions))
+        _reduced_chi2(self.weighted, self.weight, positions, radius**2, out)
+        return out
+
     def equations(self, state: State, held: Constraints) -> NormalEquations:
         """Return the Fisher information of all parameters with the weights of the last :meth:`weigh`."""
         n, width = len(state.amplitude), state.width
@@ -217,3 +223,19 @@ def _weigh(
         old += float(before)
         new += float(after)
     return old, new
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _reduced_chi2(weighted: Image, weight: Image, positions: Float, reach2: Float, out: Float) -> None:
+    """Write the mean of residual²/variance within a radius whose square is `reach2`."""
+    height, width = weight.shape
+    for k in range(len(out)):
+        y, x = positions[k, 0], positions[k, 1]
+        reach = np.sqrt(reach2[k])
+        total, count = 0.0, 0
+        for row in range(max(0, int(np.ceil(y - reach))), min(height, int(np.floor(y + reach)) + 1)):
+            for column in range(max(0, int(np.ceil(x - reach))), min(width, int(np.floor(x + reach)) + 1)):
+                if (row - y) ** 2 + (column - x) ** 2 <= reach2[k] and weight[row, column] > 0.0:
+                    total += np.float64(weighted[row, column]) ** 2 / np.float64(weight[row, column])
+                    count += 1
+        out[k] = total / count if count else np.nan

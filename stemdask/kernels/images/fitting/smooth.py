@@ -26,6 +26,15 @@ class SmoothBasis:
     shape: tuple[int, int]
     cells: tuple[int, int]
 
+    @classmethod
+    def of(cls, shape: tuple[int, int], cell: float, most: int) -> SmoothBasis:
+        """Return splines with cells of `cell` px or more, `most` of them a side at most.
+
+        A constant where the image is too small for one cell.
+        """
+        cells = int(min(shape[0] / cell, most)), int(min(shape[1] / cell, most))
+        return cls(shape, cells if min(cells) >= 1 else (0, 0))
+
     @property
     def size(self) -> int:
         """Number of coefficients."""

@@ -1,0 +1,99 @@
+"""The step of a fit of one column: its damped normal equations solved, and held where it would go too far."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from stemdask.kernels.images.fitting.window_equations import SIZE
+
+Float = NDArray[np.float64]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def solve(matrix: Float, vector: Float, damping: float, circular: bool, inverse: Float, step: Float) -> bool:
+    """Solve the normal equations of one column.
+
+    Parameters
+    ----------
+    matrix, vector
+        (SIZE, SIZE) and (SIZE,), Fisher matrix and score.
+    damping
+        Part by which the diagonal is raised.
+    circular
+        A round column: its Qyy and Qxx are one and its Qyx is 0.
+    inverse, step
+        (SIZE, SIZE) and (SIZE,); written.
+
+    Returns
+    -------
+    bool
+        Whether the matrix is positive definite; if not, the step is not written.
+    """
+    n = SIZE
+    low, right = np.empty((SIZE, SIZE)), np.empty(SIZE)
+    for i in range(n):
+        right[i] = vector[i]
+        for j in range(n):
+            low[i, j] = matrix[i, j]
+    if circular:
+        right[3] += right[5]
+        for j in range(n):
+            low[3, j] += low[5, j]
+        for j in range(n):
+            low[j, 3] += low[j, 5]
+        for fixed in (4, 5):
+            right[fixed] = 0.0
+            for j in range(n):
+                low[fixed, j] = 0.0
+                low[j, fixed] = 0.0
+            low[fixed, fixed] = 1.0
+    for i in range(n):
+        low[i, i] *= 1.0 + damping
+    for i in range(n):
+        for j in range(i + 1):
+            total = low[i, j]
+            for m in range(j):
+                total -= low[i, m] * low[j, m]
+            if i == j:
+                if not total > 1e-13 * low[i, i]:
+                    return False
+                low[i, i] = np.sqrt(total)
+            else:
+                low[i, j] = total / low[j, j]
+    for column in range(n):
+        for i in range(n):
+            total = 1.0 if i == column else 0.0
+            for m in range(i):
+                total -= low[i, m] * inverse[m, column]
+            inverse[i, column] = total / low[i, i]
+        for i in range(n - 1, -1, -1):
+            total = inverse[i, column]
+            for m in range(i + 1, n):
+                total -= low[m, i] * inverse[m, column]
+            inverse[i, column] = total / low[i, i]
+    for i in range(n):
+        step[i] = 0.0
+        for j in range(n):
+            step[i] += inverse[i, j] * right[j]
+    if circular:
+        step[4], step[5] = 0.0, step[3]
+        inverse[4, 4], inverse[5, 5] = 0.0, inverse[3, 3]
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def limit(step: Float, at: Float, sigma: float) -> None:
+    """Hold a step to half a width in position, a factor of five in amplitude and a third in width."""
+    length = np.hypot(step[1], step[2])
+    if length > 0.5 * sigma:
+        step[1] *= 0.5 * sigma / length
+        step[2] *= 0.5 * sigma / length
+    step[0] = max(step[0], -0.8 * at[0])
+    half = np.hypot(0.5 * (at[3] - at[5]), at[4])
+    smaller = 0.5 * (at[3] + at[5]) - half
+    size = np.abs(0.5 * (step[3] + step[5])) + np.hypot(0.5 * (step[3] - step[5]), step[4])
+    if size > 0.33 * smaller:
+        for j in range(3, 6):
+            step[j] *= 0.33 * smaller / size
