@@ -33,8 +33,6 @@ class Damage:
     """Chunks and metadata that are missing or don't fit their checksum, by path within the store."""
     blocks: tuple[int, ...]
     """Blocks that must be done again."""
-    whole_run: bool
-    """Something is damaged that belongs to no block."""
 
     @property
     def sound(self) -> bool:
@@ -75,13 +73,12 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
     done = statuses.read_statuses(store) != FrameStatus.PENDING
     damaged: list[str] = []
     blocks: set[int] = set()
-    whole, n = False, 0
+    n = 0
     per_block = int(layout.open_group(store)[layout.STATUS].chunks[0])
     with ThreadPoolExecutor(_THREADS) as executor:
         for name, metadata in _remembered(store):
             if not _same(store / name / "zarr.json", metadata):
                 damaged.append(f"{name}/zarr.json")
-                whole = True
                 continue
             if metadata["node_type"] != "array":
                 continue
@@ -94,8 +91,7 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
             for key in (key for key, sound in zip(wanted, good, strict=True) if not sound):
                 damaged.append("/".join([name, "c", *map(str, key)]))
                 blocks |= {key[0]} if per_frame else set()
-                whole |= not per_frame
-    found = Damage(store, n, tuple(damaged), tuple(sorted(blocks)), whole)
+    found = Damage(store, n, tuple(damaged), tuple(sorted(blocks)))
     if repair and not found.sound:
         _repair(store, found, per_block, len(done))
     return found
