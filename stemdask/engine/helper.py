@@ -19,9 +19,9 @@ from stemdask import plan as plans
 from stemdask.engine import wire
 from stemdask.engine.block import FrameResult, evaluate, failed
 from stemdask.errors import StemdaskError
-from stemdask.model import Plan
+from stemdask.model import FrameStatus, Plan
 from stemdask.store.constants import read_constants
-from stemdask.store.layout import run_directory
+from stemdask.store.layout import plan_file
 
 _PR_SET_PDEATHSIG = 1
 
@@ -33,7 +33,7 @@ def main(store: str, parent: int, requests: int, answers: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()
     try:
-        plan = plans.load(run_directory(store) / "plan.json")
+        plan = plans.load(plan_file(store))
         prepared = read_constants(plan)
         _limit_memory(plan)
     except Exception as error:  # noqa: BLE001 - said by the worker
@@ -62,7 +62,7 @@ def _answer(answers: int, result: FrameResult) -> None:
     try:
         message = wire.pack(header, result.values)
     except MemoryError as error:
-        header |= {"status": int(failed("").status), "error": f"MemoryError: {error}"}
+        header |= {"status": int(FrameStatus.FAILED), "error": f"MemoryError: {error}"}
         message = wire.pack(header, {})
     _write(answers, message)
 

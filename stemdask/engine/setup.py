@@ -52,7 +52,7 @@ def set_up(resolved: plans.Resolved, store: Path, *, retry: str | None, fresh: b
         _set_pending(plan, FrameStatus.FAILED)
     new = layout.run_directory(store) / "plan.new"
     plans.save(plan, new)
-    new.replace(layout.run_directory(store) / "plan.json")
+    new.replace(layout.plan_file(store))
     return plan
 
 
@@ -60,7 +60,7 @@ def _continued(resolved: plans.Resolved, store: Path) -> Plan:
     """Return the plan of a store that is there, with its sizes and the limits of the config."""
     place.check_same(store, resolved.fingerprint, resolved.text)
     try:
-        stored = plans.load(layout.run_directory(store) / "plan.json")
+        stored = plans.load(layout.plan_file(store))
     except StemdaskError:  # the run directory is gone, or of another version
         stored = plans.draw(resolved, plans.survey(resolved), store)
     wanted = resolved.config.limits

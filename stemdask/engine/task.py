@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
 from stemdask import plan as plans
 from stemdask.engine.block import Ack, FrameResult, evaluate, run_block
@@ -14,7 +13,7 @@ from stemdask.engine.lock import read_epoch
 from stemdask.errors import Stopped
 from stemdask.model import Array, Block, Plan
 from stemdask.store.constants import read_constants
-from stemdask.store.layout import run_directory
+from stemdask.store.layout import plan_file, run_directory
 
 _mine = threading.local()
 _helpers: set[Helper] = set()
@@ -71,7 +70,7 @@ def close_helpers() -> None:
 
 @lru_cache(maxsize=1)
 def _load(store: str, epoch: int) -> tuple[Plan, dict[str, Array]]:
-    plan = plans.load(Path(run_directory(store)) / "plan.json")
+    plan = plans.load(plan_file(store))
     return plan, read_constants(plan)
 
 

@@ -42,6 +42,11 @@ def run_directory(store: str | Path) -> Path:
     return path.with_name(path.name.removesuffix(".zarr") + ".stemdask")
 
 
+def plan_file(store: str | Path) -> Path:
+    """Return the file through which the driver tells its workers the plan of a store."""
+    return run_directory(store) / "plan.json"
+
+
 def count_of(dim: str) -> str:
     """Return the path of the true length of a ragged dimension in each frame."""
     return f"frames/n_{dim}s"
