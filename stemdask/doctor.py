@@ -33,7 +33,7 @@ CORE = (
 OPTIONAL = {
     "pyboo": "the engine 'pyboo' of bond_order",
     "pyarrow": "export --format parquet",
-    "atomap": "engine: atomap",
+    "atomap": "the engine 'atomap' of columns",
 }
 
 
