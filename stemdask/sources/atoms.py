@@ -13,10 +13,11 @@ import numpy as np
 from stemdask.errors import FrameError, InputError
 from stemdask.model import AtomsFrame
 from stemdask.sources import guard, lammps, pdb, xyz
-from stemdask.sources.atoms_source import AtomsFile, AtomsSource, library
+from stemdask.sources.atoms_source import AtomsSource, library
 from stemdask.sources.elements import chemical_symbol
 from stemdask.sources.packed import pack
 from stemdask.sources.paths import find_files
+from stemdask.sources.source_file import SourceFile
 from stemdask.sources.text_index import FrameIndex
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def open_atoms_files(
     InputError
         A file can't be read, is cut off or holds no atoms.
     """
-    opened: list[AtomsFile] = []
+    opened: list[SourceFile] = []
     found = FrameIndex()
     ends: list[int] = []
     for file in files:
@@ -103,7 +104,7 @@ def open_atoms_files(
             if not any(index.n_atoms):
                 raise InputError("holds no atoms", where=file, remedy=f"Check that it is {_NAMES[fmt]} and not cut off")
             guard.check_budget(file, _BYTES_AN_ATOM * max(index.n_atoms))
-        opened.append(AtomsFile(path=file, size=size, digest=guard.digest(file)))
+        opened.append(SourceFile(path=file, size=size, digest=guard.digest(file)))
         found.extend(index)
         ends.append(len(found.starts))
     chosen = (frames or slice(None)).indices(len(found.starts))

@@ -16,6 +16,7 @@ from stemdask.model import AtomsFrame
 from stemdask.sources import ase_formats, binary_formats, guard, lammps, pdb, xyz
 from stemdask.sources.elements import numbers_of
 from stemdask.sources.packed import unpack
+from stemdask.sources.source_file import SourceFile
 from stemdask.sources.structure import Structure
 
 _PARSE: dict[str, Callable[[bytes, int], Structure]] = {"pdb": pdb.parse, "xyz": xyz.parse, "lammps": lammps.parse}
@@ -26,16 +27,6 @@ def library(fmt: str) -> ModuleType:
     return ase_formats if fmt in ("cif", "traj") else binary_formats
 
 
-class AtomsFile(BaseModel):
-    """One file of a trajectory."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    size: int
-    digest: str
-
-
 class AtomsSource(BaseModel):
     """A trajectory of structures; plain data that a task carries to another machine."""
 
@@ -43,7 +34,7 @@ class AtomsSource(BaseModel):
 
     kind: Literal["atoms"] = "atoms"
     format: str
-    files: tuple[AtomsFile, ...]
+    files: tuple[SourceFile, ...]
     ends: str
     """Number of frames up to the end of each file; packed integers, as are the next three."""
     starts: str
@@ -126,14 +117,14 @@ class AtomsSource(BaseModel):
             "warnings": list(self.warnings),
         }
 
-    def _locate(self, index: int) -> tuple[AtomsFile, int, int]:
+    def _locate(self, index: int) -> tuple[SourceFile, int, int]:
         """Return the file of a frame, the frame's number among all and that of the first frame in the file."""
         number = range(*self.selection)[index]
         ends = unpack(self.ends)
         which = int(np.searchsorted(ends, number, side="right"))
         return self.files[which], number, int(ends[which - 1]) if which else 0
 
-    def _parse(self, file: AtomsFile, number: int, first: int) -> Structure:
+    def _parse(self, file: SourceFile, number: int, first: int) -> Structure:
         starts, stops = unpack(self.starts), unpack(self.stops)
         start, stop = int(starts[number]), int(stops[number])
         if self.format not in _PARSE:

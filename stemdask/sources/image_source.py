@@ -13,17 +13,8 @@ from stemdask.errors import InputError
 from stemdask.model import ImageFrame
 from stemdask.sources import guard, image_formats
 from stemdask.sources.packed import unpack
+from stemdask.sources.source_file import SourceFile
 from stemdask.sources.stack import OpenStack
-
-
-class ImageFile(BaseModel):
-    """One file of a stack."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    size: int
-    digest: str
 
 
 class ImageSource(BaseModel):
@@ -33,7 +24,7 @@ class ImageSource(BaseModel):
 
     kind: Literal["images"] = "images"
     format: str
-    files: tuple[ImageFile, ...]
+    files: tuple[SourceFile, ...]
     ends: str
     """Number of frames up to the end of each file; packed integers."""
     dataset: int = 0
@@ -108,7 +99,7 @@ class ImageSource(BaseModel):
             "warnings": list(self.warnings),
         }
 
-    def _locate(self, index: int) -> tuple[ImageFile, int]:
+    def _locate(self, index: int) -> tuple[SourceFile, int]:
         number = range(*self.selection)[index]
         ends = unpack(self.ends)
         which = int(np.searchsorted(ends, number, side="right"))

@@ -11,9 +11,10 @@ import numpy as np
 
 from stemdask.errors import InputError
 from stemdask.sources import guard, hdf5, headers, tiff
-from stemdask.sources.image_source import ImageFile, ImageSource, by, open_once, pair
+from stemdask.sources.image_source import ImageSource, by, open_once, pair
 from stemdask.sources.packed import pack
 from stemdask.sources.paths import find_files
+from stemdask.sources.source_file import SourceFile
 from stemdask.sources.stack import Stack
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ def open_image_files(
     *,
     pixel_size: float | None = None,
     frames: slice | None = None,
-    dataset: int | None = None,
 ) -> ImageSource:
     """Open image files of one format as one stack.
+
+    Of several images in each file the one with most frames, then most pixels, then annular dark field is read.
 
     Parameters
     ----------
@@ -44,9 +46,6 @@ def open_image_files(
         nm; overrides the files.
     frames
         Chosen frames.
-    dataset
-        Which of several images in each file; the one with most frames, then most pixels, then annular dark field,
-        when None.
 
     Raises
     ------
@@ -57,6 +56,7 @@ def open_image_files(
     spacing = max(1, len(files) // _PROBED)
     said: list[str] = []
     probed: dict[int, Stack] = {}
+    dataset: int | None = None
     for at in sorted({*range(0, len(files), spacing), len(files) - 1}):
         stacks, warnings = _probe(files[at], fmt, sizes[at])
         said += warnings
@@ -66,7 +66,11 @@ def open_image_files(
                 titles = ", ".join(stack.title for stack in stacks)
                 said.append(f"{files[at]} holds {len(stacks)} images ({titles}): {stacks[dataset].title} is read")
         if dataset >= len(stacks):
-            raise InputError(f"holds {len(stacks)} images, number {dataset} was asked for", where=files[at])
+            raise InputError(
+                f"holds {len(stacks)} images, but number {dataset + 1} is read of the first file",
+                where=files[at],
+                remedy="Name only files that hold the same images",
+            )
         _check(stacks[dataset], files[at], fmt, sizes[at])
         probed[at] = stacks[dataset]
     said += _compare(files, probed, pixel_size)
@@ -85,7 +89,7 @@ def open_image_files(
     source = ImageSource(
         format=fmt,
         files=tuple(
-            ImageFile(path=file, size=n_bytes, digest=guard.digest(file))
+            SourceFile(path=file, size=n_bytes, digest=guard.digest(file))
             for file, n_bytes in zip(files, sizes, strict=True)
         ),
         ends=pack(np.cumsum(counts)),
