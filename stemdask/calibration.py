@@ -40,4 +40,9 @@ def pixel_size(source: Source, constant: Length) -> Length:
         lengths = [float(np.hypot(found[f"lattice/{v}_y"], found[f"lattice/{v}_x"])) for v in "ab"]
         pixels = float(np.mean(lengths)) / frame.pixel_size[0]  # type: ignore[union-attr]
         return Length(float(f"{constant.nm() / pixels:.6g}"), "nm")
-    raise InputError("no lattice to calibrate from", where="input.calibrate_from", value=failure)
+    raise InputError(
+        "no lattice to calibrate from",
+        where="input.calibrate_from",
+        value=failure,
+        remedy="Give input.pixel_size instead",
+    )

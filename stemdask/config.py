@@ -108,9 +108,11 @@ def read(path: str | Path) -> Document:
     try:
         text = Path(path).read_bytes()[: yaml_lines.MAX_BYTES + 1].decode("utf-8-sig")
     except OSError as error:
-        raise ConfigError(f"the config can't be read: {error.strerror}", where=path) from None
+        raise ConfigError(
+            f"the config can't be read: {error.strerror}", where=path, remedy="Write one with 'stemdask init INPUT'"
+        ) from None
     except UnicodeDecodeError:
-        raise ConfigError("the config is not UTF-8 text", where=path) from None
+        raise ConfigError("the config is not text", where=path, allowed="YAML in UTF-8") from None
     data, lines = yaml_lines.load(text, str(path))
     return Document(data, lines, str(path))
 
@@ -127,7 +129,9 @@ def override(document: Document, settings: Sequence[str]) -> Document:
         for parent in parents:
             here = here.setdefault(parent, {})
             if not isinstance(here, dict):
-                raise ConfigError(f"'{parent}' holds a value, not keys", where=f"--set {setting}")
+                raise ConfigError(
+                    f"'{parent}' holds a value, not keys", where=f"--set {setting}", remedy="Set its value instead"
+                )
         here[last] = yaml_lines.load(f"value: {value}", f"--set {setting}")[0]["value"]
     return Document(data, document.lines, document.name)
 

@@ -137,7 +137,12 @@ def survey(resolved: Resolved) -> Survey:
         if tried == TRIED:
             break
     if not tried:
-        raise InputError("no frame could be analysed", where=resolved.config.input.path, value=failures[0])
+        raise InputError(
+            "none of the frames tried could be analysed",
+            where=resolved.config.input.path,
+            value=failures[0],
+            remedy="Mend the input or the analyses, or choose other frames with input.frames",
+        )
     return Survey(prepared, sizes, tried == source.n_frames, seconds, frame_bytes)
 
 

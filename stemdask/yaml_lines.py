@@ -75,7 +75,8 @@ def _check_events(text: str, name: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise ConfigError("anchors and aliases are not allowed in a config", where=_at(name, event.start_mark))
+            where = _at(name, event.start_mark)
+            raise ConfigError("a config can't hold anchors and aliases", where=where, remedy="Write the values out")
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:

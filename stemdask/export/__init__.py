@@ -48,7 +48,7 @@ def write(
     if fmt not in FORMATS:
         raise ConfigError("unknown format", value=fmt, allowed=", ".join(FORMATS))
     if b_factor is not None and fmt != "pdb":
-        raise ConfigError("only pdb has a B-factor column", value=fmt)
+        raise ConfigError("this format has no B-factor column", value=fmt, allowed="pdb")
     if not is_store(path):
         raise StoreError("this is not a store that stemdask made", where=path, remedy="Name the .zarr folder of a run")
     if target.resolve() == path.resolve() or path.resolve() in target.resolve().parents:

@@ -48,7 +48,9 @@ class Folder:
             yield partial
             partial.replace(target)
         except OSError as error:
-            raise StorageError(f"can't be written: {error.strerror or error}", where=target) from error
+            raise StorageError(
+                f"can't be written: {error.strerror or error}", where=target, remedy="Name another folder"
+            ) from error
         finally:
             partial.unlink(missing_ok=True)
         self._made[name] = _state(target)

@@ -39,7 +39,11 @@ def learn(cells: DomainCells, params: DomainsParams) -> tuple[DomainModel, Array
         names = tuple(params.classes)
         sample = cells.sample()
         if not sample.significant.any():
-            raise InputError("no displacement differs from zero, so there is nothing to sort into classes")
+            raise InputError(
+                "no displacement differs from zero, so there is nothing to sort into classes",
+                where="analyses.domains.classes",
+                remedy="Lower 'significance', or leave the classes out",
+            )
         points, noise, labels = ideal_vectors(
             np.array(list(params.classes.values())),
             sample.points[sample.significant],
@@ -74,7 +78,7 @@ def read_labels(path: str) -> tuple[Region, ...]:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
-        raise InputError("the labels can't be read", where=path, value=error.strerror) from error
+        raise InputError(f"the labels can't be read: {error.strerror}", where=path, allowed="a CSV file") from error
     if not rows or not {"class", "i", "j"} <= set(rows[0]):
         raise InputError(
             "the labels need a header with the columns class, i, j",
@@ -88,9 +92,14 @@ def read_labels(path: str) -> tuple[Region, ...]:
             frame = int(row["frame"]) if row.get("frame") else None
             regions.setdefault((row["class"].strip(), frame), []).append((int(row["i"]), int(row["j"])))
         except (ValueError, TypeError, AttributeError) as error:
-            raise InputError("a label can't be read", where=f"{path}, line {line}", value=dict(row)) from error
+            raise InputError(
+                "a label can't be read",
+                where=f"{path}, line {line}",
+                value=dict(row),
+                allowed="a name and whole numbers i, j and, optionally, frame",
+            ) from error
     if len({name for name, _ in regions}) < 2:
-        raise InputError("the labels name a single class; two at least are needed", where=path)
+        raise InputError("the labels name a single class", where=path, remedy="Label cells of two classes at least")
     return tuple(Region(name=name, cells=tuple(found), frame=frame) for (name, frame), found in regions.items())
 
 

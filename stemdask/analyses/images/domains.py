@@ -133,7 +133,9 @@ def _partition(cells: DomainCells, params: DomainsParams) -> Partition:
         try:
             return Partition(domain_models.load(Path(params.model)), f"Labelled by the model {params.model}.")
         except (OSError, ValueError, KeyError) as error:
-            raise InputError("the model can't be read", where=params.model, value=str(error)) from error
+            raise InputError(
+                f"the model can't be read: {error}", where=params.model, remedy="Name a model that stemdask wrote"
+            ) from error
     if params.supervised:
         model, confusion = learn(cells, params)
         right = float(np.trace(confusion) / confusion.sum()) if np.isfinite(confusion).all() else np.nan
