@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 #: Environment variable with the seconds after which a worker leaves, before the walltime of its job ends.
 LEAVE_AFTER = "STEMDASK_LEAVE_AFTER"
@@ -22,7 +25,8 @@ def arrange(worker: Any) -> None:
 
     It ends its block first on SIGUSR1, which SLURM sends before the walltime, and when its time is over; it goes at
     once on SIGTERM, which comes with scancel and preemption. Either way it takes leave of the scheduler, so that its
-    blocks go elsewhere and none of them is suspected of having killed it.
+    blocks go elsewhere and none of them is suspected of having killed it; but for one that was warned and not done when
+    SIGTERM came, since no walltime may be long enough for it.
     """
     seconds = os.environ.get(LEAVE_AFTER)
     if seconds is None:
@@ -56,9 +60,12 @@ async def _go(worker: Any) -> None:
 
     if worker.status not in (Status.running, Status.paused):
         return
+    cut = worker.status == Status.paused and worker.state.executing_count > 0
+    if cut:
+        log.warning("worker %s ran out of walltime before its block was done", worker.name)
     with contextlib.suppress(OSError, TimeoutError):
         farewell = worker.scheduler.unregister(
-            address=worker.address, expected=True, close=False, stimulus_id="leaving"
+            address=worker.address, expected=not cut, close=False, stimulus_id="leaving"
         )
         await asyncio.wait_for(farewell, _FAREWELL_SECONDS)
     await worker.close(nanny=False, executor_wait=False, reason="leaving")

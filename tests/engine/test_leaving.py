@@ -130,6 +130,19 @@ def test_a_worker_that_is_warned_ends_its_block_and_takes_no_other(scheduler: Sc
     assert scheduler.names() == {"second"}
 
 
+def test_a_block_that_outlasts_its_warning_is_suspected(scheduler: Scheduler, tmp_path: Path) -> None:
+    """Otherwise one that no walltime can hold would be begun again for ever."""
+    done = tmp_path / "done"
+    first = scheduler.worker("first")
+    future = scheduler.client.submit(_work, str(done), 100.0)
+    toy.wait_until(_is_begun(done), 30)
+    first.send_signal(signal.SIGUSR1)
+    time.sleep(1)
+    first.send_signal(signal.SIGTERM)
+    first.wait(20)
+    assert type(future.exception(timeout=30)).__name__ == "KilledWorker"
+
+
 def test_a_worker_leaves_by_itself_when_its_time_is_over(scheduler: Scheduler) -> None:
     first = scheduler.worker("first", seconds=2)
     assert first.wait(40) == 0
