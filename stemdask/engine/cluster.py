@@ -7,6 +7,7 @@ import logging
 import queue
 import shutil
 import sys
+import tempfile
 import time
 import types
 from collections.abc import Iterable, Iterator
@@ -148,9 +149,8 @@ class Processes(DaskPool):
         import distributed
 
         dask: Any = distributed
-        scratch = run_directory(self._job.store) / "scratch"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(mode=0o700)
+        # Of this driver alone: those of a job array share the run directory.
+        scratch = tempfile.mkdtemp(prefix="scratch-", dir=run_directory(self._job.store))
         self._stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         self._stack.enter_context(_without_main())
         self._cluster = dask.LocalCluster(
@@ -163,7 +163,7 @@ class Processes(DaskPool):
             scheduler_kwargs={"dashboard": False},
             security=True,
             memory_limit=0,
-            local_directory=str(scratch),
+            local_directory=scratch,
             env={LOG: str(run_directory(self._job.store) / "log")},
         )
         self._stack.callback(self._cluster.close, timeout=REPLY_SECONDS)

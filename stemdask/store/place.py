@@ -89,6 +89,8 @@ def recover(store: Path, *, sweep: bool) -> None:
         old.rename(store)
     _remove(old)
     _remove(directory / "new.zarr")
+    for left in directory.glob("scratch-*") if sweep else ():
+        _remove(left)
     if sweep and is_store(store):
         for left in store.rglob("*.partial"):
             left.unlink(missing_ok=True)

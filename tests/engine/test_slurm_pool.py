@@ -15,6 +15,7 @@ import toy
 from stemdask import cluster_config as kinds
 from stemdask.config import Document
 from stemdask.engine import run as engine
+from stemdask.engine.block import Ack
 from stemdask.engine.dispatch import Job
 from stemdask.engine.slurm import BROKEN, GRACE, SlurmPool
 from stemdask.engine.slurm_jobs import JobView, NoAnswer
@@ -52,6 +53,16 @@ class FakeQueue:
         self.jobs[number] = dataclasses.replace(self.jobs[number], state=state, **more)
 
 
+@dataclasses.dataclass(eq=False)
+class Future:
+    """A block that is done."""
+
+    ack: Ack
+
+    def result(self, timeout: float) -> Ack:
+        return self.ack
+
+
 class Pool(SlurmPool):
     """A pool whose scheduler is a list of workers."""
 
@@ -73,6 +84,11 @@ class Pool(SlurmPool):
     def holds(self, n: int) -> None:
         """Have this many blocks in flight."""
         self._blocks = {index: Block(index, index, index + 1) for index in range(n)}
+
+    def receive(self, future: Any, index: int) -> None:
+        """Have a block come back."""
+        self._blocks = {future: Block(index, index, index + 1)}
+        assert [done.block.index for done in self._taken(future)] == [index]
 
     def comes(self, number: str, *, busy: bool = False) -> None:
         self.queue.becomes(number, "RUNNING", reason="", seconds_left=3000.0)
@@ -219,6 +235,18 @@ def test_a_controller_that_is_away_costs_no_job_and_does_not_end_the_run(pool: P
     pool.supervise()
     assert [*queue.jobs] == ["1", "2", "3"]
     assert queue.cancelled == []
+
+
+def test_a_block_that_takes_too_long_for_the_walltime_is_said_once(
+    pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    for index, seconds in enumerate((1700.0, 1720.0, 1730.0)):  # an hour, less 90 s twice, has room for two of 1710 s
+        ack = Ack(index, {}, seconds)
+        future = Future(ack)
+        pool.receive(future, index)
+    said = [record.getMessage() for record in caplog.records if "walltime" in record.getMessage()]
+    assert len(said) == 1
+    assert "block 1 took 1720 s" in said[0]
 
 
 def test_a_job_that_can_never_start_ends_the_run_after_some_looks(pool: Pool, queue: FakeQueue) -> None:
