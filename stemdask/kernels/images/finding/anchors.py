@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from stemdask.kernels.images.crystal.lattice import fit_lattice, name_vectors
 from stemdask.kernels.images.finding.growth import UNINDEXED, best_seed, grow
-from stemdask.kernels.images.finding.motif import find_superlattice
 from stemdask.kernels.images.finding.peaks import contrast, local_maxima, smooth
 from stemdask.kernels.images.finding.separation import LatticeVectors, NoLatticeError, reduce_vectors
 from stemdask.kernels.images.finding.sites import predict_sites, to_grid
+from stemdask.kernels.images.finding.superlattice import find_superlattice
 
 #: Smoothing before the search, in units of the shorter lattice vector.
 _SMOOTHING = 0.15

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stemdask.kernels.images.finding.motif import find_motif, find_superlattice, mean_cell, shortest_distance
+from stemdask.kernels.images.finding.motif import find_motif, mean_cell, shortest_distance
 
 A, B = np.array([0.0, 20.0]), np.array([20.0, 0.0])
 
@@ -55,24 +55,6 @@ def test_the_mean_cell_follows_the_cells() -> None:
     np.testing.assert_allclose(mean, np.cos(2 * np.pi * u) + np.cos(2 * np.pi * v), atol=0.01)
     assert error < 0.01
     assert np.isnan(mean_cell(image.astype(np.float32), np.full((4, 4, 2), np.nan), (16, 16))[0]).all()
-
-
-@pytest.mark.parametrize(
-    ("pattern", "expected"),
-    [
-        (lambda i, j: 0 * i, ((1, 0), (0, 1))),
-        (lambda i, j: i % 2, ((2, 0), (0, 1))),
-        (lambda i, j: j % 2, ((1, 0), (0, 2))),
-        (lambda i, j: (i + j) % 2, ((1, 1), (-1, 1))),
-        (lambda i, j: (i % 2) * (j % 2), ((2, 0), (0, 2))),
-    ],
-)
-def test_alternating_heights_double_the_cell(pattern: object, expected: object) -> None:
-    i, j = np.mgrid[:20, :20]
-    rng = np.random.default_rng(0)
-    heights = (1 + 0.15 * pattern(i, j)) * (1 + 0.02 * i) * rng.normal(1, 0.05, i.shape)  # type: ignore[operator]
-    heights[rng.random(i.shape) < 0.05] = np.nan
-    assert find_superlattice(heights) == expected
 
 
 def test_the_shortest_distance_counts_the_neighbouring_cells() -> None:
