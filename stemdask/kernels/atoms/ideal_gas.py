@@ -18,7 +18,7 @@ N_LINES = 2**16
 _FAR = 1e300
 
 
-def pair_distance_probability(body: ConvexBody, edges: ArrayLike, n_lines: int = N_LINES) -> NDArray[np.float64]:
+def pair_distance_probability(body: ConvexBody, edges: ArrayLike) -> NDArray[np.float64]:
     """Return the probability that two random points of a body are at a distance within each bin.
 
     All pairs of points lie on lines through the body, and on a line with a chord of length c their distances follow
@@ -31,8 +31,6 @@ def pair_distance_probability(body: ConvexBody, edges: ArrayLike, n_lines: int =
     ----------
     edges
         (k + 1,), ascending, of the bins.
-    n_lines
-        Number of lines.
 
     Returns
     -------
@@ -44,7 +42,7 @@ def pair_distance_probability(body: ConvexBody, edges: ArrayLike, n_lines: int =
     Lines and pairs of points: L. A. Santaló, Integral Geometry and Geometric Probability (1976), II.12 and III.14.
     Weights: E. Veach & L. Guibas, Optimally combining sampling techniques, SIGGRAPH 1995 (balance heuristic).
     """
-    half = n_lines // 2
+    half = N_LINES // 2
     even = _evenly(half, 8)
     start = _inside(body, even[:, :4])
     cosine, turn = 2 * even[:, 4] - 1, 2 * np.pi * even[:, 5]

@@ -10,10 +10,11 @@ from stemdask.kernels.images.denoising.low_rank import LowRank, prior_variance
 
 Array = NDArray[np.float64]
 
+#: Groups of rows.
+ROW_FOLDS = 4
 
-def held_out_errors(
-    rows: Array, noise: Array, folds: NDArray[np.integer], max_rank: int, row_folds: int = 4, seed: int = 0
-) -> Array:
+
+def held_out_errors(rows: Array, noise: Array, folds: NDArray[np.integer], max_rank: int, seed: int = 0) -> Array:
     """Return the RMS error with which each number of components predicts held-out entries.
 
     Components come from three quarters of the rows. For each row of the last quarter the scores come from three
@@ -30,8 +31,6 @@ def held_out_errors(
         (p,), group of each column; columns whose noise is shared belong to one group.
     max_rank
         Largest number of components tried; fewer where the rows are few.
-    row_folds
-        Groups of rows.
     seed
         Of the random assignment of rows to groups.
 
@@ -40,9 +39,9 @@ def held_out_errors(
     (r + 1,), in the unit of the rows, for 0, 1, ... r components.
     """
     n, p = rows.shape
-    max_rank = max(min(max_rank, n - int(np.ceil(n / row_folds)) - 2, p - 1), 0)
+    max_rank = max(min(max_rank, n - int(np.ceil(n / ROW_FOLDS)) - 2, p - 1), 0)
     weight = weights(rows, noise)
-    group = np.random.default_rng(seed).permutation(n) % row_folds
+    group = np.random.default_rng(seed).permutation(n) % ROW_FOLDS
     squares, total = np.zeros(max_rank + 1), 0.0
     for fold in np.unique(group):
         test = np.flatnonzero(group == fold)

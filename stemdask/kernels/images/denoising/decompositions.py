@@ -16,8 +16,6 @@ from stemdask.kernels.quiet import quiet
 Array = NDArray[np.float64]
 Method = Literal["pca", "svd", "incremental_pca", "sparse_pca", "ica", "robust_pca", "nmf", "kernel_pca"]
 
-#: Fitted to every row, block by block; the others to the rows of the sample.
-BLOCKWISE: tuple[Method, ...] = ("pca", "svd", "incremental_pca", "robust_pca")
 #: Residuals beyond this many standard errors count as outliers in robust PCA (the constant of Huber 1981 is 1.345 for
 #: 95 % efficiency; 3 leaves Gaussian noise alone).
 OUTLIER = 3.0
@@ -68,7 +66,7 @@ def decompose(method: Method, blocks: Blocks, sample: Array, noise: float, rank:
     method
         Which one.
     blocks
-        All rows, anew at each call, block by block, (n_b, p); NaN is missing. Read by the methods in `BLOCKWISE`.
+        All rows, anew at each call, block by block, (n_b, p); NaN is missing. Read by the methods of PCA and SVD.
     sample
         (n, p), rows for the other methods.
     noise

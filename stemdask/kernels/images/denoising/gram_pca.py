@@ -19,6 +19,8 @@ Blocks = Callable[[], Iterable[Array]]
 
 #: Bytes of rows held at once while the Gram matrix between rows is built.
 GROUP = 64 * 2**20
+#: RMS change of the filled entries over the noise at which the iteration of missing entries ends.
+TOLERANCE = 1e-3
 #: Largest side of a Gram matrix: 20,000² × 8 bytes = 3.2 GB.
 LARGEST_SIDE = 20_000
 
@@ -89,18 +91,16 @@ def pca(blocks: Blocks, p: int, rank: int, *, centre: bool = True) -> LowRank:
     return LowRank(mean, upright(components), np.sqrt(values), n, outside / freedom, centre)
 
 
-def pca_with_missing(blocks: Blocks, p: int, rank: int, tolerance: float = 1e-3, passes: int = 30) -> LowRank:
+def pca_with_missing(blocks: Blocks, p: int, rank: int, passes: int = 30) -> LowRank:
     """Fit mean and components to rows with missing entries, by regularised iterative PCA.
 
     Missing entries start at the column's mean and are replaced by their expectation under the last fit until they
-    move by less than `tolerance` of the noise (Josse & Husson 2012). Complete rows need one fit.
+    move by less than `TOLERANCE` of the noise (Josse & Husson 2012). Complete rows need one fit.
 
     Parameters
     ----------
     blocks, p, rank
         As for `pca`; NaN is missing.
-    tolerance
-        RMS change of the filled entries over the noise at which the iteration ends.
     passes
         Fits at most.
     """
@@ -110,7 +110,7 @@ def pca_with_missing(blocks: Blocks, p: int, rank: int, tolerance: float = 1e-3,
     before: LowRank | None = None
     for _ in range(passes):
         model, before = pca(_filled(blocks, model), p, rank), model
-        if complete or _change(blocks, before, model) <= tolerance * np.sqrt(model.noise_variance):
+        if complete or _change(blocks, before, model) <= TOLERANCE * np.sqrt(model.noise_variance):
             break
     return model
 

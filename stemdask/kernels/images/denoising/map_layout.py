@@ -46,11 +46,11 @@ class MapLayout:
             return wide.reshape(len(rows), 2, *shape)
         return wide.reshape(len(rows) // max(shape[0], 1), shape[0], 2, shape[1]).swapaxes(1, 2)
 
-    def folds(self, shape: tuple[int, int], n: int = 4) -> NDArray[np.int64]:
-        """Return the group, 0 ... n - 1, of each of the p columns; u and v of nearby cells belong to one group."""
+    def folds(self, shape: tuple[int, int]) -> NDArray[np.int64]:
+        """Return the group, 0 ... 3, of each of the p columns; u and v of nearby cells belong to one group."""
         row, column = np.indices(shape if self.by_frame else (1, shape[1])) // HELD_SIDE
         # Neighbouring squares fall into different groups, as the colours of a knight's-move tiling.
-        group = (2 * row + column) % n
+        group = (2 * row + column) % 4
         return np.tile(group.ravel(), 2)[self.kept]
 
 

@@ -18,6 +18,8 @@ Classifier = Literal["logistic", "svc", "random_forest", "knn"]
 CLASSIFIERS: tuple[Classifier, ...] = ("logistic", "svc", "random_forest", "knn")
 #: Folds of the cross-validation.
 FOLDS = 5
+#: Ideal vectors of each class at most.
+_IDEAL = 1000
 
 
 def train(
@@ -97,9 +99,7 @@ def confusion(
     return counted
 
 
-def ideal_vectors(
-    ideal: Array, points: Array, noise: Array, most: int = 1000, seed: int = 0
-) -> tuple[Array, Array, Labels]:
+def ideal_vectors(ideal: Array, points: Array, noise: Array, seed: int = 0) -> tuple[Array, Array, Labels]:
     """Make labelled vectors from ideal directions: as long as the measured ones and as noisy.
 
     Parameters
@@ -108,8 +108,6 @@ def ideal_vectors(
         (k,), directions, degree counter-clockwise from +x as displayed.
     points, noise
         (n, 2), measured vectors and their standard errors, pm.
-    most
-        Vectors of each class at most.
     seed
         Of the noise.
 
@@ -119,7 +117,7 @@ def ideal_vectors(
     """
     random = np.random.default_rng(seed)
     order = np.lexsort(points.T)
-    chosen = order[np.linspace(0, len(order) - 1, min(len(order), most)).round().astype(int)]
+    chosen = order[np.linspace(0, len(order) - 1, min(len(order), _IDEAL)).round().astype(int)]
     # The noise makes a measured vector longer than the true one.
     squared = np.sum(points[chosen] ** 2 - noise[chosen] ** 2, axis=1)
     length = np.sqrt(np.maximum(squared, 0.25 * np.sum(points[chosen] ** 2, axis=1)))

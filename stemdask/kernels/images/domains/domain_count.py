@@ -20,7 +20,8 @@ STRONG = 3.0
 TURN = 30.0
 #: Mean adjusted Rand index of bootstrap repeats below which a partition is not stable.
 STABLE = 0.8
-#: Vectors at most in a bootstrap repeat.
+#: Bootstrap repeats, and vectors at most in one.
+_REPEATS = 10
 _RESAMPLED = 2000
 
 
@@ -45,9 +46,7 @@ class DomainCount:
     """Fitted mixtures of 1, 2, ... components."""
 
 
-def count_domains(
-    points: Array, noise: Array, effective: float, most: int, repeats: int = 10, seed: int = 0
-) -> DomainCount:
+def count_domains(points: Array, noise: Array, effective: float, most: int, seed: int = 0) -> DomainCount:
     """Decide how many domains there are.
 
     A mixture behind the known errors is fitted with 1, 2, ... components. Taken is the largest number up to the one
@@ -65,8 +64,6 @@ def count_domains(
         Number of independent vectors among the n: cells that are seen in many frames count once.
     most
         Largest number of domains tried.
-    repeats
-        Bootstrap samples.
     seed
         Of the fits and the samples.
     """
@@ -90,7 +87,7 @@ def count_domains(
         evidence[k - 1] = _weakest_pair(mixtures[k - 1], points, noise, label, effective)
         if evidence[k - 1] < STRONG:
             continue
-        stability[k - 1] = _stability(points, noise, mixtures[k - 1], repeats, seed)
+        stability[k - 1] = _stability(points, noise, mixtures[k - 1], seed)
         if stability[k - 1] >= STABLE:
             n = k
     return DomainCount(n, bic, float(noise_bic), evidence, silhouette, stability, mixtures)
@@ -152,7 +149,7 @@ def _silhouette(points: Array, label: NDArray[np.intp]) -> float:
     return float(silhouette_score(points[chosen], label[chosen]))
 
 
-def _stability(points: Array, noise: Array, mixture: Mixture, repeats: int, seed: int) -> float:
+def _stability(points: Array, noise: Array, mixture: Mixture, seed: int) -> float:
     """Mean adjusted Rand index between the partition by the mixture and those by refits to bootstrap samples."""
     from sklearn.metrics import adjusted_rand_score
 
@@ -161,7 +158,7 @@ def _stability(points: Array, noise: Array, mixture: Mixture, repeats: int, seed
     points, noise = points[thinned], noise[thinned]
     label = deconvolved_mixture.posterior(mixture, points, noise).argmax(axis=1)
     agreement = []
-    for _ in range(repeats):
+    for _ in range(_REPEATS):
         drawn = random.integers(0, len(points), len(points))
         again = deconvolved_mixture.fit(points[drawn], noise[drawn], len(mixture.weights), seed, steps=50)
         other = deconvolved_mixture.posterior(again, points, noise).argmax(axis=1)
