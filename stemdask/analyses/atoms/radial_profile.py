@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from stemdask.analyses.atoms.known_units import known_units
+from stemdask.analyses.atoms.other_results import in_words, known_units, not_given
 from stemdask.analyses.atoms.sample import sample
-from stemdask.errors import ConfigError
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
 from stemdask.units import Length, LengthAngstrom
 
@@ -54,7 +53,7 @@ def outputs(params: RadialProfileParams) -> tuple[Variable, ...]:
     ]
     units_of = known_units()
     for name in params.properties:
-        path, text, units = f"profile/{name}", name.replace("_", " "), units_of.get(f"atoms/{name}", "1")
+        path, text, units = f"profile/{name}", in_words(name), units_of.get(f"atoms/{name}", "1")
         variables.append(Variable(path, shell, "float64", units, f"mean {text} of the shell", error=f"{path}_err"))
         variables.append(Variable(f"{path}_err", shell, "float64", units, f"standard error of the mean {text}"))
     return tuple(variables)
@@ -88,14 +87,8 @@ def run(frame: AtomsFrame, params: RadialProfileParams) -> Mapping[str, Array]:
     for name in params.properties:
         path = f"atoms/{name}"
         if path not in frame.results:
-            known = sorted(p.removeprefix("atoms/") for p in frame.results if p.startswith("atoms/"))
-            raise ConfigError(
-                "no analysis of this run gives that property",
-                where="analyses.radial_profile.properties",
-                value=name,
-                allowed=", ".join(known),
-                remedy="Add the analysis that gives it, or leave it out",
-            )
+            known = (p.removeprefix("atoms/") for p in frame.results if p.startswith("atoms/"))
+            raise not_given("property", "analyses.radial_profile.properties", name, known)
         values = frame.results[path]
         known_values = inside & (np.isfinite(values) if values.dtype.kind == "f" else values >= 0)
         mean, error = _means(shell[known_values], values[known_values].astype(float), n_shells)

@@ -8,8 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, field_validator
 
-from stemdask.analyses.atoms.known_units import known_units
-from stemdask.errors import ConfigError
+from stemdask.analyses.atoms.other_results import in_words, known_units, not_given
 from stemdask.model import Analysis, Array, AtomsFrame, Params, Variable
 from stemdask.units import Length, LengthAngstrom
 
@@ -60,7 +59,8 @@ def outputs(params: UncertaintyParams) -> tuple[Variable, ...]:
     for path in params.of:
         name, units = f"uncertainty/{_name(path)}", units_of.get(path, "1")
         slope = "1" if units == "angstrom" else f"{units}/angstrom"
-        of = ("mean " if path.startswith("atoms/") else "") + _name(path).replace("_", " ")
+        is_mean = path.startswith("atoms/") or _name(path).startswith("mean_")
+        of = ("mean " if is_mean else "") + in_words(_name(path))
         variables += [
             Variable(name, frame, "float64", units, f"standard error of {of}, from the error of the coordinates"),
             Variable(f"{name}_shift", frame, "float64", units, f"mean change of {of} by the error of the coordinates"),
@@ -120,14 +120,8 @@ def _values(results: Mapping[str, Array], params: UncertaintyParams) -> Array:
     values = np.full(len(params.of), np.nan)
     for k, path in enumerate(params.of):
         if path not in results:
-            known = sorted(p for p in results if p.startswith(("particle/", "atoms/", "rdf/")))
-            raise ConfigError(
-                "no analysis of this run gives that result",
-                where="analyses.uncertainty.of",
-                value=path,
-                allowed=", ".join(known),
-                remedy="Add the analysis that gives it, or leave it out",
-            )
+            known = (p for p in results if p.startswith(("particle/", "atoms/", "rdf/")))
+            raise not_given("result", "analyses.uncertainty.of", path, known)
         array = np.asarray(results[path], dtype=float)
         there = array[np.isfinite(array)]
         if there.size:

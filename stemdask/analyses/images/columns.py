@@ -219,7 +219,7 @@ def _separation(params: ColumnsParams, pixel_size: float) -> tuple[float, float]
 ANALYSIS = Analysis(
     name="columns",
     kind="images",
-    summary="positions of the atomic columns, with errors",
+    summary="Positions of the atomic columns, with errors",
     params=ColumnsParams,
     outputs=outputs,
     run=run,

@@ -266,7 +266,7 @@ def _number(value: float) -> float | None:
 ANALYSIS = Analysis(
     name="denoise",
     kind="images",
-    summary="displacement maps denoised over the stack, with errors and the loss of a known step",
+    summary="Displacement maps denoised over the stack, with errors and the loss of a known step",
     params=DenoiseParams,
     outputs=outputs,
     needs=("displacement",),

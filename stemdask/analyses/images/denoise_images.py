@@ -203,7 +203,7 @@ def _image(frame: Frame) -> Array:
 ANALYSIS = Analysis(
     name="denoise_images",
     kind="images",
-    summary="images denoised for finding columns, with the shrinkage that measuring on them would bring",
+    summary="Images denoised for finding columns, with the shrinkage that measuring on them would bring",
     params=DenoiseImagesParams,
     outputs=outputs,
     prepare=prepare,

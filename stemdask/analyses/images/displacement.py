@@ -151,7 +151,7 @@ def _joined(parts: list[Displacements]) -> Displacements:
 ANALYSIS = Analysis(
     name="displacement",
     kind="images",
-    summary="displacement of B against its A columns, with errors",
+    summary="Displacement of B against its A columns, with errors",
     params=DisplacementParams,
     outputs=outputs,
     needs=("columns", "lattice"),

@@ -235,7 +235,7 @@ def _write_evidence(stack: Stack, partition: Partition, params: DomainsParams) -
 ANALYSIS = Analysis(
     name="domains",
     kind="images",
-    summary="domains of like displacement, the same label in every frame; areas, walls and mean polarisation",
+    summary="Domains of like displacement, the same label in every frame; areas, walls and mean polarisation",
     params=DomainsParams,
     outputs=outputs,
     needs=("displacement",),

@@ -117,7 +117,7 @@ def _described(counts: AtomCounts) -> dict[str, object]:
 ANALYSIS = Analysis(
     name="intensity",
     kind="images",
-    summary="intensity of each column, and its number of atoms",
+    summary="Intensity of each column, and its number of atoms",
     params=IntensityParams,
     outputs=outputs,
     needs=("columns", "lattice"),

@@ -131,7 +131,7 @@ def finish(stack: Stack, params: LatticeParams) -> None:
 ANALYSIS = Analysis(
     name="lattice",
     kind="images",
-    summary="lattice vectors, sublattices and cell indices",
+    summary="Lattice vectors, sublattices and cell indices",
     params=LatticeParams,
     outputs=outputs,
     needs=("columns",),

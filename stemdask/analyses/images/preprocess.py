@@ -147,7 +147,7 @@ def _placed(pixels: Array, pixel_size: tuple[float, float], params: PreprocessPa
 ANALYSIS = Analysis(
     name="preprocess",
     kind="images",
-    summary="crop, turn and filter the pixels before columns are found",
+    summary="Crop, turn and filter the pixels before columns are found",
     params=PreprocessParams,
     outputs=outputs,
     prepare=prepare,  # type: ignore[arg-type]

@@ -226,7 +226,7 @@ def _unknown_drift(shape: tuple[int, ...]) -> Drift:
 ANALYSIS = Analysis(
     name="registration",
     kind="images",
-    summary="drift of a stack, and the average of the aligned frames",
+    summary="Drift of a stack, and the average of the aligned frames",
     params=RegistrationParams,
     outputs=outputs,
     prepare=prepare,  # type: ignore[arg-type]

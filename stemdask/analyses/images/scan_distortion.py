@@ -99,7 +99,7 @@ def _felt(shifts: tuple[LineShifts, LineShifts], where: Array) -> Array:
 ANALYSIS = Analysis(
     name="scan_distortion",
     kind="images",
-    summary="error of the scan, row by row, read from the columns",
+    summary="Error of the scan, row by row, read from the columns",
     params=ScanDistortionParams,
     outputs=outputs,
     needs=("columns", "lattice"),

@@ -163,7 +163,7 @@ def _measured(columns: _Columns, cells: Array, params: StrainParams) -> dict[str
 ANALYSIS = Analysis(
     name="strain",
     kind="images",
-    summary="strain, rotation and lattice parameters of each cell",
+    summary="Strain, rotation and lattice parameters of each cell",
     params=StrainParams,
     outputs=outputs,
     needs=("columns", "lattice"),
