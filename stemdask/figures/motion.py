@@ -52,9 +52,10 @@ def shaking(tracks: xr.Dataset) -> Figure:
         ``/tracks``: `x`, `y`, `z` (track) in angstrom, `lindemann_index` (track), `n_frames` (track), `lindemann`.
     """
     xyz = np.column_stack([tracks[axis].values for axis in "xyz"])
-    distance = np.linalg.norm(xyz - np.nanmean(xyz, axis=0), axis=1)
+    known = np.isfinite(xyz).all(axis=1)
+    distance = np.linalg.norm(xyz - (xyz[known].mean(axis=0) if known.any() else 0), axis=1)
     index, overall = tracks["lindemann_index"].values, float(tracks["lindemann"])
-    top = 1.1 * float(index[np.isfinite(index)].max(initial=1e-9))
+    top = 1.1 * float(index[np.isfinite(index)].max(initial=0)) or 1.0
     with style():
         figure, axes = new(6.4, 3.6)
         colours = {"c": tracks["n_frames"], "cmap": "viridis_r", "vmin": 1, "vmax": max(tracks.sizes["frame"], 2)}

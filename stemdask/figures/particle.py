@@ -82,8 +82,7 @@ def structure_types(atoms: xr.Dataset) -> Figure:
         shown.sort(key=lambda row: list(KINDS.values()).index(row[0]), reverse=True)
         drawn = bars.barh([row[1] for row in shown], [row[2] for row in shown], color=[row[0] for row in shown])
         bars.bar_label(drawn, padding=3, fontsize=8)
-        bars.set(xlabel="atoms")
-        bars.margins(x=0.18)
+        bars.set(xlabel="atoms", xlim=(0, 1.2 * max(1, *(row[2] for row in shown))))
     return figure
 
 
