@@ -173,7 +173,7 @@ class Analysis:
     """Declared variables for given params."""
     needs: tuple[str, ...] = ()
     """Analyses whose results it reads; added with their defaults where the config leaves them out."""
-    prepare: Callable[[Sequence[Frame], Any], Mapping[str, Array]] | None = None
+    prepare: Callable[..., Mapping[str, Array]] | None = None
     run: Callable[..., Mapping[str, Array]] | None = None
     finish: Callable[[Stack, Any], None] | None = None
     repeats: bool = False

@@ -150,7 +150,7 @@ ANALYSIS = Analysis(
     summary="Crop, turn and filter the pixels before columns are found",
     params=PreprocessParams,
     outputs=outputs,
-    prepare=prepare,  # type: ignore[arg-type]
+    prepare=prepare,
     run=run,
     finish=finish,
 )

@@ -229,7 +229,7 @@ ANALYSIS = Analysis(
     summary="Drift of a stack, and the average of the aligned frames",
     params=RegistrationParams,
     outputs=outputs,
-    prepare=prepare,  # type: ignore[arg-type]
+    prepare=prepare,
     run=run,
     finish=finish,
 )
