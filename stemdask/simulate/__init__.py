@@ -1,7 +1,8 @@
 """Frames whose truth is known: what went in is compared with what an analysis finds."""
 
 from stemdask.simulate.atoms import Trajectory, nanocrystal, trajectory
-from stemdask.simulate.images import MotifColumn, StackTruth, Truth, lattice_image, perovskite, stack
+from stemdask.simulate.images import MotifColumn, Truth, lattice_image, perovskite
+from stemdask.simulate.stacks import StackTruth, stack
 
 __all__ = [
     "MotifColumn",

@@ -10,7 +10,7 @@ from stemdask.analyses.images.lattice import ABSURD, DIFFERENT, PLAUSIBLE, UNEQU
 from stemdask.analyses.images.preprocess import PreprocessParams
 from stemdask.errors import FrameError
 from stemdask.kernels.images.fitting.cramer_rao import joint_bound
-from stemdask.simulate.images import MotifColumn, lattice_image, perovskite
+from stemdask.simulate import MotifColumn, lattice_image, perovskite
 
 NM = 0.03
 CRYSTAL = {

@@ -4,7 +4,7 @@ import pytest
 from stemdask.analyses.images import preprocess
 from stemdask.analyses.images.intensity import IntensityParams, finish, outputs, run
 from stemdask.model import ImageFrame
-from stemdask.simulate.images import perovskite
+from stemdask.simulate import perovskite
 
 NM = 0.03
 

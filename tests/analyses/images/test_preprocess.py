@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from stemdask.analyses.images.preprocess import PreprocessParams, outputs, run
 from stemdask.errors import FrameError
 from stemdask.model import ImageFrame
-from stemdask.simulate.images import perovskite
+from stemdask.simulate import perovskite
 
 PIXELS, TRUTH = perovskite((96, 120), 14.0, seed=1)
 

@@ -5,7 +5,7 @@ import pytest
 
 from stemdask.analyses.images.registration import FLAGS, RegistrationParams
 from stemdask.errors import StemdaskError
-from stemdask.simulate.images import stack
+from stemdask.simulate import stack
 
 AREA = {"shape": (112, 128), "spacing": 14.0, "electrons_a": 300.0, "electrons_b": 75.0, "background": 0.2}
 NM = 0.03

@@ -3,7 +3,7 @@ import pytest
 
 from stemdask.analyses.images.scan_distortion import ScanDistortionParams, outputs, run
 from stemdask.model import ImageFrame
-from stemdask.simulate.images import perovskite
+from stemdask.simulate import perovskite
 
 NM = 0.03
 SHAPE = (400, 420)

@@ -12,7 +12,7 @@ from stemdask.analyses.images.preprocess import PreprocessParams
 from stemdask.analyses.images.registration import RegistrationParams
 from stemdask.analyses.images.strain import StrainParams
 from stemdask.errors import FrameError
-from stemdask.simulate.images import perovskite, stack
+from stemdask.simulate import perovskite, stack
 
 NM = 0.03
 AREA = {

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from stemdask.analyses.images.strain import StrainParams, outputs, run
 from stemdask.model import ImageFrame
-from stemdask.simulate.images import MotifColumn, lattice_image, perovskite
+from stemdask.simulate import MotifColumn, lattice_image, perovskite
 
 NM = 0.03
 A, B = np.array([0.0, 14.0]), np.array([14.6, 0.0])

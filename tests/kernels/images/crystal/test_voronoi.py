@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.spatial import KDTree
 
 from stemdask.kernels.images.crystal.voronoi import voronoi_cells
-from stemdask.simulate.images import perovskite
+from stemdask.simulate import perovskite
 
 
 @settings(max_examples=20, deadline=None)

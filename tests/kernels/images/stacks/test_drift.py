@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stemdask.kernels.images.stacks.drift import follow_drift
-from stemdask.simulate.images import perovskite, stack
+from stemdask.simulate import perovskite, stack
 
 SPACING = 14.0
 AREA = {"shape": (128, 128), "spacing": SPACING, "electrons_a": 300.0, "electrons_b": 75.0, "background": 0.2}

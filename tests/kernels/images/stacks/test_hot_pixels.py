@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stemdask.kernels.images.stacks.hot_pixels import find_hot_pixels
-from stemdask.simulate.images import perovskite
+from stemdask.simulate import perovskite
 
 
 @pytest.mark.parametrize("electrons", [50.0, 1000.0, 100_000.0])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from skimage.registration import phase_cross_correlation
 
 from stemdask.kernels.images.stacks.shift import find_shift, is_blank, lattice_period
-from stemdask.simulate.images import perovskite
+from stemdask.simulate import perovskite
 
 CRYSTAL = {"shape": (128, 144), "spacing": 14.0, "rotation": 7.0, "electrons_a": 300.0, "electrons_b": 75.0}
 REFERENCE, _ = perovskite(**CRYSTAL, noise=None, background=0.2)

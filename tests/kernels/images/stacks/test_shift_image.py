@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stemdask.kernels.images.stacks.shift_image import shift_image
-from stemdask.simulate.images import perovskite
+from stemdask.simulate import perovskite
 
 CRYSTAL = {"shape": (128, 144), "spacing": 14.0, "rotation": 7.0, "background": 0.2, "noise": None}
 
