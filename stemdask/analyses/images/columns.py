@@ -67,18 +67,20 @@ def outputs(params: ColumnsParams) -> tuple[Variable, ...]:
     dims = ("frame", "column")
     flags = {-1: "none"} | dict(enumerate(FLAG_MEANINGS))
     return (
-        Variable("columns/y", dims, "f8", "nm", "position along y", error="columns/y_err"),
-        Variable("columns/x", dims, "f8", "nm", "position along x", error="columns/x_err"),
-        Variable("columns/y_err", dims, "f4", "nm", "standard error of the position along y"),
-        Variable("columns/x_err", dims, "f4", "nm", "standard error of the position along x"),
-        Variable("columns/amplitude", dims, "f4", "1", "height over the background", error="columns/amplitude_err"),
-        Variable("columns/amplitude_err", dims, "f4", "1", "standard error of the height over the background"),
-        Variable("columns/sigma_major", dims, "f4", "nm", "larger standard deviation of the Gaussian"),
-        Variable("columns/sigma_minor", dims, "f4", "nm", "smaller standard deviation of the Gaussian"),
-        Variable("columns/rotation", dims, "f4", "degree", "major axis, counter-clockwise from +x as displayed"),
-        Variable("columns/background", dims, "f4", "1", "background under the column"),
-        Variable("columns/reduced_chi2", dims, "f4", "1", "reduced chi-squared of the fit around the column"),
-        Variable("columns/flag", dims, "i1", "1", "how the fit ended", flags=flags),
+        Variable("columns/y", dims, "float64", "nm", "position along y", error="columns/y_err"),
+        Variable("columns/x", dims, "float64", "nm", "position along x", error="columns/x_err"),
+        Variable("columns/y_err", dims, "float32", "nm", "standard error of the position along y"),
+        Variable("columns/x_err", dims, "float32", "nm", "standard error of the position along x"),
+        Variable(
+            "columns/amplitude", dims, "float32", "1", "height over the background", error="columns/amplitude_err"
+        ),
+        Variable("columns/amplitude_err", dims, "float32", "1", "standard error of the height over the background"),
+        Variable("columns/sigma_major", dims, "float32", "nm", "larger standard deviation of the Gaussian"),
+        Variable("columns/sigma_minor", dims, "float32", "nm", "smaller standard deviation of the Gaussian"),
+        Variable("columns/rotation", dims, "float32", "degree", "major axis, counter-clockwise from +x as displayed"),
+        Variable("columns/background", dims, "float32", "1", "background under the column"),
+        Variable("columns/reduced_chi2", dims, "float32", "1", "reduced chi-squared of the fit around the column"),
+        Variable("columns/flag", dims, "int8", "1", "how the fit ended", flags=flags),
     )
 
 

@@ -49,24 +49,28 @@ def outputs(params: DisplacementParams) -> tuple[Variable, ...]:
     dims = ("frame", "cell")
     yes = {-1: "unknown", 0: "within its error", 1: "beyond the 95 % ellipse of its error"}
     variables = [
-        Variable("displacement/y", dims, "f8", "nm", "reference position along y"),
-        Variable("displacement/x", dims, "f8", "nm", "reference position along x"),
-        Variable("displacement/i", dims, "i4", "1", "index of the cell along a, to the right"),
-        Variable("displacement/j", dims, "i4", "1", "index of the cell along b, downwards"),
-        Variable("displacement/column", dims, "i4", "1", "number of the displaced column in the frame"),
-        Variable("displacement/u", dims, "f8", "pm", "displacement along +x", error="displacement/u_err"),
-        Variable("displacement/v", dims, "f8", "pm", "displacement along +y, downwards", error="displacement/v_err"),
-        Variable("displacement/u_err", dims, "f8", "pm", "standard error of the displacement along x"),
-        Variable("displacement/v_err", dims, "f8", "pm", "standard error of the displacement along y"),
-        Variable("displacement/magnitude", dims, "f8", "pm", "length of the displacement"),
-        Variable("displacement/angle", dims, "f8", "degree", "direction, counter-clockwise from +x as displayed"),
-        Variable("displacement/significant", dims, "i1", "1", "whether it is more than its error", flags=yes),
-        Variable("displacement/disagreement", dims, "f8", "pm", "largest difference between the three references"),
-        Variable("displacement/noise_floor", ("frame",), "f8", "pm", "scatter of one component from cell to cell"),
+        Variable("displacement/y", dims, "float64", "nm", "reference position along y"),
+        Variable("displacement/x", dims, "float64", "nm", "reference position along x"),
+        Variable("displacement/i", dims, "int32", "1", "index of the cell along a, to the right"),
+        Variable("displacement/j", dims, "int32", "1", "index of the cell along b, downwards"),
+        Variable("displacement/column", dims, "int32", "1", "number of the displaced column in the frame"),
+        Variable("displacement/u", dims, "float64", "pm", "displacement along +x", error="displacement/u_err"),
+        Variable(
+            "displacement/v", dims, "float64", "pm", "displacement along +y, downwards", error="displacement/v_err"
+        ),
+        Variable("displacement/u_err", dims, "float64", "pm", "standard error of the displacement along x"),
+        Variable("displacement/v_err", dims, "float64", "pm", "standard error of the displacement along y"),
+        Variable("displacement/magnitude", dims, "float64", "pm", "length of the displacement"),
+        Variable("displacement/angle", dims, "float64", "degree", "direction, counter-clockwise from +x as displayed"),
+        Variable("displacement/significant", dims, "int8", "1", "whether it is more than its error", flags=yes),
+        Variable("displacement/disagreement", dims, "float64", "pm", "largest difference between the three references"),
+        Variable("displacement/noise_floor", ("frame",), "float64", "pm", "scatter of one component from cell to cell"),
     ]
     if params.born_charge is not None:
         variables += [
-            Variable(f"displacement/polarisation_{axis}", dims, "f8", "uC/cm2", f"polarisation along {words}, by model")
+            Variable(
+                f"displacement/polarisation_{axis}", dims, "float64", "uC/cm2", f"polarisation along {words}, by model"
+            )
             for axis, words in (("u", "+x"), ("v", "+y, downwards"))
         ]
     return tuple(variables)

@@ -35,16 +35,18 @@ def outputs(params: IntensityParams) -> tuple[Variable, ...]:
     dims = ("frame", "column")
     variables = [
         Variable(
-            "intensity/gaussian", dims, "f8", "1", "integral of the fitted column", error="intensity/gaussian_err"
+            "intensity/gaussian", dims, "float64", "1", "integral of the fitted column", error="intensity/gaussian_err"
         ),
-        Variable("intensity/gaussian_err", dims, "f8", "1", "its standard error, for a known width"),
-        Variable("intensity/voronoi", dims, "f8", "1", "sum over the Voronoi cell"),
-        Variable("intensity/voronoi_area", dims, "f8", "nm2", "area of the Voronoi cell"),
+        Variable("intensity/gaussian_err", dims, "float64", "1", "its standard error, for a known width"),
+        Variable("intensity/voronoi", dims, "float64", "1", "sum over the Voronoi cell"),
+        Variable("intensity/voronoi_area", dims, "float64", "nm2", "area of the Voronoi cell"),
     ]
     if params.count_atoms:
         variables += [
-            Variable("intensity/n_atoms", dims, "i2", "1", "atoms in the column, -1 unknown", stage="finish"),
-            Variable("intensity/n_atoms_probability", dims, "f4", "1", "probability of that number", stage="finish"),
+            Variable("intensity/n_atoms", dims, "int16", "1", "atoms in the column, -1 unknown", stage="finish"),
+            Variable(
+                "intensity/n_atoms_probability", dims, "float32", "1", "probability of that number", stage="finish"
+            ),
         ]
     return tuple(variables)
 

@@ -40,19 +40,19 @@ def outputs(params: LatticeParams) -> tuple[Variable, ...]:
     """Declare the lattice, and the place of each column in it."""
     column = ("frame", "column")
     return (
-        Variable("columns/sublattice", column, "i1", "1", "sublattice, A the brightest", flags=SUBLATTICES),
-        Variable("columns/i", column, "i4", "1", "index of the cell along a, to the right"),
-        Variable("columns/j", column, "i4", "1", "index of the cell along b, downwards"),
-        Variable("columns/grain", column, "i1", "1", "grain, a region with a lattice of its own; -1 none"),
-        Variable("columns/dislocation", column, "i1", "1", "whether A is near a dislocation", flags=DISLOCATION),
-        Variable("lattice/a_y", ("frame",), "f8", "nm", "lattice vector a along y"),
-        Variable("lattice/a_x", ("frame",), "f8", "nm", "lattice vector a along x"),
-        Variable("lattice/b_y", ("frame",), "f8", "nm", "lattice vector b along y"),
-        Variable("lattice/b_x", ("frame",), "f8", "nm", "lattice vector b along x"),
-        Variable("lattice/origin_y", ("frame",), "f8", "nm", "site of A in cell (0, 0) along y"),
-        Variable("lattice/origin_x", ("frame",), "f8", "nm", "site of A in cell (0, 0) along x"),
-        Variable("lattice/confidence", ("frame",), "f8", "1", "how well the lattice predicts the autocorrelation"),
-        Variable("lattice/calibration", ("frame",), "i1", "1", "whether the scale can be right", flags=CALIBRATION),
+        Variable("columns/sublattice", column, "int8", "1", "sublattice, A the brightest", flags=SUBLATTICES),
+        Variable("columns/i", column, "int32", "1", "index of the cell along a, to the right"),
+        Variable("columns/j", column, "int32", "1", "index of the cell along b, downwards"),
+        Variable("columns/grain", column, "int8", "1", "grain, a region with a lattice of its own; -1 none"),
+        Variable("columns/dislocation", column, "int8", "1", "whether A is near a dislocation", flags=DISLOCATION),
+        Variable("lattice/a_y", ("frame",), "float64", "nm", "lattice vector a along y"),
+        Variable("lattice/a_x", ("frame",), "float64", "nm", "lattice vector a along x"),
+        Variable("lattice/b_y", ("frame",), "float64", "nm", "lattice vector b along y"),
+        Variable("lattice/b_x", ("frame",), "float64", "nm", "lattice vector b along x"),
+        Variable("lattice/origin_y", ("frame",), "float64", "nm", "site of A in cell (0, 0) along y"),
+        Variable("lattice/origin_x", ("frame",), "float64", "nm", "site of A in cell (0, 0) along x"),
+        Variable("lattice/confidence", ("frame",), "float64", "1", "how well the lattice predicts the autocorrelation"),
+        Variable("lattice/calibration", ("frame",), "int8", "1", "whether the scale can be right", flags=CALIBRATION),
     )
 
 

@@ -62,9 +62,11 @@ class PreprocessParams(Params):
 def outputs(params: PreprocessParams) -> tuple[Variable, ...]:
     """Declare how many pixels were left out."""
     return (
-        Variable("preprocess/n_hot_pixels", ("frame",), "i4", "1", "pixels left out as wrong"),
-        Variable("preprocess/inverted", (), "i1", "1", "the contrast was turned round", stage="prepare"),
-        Variable("preprocess/valid_fraction", ("frame",), "f4", "1", "part of the pixels looked at that have a value"),
+        Variable("preprocess/n_hot_pixels", ("frame",), "int32", "1", "pixels left out as wrong"),
+        Variable("preprocess/inverted", (), "int8", "1", "the contrast was turned round", stage="prepare"),
+        Variable(
+            "preprocess/valid_fraction", ("frame",), "float32", "1", "part of the pixels looked at that have a value"
+        ),
     )
 
 

@@ -43,33 +43,39 @@ def outputs(params: RegistrationParams) -> tuple[Variable, ...]:
     """Declare the shifts, the references and the average."""
     frame, image = ("frame",), ("y", "x")
     variables = [
-        Variable("registration/reference_image", ("reference", *image), "f4", "1", "reference image", stage="prepare"),
-        Variable("registration/reference_start", ("reference",), "i8", "1", "first frame of it", stage="prepare"),
         Variable(
-            "registration/reference_y", ("reference",), "f8", "nm", "shift of the reference in y", stage="prepare"
+            "registration/reference_image", ("reference", *image), "float32", "1", "reference image", stage="prepare"
+        ),
+        Variable("registration/reference_start", ("reference",), "int64", "1", "first frame of it", stage="prepare"),
+        Variable(
+            "registration/reference_y", ("reference",), "float64", "nm", "shift of the reference in y", stage="prepare"
         ),
         Variable(
-            "registration/reference_x", ("reference",), "f8", "nm", "shift of the reference in x", stage="prepare"
+            "registration/reference_x", ("reference",), "float64", "nm", "shift of the reference in x", stage="prepare"
         ),
-        Variable("registration/usual_quality", (), "f8", "1", "quality of most frames", stage="prepare"),
-        Variable("registration/key_frame", ("key",), "i8", "1", "frame followed at first", stage="prepare"),
-        Variable("registration/key_y", ("key",), "f8", "nm", "its shift in y", stage="prepare"),
-        Variable("registration/key_x", ("key",), "f8", "nm", "its shift in x", stage="prepare"),
-        Variable("registration/shift_y", frame, "f8", "nm", "drift of the specimen in y", "registration/shift_y_err"),
-        Variable("registration/shift_x", frame, "f8", "nm", "drift of the specimen in x", "registration/shift_x_err"),
-        Variable("registration/shift_y_err", frame, "f8", "nm", "standard error of the drift in y"),
-        Variable("registration/shift_x_err", frame, "f8", "nm", "standard error of the drift in x"),
-        Variable("registration/quality", frame, "f8", "1", "correlation with the reference"),
-        Variable("registration/checksum", frame, "i8", "1", "CRC-32 of the pixels"),
-        Variable("registration/flag", frame, "i1", "1", "what the frame is", flags=FLAGS, stage="finish"),
+        Variable("registration/usual_quality", (), "float64", "1", "quality of most frames", stage="prepare"),
+        Variable("registration/key_frame", ("key",), "int64", "1", "frame followed at first", stage="prepare"),
+        Variable("registration/key_y", ("key",), "float64", "nm", "its shift in y", stage="prepare"),
+        Variable("registration/key_x", ("key",), "float64", "nm", "its shift in x", stage="prepare"),
+        Variable(
+            "registration/shift_y", frame, "float64", "nm", "drift of the specimen in y", "registration/shift_y_err"
+        ),
+        Variable(
+            "registration/shift_x", frame, "float64", "nm", "drift of the specimen in x", "registration/shift_x_err"
+        ),
+        Variable("registration/shift_y_err", frame, "float64", "nm", "standard error of the drift in y"),
+        Variable("registration/shift_x_err", frame, "float64", "nm", "standard error of the drift in x"),
+        Variable("registration/quality", frame, "float64", "1", "correlation with the reference"),
+        Variable("registration/checksum", frame, "int64", "1", "CRC-32 of the pixels"),
+        Variable("registration/flag", frame, "int8", "1", "what the frame is", flags=FLAGS, stage="finish"),
     ]
     if params.mode == "series":
         variables += site_variables()
     if params.average:
         variables += [
-            Variable("registration/average", image, "f4", "1", "average of the aligned frames", stage="finish"),
-            Variable("registration/variance", image, "f4", "1", "variance of the aligned frames", stage="finish"),
-            Variable("registration/coverage", image, "i4", "1", "frames that saw the pixel", stage="finish"),
+            Variable("registration/average", image, "float32", "1", "average of the aligned frames", stage="finish"),
+            Variable("registration/variance", image, "float32", "1", "variance of the aligned frames", stage="finish"),
+            Variable("registration/coverage", image, "int32", "1", "frames that saw the pixel", stage="finish"),
         ]
     return tuple(variables)
 

@@ -33,12 +33,16 @@ def outputs(params: ScanDistortionParams) -> tuple[Variable, ...]:
         for axis in "yx":
             error = f"scan_distortion/{line}_{axis}_err"
             name = f"scan_distortion/{line}_{axis}"
-            variables.append(Variable(name, ("frame", dim), "f4", "pm", f"shift of {what} along {axis}", error=error))
             variables.append(
-                Variable(error, ("frame", dim), "f4", "pm", f"standard error of the shift of {what} along {axis}")
+                Variable(name, ("frame", dim), "float32", "pm", f"shift of {what} along {axis}", error=error)
             )
             variables.append(
-                Variable(f"{name}_rms", ("frame",), "f8", "pm", f"RMS shift along {axis} as columns feel it; 0: none")
+                Variable(error, ("frame", dim), "float32", "pm", f"standard error of the shift of {what} along {axis}")
+            )
+            variables.append(
+                Variable(
+                    f"{name}_rms", ("frame",), "float64", "pm", f"RMS shift along {axis} as columns feel it; 0: none"
+                )
             )
     return tuple(variables)
 

@@ -41,16 +41,16 @@ def site_variables() -> tuple[Variable, ...]:
     """Declare the sites; there are none where the average shows no lattice, or the frames show different areas."""
     site = ("site",)
     declared = (
-        ("site_y", site, "f8", "nm", "column of the average along y"),
-        ("site_x", site, "f8", "nm", "column of the average along x"),
-        ("site_sublattice", site, "i1", "1", "its sublattice"),
-        ("site_grain", site, "i1", "1", "its grain"),
-        ("site_i", site, "i4", "1", "its cell along a, -1 beyond the area"),
-        ("site_j", site, "i4", "1", "its cell along b, -1 beyond the area"),
-        ("site_sigma", site, "f8", "nm", "standard deviation of the columns, roughly"),
-        ("site_vectors", ("vector", "axis"), "f8", "nm", "lattice vectors a and b as (y, x)"),
-        ("site_distance", (), "f8", "nm", "shortest distance of columns"),
-        ("site_confidence", (), "f8", "1", "confidence in the lattice of the average"),
+        ("site_y", site, "float64", "nm", "column of the average along y"),
+        ("site_x", site, "float64", "nm", "column of the average along x"),
+        ("site_sublattice", site, "int8", "1", "its sublattice"),
+        ("site_grain", site, "int8", "1", "its grain"),
+        ("site_i", site, "int32", "1", "its cell along a, -1 beyond the area"),
+        ("site_j", site, "int32", "1", "its cell along b, -1 beyond the area"),
+        ("site_sigma", site, "float64", "nm", "standard deviation of the columns, roughly"),
+        ("site_vectors", ("vector", "axis"), "float64", "nm", "lattice vectors a and b as (y, x)"),
+        ("site_distance", (), "float64", "nm", "shortest distance of columns"),
+        ("site_confidence", (), "float64", "1", "confidence in the lattice of the average"),
     )
     return tuple(
         Variable(f"registration/{name}", dims, dtype, units, long_name, stage="prepare")

@@ -70,10 +70,11 @@ def outputs(params: StrainParams) -> tuple[Variable, ...]:
     variables = []
     for name, (units, long_name) in with_error.items():
         error = f"strain/{name}_err"
-        variables.append(Variable(f"strain/{name}", dims, "f8", units, long_name, error=error))
-        variables.append(Variable(error, dims, "f8", units, f"standard error of the {long_name}"))
+        variables.append(Variable(f"strain/{name}", dims, "float64", units, long_name, error=error))
+        variables.append(Variable(error, dims, "float64", units, f"standard error of the {long_name}"))
     variables += [
-        Variable(f"strain/{name}", dims, "f8", units, long_name) for name, (units, long_name) in _WITHOUT_ERROR.items()
+        Variable(f"strain/{name}", dims, "float64", units, long_name)
+        for name, (units, long_name) in _WITHOUT_ERROR.items()
     ]
     return tuple(variables)
 
