@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stemdask.simulate import MotifColumn, lattice_image, perovskite, stack
+from stemdask.simulate import MotifColumn, lattice_image, perovskite
 
 
 def test_the_electrons_of_a_column_are_in_the_image() -> None:
@@ -48,17 +48,3 @@ def test_missing_columns_and_vacuum_are_not_in_the_truth() -> None:
     image, truth = perovskite((200, 200), noise=None, vacuum=vacuum, missing=0.1, background=5.0)
     assert len(truth.positions) < 0.6 * len(whole.positions)
     assert image[100, 180] == pytest.approx(0.5)
-
-
-def test_frames_of_a_stack_show_one_crystal_that_drifts() -> None:
-    drift = np.array([[0.0, 0.0], [3.0, -2.0]])
-    frames, truth = stack(2, drift=drift, shape=(96, 96), noise=None, missing=0.2, seed=5)
-    np.testing.assert_allclose(frames[1][3:, :-2], frames[0][:-3, 2:], atol=1e-3)
-    np.testing.assert_array_equal(truth.shifts, drift)
-
-
-def test_row_jitter_moves_rows_and_not_the_mean() -> None:
-    frames, truth = stack(1, row_jitter=0.5, shape=(96, 96), noise=None, seed=5)
-    difference = frames[0] - truth.frame.expected
-    assert np.abs(difference).max() > 0.02 * truth.frame.expected.max()
-    assert abs(difference.mean()) < 0.01 * truth.frame.expected.mean()
