@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Failed frames that the report names one by one, and frames that a summary has a line for.
 NAMED = 20
+#: What a report says of itself, so that it may be written anew.
+GENERATOR = '<meta name="generator" content="stemdask">'
 
 
 def write(
@@ -48,7 +50,7 @@ def write(
     Raises
     ------
     StoreError
-        The store isn't one of stemdask, or the ideal particle isn't one.
+        The store isn't one of stemdask, or the ideal particle isn't one, or another file is in the report's place.
     """
     tree = reader.open_results(store)
     good = tree.stemdask.good()
@@ -58,6 +60,8 @@ def write(
     if chosen is not None:
         parts += images.parts(tree, chosen) if "columns" in tree else atoms.parts(tree, chosen, beside)
     target = Path(output) if output is not None else run_directory(store) / "report.html"
+    if output is not None:
+        _check_free(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     environment = jinja2.Environment(autoescape=True, loader=jinja2.PackageLoader("stemdask.report"))
     environment.filters["png"] = _png
@@ -75,6 +79,19 @@ def summary(store: str | Path) -> list[str]:
     good = tree.stemdask.good()
     lines = [f"frame {index}: {half.summary(tree, index)}" for index in good[:NAMED]]
     return lines if len(good) <= NAMED else [*lines, f"and {len(good) - NAMED} frames more"]
+
+
+def _check_free(target: Path) -> None:
+    if target.is_dir():
+        raise StoreError("a folder is here", where=target, remedy="Name the HTML file to write with -o")
+    if target.exists():
+        with target.open("rb") as handle:
+            if GENERATOR.encode() not in handle.read(1000):
+                raise StoreError(
+                    "this file is no report of stemdask, and nothing else is overwritten",
+                    where=target,
+                    remedy="Name another with -o",
+                )
 
 
 def _ideal(tree: xr.DataTree, path: str | Path) -> xr.DataTree:
