@@ -30,9 +30,12 @@ def summary(tree: xr.DataTree, index: int) -> str:
         found = tree.stemdask.at("displacement", index)
         noise = np.sqrt(0.5 * (found["u_err"].values ** 2 + found["v_err"].values ** 2))
         if np.isfinite(noise).any():
-            median = np.nanmedian(found["magnitude"].values)
-            units = found["u"].attrs["units"]
-            words.append(f"median displacement {median:.1f} {units}, noise floor {np.nanmedian(noise):.1f} {units}")
+            median, floor = np.nanmedian(found["magnitude"].values), np.nanmedian(noise)
+            if found["u"].attrs["units"] == "pm":
+                words.append(f"median displacement {median:.1f} pm, noise floor {floor:.1f} pm")
+            else:
+                words.append(f"median displacement {median / 1000:.3f} px, noise floor {floor / 1000:.3f} px")
+                words.append("for lengths in pm give --set input.pixel_size='0.0297 nm', as it is")
     return "; ".join(words)
 
 
