@@ -68,7 +68,9 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
     store = Path(path)
     if not place.is_store(store):
         raise StoreError(
-            "this can't be read as a store that stemdask made", where=store, remedy="Run again with --fresh"
+            "there is no store here" if not store.exists() else "this can't be read as a store that stemdask made",
+            where=store,
+            remedy="Name the .zarr folder that 'stemdask run' wrote; if this is it, run again with --fresh",
         )
     done = statuses.read_statuses(store) != FrameStatus.PENDING
     damaged: list[str] = []
