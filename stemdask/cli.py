@@ -116,6 +116,8 @@ def check(config: Sources, settings: Settings = None) -> None:
 
     resolved = plan.resolve(_document(config, settings))
     typer.echo(f"{resolved.source.n_frames} frames; analyses: {', '.join(step.name for step in resolved.steps)}")
+    for warning in resolved.source.warnings:
+        typer.echo(f"warning: {warning}")
     typer.echo("The config is right.")
 
 
@@ -262,18 +264,15 @@ def _document(
     elif any(Path(item).suffix.lower() in (".yaml", ".yml") for item in config):
         raise ConfigError("a config stands alone", value=" ".join(config), allowed="one YAML file, or inputs")
     else:
-        document = configs.Document({"input": {"path": config}, "output": str(_beside(config[0]))}, name="command line")
+        document = configs.Document(
+            {"input": {"path": config}, "output": configs.beside(config[0])}, name="command line"
+        )
     if cluster is not None and cluster != (document.data.get("cluster") or {}).get("kind"):
         document.data["cluster"] = {"kind": cluster}  # the other keys are those of another kind
     document = configs.override(document, settings or [])
     if output is not None:
         document.data["output"] = str(output)
     return document
-
-
-def _beside(item: str) -> Path:
-    stem = Path(item).name.split("*")[0].split(".")[0].rstrip("_-") or "results"
-    return Path(f"{stem}.zarr")
 
 
 def _echo_plan(plan: Any) -> None:

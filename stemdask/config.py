@@ -29,6 +29,10 @@ def _frames(text: object) -> str | None:
     return f"{match[1]}:{match[2]}"
 
 
+def _processes(cluster: object) -> object:
+    return {"kind": "processes", **cluster} if isinstance(cluster, dict) else cluster
+
+
 FrameRange = Annotated[str | None, BeforeValidator(_frames)]
 
 
@@ -78,8 +82,10 @@ class Config(Section):
     """The zarr store to write; made by stemdask, continued where it is there already."""
     analyses: dict[str, dict[str, Any]] | None = None
     """Analyses to run, each with its parameters; {} = defaults; absent = the usual ones of the kind."""
-    cluster: Cluster = Field(default_factory=lambda: Processes(kind="processes"))
-    """Where the blocks are done."""
+    cluster: Annotated[Cluster, BeforeValidator(_processes)] = Field(
+        default_factory=lambda: Processes(kind="processes")
+    )
+    """Where the blocks are done; processes where no kind is named."""
     limits: Limits = Limits()
     """What one frame may take, and when a run gives up."""
     block_frames: Literal["auto"] | Annotated[int, Field(ge=1, le=1_000_000)] = "auto"
@@ -93,6 +99,8 @@ class Document:
     data: dict[str, Any]
     lines: yaml_lines.Lines = field(default_factory=dict)
     name: str = "config"
+    beside_defaults: bool = False
+    """The analyses named here are settings laid over the usual ones, and don't replace them."""
 
     def problem(self, path: Sequence[str | int], what: str) -> str:
         """Return the sentence that names the key, its line and what is wrong with it."""
@@ -117,6 +125,14 @@ def read(path: str | Path) -> Document:
     return Document(data, lines, str(path))
 
 
+def beside(item: str) -> str:
+    """Return the store that is written for an input where the user names none."""
+    name = Path(item).name
+    stem, suffix = Path(name).stem, Path(name).suffix.lower()
+    stem = re.split(r"[*?\[]", stem)[0].strip("._-") or "results"
+    return f"{stem}-results.zarr" if suffix == ".zarr" else f"{stem}.zarr"
+
+
 def override(document: Document, settings: Sequence[str]) -> Document:
     """Return the document with settings such as ``analyses.columns.separation=12 px`` laid over it."""
     data = yaml.safe_load(yaml.safe_dump(document.data))
@@ -133,7 +149,8 @@ def override(document: Document, settings: Sequence[str]) -> Document:
                     f"'{parent}' holds a value, not keys", where=f"--set {setting}", remedy="Set its value instead"
                 )
         here[last] = yaml_lines.load(f"value: {value}", f"--set {setting}")[0]["value"]
-    return Document(data, document.lines, document.name)
+    beside_defaults = document.data.get("analyses") is None
+    return Document(data, document.lines, document.name, beside_defaults)
 
 
 def validate(document: Document) -> tuple[Config | None, list[str]]:
@@ -153,8 +170,11 @@ def steps(document: Document, kind: Kind, defaults: Sequence[str] | None = None)
     Where the document names none, `defaults` are taken; None: the usual ones of the kind.
     """
     chosen = document.data.get("analyses")
+    usual: dict[str, Any] = {name: {} for name in (registry.DEFAULTS[kind] if defaults is None else defaults)}
     if chosen is None:
-        chosen = {name: {} for name in (registry.DEFAULTS[kind] if defaults is None else defaults)}
+        chosen = usual
+    elif document.beside_defaults and isinstance(chosen, dict):
+        chosen = usual | chosen
     if not isinstance(chosen, dict):
         return (), []  # said by the check of the config itself
     problems: list[str] = []
@@ -201,10 +221,16 @@ def _problems(error: ValidationError, document: Document, prefix: tuple[str, ...
             what = "unknown key" + _nearest(str(path[-1]), _siblings(model, item["loc"][:-1]))
         elif item["type"] == "missing":
             what = "is missing"
+        elif item["type"] == "union_tag_invalid":
+            kinds = re.findall(r"'(\w+)'", item["ctx"]["expected_tags"])
+            path, tag = (*path, "kind"), str(item["ctx"]["tag"])
+            what = f"must be one of {', '.join(kinds)} (got {tag!r})" + _nearest(tag, kinds, tell=False)
+        elif item["type"] == "tuple_type" and not isinstance(item["input"], list) and path in found:
+            continue  # the other forms of the value have been named; a list was not meant
         else:
-            what = str(item["msg"]).removeprefix("Value error, ")
+            what = str(item["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
             given = item.get("input")
-            if not isinstance(given, Mapping | list) and repr(given) not in what:
+            if not isinstance(given, Mapping | list) and str(given) not in what:
                 what += f" (got {given!r})"
         found.setdefault(path, []).append(what)
     return [document.problem(path, "; or ".join(whats)) for path, whats in found.items()]
@@ -250,11 +276,11 @@ def _tag(member: type[BaseModel]) -> str:
     return str(getattr(kind.annotation, "__args__", ("",))[0]) if kind else ""
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
+def _nearest(name: str, known: Sequence[str], *, tell: bool = True) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; known here: {', '.join(known)}" if known else ""
+    return f"; known here: {', '.join(known)}" if known and tell else ""
 
 
 def _other(kind: Kind) -> Kind:

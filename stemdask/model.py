@@ -114,6 +114,11 @@ class Source(Protocol):
         """Number of frames."""
         ...
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is odd about the input, a sentence each."""
+        ...
+
     def read(self, index: int) -> Frame:
         """Read one frame; raise InputError where it can't be read as planned."""
         ...

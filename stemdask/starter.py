@@ -24,19 +24,18 @@ def write(inputs: Sequence[str]) -> str:
     lines = [f"# {key}: {value}" for key, value in described.items() if not isinstance(value, list)]
     lines += [f"# warning: {warning}" for warning in source.warnings]
     path: Any = inputs[0] if len(inputs) == 1 else list(inputs)
-    stem = str(inputs[0]).rpartition("/")[2].split(".")[0].split("*")[0].rstrip("_-") or "results"
     lines += ["", "input:", f"  path: {_inline(path)}", f"  kind: {source.kind}"]
     for name in ("pixel_size", "calibrate_from", "frames"):
         if source.kind == "images" or name == "frames":
             lines += _comment(configs.Input.model_fields[name], 2)
             lines.append(f"  # {name}: {_EXAMPLES[name]}")
-    lines += [f"output: {stem}.zarr", "", "analyses:"]
+    lines += [f"output: {_inline(configs.beside(inputs[0]))}", "", "analyses:"]
     for name in registry.names(source.kind):
         lines += _analysis(source.kind, name, on=name in registry.defaults(source))
     lines += ["", "cluster:", "  kind: processes    # inline, threads, processes, slurm, allocation or address"]
     lines += ["  workers: auto", "", "# limits:"]
     for key, field in configs.Limits.model_fields.items():
-        lines += [*_comment(field, 2), f"#   {key}: {_inline(field.get_default())}"]
+        lines += [*("#" + line for line in _comment(field, 2)), f"#   {key}: {_inline(field.get_default())}"]
     return "\n".join(lines) + "\n"
 
 

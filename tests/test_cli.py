@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 
-from stemdask import simulate
+from stemdask import config, simulate
 
 
 def stemdask(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -105,6 +107,9 @@ def test_the_schema_is_json_and_names_every_analysis(tmp_path: Path) -> None:
         (["run", "pt.xyz", "-o", "thesis"], 2, "not a store that stemdask made"),
         (["frobnicate"], 2, "No such command"),
         (["run", "--retry", "everything", "pt.xyz"], 2, "failed, overflow"),
+        (["check", "pt.xyz", "--cluster"], 2, "No such option"),
+        (["run", "pt.xyz", "--cluster", "proceses"], 2, "did you mean 'processes'?"),
+        (["verify", "none.zarr"], 2, "no store here"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -121,3 +126,48 @@ def test_a_mistake_gets_a_sentence_and_its_exit_code(
     assert words in " ".join((done.stdout + done.stderr).split())
     assert "Traceback" not in done.stderr
     assert (tmp_path / "thesis" / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_report_is_written_over_a_report_and_over_nothing_else(finished: Path) -> None:
+    page, thesis = finished / "page.html", finished / "thesis.tex"
+    thesis.write_text("years of work")
+    for _ in range(2):
+        assert stemdask("report", "pt.zarr", "-o", page, cwd=finished).returncode == 0
+    done = stemdask("report", "pt.zarr", "-o", thesis, cwd=finished)
+    assert done.returncode == 2
+    assert "nothing else is overwritten" in done.stderr
+    assert thesis.read_text() == "years of work"
+
+
+def test_a_setting_without_config_keeps_the_usual_analyses(finished: Path) -> None:
+    done = stemdask("check", "pt.xyz", "--set", "analyses.bond_order.threshold=0.7", cwd=finished)
+    assert done.returncode == 0, done.stderr
+    assert {"shape", "rdf", "coordination", "bond_order"} <= set(re.findall(r"\w+", done.stdout))
+
+
+def test_a_cluster_without_a_kind_is_one_of_processes(finished: Path) -> None:
+    assert stemdask("check", "pt.xyz", "--set", "cluster.workers=1", cwd=finished).returncode == 0
+    done = stemdask("check", "pt.xyz", "--set", "cluster.partition=long", cwd=finished)
+    assert done.returncode == 2
+    assert "cluster.partition: unknown key" in done.stderr
+
+
+def test_a_check_says_what_is_odd_about_the_input(tmp_path: Path) -> None:
+    np.save(tmp_path / "image.npy", np.ones((32, 32)))
+    done = stemdask("check", "image.npy", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "warning: the file states no pixel size" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("item", "store"),
+    [
+        ("data/COM_3-2_2.7nm.pdb", "COM_3-2_2.7nm.zarr"),
+        ("stage*_docked.pdb", "stage.zarr"),
+        ("frames/*.tif", "results.zarr"),
+        ("frames/", "frames.zarr"),
+        ("stack.zarr", "stack-results.zarr"),
+    ],
+)
+def test_a_store_without_a_name_is_called_like_its_input(item: str, store: str) -> None:
+    assert config.beside(item) == store
