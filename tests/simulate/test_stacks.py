@@ -1,4 +1,4 @@
-"""Simulated images hold what their truth says."""
+"""Simulated stacks hold what their truth says."""
 
 from __future__ import annotations
 
