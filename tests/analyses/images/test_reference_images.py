@@ -1,13 +1,17 @@
 """Real images, held to what was counted in them and to what atomap found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
 from stemdask.analyses import chain
-from stemdask.analyses.images.columns import ColumnsParams
+from stemdask.analyses.images.columns import ColumnsParams, measure
 from stemdask.analyses.images.displacement import DisplacementParams
 from stemdask.analyses.images.lattice import LatticeParams
+from stemdask.kernels.images.finding.columns import find_columns
+from stemdask.kernels.images.fitting.column_fit import OK
 from stemdask.model import Step
 from stemdask.sources.opening import open_source
 
@@ -70,3 +74,40 @@ def test_the_columns_of_strontium_titanate_are_all_found_and_none_is_invented(re
     strontium, titanium = positions(frame, results, 0), positions(frame, results, 1)
     distance, _ = KDTree(strontium).query(titanium)
     np.testing.assert_allclose(distance, 21.0, atol=2.0)
+
+
+def local_scatter(barium, titanium, pixel):
+    """Scatter of each titanium's displacement from its four neighbours' median, in pm: (along y, along x)."""
+    distance, around = KDTree(barium).query(titanium, k=4)
+    centred = distance[:, 3] < 1.25 * np.median(distance)
+    titanium = titanium[centred]
+    displacement = 1e3 * pixel * (titanium - barium[around[centred]].mean(axis=1))
+    distance, beside = KDTree(titanium).query(titanium, k=5)
+    inner = distance[:, 4] < 1.2 * np.median(distance[:, 1:])
+    difference = displacement[inner] - np.median(displacement[beside[inner, 1:]], axis=1)
+    deviation = np.median(np.abs(difference - np.median(difference, axis=0)), axis=0)
+    return 1.4826 * deviation / np.sqrt(1.25), np.count_nonzero(inner)
+
+
+@pytest.mark.parametrize("start", ["found", "atomap"])
+def test_neighbouring_titanium_columns_are_displaced_alike_from_wherever_the_fit_starts(reference, start):
+    frame = open_source(reference / "data" / "BTO_crystal_1.dm4").read(0)
+    golden = np.load(reference / "golden" / "atomap_BTO_crystal_1.npz")
+    golden = [golden[name][:, ::-1] for name in ("Ba_xy_px", "Ti_xy_px")]
+    found = find_columns(frame.pixels, None)
+    if start == "atomap":
+        positions = found.positions.copy()
+        for columns in golden:
+            positions[KDTree(positions).query(columns)[1]] = columns
+        found = replace(found, positions=positions)
+    fit = measure(frame.pixels, found, ColumnsParams())
+    fitted = [fit.positions[(fit.flag == OK) & (fit.sublattice == s)] for s in (0, 1)]
+    pixel = np.array(frame.pixel_size)
+    (ours, n), (theirs, _) = local_scatter(*fitted, pixel), local_scatter(*golden, pixel)
+    rms = [float(np.sqrt(np.mean(scatter**2))) for scatter in (ours, theirs)]
+    print(
+        f"displacement of {n} titanium columns scatters by {ours.round(2)}, RMS {rms[0]:.2f} pm; atomap's {rms[1]:.2f}"
+    )
+    assert n > 850
+    assert rms[0] <= 1.8
+    assert rms[0] < 0.6 * rms[1]

@@ -16,8 +16,8 @@ Float = NDArray[np.float64]
 _TOLERANCE = (0.03, 1e-4)
 #: Where the model can't describe the image (reduced chi² and RMS residual, as a part of the contrast, above these)
 #: widths and background have no sharp optimum: once so many steps have not lowered chi² by more than this part of it
-#: they are held, and the columns alone are brought to rest.
-_MISFIT, _RESIDUAL, _PATIENCE, _STALL = 2.0, 0.01, 2, 5e-3
+#: they are held, and the columns alone are brought to rest. Held later, they depend on where the columns started.
+_MISFIT, _RESIDUAL, _PATIENCE, _STALL = 2.0, 0.01, 2, 2e-2
 #: The Fisher information is renewed when the columns have moved this far since, as a part of their width.
 _RENEW = 0.02
 
