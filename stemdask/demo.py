@@ -16,7 +16,7 @@ from scipy.spatial import ConvexHull, cKDTree
 
 from stemdask import config, report, simulate
 from stemdask.engine import run as engine
-from stemdask.errors import StoreError
+from stemdask.errors import StorageError, StoreError
 from stemdask.store import reader
 
 Floats = NDArray[np.float64]
@@ -49,9 +49,16 @@ def show(folder: Path) -> int:
     ------
     StoreError
         The folder holds other things.
+    StorageError
+        The folder can't be made.
     """
     console = Console(highlight=False)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"the folder can't be made: {error.strerror or error}", where=folder, remedy="Choose another with -o"
+        ) from error
     if any(folder.iterdir()) and not (folder / MARKER).exists():
         raise StoreError("the folder holds other things", where=folder, remedy="Choose another with -o")
     (folder / MARKER).write_text("Written by 'stemdask demo'; this folder may be removed.\n")

@@ -35,7 +35,7 @@ def write(inputs: Sequence[str]) -> str:
     lines += ["", "cluster:", "  kind: processes    # inline, threads, processes, slurm, allocation or address"]
     lines += ["  workers: auto", "", "# limits:"]
     for key, field in configs.Limits.model_fields.items():
-        lines += [*("#" + line for line in _comment(field, 2)), f"#   {key}: {_inline(field.get_default())}"]
+        lines += [*("# " + line for line in _comment(field, 2)), f"#   {key}: {_inline(field.get_default())}"]
     return "\n".join(lines) + "\n"
 
 

@@ -64,7 +64,9 @@ def _structure(tree: xr.DataTree, index: int, ideal: xr.DataTree | None) -> Part
     if "q6_avg" in found:
         normalised = tree.stemdask.config()["analyses"]["bond_order"]["normalisation"] != "none"
         maps = atoms.order_maps(found, normalised=normalised)
-        part.figures.append((maps, "Bond order of every atom; crosses mark perfect crystals."))
+        part.figures.append(
+            (maps, "Bond order of every atom; crosses mark perfect crystals, the dashed line Q6 = 0.54.")
+        )
         part.figures.append((atoms.structure(found), "The structure in two projections."))
     if "particle" in tree and "coordination_histogram" in tree["particle"]:
         figure = atoms.coordination(

@@ -11,7 +11,7 @@ import jinja2
 import numpy as np
 import xarray as xr
 
-from stemdask.errors import StoreError
+from stemdask.errors import StorageError, StoreError
 from stemdask.model import FrameStatus
 from stemdask.report import atoms, images
 from stemdask.report.parts import Part, values
@@ -51,6 +51,8 @@ def write(
     ------
     StoreError
         The store isn't one of stemdask, or the ideal particle isn't one, or another file is in the report's place.
+    StorageError
+        The file system refused the report.
     """
     tree = reader.open_results(store)
     good = tree.stemdask.good()
@@ -62,13 +64,18 @@ def write(
     target = Path(output) if output is not None else run_directory(store) / "report.html"
     if output is not None:
         _check_free(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
     environment = jinja2.Environment(autoescape=True, loader=jinja2.PackageLoader("stemdask.report"))
     environment.filters["png"] = _png
     page = environment.get_template("report.html").render(
         title=Path(store).name, parts=parts, version=tree.attrs["stemdask_version"], config=tree.attrs["config"]
     )
-    target.write_text(page, encoding="utf-8")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"the report can't be written: {error.strerror or error}", where=target, remedy="Name another with -o"
+        ) from error
     return target
 
 
