@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from threadpoolctl import threadpool_limits
+
 from stemdask import config as configs
 from stemdask import plan as plans
 from stemdask.cluster_config import Allocation, Slurm
@@ -111,7 +113,8 @@ def execute(
             allowed="inline, threads, processes",
         )
     try:
-        with _reported(progress) as report, Stop() as stop:
+        # What comes once before and after gives the same bits on any number of cores.
+        with _reported(progress) as report, Stop() as stop, threadpool_limits(1):
             directory = place.open_run_directory(store)
             with lock.driving(directory, shared=subset) as epoch, logged(directory / "log"):
                 with lock.setting_up(directory):

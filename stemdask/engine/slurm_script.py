@@ -16,6 +16,8 @@ from stemdask.engine.leaving import LEAVE_AFTER
 MARGIN = 90.0
 #: Variables that a worker's job takes over from the driver; nothing else of its environment.
 EXPORTED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYTHONPATH", "SLURM_CONF", "USER")
+#: Beginnings of the variables that choose the kernels of BLAS and numpy; other ones change the last bits of results.
+NUMERIC = ("BLIS_", "MKL_", "NPY_", "OPENBLAS_")
 #: Memory of a worker beside what a frame may take: its own start, and a nod to SLURM's polling of memory.
 WORKER_BYTES = 2**30
 
@@ -85,7 +87,7 @@ class WorkerScript:
             f"#SBATCH -J {name}",
             f"#SBATCH -o {self.directory}/%j.log",
             f"#SBATCH -D {Path.cwd()}",
-            f"#SBATCH --export={','.join(variable for variable in EXPORTED if variable in os.environ)}",
+            f"#SBATCH --export={','.join(_exported())}",
             f"#SBATCH --no-requeue --open-mode=append --signal=B:USR1@{int(margin(self.walltime))}",
             *directives,
             "set -eo pipefail",
@@ -98,3 +100,7 @@ class WorkerScript:
             "exec " + command.replace("--name dummy-name", f"--name {name}"),
         ]
         return "\n".join(text) + "\n"
+
+
+def _exported() -> list[str]:
+    return sorted(name for name in os.environ if name in EXPORTED or name.startswith(NUMERIC))
