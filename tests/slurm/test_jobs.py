@@ -78,9 +78,12 @@ def _words(folder: Path) -> str:
 
 
 def _requeued(slurm: PrivateSlurm, job: str) -> None:
-    """Wait until a job is back in the queue, and spare it the two minutes that SLURM lets it wait there."""
+    """Wait until a job is back in the queue, and spare it the two minutes that SLURM lets it wait there.
+
+    Some seconds are left for the node to end the first attempt: one begun sooner is refused by it.
+    """
     toy.wait_until(lambda: _state(slurm, job) == "PENDING", 90)
-    slurm.client("scontrol", "update", f"jobid={job}", "StartTime=now", check=False)
+    slurm.client("scontrol", "update", f"jobid={job}", "StartTime=now+3", check=False)
 
 
 def test_the_driver_template_runs_a_config(
