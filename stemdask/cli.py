@@ -172,7 +172,7 @@ def submit(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write and show the script, and don't submit it.")] = False,
 ) -> None:
     """Write the sbatch script of a run beside its store, show it and submit it."""
-    from stemdask.engine import submit
+    from stemdask.engine.slurm import submit
 
     written = submit.write(config, _document([str(config)], settings), directive or ())
     typer.echo(f"{written.text}\n# {written.script}")

@@ -31,8 +31,8 @@ FLOORS = [
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 HOMES = {
-    "distributed": {"engine/cluster.py", "engine/address.py", "engine/keys.py", "engine/leaving.py", "engine/slurm.py"},
-    "dask_jobqueue": {"engine/jobqueue.py"},
+    "distributed": {"engine/workers/", "engine/slurm/"},
+    "dask_jobqueue": {"engine/slurm/jobqueue.py"},
     "atomap": {"adapters/"},
     "hyperspy": {"adapters/"},
     "boo": {"adapters/"},

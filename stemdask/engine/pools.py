@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from stemdask import cluster_config as kinds
-from stemdask.engine.address import AddressPool
-from stemdask.engine.allocation import AllocationPool
-from stemdask.engine.cluster import Processes
 from stemdask.engine.dispatch import Job, Pool
-from stemdask.engine.local import Inline, Threads
-from stemdask.engine.slurm import SlurmPool
+from stemdask.engine.slurm.allocation import AllocationPool
+from stemdask.engine.slurm.pool import SlurmPool
+from stemdask.engine.workers.address import AddressPool
+from stemdask.engine.workers.cluster import Processes
+from stemdask.engine.workers.local import Inline, Threads
 
 
 def pool_of(cluster: kinds.Cluster, job: Job, n_blocks: int) -> Pool:

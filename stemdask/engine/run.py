@@ -20,7 +20,7 @@ from stemdask.engine.log import logged
 from stemdask.engine.progress import Report, reporter
 from stemdask.engine.setup import chosen, set_up
 from stemdask.engine.signals import Stop
-from stemdask.engine.slurm_script import too_long
+from stemdask.engine.slurm.script import too_long
 from stemdask.errors import ConfigError
 from stemdask.store import place
 from stemdask.store.writer import storage_error

@@ -17,8 +17,8 @@ from private_slurm import PrivateSlurm
 
 from stemdask import config as configs
 from stemdask.config import Document
-from stemdask.engine import keys
 from stemdask.engine import run as engine
+from stemdask.engine.workers import keys
 from stemdask.errors import ClusterError
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]

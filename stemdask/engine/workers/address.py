@@ -7,9 +7,9 @@ from typing import Any
 
 from stemdask import __version__
 from stemdask import cluster_config as kinds
-from stemdask.engine import keys
-from stemdask.engine.cluster import REPLY_SECONDS, DaskPool
 from stemdask.engine.dispatch import Job
+from stemdask.engine.workers import keys
+from stemdask.engine.workers.cluster import REPLY_SECONDS, DaskPool
 from stemdask.errors import ClusterError
 
 

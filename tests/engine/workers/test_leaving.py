@@ -15,8 +15,8 @@ import dask
 import pytest
 import toy
 
-from stemdask.engine.cluster import settings
-from stemdask.engine.leaving import LEAVE_AFTER
+from stemdask.engine.workers.cluster import settings
+from stemdask.engine.workers.leaving import LEAVE_AFTER
 
 
 class Scheduler:
@@ -32,7 +32,7 @@ class Scheduler:
         """Start a worker that leaves after some seconds, and wait until it is there."""
         command = [sys.executable, "-m", "distributed.cli.dask_worker", self._cluster.scheduler_address]
         command += ["--no-nanny", "--nthreads=1", "--memory-limit=1GiB", "--no-dashboard", f"--name={name}"]
-        command += ["--preload=stemdask.engine.worker", f"--local-directory={self._folder}"]
+        command += ["--preload=stemdask.engine.workers.worker", f"--local-directory={self._folder}"]
         environment = os.environ | {LEAVE_AFTER: str(seconds), "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "False"}
         started = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         self._started[name] = started

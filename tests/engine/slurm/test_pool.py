@@ -17,9 +17,9 @@ from stemdask.config import Document
 from stemdask.engine import run as engine
 from stemdask.engine.block import Ack
 from stemdask.engine.dispatch import Job
-from stemdask.engine.slurm import BROKEN, GRACE, SlurmPool
-from stemdask.engine.slurm_jobs import JobView, NoAnswer
-from stemdask.engine.slurm_script import WorkerScript
+from stemdask.engine.slurm.jobs import JobView, NoAnswer
+from stemdask.engine.slurm.pool import BROKEN, GRACE, SlurmPool
+from stemdask.engine.slurm.script import WorkerScript
 from stemdask.errors import ClusterError, ConfigError
 from stemdask.model import Block
 

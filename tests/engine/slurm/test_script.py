@@ -12,10 +12,10 @@ import pytest
 from pydantic import ValidationError
 
 from stemdask import cluster_config as kinds
-from stemdask.engine import slurm_script
 from stemdask.engine.isolate import ONE_THREAD
-from stemdask.engine.leaving import LEAVE_AFTER
-from stemdask.engine.slurm_script import WorkerScript
+from stemdask.engine.slurm import script as slurm_script
+from stemdask.engine.slurm.script import WorkerScript
+from stemdask.engine.workers.leaving import LEAVE_AFTER
 
 BASE = """\
 #!/usr/bin/env bash

@@ -195,7 +195,7 @@ def settings(*, isolated: bool) -> dict[str, Any]:
         "distributed.worker.memory.pause": False,  # it would resume a worker that paused in order to leave
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.target": False,
-        "distributed.worker.preload": ["stemdask.engine.worker"],
+        "distributed.worker.preload": ["stemdask.engine.workers.worker"],
         "distributed.nanny.pre-spawn-environ": ONE_THREAD | {"MALLOC_TRIM_THRESHOLD_": 65536},
     }
 

@@ -16,12 +16,13 @@ from socket import gethostname
 from typing import Any
 
 from stemdask import cluster_config as kinds
-from stemdask.engine import jobqueue, keys
-from stemdask.engine.cluster import REPLY_SECONDS, DaskPool, settings
 from stemdask.engine.dispatch import Done, Job
 from stemdask.engine.log import LOG
-from stemdask.engine.slurm_jobs import HOPELESS, Jobs, JobView, NoAnswer, Queue, wait_until
-from stemdask.engine.slurm_script import WORKER_BYTES, WorkerScript, longest_block, margin
+from stemdask.engine.slurm import jobqueue
+from stemdask.engine.slurm.jobs import HOPELESS, Jobs, JobView, NoAnswer, Queue, wait_until
+from stemdask.engine.slurm.script import WORKER_BYTES, WorkerScript, longest_block, margin
+from stemdask.engine.workers import keys
+from stemdask.engine.workers.cluster import REPLY_SECONDS, DaskPool, settings
 from stemdask.errors import ClusterError
 from stemdask.store.layout import run_directory
 

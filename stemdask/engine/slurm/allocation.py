@@ -7,10 +7,10 @@ import subprocess
 from collections.abc import Iterable
 
 from stemdask import cluster_config as kinds
-from stemdask.engine import slurm_jobs
 from stemdask.engine.dispatch import Job
-from stemdask.engine.slurm import SlurmPool
-from stemdask.engine.slurm_jobs import JobView
+from stemdask.engine.slurm import jobs as slurm_jobs
+from stemdask.engine.slurm.jobs import JobView
+from stemdask.engine.slurm.pool import SlurmPool
 from stemdask.errors import ClusterError
 from stemdask.store.layout import run_directory
 

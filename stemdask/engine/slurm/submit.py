@@ -14,8 +14,8 @@ from stemdask import cluster_config as kinds
 from stemdask import config as configs
 from stemdask import plan as plans
 from stemdask.engine.isolate import ONE_THREAD
-from stemdask.engine.slurm_jobs import Jobs
-from stemdask.engine.slurm_script import WORKER_BYTES, too_long
+from stemdask.engine.slurm.jobs import Jobs
+from stemdask.engine.slurm.script import WORKER_BYTES, too_long
 from stemdask.errors import ClusterError, ConfigError
 from stemdask.store import place
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stemdask.cluster_config import parse_walltime
 from stemdask.engine.isolate import ONE_THREAD
-from stemdask.engine.leaving import LEAVE_AFTER
+from stemdask.engine.workers.leaving import LEAVE_AFTER
 
 #: Seconds before the walltime at which a worker leaves; a quarter of a walltime that is shorter than six minutes.
 MARGIN = 90.0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stemdask.engine import slurm_jobs
-from stemdask.engine.slurm_jobs import HOPELESS, Jobs, JobView, NoAnswer
+from stemdask.engine.slurm import jobs as slurm_jobs
+from stemdask.engine.slurm.jobs import HOPELESS, Jobs, JobView, NoAnswer
 from stemdask.errors import ClusterError
 
 NAME = "stemdask-abc-1-0-1"

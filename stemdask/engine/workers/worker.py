@@ -7,9 +7,9 @@ import os
 import signal
 from typing import Any
 
-from stemdask.engine import leaving
 from stemdask.engine.log import LOG, RunLog
 from stemdask.engine.task import close_helpers
+from stemdask.engine.workers import leaving
 
 
 def dask_setup(worker: Any) -> None:
