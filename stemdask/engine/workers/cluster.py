@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import types
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ RESTORE_SECONDS = 5.0
 REPLY_SECONDS = 30.0
 
 
-class DaskPool:
+class DaskPool(ABC):
     """Workers behind a Dask scheduler; a subclass says how they are started and restored.
 
     Acknowledgements alone pass through the scheduler. Futures are dropped as soon as they are done, so that neither
@@ -49,15 +50,15 @@ class DaskPool:
         self._handed = 0
         self._note = "waiting for workers"
 
+    @abstractmethod
     def start(self) -> Any:
         """Start scheduler and workers, register on `self._stack` what ends them, and return the client."""
-        raise NotImplementedError
 
+    @abstractmethod
     def alive(self) -> int:
         """Return how many workers the scheduler has."""
-        raise NotImplementedError
 
-    def restore(self) -> None:
+    def restore(self) -> None:  # noqa: B027 - a pool that looks after its workers itself has nothing to ask for
         """Ask again for the workers that are missing."""
 
     def why_none(self) -> str:
@@ -176,7 +177,7 @@ class Processes(DaskPool):
         """Return how many workers the scheduler has."""
         return len(self._cluster.scheduler.workers)
 
-    def restore(self) -> None:
+    def restore(self) -> None:  # noqa: B027 - a pool that looks after its workers itself has nothing to ask for
         """Ask again for the workers that are missing."""
         self._cluster.scale(self.workers)
 
