@@ -177,7 +177,7 @@ class Processes(DaskPool):
         """Return how many workers the scheduler has."""
         return len(self._cluster.scheduler.workers)
 
-    def restore(self) -> None:  # noqa: B027 - a pool that looks after its workers itself has nothing to ask for
+    def restore(self) -> None:
         """Ask again for the workers that are missing."""
         self._cluster.scale(self.workers)
 
