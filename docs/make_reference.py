@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stemdask.analyses import registry
 from stemdask.model import Analysis, Kind
-from stemdask.starter import default_text
+from stemdask.planning.starter import default_text
 
 HEAD = """\
 # Analyses

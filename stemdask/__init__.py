@@ -11,15 +11,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "open_images": "stemdask.sources.images",
     "open_atoms": "stemdask.sources.atoms",
-    "open_results": "stemdask.store.reader",
+    "open_results": "stemdask.results.reader",
     "run": "stemdask.engine.run",
 }
 
 if TYPE_CHECKING:
     from stemdask.engine.run import run
+    from stemdask.results.reader import open_results
     from stemdask.sources.atoms import open_atoms
     from stemdask.sources.images import open_images
-    from stemdask.store.reader import open_results
 
 __all__ = ["__version__", "open_atoms", "open_images", "open_results", "run"]
 

@@ -1,5 +1,5 @@
 """Lets ``python -m stemdask`` run the command line."""
 
-from stemdask.cli import app
+from stemdask.cli.main import app
 
 app(prog_name="stemdask")

@@ -17,22 +17,27 @@ ROOT = Path(stemdask.__file__).parent
 
 # Floor of each room; a room may import only rooms below its own floor, or files of the same room.
 FLOORS = [
-    {"errors", "units"},
+    {"errors", "units", "_version"},
     {"model"},
-    {"kernels", "yaml_lines", "cluster_config"},
-    {"adapters", "sources", "simulate", "figures"},
+    {"kernels"},
+    {"adapters", "simulate"},
+    {"sources"},
     {"analyses"},
-    {"store", "config", "calibration"},
-    {"plan"},
-    {"engine", "report", "export", "starter", "doctor"},
-    {"demo"},
+    {"store"},
+    {"config"},
+    {"results"},
+    {"planning"},
+    {"export"},
+    {"engine"},
+    {"figures"},
+    {"report"},
     {"cli"},
-    {"__main__"},
+    {"__init__", "__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 HOMES = {
-    "distributed": {"engine/workers/", "engine/slurm/"},
-    "dask_jobqueue": {"engine/slurm/jobqueue.py"},
+    "distributed": {"engine/workers/", "engine/queues/"},
+    "dask_jobqueue": {"engine/queues/jobqueue.py"},
     "atomap": {"adapters/"},
     "hyperspy": {"adapters/"},
     "boo": {"adapters/"},

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemdask import config as configs
 from stemdask import simulate
+from stemdask.config import keys as configs
 from stemdask.engine import run as engine
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))

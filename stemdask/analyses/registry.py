@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from stemdask.analyses.atoms import (
-    bond_order,
-    clusters,
-    coordination,
-    finite_rdf,
-    lattice_fit,
-    positions,
-    radial_profile,
-    rdf,
-    shape,
-    structure,
-    surface,
-    tracks,
-    uncertainty,
-)
-from stemdask.analyses.images import (
-    columns,
-    denoise,
-    denoise_images,
-    displacement,
-    domains,
-    intensity,
-    lattice,
-    preprocess,
-    registration,
-    scan_distortion,
-    strain,
-)
+from stemdask.analyses.atoms.derived import radial_profile, uncertainty
+from stemdask.analyses.atoms.order import bond_order, coordination, finite_rdf, rdf, structure
+from stemdask.analyses.atoms.shape import clusters, lattice_fit, positions, shape, surface
+from stemdask.analyses.atoms.time import tracks
+from stemdask.analyses.images.cells import displacement, strain
+from stemdask.analyses.images.columns import columns, intensity, lattice, scan_distortion
+from stemdask.analyses.images.maps import denoise, domains
+from stemdask.analyses.images.stack import denoise_images, preprocess, registration
 from stemdask.model import Analysis, Kind, Source
 
 ANALYSES: tuple[Analysis, ...] = (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemdask.analyses import registry
-from stemdask.cluster_config import Cluster
+from stemdask.config.clusters import Cluster
 from stemdask.engine import lock
 from stemdask.engine.block import Ack
 from stemdask.engine.dispatch import Job, Pool, dispatch
@@ -20,8 +20,8 @@ from stemdask.engine.progress import Progress, Report
 from stemdask.engine.signals import Stop
 from stemdask.errors import StemdaskError, Stopped, TooManyFailures
 from stemdask.model import Block, FrameStatus, Plan
+from stemdask.results.stack import StoreStack
 from stemdask.store import layout, statuses
-from stemdask.store.stack import StoreStack
 from stemdask.store.writer import sync_file_system
 
 _BAD = (FrameStatus.FAILED, FrameStatus.OVERFLOW)

@@ -15,11 +15,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stemdask import plan as plans
 from stemdask.engine import wire
 from stemdask.engine.block import FrameResult, evaluate, failed
 from stemdask.errors import StemdaskError
 from stemdask.model import FrameStatus, Plan
+from stemdask.planning import plan as plans
 from stemdask.store.constants import read_constants
 from stemdask.store.layout import plan_file
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from stemdask import cluster_config as kinds
+from stemdask.config import clusters as kinds
 from stemdask.engine.dispatch import Job, Pool
-from stemdask.engine.slurm.allocation import AllocationPool
-from stemdask.engine.slurm.pool import SlurmPool
+from stemdask.engine.queues.allocation import AllocationPool
+from stemdask.engine.queues.pool import SlurmPool
 from stemdask.engine.workers.address import AddressPool
 from stemdask.engine.workers.cluster import Processes
 from stemdask.engine.workers.local import Inline, Threads

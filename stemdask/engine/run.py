@@ -11,17 +11,17 @@ from typing import Any, Literal
 
 from threadpoolctl import threadpool_limits
 
-from stemdask import config as configs
-from stemdask import plan as plans
-from stemdask.cluster_config import Allocation, Slurm
+from stemdask.config import keys as configs
+from stemdask.config.clusters import Allocation, Slurm
 from stemdask.engine import lock
 from stemdask.engine.driver import Driver, Outcome
 from stemdask.engine.log import logged
 from stemdask.engine.progress import Report, reporter
+from stemdask.engine.queues.script import too_long
 from stemdask.engine.setup import chosen, set_up
 from stemdask.engine.signals import Stop
-from stemdask.engine.slurm.script import too_long
 from stemdask.errors import ConfigError
+from stemdask.planning import plan as plans
 from stemdask.store import place
 from stemdask.store.writer import storage_error
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from stemdask import plan as plans
 from stemdask.errors import ConfigError, StemdaskError, StoreError
 from stemdask.model import Block, FrameStatus, Plan
+from stemdask.planning import plan as plans
 from stemdask.store import constants, grow, layout, place, statuses
 
 log = logging.getLogger(__name__)

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 from functools import lru_cache
 
-from stemdask import plan as plans
 from stemdask.engine.block import Ack, FrameResult, evaluate, run_block
 from stemdask.engine.isolate import Helper
 from stemdask.engine.lock import read_epoch
 from stemdask.errors import Stopped
 from stemdask.model import Array, Block, Plan
+from stemdask.planning import plan as plans
 from stemdask.store.constants import read_constants
 from stemdask.store.layout import plan_file, run_directory
 

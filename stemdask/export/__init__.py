@@ -7,7 +7,7 @@ from pathlib import Path
 from stemdask.errors import ConfigError, StoreError
 from stemdask.export import delimited, extxyz, hspy, parquet, pdb
 from stemdask.export.folder import Folder
-from stemdask.export.results import Results
+from stemdask.results.blocks import Results
 from stemdask.store.place import is_store
 
 FORMATS = ("csv", "pdb", "extxyz", "hspy", "parquet")

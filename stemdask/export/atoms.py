@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stemdask.errors import StoreError
-from stemdask.export.results import Results, Stored
 from stemdask.model import Array
+from stemdask.results.blocks import Results, Stored
 
 _NEEDED = ("atoms/x", "atoms/y", "atoms/z", "atoms/element")
 

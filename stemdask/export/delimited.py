@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped,unused-ignore]
 
 from stemdask.export.folder import Folder
-from stemdask.export.results import Results, Stored
 from stemdask.export.tables import find_constants, find_tables, rows
 from stemdask.model import Array
+from stemdask.results.blocks import Results, Stored
 
 #: What a spreadsheet takes for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -10,7 +10,7 @@ from ase.data import chemical_symbols
 
 from stemdask.export.atoms import Atoms, properties_of, read_atoms
 from stemdask.export.folder import Folder
-from stemdask.export.results import Results
+from stemdask.results.blocks import Results
 
 _AT_ONCE = 1 << 14
 

@@ -8,11 +8,11 @@ import dask.array as da
 import numpy as np
 from dask import delayed  # type: ignore[attr-defined]
 
-from stemdask import __version__
+from stemdask._version import __version__
 from stemdask.errors import StoreError
 from stemdask.export.folder import Folder
-from stemdask.export.results import Results, Stored
 from stemdask.model import Array
+from stemdask.results.blocks import Results, Stored
 
 _GRID = ("displacement/i", "displacement/j")
 _NUMBERS = ("i", "j", "column")

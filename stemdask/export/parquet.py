@@ -6,8 +6,8 @@ import numpy as np
 
 from stemdask.errors import StoreError
 from stemdask.export.folder import Folder
-from stemdask.export.results import Results
 from stemdask.export.tables import find_constants, find_tables, rows
+from stemdask.results.blocks import Results
 
 
 def write(results: Results, folder: Folder) -> None:

@@ -14,8 +14,8 @@ from ase.data import chemical_symbols
 from stemdask.errors import ConfigError, StoreError
 from stemdask.export.atoms import Atoms, properties_of, read_atoms
 from stemdask.export.folder import Folder
-from stemdask.export.results import Results, Stored
 from stemdask.model import Array
+from stemdask.results.blocks import Results, Stored
 
 #: MODEL has four columns for its number.
 MODELS = 9999

@@ -12,8 +12,8 @@ from math import prod
 
 import numpy as np
 
-from stemdask.export.results import Results, Stored
 from stemdask.model import Array
+from stemdask.results.blocks import Results, Stored
 
 _IMAGE_DIMS = frozenset({"y", "x"})
 #: Columns that say which item a row is, and where; the others follow by name.

@@ -15,7 +15,7 @@ from stemdask.errors import StorageError, StoreError
 from stemdask.model import FrameStatus
 from stemdask.report import atoms, images
 from stemdask.report.parts import Part, values
-from stemdask.store import reader
+from stemdask.results import reader
 from stemdask.store.layout import run_directory
 
 if TYPE_CHECKING:

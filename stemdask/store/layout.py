@@ -14,7 +14,7 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.errors import ZarrUserWarning
 
-from stemdask import __version__
+from stemdask._version import __version__
 from stemdask.analyses import chain
 from stemdask.errors import StemdaskError, StoreError
 from stemdask.model import RAGGED, Array, FrameStatus, Plan, Variable

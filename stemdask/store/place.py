@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from stemdask import __version__
+from stemdask._version import __version__
 from stemdask.errors import StoreError
 from stemdask.store.layout import open_group, run_directory
 from stemdask.store.writer import sync_file_system

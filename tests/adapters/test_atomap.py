@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial import KDTree
 
 from stemdask.adapters import atomap
-from stemdask.analyses.images.columns import ColumnsParams, measure
+from stemdask.analyses.images.columns.columns import ColumnsParams, measure
 from stemdask.kernels.images.crystal.displacement import displacements
 from stemdask.kernels.images.finding.columns import find_columns
 from stemdask.simulate import MotifColumn, lattice_image, perovskite

@@ -9,7 +9,7 @@ import pytest
 
 from stemdask import simulate
 from stemdask.analyses import chain, registry
-from stemdask.config import Document, steps
+from stemdask.config.keys import Document, steps
 from stemdask.errors import FrameError
 from stemdask.model import RAGGED, Analysis, AtomsFrame, Frame, ImageFrame, Step
 

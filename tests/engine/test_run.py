@@ -11,13 +11,13 @@ import toy
 
 import stemdask as sd
 from stemdask.analyses import registry
-from stemdask.config import Document
+from stemdask.config.keys import Document
 from stemdask.engine import run as engine
 from stemdask.engine.lock import driving, read_epoch
 from stemdask.engine.progress import Progress
 from stemdask.errors import Busy, ConfigError, InputError, StemdaskError, TooManyFailures
 from stemdask.model import FrameStatus
-from stemdask.store import reader
+from stemdask.results import reader
 
 HERE = {"isolate": False}
 BAD = {5: "refuse", 9: "raise", 14: "empty"}

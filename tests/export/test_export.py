@@ -55,7 +55,7 @@ def test_files_of_others_stay_and_those_of_an_export_are_renewed(atoms_store: Pa
 
 
 def test_an_export_reads_block_by_block(atoms_store: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    from stemdask.export.results import Results
+    from stemdask.results.blocks import Results
 
     longest = []
     original = Results.read

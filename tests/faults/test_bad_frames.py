@@ -13,10 +13,10 @@ import psutil
 import pytest
 import toy
 
-from stemdask.config import Document
+from stemdask.config.keys import Document
 from stemdask.engine.run import Outcome, execute
 from stemdask.model import FrameStatus
-from stemdask.store import reader
+from stemdask.results import reader
 
 LIMITS = {"isolate": True, "frame_seconds": 6.0, "frame_memory": "400 MiB", "max_failed": 1}
 

@@ -14,9 +14,9 @@ import psutil
 import pytest
 import toy
 
-from stemdask.config import Document
+from stemdask.config.keys import Document
 from stemdask.engine.run import execute
-from stemdask.store import reader
+from stemdask.results import reader
 
 LIMITS = {"isolate": True}
 SLOW = {"seconds": 0.02}

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import toy
 
-from stemdask.config import Document
+from stemdask.config.keys import Document
 from stemdask.engine.run import execute
 from stemdask.model import FrameStatus
-from stemdask.store import reader
+from stemdask.results import reader
 
 HERE = {"isolate": False}
 

@@ -14,7 +14,7 @@ from stemdask.engine import run as engine
 from stemdask.errors import StoreError
 from stemdask.model import AtomsFrame
 from stemdask.report import atoms
-from stemdask.store import reader
+from stemdask.results import reader
 
 SLOW = {"uncertainty": {"n_samples": 2, "coordinate_error": "0.05 angstrom"}}
 

@@ -15,8 +15,8 @@ import toy
 import yaml
 from private_slurm import PrivateSlurm
 
-from stemdask import config as configs
-from stemdask.config import Document
+from stemdask.config import keys as configs
+from stemdask.config.keys import Document
 from stemdask.engine import run as engine
 from stemdask.engine.workers import keys
 from stemdask.errors import ClusterError

@@ -11,10 +11,10 @@ import pytest
 import toy
 from private_slurm import PrivateSlurm
 
-from stemdask.config import Document
+from stemdask.config.keys import Document
 from stemdask.engine import run as engine
 from stemdask.errors import ClusterError
-from stemdask.store import reader
+from stemdask.results import reader
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
 

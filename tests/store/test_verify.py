@@ -10,7 +10,7 @@ import toy
 
 import stemdask as sd
 from stemdask.model import FrameStatus
-from stemdask.store import reader
+from stemdask.results import reader
 
 
 @pytest.fixture(scope="module")

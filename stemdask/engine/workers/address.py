@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stemdask import __version__
-from stemdask import cluster_config as kinds
+from stemdask._version import __version__
+from stemdask.config import clusters as kinds
 from stemdask.engine.dispatch import Job
 from stemdask.engine.workers import keys
 from stemdask.engine.workers.cluster import REPLY_SECONDS, DaskPool

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from stemdask import simulate
 from stemdask.analyses import chain, registry
-from stemdask.analyses.atoms.bond_order import BondOrderParams
-from stemdask.analyses.atoms.coordination import nearest_distance
-from stemdask.config import Document, steps
+from stemdask.analyses.atoms.order.bond_order import BondOrderParams
+from stemdask.analyses.atoms.order.coordination import nearest_distance
+from stemdask.config.keys import Document, steps
 from stemdask.errors import ConfigError
 from stemdask.model import AtomsFrame
 

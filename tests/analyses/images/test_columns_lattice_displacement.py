@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from stemdask.analyses.images.columns import ColumnsParams
-from stemdask.analyses.images.displacement import DisplacementParams
-from stemdask.analyses.images.lattice import ABSURD, DIFFERENT, PLAUSIBLE, UNEQUAL, LatticeParams
-from stemdask.analyses.images.preprocess import PreprocessParams
+from stemdask.analyses.images.cells.displacement import DisplacementParams
+from stemdask.analyses.images.columns.columns import ColumnsParams
+from stemdask.analyses.images.columns.lattice import ABSURD, DIFFERENT, PLAUSIBLE, UNEQUAL, LatticeParams
+from stemdask.analyses.images.stack.preprocess import PreprocessParams
 from stemdask.errors import FrameError
 from stemdask.kernels.images.fitting.cramer_rao import joint_bound
 from stemdask.simulate import MotifColumn, lattice_image, perovskite

@@ -7,9 +7,9 @@ import pytest
 from scipy.spatial import KDTree
 
 from stemdask.analyses import chain
-from stemdask.analyses.images.columns import ColumnsParams, measure
-from stemdask.analyses.images.displacement import DisplacementParams
-from stemdask.analyses.images.lattice import LatticeParams
+from stemdask.analyses.images.cells.displacement import DisplacementParams
+from stemdask.analyses.images.columns.columns import ColumnsParams, measure
+from stemdask.analyses.images.columns.lattice import LatticeParams
 from stemdask.kernels.images.finding.columns import find_columns
 from stemdask.kernels.images.fitting.column_fit import OK
 from stemdask.model import Step

@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from stemdask.analyses.images import denoise, domains
-from stemdask.analyses.images.denoise_comparison import refitting
-from stemdask.analyses.images.displacement_maps import MapStack
+from stemdask.analyses.images.maps import denoise, domains
+from stemdask.analyses.images.maps.denoise_comparison import refitting
+from stemdask.analyses.images.maps.displacement_maps import MapStack
 from stemdask.kernels.images.denoising.map_comparison import STEPS, lost_steps
 from stemdask.kernels.images.denoising.map_denoiser import METHODS, choose_rank
 from stemdask.kernels.images.denoising.map_layout import by_frames

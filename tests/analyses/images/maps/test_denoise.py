@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stemdask.analyses.images.denoise import ANALYSIS, DenoiseParams, finish, outputs
+from stemdask.analyses.images.maps.denoise import ANALYSIS, DenoiseParams, finish, outputs
 
 
 def rms(a, b):

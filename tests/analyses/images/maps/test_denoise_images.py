@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from stemdask.analyses.images.denoise_images import DenoiseImagesParams, finish, outputs, prepare, run
+from stemdask.analyses.images.stack.denoise_images import DenoiseImagesParams, finish, outputs, prepare, run
 from stemdask.errors import FrameError
 from stemdask.model import ImageFrame
 

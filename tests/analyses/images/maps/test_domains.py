@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from stemdask.analyses.images import denoise
-from stemdask.analyses.images.domains import ANALYSIS, DomainsParams, finish, outputs
+from stemdask.analyses.images.maps import denoise
+from stemdask.analyses.images.maps.domains import ANALYSIS, DomainsParams, finish, outputs
 from stemdask.errors import InputError
 
 

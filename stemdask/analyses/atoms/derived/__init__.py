@@ -1,0 +1,1 @@
+"""Analyses made of the results of others: profiles and uncertainties."""

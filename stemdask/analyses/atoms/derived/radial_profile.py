@@ -1,0 +1,118 @@
+"""Profiles of any property of the atoms from the centre to the surface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from stemdask.analyses.atoms.derived.other_results import in_words, known_units, not_given
+from stemdask.analyses.atoms.sample import sample
+from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
+from stemdask.units import Length, LengthAngstrom
+
+#: Frames looked at for the size of the particle, spread evenly.
+PROBES = 32
+
+
+class RadialProfileParams(Params):
+    """Radial profiles."""
+
+    properties: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "crystallinity",
+        "q4_avg",
+        "q6_avg",
+        "coordination",
+        "mean_bond_length",
+    )
+    """Properties of the atoms, as they are called in the store's group `atoms`; flags give fractions."""
+    by: Literal["distance_to_center", "depth"] = "distance_to_center"
+    """Where an atom is: how far from the centre, or how deep below the surface."""
+    width: LengthAngstrom = Length(2.0, "angstrom")
+    """Width of a shell."""
+
+    @field_validator("properties")
+    @classmethod
+    def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"a property comes twice in {list(names)}")
+        if wrong := [name for name in names if not name.isidentifier()]:
+            raise ValueError(f"{wrong[0]!r} is no name of a property; write for example 'crystallinity'")
+        return names
+
+
+def outputs(params: RadialProfileParams) -> tuple[Variable, ...]:
+    """Declare a profile and its error for each property."""
+    shell = ("frame", "shell")
+    where = {"distance_to_center": "distance to the centre", "depth": "depth below the surface"}[params.by]
+    variables = [
+        Variable("profile/shell", ("shell",), "float64", "angstrom", f"{where}, middle of the shell", stage="prepare"),
+        Variable("profile/n", shell, "int32", "1", "atoms in the shell"),
+    ]
+    units_of = known_units()
+    for name in params.properties:
+        path, text, units = f"profile/{name}", in_words(name), units_of.get(f"atoms/{name}", "1")
+        variables.append(Variable(path, shell, "float64", units, f"mean {text} of the shell", error=f"{path}_err"))
+        variables.append(Variable(f"{path}_err", shell, "float64", units, f"standard error of the mean {text}"))
+    return tuple(variables)
+
+
+def prepare(frames: Sequence[Frame], params: RadialProfileParams) -> Mapping[str, Array]:
+    """Choose as many shells as the largest particle needs; the last one holds all that is farther too."""
+    longest = 0.0
+    for frame in sample(frames, PROBES):
+        placed = frame.positions[np.isfinite(frame.positions).all(axis=1)]
+        if len(placed):
+            longest = max(longest, float(np.linalg.norm(placed - placed.mean(axis=0), axis=1).max()))
+    width = params.width.angstrom()
+    return {"profile/shell": (np.arange(max(int(np.ceil(longest / width)), 1)) + 0.5) * width}
+
+
+def run(frame: AtomsFrame, params: RadialProfileParams) -> Mapping[str, Array]:
+    """Average each property over the shells of one frame.
+
+    Raises
+    ------
+    ConfigError
+        A property that no analysis of this run gives.
+    """
+    n_shells = len(frame.results["profile/shell"])
+    place = frame.results[f"atoms/{params.by}"]
+    inside = np.isfinite(place)
+    shell = np.full(len(place), -1)
+    shell[inside] = np.minimum(place[inside] / params.width.angstrom(), n_shells - 1).astype(int)
+    arrays: dict[str, Array] = {"profile/n": np.bincount(shell[inside], minlength=n_shells).astype(np.int32)}
+    for name in params.properties:
+        path = f"atoms/{name}"
+        if path not in frame.results:
+            known = (p.removeprefix("atoms/") for p in frame.results if p.startswith("atoms/"))
+            raise not_given("property", "analyses.radial_profile.properties", name, known)
+        values = frame.results[path]
+        known_values = inside & (np.isfinite(values) if values.dtype.kind == "f" else values >= 0)
+        mean, error = _means(shell[known_values], values[known_values].astype(float), n_shells)
+        arrays[f"profile/{name}"], arrays[f"profile/{name}_err"] = mean, error
+    return arrays
+
+
+def _means(shell: Array, values: Array, n: int) -> tuple[Array, Array]:
+    """Return the mean of each shell and its standard error; NaN in an empty shell, and for the error of one atom."""
+    counts = np.bincount(shell, minlength=n)
+    mean = np.divide(np.bincount(shell, values, n), counts, out=np.full(n, np.nan), where=counts > 0)
+    squares = np.bincount(shell, (values - mean[shell]) ** 2, n)
+    free = counts * (counts - 1.0)
+    error = np.sqrt(np.divide(squares, free, out=np.full(n, np.nan), where=free > 0))
+    return mean, error
+
+
+ANALYSIS = Analysis(
+    name="radial_profile",
+    kind="atoms",
+    summary="Profiles of any property of the atoms from the centre to the surface, or by depth",
+    params=RadialProfileParams,
+    outputs=outputs,
+    needs=("shape", "surface", "coordination", "bond_order"),
+    prepare=prepare,
+    run=run,
+)

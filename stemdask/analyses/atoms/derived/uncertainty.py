@@ -1,0 +1,154 @@
+"""How sure the numbers are: what errors of the coordinates and another cutoff would do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from stemdask.analyses.atoms.derived.other_results import in_words, known_units, not_given
+from stemdask.model import Analysis, Array, AtomsFrame, Params, Variable
+from stemdask.units import Length, LengthAngstrom
+
+#: Separates the random numbers of this analysis from all others of the same frame.
+STREAM = 0x6A697474
+
+
+class UncertaintyParams(Params):
+    """Uncertainty of the numbers of a frame."""
+
+    of: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "particle/diameter",
+        "particle/hull_volume",
+        "particle/n_disordered",
+        "particle/fraction_disordered",
+        "particle/mean_coordination",
+        "rdf/cutoff",
+        "atoms/n_neighbors",
+        "atoms/mean_bond_length",
+        "atoms/crystallinity",
+    )
+    """Results of other analyses of the run, by group and name; of those with a value for each atom, the mean."""
+    coordinate_error: LengthAngstrom = Length(0.2, "angstrom")
+    """Standard error of the coordinates along each axis, by which they are shaken."""
+    n_samples: Annotated[int, Field(ge=2, le=10_000)] = 20
+    """How often they are shaken; each time costs as much as the analyses that give the results."""
+    cutoff_step: LengthAngstrom = Length(0.05, "angstrom")
+    """How far the first minimum of g(r) is moved both ways to see what hangs on it."""
+
+    @field_validator("of")
+    @classmethod
+    def _names_differ(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        names = [_name(path) for path in paths]
+        if wrong := [path for path in paths if path.count("/") != 1]:
+            raise ValueError(f"{wrong[0]!r} names no result; write group and name, such as 'particle/diameter'")
+        if profiles := [path for path in paths if path.startswith("profile/")]:
+            raise ValueError(f"{profiles[0]!r} is a profile, which has an error of its own")
+        if len(set(names)) < len(names):
+            raise ValueError(f"two results have the same name in {list(paths)}")
+        return paths
+
+
+def outputs(params: UncertaintyParams) -> tuple[Variable, ...]:
+    """Declare the spread, the shift and the slope of each result."""
+    frame = ("frame",)
+    units_of = known_units()
+    variables = []
+    for path in params.of:
+        name, units = f"uncertainty/{_name(path)}", units_of.get(path, "1")
+        slope = "1" if units == "angstrom" else f"{units}/angstrom"
+        is_mean = path.startswith("atoms/") or _name(path).startswith("mean_")
+        of = ("mean " if is_mean else "") + in_words(_name(path))
+        variables += [
+            Variable(name, frame, "float64", units, f"standard error of {of}, from the error of the coordinates"),
+            Variable(f"{name}_shift", frame, "float64", units, f"mean change of {of} by the error of the coordinates"),
+            Variable(f"{name}_slope", frame, "float64", slope, f"change of {of} with the cutoff"),
+        ]
+    return tuple(variables)
+
+
+def run(
+    frame: AtomsFrame,
+    params: UncertaintyParams,
+    again: Callable[[AtomsFrame, Mapping[str, Array], Sequence[str]], Mapping[str, Array]],
+) -> Mapping[str, Array]:
+    """Repeat the analyses before this one on shaken coordinates, and with the cutoff moved.
+
+    The coordinates hold their errors already, so shaking adds them a second time: the spread is that of one
+    measurement, and the shift says how far the errors have moved the result, to first order.
+
+    Raises
+    ------
+    ConfigError
+        A result that no analysis of this run gives.
+    """
+    measured = _values(frame.results, params)
+    error = params.coordinate_error.angstrom()
+    shaken = []
+    for sample in range(params.n_samples):
+        random = np.random.default_rng((STREAM, frame.index, sample))
+        positions = frame.positions + random.normal(scale=error, size=frame.positions.shape)
+        shaken.append(_values(again(_copy(frame, positions), {}, params.of), params))
+    step = params.cutoff_step.angstrom()
+    cutoff = frame.results["rdf/cutoff"]
+    less, more = (
+        _values(again(_copy(frame, frame.positions), {"rdf/cutoff": np.asarray(cutoff + moved)}, params.of), params)
+        for moved in (-step, step)
+    )
+    spread, shift = _spread_and_mean(np.array(shaken) - measured)
+    slope = (more - less) / (2 * step)
+    arrays: dict[str, Array] = {}
+    for k, path in enumerate(params.of):
+        name = f"uncertainty/{_name(path)}"
+        arrays[name], arrays[f"{name}_shift"], arrays[f"{name}_slope"] = (
+            np.array(v[k]) for v in (spread, shift, slope)
+        )
+    return arrays
+
+
+def _copy(frame: AtomsFrame, positions: Array) -> AtomsFrame:
+    """Return a frame with other positions; its results are a copy, which the steps may fill anew."""
+    return AtomsFrame(
+        frame.index, positions, frame.numbers, frame.cell, frame.periodic, frame.time, dict(frame.results)
+    )
+
+
+def _values(results: Mapping[str, Array], params: UncertaintyParams) -> Array:
+    """Return each result as one number: the mean where there are many, NaN where there is none."""
+    values = np.full(len(params.of), np.nan)
+    for k, path in enumerate(params.of):
+        if path not in results:
+            known = (p for p in results if p.startswith(("particle/", "atoms/", "rdf/")))
+            raise not_given("result", "analyses.uncertainty.of", path, known)
+        array = np.asarray(results[path], dtype=float)
+        there = array[np.isfinite(array)]
+        if there.size:
+            values[k] = there.mean()
+    return values
+
+
+def _spread_and_mean(changes: Array) -> tuple[Array, Array]:
+    """Return standard deviation and mean of each column without its NaN; NaN where fewer than two are left."""
+    there = np.isfinite(changes)
+    n = there.sum(axis=0)
+    mean = np.divide(np.where(there, changes, 0).sum(axis=0), n, out=np.full(len(n), np.nan), where=n > 1)
+    squares = np.where(there, (changes - mean) ** 2, 0).sum(axis=0)
+    return np.sqrt(np.divide(squares, n - 1, out=np.full(len(n), np.nan), where=n > 1)), mean
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+ANALYSIS = Analysis(
+    name="uncertainty",
+    kind="atoms",
+    summary="Uncertainty of any number of a frame from errors of the coordinates, and what hangs on the cutoff",
+    params=UncertaintyParams,
+    outputs=outputs,
+    needs=("shape", "rdf", "coordination", "bond_order"),
+    run=run,
+    repeats=True,
+)

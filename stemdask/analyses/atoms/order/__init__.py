@@ -1,0 +1,1 @@
+"""Analyses of the order around atoms: pairs, neighbours, bonds, structure types."""

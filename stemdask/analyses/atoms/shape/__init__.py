@@ -1,0 +1,1 @@
+"""Analyses of the particle as a body: positions, surface, clusters, lattice."""

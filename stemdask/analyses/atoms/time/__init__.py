@@ -1,0 +1,1 @@
+"""Analyses of atoms over the frames."""

@@ -1,0 +1,1 @@
+"""Analyses of cells: what is displaced and strained in each."""

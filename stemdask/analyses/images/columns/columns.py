@@ -1,0 +1,228 @@
+"""Columns: where they are, to a fraction of a pixel, with errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BeforeValidator
+
+from stemdask.analyses.images.stack.series import expected_columns, spread
+from stemdask.errors import FrameError
+from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
+from stemdask.kernels.images.finding.separation import NoLatticeError
+from stemdask.kernels.images.fitting.centre_of_mass import centre_of_mass
+from stemdask.kernels.images.fitting.column_fit import FLAG_MEANINGS, ColumnFit
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
+from stemdask.kernels.images.fitting.noise import Noise
+from stemdask.kernels.images.fitting.single_fit import fit_single
+from stemdask.kernels.images.stacks.pixel_grid import PixelGrid
+from stemdask.model import Analysis, Array, ImageFrame, Params, Variable
+from stemdask.units import LengthPx
+
+#: A separation given as one length stands for this range around it.
+_SLACK = 0.2
+_FITTED = (
+    "positions",
+    "errors",
+    "amplitude",
+    "amplitude_err",
+    "sigma_major",
+    "sigma_minor",
+    "rotation",
+    "background",
+    "reduced_chi2",
+    "flag",
+)
+
+
+def _range(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class ColumnsParams(Params):
+    """How columns are found and measured."""
+
+    separation: Annotated[Literal["auto"] | LengthPx | tuple[LengthPx, LengthPx], BeforeValidator(_range)] = "auto"
+    """Shortest lattice vector (between columns of the same kind): taken from the image, or a length within 20 %, or a
+    range [least, greatest]; px or nm."""
+    engine: Literal["native", "atomap"] = "native"
+    """Who measures the positions: stemdask, or atomap as a reference (50 to 1,000 times slower)."""
+    refinement: Literal["centre_of_mass", "gaussian", "joint"] = "joint"
+    """Native engine: centres of mass (no errors), each column by itself, or all columns with their overlap."""
+    shape: Literal["gaussian", "empirical"] = "gaussian"
+    """Joint fit: Gaussians, or a shape for each sublattice taken from the image."""
+    widths: Literal["shared", "map", "free"] = "shared"
+    """Joint fit: one width for each sublattice, a smooth map of it, or one for each column."""
+    background: Literal["constant", "spline"] = "spline"
+    """Joint fit: one background, or a smooth field."""
+    noise: Literal["auto", "poisson", "gaussian"] = "auto"
+    """How the noise depends on the brightness: read from the image, counting statistics, or constant."""
+
+
+def outputs(params: ColumnsParams) -> tuple[Variable, ...]:
+    """Declare the columns."""
+    dims = ("frame", "column")
+    flags = {-1: "none"} | dict(enumerate(FLAG_MEANINGS))
+    return (
+        Variable("columns/y", dims, "float64", "nm", "position along y", error="columns/y_err"),
+        Variable("columns/x", dims, "float64", "nm", "position along x", error="columns/x_err"),
+        Variable("columns/y_err", dims, "float32", "nm", "standard error of the position along y"),
+        Variable("columns/x_err", dims, "float32", "nm", "standard error of the position along x"),
+        Variable(
+            "columns/amplitude", dims, "float32", "1", "height over the background", error="columns/amplitude_err"
+        ),
+        Variable("columns/amplitude_err", dims, "float32", "1", "standard error of the height over the background"),
+        Variable("columns/sigma_major", dims, "float32", "nm", "larger standard deviation of the Gaussian"),
+        Variable("columns/sigma_minor", dims, "float32", "nm", "smaller standard deviation of the Gaussian"),
+        Variable("columns/rotation", dims, "float32", "degree", "major axis, counter-clockwise from +x as displayed"),
+        Variable("columns/background", dims, "float32", "1", "background under the column"),
+        Variable("columns/reduced_chi2", dims, "float32", "1", "reduced chi-squared of the fit around the column"),
+        Variable("columns/flag", dims, "int8", "1", "how the fit ended", flags=flags),
+    )
+
+
+def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
+    """Find and measure the columns of a frame; those of a series are known, and column k is the same in every frame.
+
+    Passed on within the frame, besides what is stored: ``_columns_sublattice``, ``_columns_i``, ``_columns_j``,
+    ``_columns_grain`` (n,), for the analysis `lattice`; and ``_lattice_confidence``.
+
+    Raises
+    ------
+    FrameError
+        No lattice is to be seen in the frame, or not the area of the series.
+    """
+    pixels = frame.results.get("_pixels", frame.pixels)
+    grid = PixelGrid(frame.results.get("_grid_matrix", np.eye(2)), frame.results.get("_grid_origin", np.zeros(2)))
+    finer = abs(float(np.linalg.det(grid.matrix))) ** 0.5
+    nm = float(np.sqrt(frame.pixel_size[0] * frame.pixel_size[1])) * finer
+    series = expected_columns(frame, pixels, grid)
+    found = _find(frame.results.get("_finding_pixels", pixels), params, nm) if series is None else series.columns
+    fit = measure(pixels, found, params)
+    keep = found.interior
+    of = {name: getattr(fit, name)[: len(keep)][keep] for name in _FITTED}
+    scale = np.asarray(frame.pixel_size)
+    positions = grid.to_source(of["positions"]) * scale + frame.offset
+    errors = np.sqrt(of["errors"] ** 2 @ (grid.matrix.T**2)) * scale
+    turned = float(np.degrees(np.arctan2(grid.matrix[0, 1], grid.matrix[1, 1])))
+    i, j = found.i[keep], found.j[keep]
+    if series is None and len(i):
+        i, j = i - i.min(), j - j.min()
+    values = {
+        "columns/y": positions[:, 0],
+        "columns/x": positions[:, 1],
+        "columns/y_err": errors[:, 0],
+        "columns/x_err": errors[:, 1],
+        "columns/amplitude": of["amplitude"],
+        "columns/amplitude_err": of["amplitude_err"],
+        "columns/sigma_major": of["sigma_major"] * nm,
+        "columns/sigma_minor": of["sigma_minor"] * nm,
+        "columns/rotation": (np.degrees(of["rotation"]) - turned + 90.0) % 180.0 - 90.0,
+        "columns/background": of["background"],
+        "columns/reduced_chi2": of["reduced_chi2"],
+        "columns/flag": of["flag"],
+        "_columns_sublattice": found.sublattice[keep],
+        "_columns_i": i,
+        "_columns_j": j,
+        "_columns_grain": found.grain[keep],
+    }
+    if series is not None:
+        values = {path: spread(array, series.site[keep], series.n_sites) for path, array in values.items()}
+    return values | {"_lattice_confidence": np.asarray(found.vectors.confidence)}
+
+
+def _find(pixels: Array, params: ColumnsParams, nm: float) -> Columns:
+    try:
+        return find_columns(pixels, _separation(params, nm))
+    except NoLatticeError as error:
+        raise FrameError(
+            str(error),
+            where="columns",
+            remedy="Look at the frame; if columns are there, give their distance: separation: '12 px'",
+        ) from None
+
+
+def measure(pixels: Array, found: Columns, params: ColumnsParams) -> ColumnFit:
+    """Measure columns that were found; lengths in px.
+
+    Parameters
+    ----------
+    pixels
+        (ny, nx); NaN where a pixel is missing.
+    found
+        What :func:`~stemdask.kernels.images.finding.columns.find_columns` returned.
+    params
+        Engine and its choices.
+
+    Returns
+    -------
+    ColumnFit
+        The columns in the order of `found`; behind them, the ghosts of a joint fit.
+    """
+    if params.engine == "atomap":
+        from stemdask.adapters import atomap
+
+        return atomap.measure(pixels, found.positions, found.sublattice)
+    if params.refinement == "centre_of_mass":
+        return _unfitted(centre_of_mass(pixels, found.positions, 0.5 * found.distance), found.sublattice)
+    if params.refinement == "gaussian":
+        sigma = float(np.median(found.widths))
+        fit = fit_single(pixels, found.positions, sigma, 0.5 * found.distance, noise=params.noise)
+        return replace(fit, sublattice=found.sublattice)
+    return fit_joint(
+        pixels,
+        np.concatenate([found.positions, found.ghosts]),
+        # Columns of different grains have shapes of their own.
+        np.concatenate([found.sublattice, found.ghost_sublattice])
+        + MAX_SUBLATTICES * np.concatenate([found.grain, found.ghost_grain]),
+        np.repeat(found.widths, MAX_SUBLATTICES),
+        noise=params.noise,
+        shape=params.shape,
+        widths=params.widths,
+        background=params.background,
+    )
+
+
+def _unfitted(positions: Array, sublattice: Array) -> ColumnFit:
+    """Positions about which nothing else is known."""
+    n = len(positions)
+    unknown = np.full(n, np.nan)
+    return ColumnFit(
+        positions=positions,
+        errors=np.full((n, 2), np.nan),
+        amplitude=unknown,
+        amplitude_err=unknown,
+        sigma_major=unknown,
+        sigma_minor=unknown,
+        rotation=unknown,
+        background=unknown,
+        reduced_chi2=unknown,
+        flag=np.zeros(n, np.int8),
+        noise=Noise(0.0, np.nan),
+        iterations=0,
+        sublattice=sublattice,
+    )
+
+
+def _separation(params: ColumnsParams, pixel_size: float) -> tuple[float, float] | None:
+    """Range of the separation in px."""
+    if params.separation == "auto":
+        return None
+    if isinstance(params.separation, tuple):
+        least, greatest = (length.px(pixel_size) for length in params.separation)
+        return least, greatest
+    length = params.separation.px(pixel_size)
+    return (1.0 - _SLACK) * length, (1.0 + _SLACK) * length
+
+
+ANALYSIS = Analysis(
+    name="columns",
+    kind="images",
+    summary="Positions of the atomic columns, with errors",
+    params=ColumnsParams,
+    outputs=outputs,
+    run=run,
+)

@@ -1,0 +1,1 @@
+"""Analyses of displacement maps over all frames: denoising and domains."""

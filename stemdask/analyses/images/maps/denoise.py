@@ -1,0 +1,274 @@
+"""Denoised displacement maps: the collective movement of the cells, with errors and with what denoising takes away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from stemdask.analyses.images.maps import denoise_comparison
+from stemdask.analyses.images.maps.displacement_maps import MapStack
+from stemdask.kernels.images.denoising.map_comparison import STEPS, lost_steps, risk
+from stemdask.kernels.images.denoising.map_denoiser import (
+    Fields,
+    MapDenoiser,
+    MapMethod,
+    choose_rank,
+    fit_denoiser,
+    scatter_scale,
+)
+from stemdask.kernels.images.denoising.map_layout import MapLayout, by_frames, by_lattice_rows
+from stemdask.kernels.images.domains import directions
+from stemdask.model import Analysis, Array, Params, Stack, Variable
+
+#: Fewest frames whose own components can be told from noise, and whose scatter can be told from structure.
+_LEAST_FRAMES = 4
+
+
+class DenoiseParams(Params):
+    """How the displacement maps are denoised."""
+
+    method: Literal[MapMethod, "compare"] = "pca"
+    """Decomposition; `compare` tries all of them and takes the one nearest to the truth by its estimated error."""
+    n_components: Literal["auto"] | Annotated[int, Field(ge=0, le=64)] = "auto"
+    """Components beyond the mean map; `auto` takes the number that predicts held-out cells best."""
+    max_components: int = Field(12, ge=1, le=64)
+    """Most components tried and stored."""
+    injected_step: float = Field(20.0, gt=0, le=1000)
+    """Step in pm that is added to the maps to learn how much of it the denoising loses."""
+    seed: int = Field(0, ge=0)
+    """Seed of everything random: folds, probes, and methods that start at random."""
+
+
+def outputs(params: DenoiseParams) -> tuple[Variable, ...]:
+    """Return the declared variables."""
+
+    def cell(name: str, units: str, long_name: str, error: str | None = None) -> Variable:
+        return Variable(f"denoised/{name}", ("frame", "cell"), "float32", units, long_name, error, stage="finish")
+
+    def part(name: str, dims: tuple[str, ...], units: str, long_name: str) -> Variable:
+        return Variable(f"components/{name}", dims, "float32", units, long_name, stage="finish")
+
+    grid = ("component", "cell_row", "cell_column")
+    variables = (
+        cell("u", "pm", "denoised displacement along +x", "denoised/u_err"),
+        cell("v", "pm", "denoised displacement along +y (down)", "denoised/v_err"),
+        cell("u_err", "pm", "standard error of u, noise and what denoising removes"),
+        cell("v_err", "pm", "standard error of v, noise and what denoising removes"),
+        cell("magnitude", "pm", "length of the denoised displacement"),
+        cell("angle", "degree", "direction of the denoised displacement, counter-clockwise from +x"),
+        part("u", grid, "1", "component along +x, on the grid of cells"),
+        part("v", grid, "1", "component along +y (down), on the grid of cells"),
+        part("score", ("frame", "component"), "pm", "score of the frame"),
+        part("explained_variance", ("component",), "pm2", "variance along the component"),
+        part("held_out_error", ("n_components",), "pm", "RMS error of predicted held-out cells, from 0 components on"),
+        part("step_lost", ("step",), "pm", "loss of an injected step in every frame, half of the frames, one frame"),
+    )
+    return variables + (denoise_comparison.outputs() if params.method == "compare" else ())
+
+
+def finish(stack: Stack, params: DenoiseParams) -> None:
+    """Denoise the maps of a stack, block by block.
+
+    Memory is a block, the sample (`displacement_maps.SAMPLE_BYTES`) and, for PCA, the Gram matrix of the shorter
+    side: min(frames, 2 · cells)² × 8 bytes; it doesn't grow with the frames beyond twice the number of cells.
+    """
+    maps = MapStack(stack)
+
+    def blocks() -> Iterator[Fields]:
+        return ((block.values, block.noise) for _, block in maps.blocks())
+
+    sample = maps.sample()
+    layout, rank, held_out = _choose_layout(maps, sample, params)
+    scree = fit_denoiser("pca", blocks, sample, layout, min(params.max_components, max(len(held_out) - 1, 1)))
+    scale = 1.0
+    if layout.by_frame and len(maps.frames) >= _LEAST_FRAMES:
+        scale = scatter_scale(fit_denoiser("pca", lambda: [sample], sample, layout, rank), sample)
+    attributes: dict[str, object] = {}
+    method: MapMethod
+    if params.method == "compare":
+        comparison = denoise_comparison.compare(sample, layout, rank, scale, params.injected_step, params.seed)
+        denoise_comparison.write(stack, comparison)
+        method = comparison.best
+        attributes["reason"] = comparison.reason
+    else:
+        method = params.method
+    fitted = fit_denoiser(method, blocks, sample, layout, _rank(method, rank, params), scale, params.seed)
+    own = fitted.n_components if method == "patch_pca" else rank
+    again = denoise_comparison.refitting(method, sample, layout, own, scale, params.seed)
+    bias, total = _bias(fitted, again, sample, scale, params.seed)
+    lost = lost_steps(again, sample[0], params.injected_step)
+    _write_maps(maps, fitted, bias)
+    _write_components(maps, fitted, scree, layout, held_out, lost, params)
+    attributes |= {
+        "method": method,
+        "n_components": fitted.n_components,
+        "layout": "frames" if layout.by_frame else "lattice rows",
+        "estimated_error": _number(total),
+        "removed_truth": _number(bias),
+        "error_scale": scale,
+        "held_out_error": _number(float(np.min(held_out))) if len(held_out) else None,
+        "cells_left_raw": _left_raw(maps, layout) if method != "none" else 0,
+        "statement": statement(method, fitted.n_components, lost, params.injected_step, total),
+    }
+    stack.set_attributes("denoised", attributes)
+
+
+def statement(method: str, n_components: int, lost: Array, step: float, total: float) -> str:
+    """Say in words what the denoising did to the maps.
+
+    Parameters
+    ----------
+    method, n_components
+        What was done.
+    lost
+        pm of the step that were lost, as `map_comparison.lost_steps` returns them.
+    step
+        pm that were injected.
+    total
+        Estimated RMS error of the denoised displacement, pm.
+    """
+    if method == "none":
+        return "The displacements are as measured."
+    found = [
+        f"{loss:.1f} pm of a step in {place}" for place, loss in zip(STEPS, lost, strict=True) if np.isfinite(loss)
+    ]
+    parts = f"{n_components} component{'s' if n_components != 1 else ''}"
+    said = f"Denoised by {method} with {parts}."
+    if np.isfinite(total):
+        said += f" Estimated RMS error of u and v: {total:.1f} pm."
+    if found:
+        said += f" Of an injected step of {step:g} pm it loses {', '.join(found)}."
+    return said
+
+
+def _choose_layout(maps: MapStack, sample: Fields, params: DenoiseParams) -> tuple[MapLayout, int, Array]:
+    """Take the layout and the rank that predict held-out cells best; a rank given is kept."""
+    counts = maps.counts()
+    layouts = [by_lattice_rows(counts)]
+    if len(maps.frames) >= _LEAST_FRAMES:
+        layouts.insert(0, by_frames(counts, len(maps.frames)))
+    chosen: tuple[MapLayout, int, Array] | None = None
+    for layout in layouts:
+        rank, errors = choose_rank(sample, layout, params.max_components, params.seed)
+        if params.n_components != "auto":
+            rank = params.n_components
+        if chosen is None or errors[min(rank, len(errors) - 1)] < chosen[2][min(chosen[1], len(chosen[2]) - 1)]:
+            chosen = layout, rank, errors
+    assert chosen is not None
+    return chosen
+
+
+def _rank(method: MapMethod, rank: int, params: DenoiseParams) -> int | None:
+    return None if method == "patch_pca" and params.n_components == "auto" else rank
+
+
+def _bias(
+    fitted: MapDenoiser, again: denoise_comparison.Denoise, sample: Fields, scale: float, seed: int
+) -> tuple[float, float]:
+    """RMS of the truth that denoising removes, and RMS of the total error, pm; NaN where errors are unknown."""
+    if fitted.method == "none":
+        return 0.0, float(np.sqrt(np.nanmean(sample[1] ** 2))) if np.isfinite(sample[1]).any() else np.nan
+    present = np.isfinite(sample[0])
+    if not present.any():
+        return 0.0, np.nan
+    propagated = float(np.nanmean(np.where(present, fitted.apply(*sample)[1], np.nan) ** 2))
+    total = risk(again, sample[0], scale * sample[1], seed)
+    if not np.isfinite(total):
+        return 0.0, np.nan
+    return float(np.sqrt(max(total - propagated, 0.0))), float(np.sqrt(max(total, propagated)))
+
+
+def _write_maps(maps: MapStack, fitted: MapDenoiser, bias: float) -> None:
+    for block, read in maps.blocks():
+        values, errors = fitted.apply(read.values, read.noise)
+        u, v = read.cells(values)
+        u_err, v_err = (np.hypot(error, bias) for error in read.cells(errors))
+        known = np.isfinite(u) & np.isfinite(v) & np.isfinite(read.cells(read.values)[0])
+        found = {
+            "u": u,
+            "v": v,
+            "u_err": u_err,
+            "v_err": v_err,
+            "magnitude": np.hypot(u, v),
+            "angle": directions.angle(u, v),
+        }
+        for name, array in found.items():
+            maps.stack.write(f"denoised/{name}", np.where(known, array, np.nan).astype(np.float32), block)
+
+
+def _write_components(
+    maps: MapStack,
+    fitted: MapDenoiser,
+    scree: MapDenoiser,
+    layout: MapLayout,
+    held_out: Array,
+    lost: Array,
+    params: DenoiseParams,
+) -> None:
+    """Write the leading components: those of the method, where it has its own, otherwise those of PCA."""
+    most, (rows, columns) = params.max_components, maps.shape
+    leading = scree.decomposition.model if scree.decomposition is not None else None
+    parts = fitted.decomposition.shown[:most] if fitted.decomposition is not None else np.zeros((0, layout.width))
+    if leading is not None and len(parts) == 0:
+        parts = leading.components
+    fields = np.full((most, 2, rows, columns), np.nan)
+    if layout.by_frame:
+        fields[: len(parts)] = layout.fields(parts, maps.shape)
+    elif columns:
+        # A component of the lattice rows is a profile along them; every row of the picture shows it.
+        wide = np.full((len(parts), 2 * columns), np.nan)
+        wide[:, layout.kept] = parts
+        fields[: len(parts)] = wide.reshape(-1, 2, 1, columns)
+    variance = np.full(most, np.nan)
+    if leading is not None:
+        variance[: leading.rank] = leading.singular_values**2 / max(leading.n_rows - 1, 1)
+    errors = np.full(most + 1, np.nan)
+    errors[: len(held_out)] = held_out
+    stack = maps.stack
+    for name, array in (("u", fields[:, 0]), ("v", fields[:, 1])):
+        stack.write(f"components/{name}", array.astype(np.float32))
+    stack.write("components/explained_variance", variance.astype(np.float32))
+    stack.write("components/held_out_error", errors.astype(np.float32))
+    stack.write("components/step_lost", lost.astype(np.float32))
+    for block, read in maps.blocks():
+        scores = np.full((len(read.values), most), np.nan)
+        if layout.by_frame and len(parts):
+            wide = layout.rows(read.values)
+            centred = np.where(np.isfinite(wide), wide - _fitted_mean(fitted, scree), 0.0)
+            scores[:, : len(parts)] = centred @ parts.T
+            scores[~np.isfinite(wide).any(axis=1)] = np.nan
+        stack.write("components/score", scores.astype(np.float32), block)
+    stack.set_attributes("components", {"steps": list(STEPS), "injected_step": params.injected_step})
+
+
+def _fitted_mean(fitted: MapDenoiser, scree: MapDenoiser) -> Array | float:
+    """Return the mean that scores refer to."""
+    for denoiser in (fitted, scree):
+        if denoiser.decomposition is not None:
+            return denoiser.decomposition.model.mean
+    return 0.0
+
+
+def _left_raw(maps: MapStack, layout: MapLayout) -> int:
+    if not layout.by_frame:
+        return 0
+    held = maps.counts().ravel() > 0
+    return int(np.sum(held & ~layout.kept[: len(held)]))
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+ANALYSIS = Analysis(
+    name="denoise",
+    kind="images",
+    summary="Displacement maps denoised over the stack, with errors and the loss of a known step",
+    params=DenoiseParams,
+    outputs=outputs,
+    needs=("displacement",),
+    finish=finish,
+)

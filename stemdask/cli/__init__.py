@@ -1,0 +1,1 @@
+"""The command line: thin verbs, the demonstration, and what looks at the machine."""

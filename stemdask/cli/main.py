@@ -1,0 +1,280 @@
+"""The command line: thin verbs, each of which calls one function of the library."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import typer.core
+import typer.exceptions
+
+from stemdask.errors import ConfigError, StemdaskError
+
+if TYPE_CHECKING:
+    from stemdask.config.keys import Document
+
+
+class _Verbs(typer.core.TyperGroup):
+    """Verbs whose errors become sentences and exit codes; README.md lists the codes."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except StemdaskError as error:
+            _complain(error)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.secho("Stopped by Ctrl-C; run the same command again to go on.", err=True)
+            raise typer.Exit(130) from None
+        except (typer.Exit, typer.Abort, BrokenPipeError, typer.exceptions.TyperException):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last wall: a user never sees a traceback unasked
+            kind = type(error).__name__
+            _complain(error, f"Internal error: {kind}: {error}\nRun 'stemdask -v ...' for the traceback.")
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="stemdask",
+    cls=_Verbs,
+    help="Atomic-resolution electron microscopy in bulk: images or structures in, one zarr store and a report out.",
+    epilog="First time here? Run 'stemdask demo'. With data of your own: 'stemdask run FILE -o results.zarr'.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_verbose = False
+
+Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Files, folders or globs with frames.")]
+Sources = Annotated[
+    list[str], typer.Argument(metavar="CONFIG|INPUT", help="A YAML config, or files, folders or globs with frames.")
+]
+Store = Annotated[Path, typer.Argument(metavar="STORE", help="A zarr store that stemdask wrote.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the config, such as a.b=c.")
+]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="The zarr store to write.")]
+ClusterKind = Annotated[
+    str | None, typer.Option("--cluster", help="inline, threads, processes, slurm, allocation or address.")
+]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from stemdask._version import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    global _verbose
+    _verbose = verbose
+
+
+@app.command(epilog="Example: stemdask demo")
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path("stemdask-demo"),
+) -> None:
+    """Simulate images and structures with known truth, analyse them, and show recovered against injected."""
+    from stemdask.cli import demo
+
+    raise typer.Exit(demo.show(output))
+
+
+@app.command(epilog="Example: stemdask init stack.dm4 > run.yaml")
+def init(inputs: Inputs) -> None:
+    """Look at the data and write a commented config for it on standard output."""
+    from stemdask.planning import starter
+
+    typer.echo(starter.write(inputs), nl=False)
+
+
+@app.command(epilog="Example: stemdask inspect 'frames/*.tif'")
+def inspect(inputs: Inputs) -> None:
+    """Say what the data are: format, frames, shape, calibration, elements, and what is odd about them."""
+    from stemdask.sources import opening
+
+    for key, value in opening.open_source(inputs).describe().items():
+        lines = value if isinstance(value, list) else [value]
+        for line in lines or ["none"]:
+            typer.echo(f"{key:>14}: {line}")
+
+
+@app.command(epilog="Example: stemdask check run.yaml")
+def check(config: Sources, settings: Settings = None) -> None:
+    """Check a config against its data; every problem at once, each with its line."""
+    from stemdask.planning import plan
+
+    resolved = plan.resolve(_document(config, settings))
+    typer.echo(f"{resolved.source.n_frames} frames; analyses: {', '.join(step.name for step in resolved.steps)}")
+    for warning in resolved.source.warnings:
+        typer.echo(f"warning: {warning}")
+    typer.echo("The config is right.")
+
+
+@app.command(epilog="Example: stemdask plan run.yaml")
+def plan(config: Sources, output: Output = None, settings: Settings = None) -> None:
+    """Say what a run will take: frames, blocks, memory, minutes, files; same as run --dry-run."""
+    from stemdask.engine import run as engine
+
+    _echo_plan(engine.plan(_document(config, settings, output)))
+
+
+@app.command(epilog="Example: stemdask run stack.dm4 -o results.zarr --cluster processes")
+def run(
+    config: Sources,
+    output: Output = None,
+    cluster: ClusterKind = None,
+    settings: Settings = None,
+    frames: Annotated[str | None, typer.Option("--frames", help="Do these frames of the run only, 'a:b'.")] = None,
+    blocks: Annotated[str | None, typer.Option("--blocks", help="Do these blocks of the run only, 'a:b'.")] = None,
+    retry: Annotated[
+        str | None, typer.Option("--retry", help="Do again the frames that are 'failed' or 'overflow'.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Move the store aside and begin anew.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the run will take, and do nothing.")] = False,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report when the run ends.")] = True,
+) -> None:
+    """Analyse every frame into one zarr store; a run that was cut goes on where it was."""
+    from stemdask.engine import run as engine
+
+    document = _document(config, settings, output, cluster)
+    if dry_run:
+        _echo_plan(engine.plan(document))
+        return
+    outcome = engine.execute(document, frames=frames, blocks=blocks, retry=retry, fresh=fresh, progress=True)
+    typer.echo(outcome.sentence())
+    if outcome.complete and report:
+        from stemdask import report as reports
+
+        for line in reports.summary(outcome.store):
+            typer.echo(line)
+        typer.echo(f"store:  {outcome.store}\nreport: {reports.write(outcome.store)}")
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command(epilog="Example: stemdask submit run.yaml --directive=--partition=short")
+def submit(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML config.")],
+    settings: Settings = None,
+    directive: Annotated[
+        list[str] | None, typer.Option("--directive", help="An sbatch option of the driver's job, such as --account=x.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write and show the script, and don't submit it.")] = False,
+) -> None:
+    """Write the sbatch script of a run beside its store, show it and submit it."""
+    from stemdask.engine.queues import submit
+
+    written = submit.write(config, _document([str(config)], settings), directive or ())
+    typer.echo(f"{written.text}\n# {written.script}")
+    if not dry_run:
+        job = submit.send(written)
+        log = written.log.replace("%j", job)
+        typer.echo(f"job {job}; follow it with:\n  tail -f {log}\n  stemdask status {written.store}")
+
+
+@app.command(epilog="Example: stemdask status results.zarr")
+def status(store: Store) -> None:
+    """Say how far a run is and which frames failed, and why; needs no cluster."""
+    from stemdask.results import reader
+
+    typer.echo(reader.status(store).text())
+
+
+@app.command(epilog="Example: stemdask verify results.zarr")
+def verify(
+    store: Store,
+    repair: Annotated[bool, typer.Option("--repair", help="Mark damaged blocks to be done again.")] = False,
+) -> None:
+    """Read every chunk and check it against its checksum."""
+    from stemdask.results import reader
+
+    damage = reader.verify(store, repair=repair)
+    typer.echo(damage.text())
+    raise typer.Exit(0 if damage.sound else 1)
+
+
+@app.command(epilog="Example: stemdask report results.zarr")
+def report(
+    store: Store,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="HTML file to write.")] = None,
+    ideal: Annotated[
+        Path | None, typer.Option("--ideal", metavar="STORE", help="Store of an ideal particle to compare with.")
+    ] = None,
+) -> None:
+    """Write one self-contained HTML file with the figures and numbers of a store."""
+    from stemdask import report
+
+    typer.echo(report.write(store, output, ideal=ideal))
+
+
+@app.command(epilog="Example: stemdask export results.zarr --format csv -o tables")
+def export(
+    store: Store,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    format: Annotated[str, typer.Option("--format", help="csv, pdb, extxyz, hspy or parquet.")] = "csv",
+    property: Annotated[str | None, typer.Option("--property", help="For pdb: what the B-factor column holds.")] = None,
+) -> None:
+    """Write the results for other programs."""
+    from stemdask import export
+
+    for path in export.write(store, format, output, b_factor=property):
+        typer.echo(path)
+
+
+@app.command(epilog="Example: stemdask doctor")
+def doctor() -> None:
+    """Check this machine: packages, threads, memory, file system, SLURM."""
+    from stemdask.cli import doctor
+
+    raise typer.Exit(doctor.show())
+
+
+@app.command(epilog="Example: stemdask schema > stemdask.schema.json")
+def schema() -> None:
+    """Write the JSON schema of the config, for editors."""
+    from stemdask.planning import starter
+
+    typer.echo(starter.schema())
+
+
+def _complain(error: Exception, text: str | None = None) -> None:
+    if _verbose:
+        traceback.print_exception(error)
+    typer.secho(text or str(error), err=True, fg="red")
+
+
+def _document(
+    config: list[str], settings: list[str] | None, output: Path | None = None, cluster: str | None = None
+) -> Document:
+    """Return the config that was named, or the one that the inputs alone mean."""
+    from stemdask.config import keys as configs
+
+    if len(config) == 1 and Path(config[0]).suffix.lower() in (".yaml", ".yml"):
+        document = configs.read(config[0])
+    elif any(Path(item).suffix.lower() in (".yaml", ".yml") for item in config):
+        raise ConfigError("a config stands alone", value=" ".join(config), allowed="one YAML file, or inputs")
+    else:
+        document = configs.Document(
+            {"input": {"path": config}, "output": configs.beside(config[0])}, name="command line"
+        )
+    if cluster is not None and cluster != (document.data.get("cluster") or {}).get("kind"):
+        document.data["cluster"] = {"kind": cluster}  # the other keys are those of another kind
+    document = configs.override(document, settings or [])
+    if output is not None:
+        document.data["output"] = str(output)
+    return document
+
+
+def _echo_plan(plan: Any) -> None:
+    for key, value in plan:
+        typer.echo(f"{key:>14}: {value}")

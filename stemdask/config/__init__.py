@@ -1,0 +1,1 @@
+"""What a user may write, and every mistake in it said at once."""

@@ -1,0 +1,106 @@
+"""The script of a worker's job: dask-jobqueue's, with the names, folders, threads and the end that it leaves out."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemdask.config.clusters import parse_walltime
+from stemdask.engine.isolate import ONE_THREAD
+from stemdask.engine.workers.leaving import LEAVE_AFTER
+
+#: Seconds before the walltime at which a worker leaves; a quarter of a walltime that is shorter than six minutes.
+MARGIN = 90.0
+#: Variables that a worker's job takes over from the driver; nothing else of its environment.
+EXPORTED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYTHONPATH", "SLURM_CONF", "USER")
+#: Beginnings of the variables that choose the kernels of BLAS and numpy; other ones change the last bits of results.
+NUMERIC = ("BLIS_", "MKL_", "NPY_", "OPENBLAS_")
+#: Memory of a worker beside what a frame may take: its own start, and a nod to SLURM's polling of memory.
+WORKER_BYTES = 2**30
+
+
+def margin(walltime: str) -> float:
+    """Return the seconds before its walltime at which a worker leaves."""
+    return min(MARGIN, parse_walltime(walltime) / 4)
+
+
+def longest_block(walltime: str) -> float:
+    """Return the seconds that a block should take at the most, so that at least two fit into the life of a worker."""
+    return (parse_walltime(walltime) - 2 * margin(walltime)) / 2
+
+
+def too_long(walltime: str, block_frames: int, frame_seconds: float) -> str:
+    """Return what is wrong with blocks of so many frames, or "" where they fit a walltime."""
+    limit = longest_block(walltime)
+    if block_frames * frame_seconds <= limit:
+        return ""
+    fitting = int(limit // frame_seconds)
+    advice = f"raise cluster.walltime{f', or set block_frames to {fitting} at the most' if fitting else ''}"
+    return (
+        f"a block of {block_frames} frames takes about {block_frames * frame_seconds:.0f} s, "
+        f"and workers of {walltime} should get one of less than {limit:.0f} s: {advice}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerScript:
+    """What the scripts of one run have in common."""
+
+    base: str
+    """dask-jobqueue's script; its last line starts the worker."""
+    directory: Path
+    """Folder of the logs, one a job, named by its id."""
+    walltime: str
+    memory: int
+    """Bytes of a job."""
+    environment: Mapping[str, str]
+
+    def leaves_after(self, slot: int) -> float:
+        """Return the seconds after which the worker of a slot leaves; not all at the same moment."""
+        before = margin(self.walltime)
+        return parse_walltime(self.walltime) - before - (slot % 8) * before / 16
+
+    def text(self, name: str, slot: int, memory_factor: float = 1.0) -> str:
+        """Return the script of a job.
+
+        Parameters
+        ----------
+        name
+            Of job and worker.
+        slot
+            Number of the wanted worker.
+        memory_factor
+            More memory than the run asks for, after a job that had too little.
+        """
+        head, command = self.base.rstrip().rsplit("\n", 1)
+        lines = [line for line in head.splitlines() if line.strip()]
+        directives = [line for line in lines[1:] if line.startswith("#SBATCH")]
+        rest = [line for line in lines[1:] if not line.startswith("#SBATCH")]
+        if memory_factor > 1:
+            directives.append(f"#SBATCH --mem={int(memory_factor * self.memory / 2**20)}M")
+        variables = {**self.environment, LEAVE_AFTER: f"{self.leaves_after(slot):.0f}"}
+        text = [
+            lines[0],
+            f"#SBATCH -J {name}",
+            f"#SBATCH -o {self.directory}/%j.log",
+            f"#SBATCH -D {Path.cwd()}",
+            f"#SBATCH --export={','.join(_exported())}",
+            f"#SBATCH --no-requeue --open-mode=append --signal=B:USR1@{int(margin(self.walltime))}",
+            *directives,
+            "set -eo pipefail",
+            *rest,
+            *(f"export {key}={value}" for key, value in ONE_THREAD.items()),
+            *(f"export {key}={shlex.quote(value)}" for key, value in variables.items()),
+            # Compiled kernels are kept on the node; a folder that somebody else owns is not trusted.
+            'cache=${TMPDIR:-/tmp}/stemdask-numba-$(id -u); mkdir -p -m 700 "$cache" || true',
+            'if [ ! -O "$cache" ] || [ -L "$cache" ]; then cache=$(mktemp -d); fi; export NUMBA_CACHE_DIR=$cache',
+            "exec " + command.replace("--name dummy-name", f"--name {name}"),
+        ]
+        return "\n".join(text) + "\n"
+
+
+def _exported() -> list[str]:
+    return sorted(name for name in os.environ if name in EXPORTED or name.startswith(NUMERIC))

@@ -1,0 +1,95 @@
+"""A first config for somebody's data, commented from the declarations, and the schema of every config."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from stemdask.analyses import registry
+from stemdask.config import keys as configs
+from stemdask.model import Kind
+from stemdask.sources import opening
+
+
+def write(inputs: Sequence[str]) -> str:
+    """Return a commented YAML config for the data: the usual analyses on, the others as comments."""
+    source = opening.open_source(list(inputs))
+    described = source.describe()
+    lines = [f"# {key}: {value}" for key, value in described.items() if not isinstance(value, list)]
+    lines += [f"# warning: {warning}" for warning in source.warnings]
+    path: Any = inputs[0] if len(inputs) == 1 else list(inputs)
+    lines += ["", "input:", f"  path: {_inline(path)}", f"  kind: {source.kind}"]
+    for name in ("pixel_size", "calibrate_from", "frames"):
+        if source.kind == "images" or name == "frames":
+            lines += _comment(configs.Input.model_fields[name], 2)
+            lines.append(f"  # {name}: {_EXAMPLES[name]}")
+    lines += [f"output: {_inline(configs.beside(inputs[0]))}", "", "analyses:"]
+    for name in registry.names(source.kind):
+        lines += _analysis(source.kind, name, on=name in registry.defaults(source))
+    lines += ["", "cluster:", "  kind: processes    # inline, threads, processes, slurm, allocation or address"]
+    lines += ["  workers: auto", "", "# limits:"]
+    for key, field in configs.Limits.model_fields.items():
+        lines += [*("# " + line for line in _comment(field, 2)), f"#   {key}: {_inline(field.get_default())}"]
+    return "\n".join(lines) + "\n"
+
+
+def schema() -> str:
+    """Return the JSON schema of a config, with the parameters of every analysis of both kinds."""
+    whole = configs.Config.model_json_schema()
+    definitions = whole.setdefault("$defs", {})
+    sections: dict[str, Any] = {}
+    for analysis in registry.ANALYSES:
+        own = analysis.params.model_json_schema()
+        definitions |= own.pop("$defs", {})
+        definitions[f"{analysis.kind}_{analysis.name}"] = own
+        options = sections.setdefault(analysis.name, {"description": analysis.summary, "anyOf": [{"type": "null"}]})
+        options["anyOf"].append({"$ref": f"#/$defs/{analysis.kind}_{analysis.name}"})
+    whole["properties"]["analyses"] = {
+        "type": "object",
+        "description": whole["properties"]["analyses"].get("description", ""),
+        "properties": sections,
+        "additionalProperties": False,
+    }
+    whole["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return json.dumps(whole, indent=2)
+
+
+_EXAMPLES = {"pixel_size": "0.0297 nm", "calibrate_from": "{a: 4.01 angstrom}", "frames": '"0:100"'}
+
+
+def _analysis(kind: Kind, name: str, *, on: bool) -> list[str]:
+    analysis = registry.get(kind, name)
+    lines = [f"  # {analysis.summary}", f"  {name}: {{}}" if on else f"  # {name}: {{}}"]
+    if on and analysis.params.model_fields:
+        lines[-1] = f"  {name}:"
+        for key, field in analysis.params.model_fields.items():
+            lines += [*_comment(field, 4), f"    {key}: {default_text(field)}"]
+    return lines
+
+
+def default_text(field: FieldInfo) -> str:
+    """Return the default of a parameter as it is written in a config."""
+    return _inline(_default(field))
+
+
+def _default(field: FieldInfo) -> Any:
+    default = field.get_default(call_default_factory=True)
+    if isinstance(default, BaseModel):
+        return default.model_dump(mode="json")
+    if isinstance(default, tuple):
+        return list(default)
+    return default if isinstance(default, str | int | float | list | dict | None) else str(default)
+
+
+def _comment(field: FieldInfo, indent: int) -> list[str]:
+    return [f"{' ' * indent}# {line}" for line in textwrap.wrap(field.description or "", 110 - indent)]
+
+
+def _inline(value: Any) -> str:
+    return str(yaml.safe_dump(value, default_flow_style=True, width=1000)).removesuffix("\n").removesuffix("\n...")

@@ -1,0 +1,91 @@
+"""Opening a store, and saying how far its run is; no cluster is needed for either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from stemdask.errors import StoreError
+from stemdask.model import FrameStatus
+from stemdask.store import layout, place, statuses
+from stemdask.store.layout import open_group
+from stemdask.store.verify import Damage, verify
+
+__all__ = ["Damage", "Status", "open_results", "status", "verify"]
+
+#: Frames without results that are named one by one.
+NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far a run is."""
+
+    store: Path
+    state: str
+    """``running``, ``complete`` or ``partial``, as the last driver left it."""
+    counts: Mapping[FrameStatus, int]
+    bad: tuple[tuple[int, str, str, str, str], ...]
+    """Frames without results: index, status, file, reason, where it ran."""
+
+    def text(self) -> str:
+        """Return it as lines for a terminal."""
+        total = sum(self.counts.values())
+        done = total - self.counts[FrameStatus.PENDING]
+        parts = [f"{n} {status.name.lower()}" for status, n in self.counts.items() if n]
+        lines = [f"{self.store}: {self.state}, {done} of {total} frames done ({', '.join(parts)})"]
+        lines += [
+            f"  frame {index}  {name}  {file}  {reason}  [{where}]" for index, name, file, reason, where in self.bad
+        ]
+        more = self.counts[FrameStatus.FAILED] + self.counts[FrameStatus.OVERFLOW] - len(self.bad)
+        if more > 0:
+            lines.append(f"  and {more} more")
+        if self.bad:
+            logs = layout.run_directory(self.store)
+            lines.append(f"  logs: {logs}/log" + (f", {logs}/jobs/JOB.log" if (logs / "jobs").exists() else ""))
+        return "\n".join(lines)
+
+
+def open_results(path: str | Path) -> xr.DataTree:
+    """Open a store lazily as an xarray DataTree; ``tree.stemdask`` has tables and figures.
+
+    Raises
+    ------
+    StoreError
+        It isn't a store that stemdask made.
+    """
+    _check(Path(path))
+    return xr.open_datatree(str(path), engine="zarr")
+
+
+def status(path: str | Path, named: int = NAMED) -> Status:
+    """Read how far a run is and which frames have no results; it may be running meanwhile.
+
+    Raises
+    ------
+    StoreError
+        It isn't a store that stemdask made.
+    """
+    store = Path(path)
+    _check(store)
+    root = open_group(store)
+    found = statuses.read_statuses(store)
+    bad = np.flatnonzero((found == FrameStatus.FAILED) | (found == FrameStatus.OVERFLOW))[:named]
+    rows = []
+    for index in bad.tolist():
+        texts = [str(root[f"frames/{name}"][index]) for name in ("file", "error", "worker")]
+        rows.append((index, FrameStatus(int(found[index])).name.lower(), texts[0], texts[1], texts[2]))
+    return Status(store, str(root.attrs["state"]), statuses.count(found), tuple(rows))
+
+
+def _check(path: Path) -> None:
+    if not place.is_store(path):
+        raise StoreError(
+            "there is no store here" if not path.exists() else "this is not a store that stemdask made",
+            where=path,
+            remedy="Name the .zarr folder that 'stemdask run' wrote",
+        )

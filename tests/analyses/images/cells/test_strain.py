@@ -1,0 +1,129 @@
+import warnings
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from stemdask.analyses.images.cells.strain import StrainParams, outputs, run
+from stemdask.model import ImageFrame
+from stemdask.simulate import MotifColumn, lattice_image, perovskite
+
+NM = 0.03
+A, B = np.array([0.0, 14.0]), np.array([14.6, 0.0])
+MOTIF = (MotifColumn((0.0, 0.0), 5000.0, 2.5, 0), MotifColumn((0.5, 0.5), 2000.0, 2.5, 1))
+
+
+def results(positions, sublattice, i, j, error=0.02):
+    """Return what the analyses before it know of columns at `positions`, px."""
+    n = len(positions)
+    return {
+        "columns/y": positions[:, 0] * NM,
+        "columns/x": positions[:, 1] * NM,
+        "columns/y_err": np.full(n, error * NM),
+        "columns/x_err": np.full(n, error * NM),
+        "columns/sublattice": np.asarray(sublattice, np.int8),
+        "columns/i": np.asarray(i) - np.min(i, initial=0),
+        "columns/j": np.asarray(j) - np.min(j, initial=0),
+        "columns/grain": np.zeros(n, np.int8),
+    }
+
+
+def strained(found, **params):
+    frame = ImageFrame(0, np.zeros((8, 8), np.float32), (NM, NM), results=found)
+    return {path.removeprefix("strain/"): value for path, value in run(frame, StrainParams(**params)).items()}
+
+
+def crystal(displacement=None, displaced=1, noise=0.0, motif=MOTIF):
+    _, truth = lattice_image((200, 220), np.stack([A, B]), motif, displacement=displacement, displaced=displaced)
+    moved = truth.positions + np.random.default_rng(0).normal(0, noise, truth.positions.shape)
+    return results(moved, truth.sublattice, truth.i, truth.j)
+
+
+def test_the_mean_lattice_has_no_strain():
+    found = strained(crystal())
+    for name in ("exx", "eyy", "exy", "rotation"):
+        assert np.abs(found[name]).max() < 1e-9
+    assert found["c_over_a"] == pytest.approx(14.6 / 14.0)
+    assert found["a"] == pytest.approx(14.0 * NM)
+    assert found["gamma"] == pytest.approx(90.0)
+
+
+def test_b_columns_that_move_do_not_strain_the_cell():
+    found = strained(crystal(displacement=(0.4, -0.3)))
+    assert np.abs(found["exx"]).max() < 1e-9
+
+
+def test_a_stretched_part_is_strained_against_the_rest():
+    found = strained(crystal(lambda at: np.column_stack([0.02 * np.maximum(at[:, 1] - 110, 0), 0 * at[:, 0]]), 0))
+    values = np.sort(found["exx"])
+    assert values[-1] - values[0] == pytest.approx(0.02, rel=0.02)  # against the mean of both
+    assert np.median(values[: len(values) // 4]) == pytest.approx(values[0], abs=1e-9)
+    assert np.abs(found["eyy"]).max() < 1e-9
+
+
+def test_a_reference_may_be_given_by_its_lengths():
+    found = strained(crystal(), reference_a="14 px" if NM == 1 else f"{14 * NM} nm", reference_b="4.2 angstrom")
+    assert found["exx"] == pytest.approx(0.0, abs=1e-9)
+    assert found["eyy"] == pytest.approx(14.6 * NM / 0.42 - 1, abs=1e-9)
+    with pytest.raises(ValidationError, match="must be given together"):
+        StrainParams(reference_a="4 angstrom")
+
+
+def test_the_errors_are_the_scatter_of_the_strain():
+    found = strained(crystal(noise=0.02))
+    for name in ("exx", "eyy", "exy", "rotation", "c_over_a", "a", "b"):
+        pull = (found[name] - np.mean(found[name])) / found[f"{name}_err"]
+        assert np.std(pull) == pytest.approx(1.0, abs=0.15)
+
+
+def test_the_cells_are_those_of_the_displacement_where_it_is_measured():
+    known = crystal()
+    alone = strained(known)
+    order = np.random.default_rng(0).permutation(len(alone["exx"]))[:20]
+    known |= {
+        "displacement/column": np.zeros(21, np.int32),
+        "displacement/i": np.append(2 + order % 5, 400),
+        "displacement/j": np.append(2 + order // 5 % 5, 3),
+    }
+    found = strained(known)
+    assert found["exx"].shape == (21,)
+    assert np.isfinite(found["exx"][:20]).all()
+    assert np.isnan(found["exx"][20])
+
+
+def test_positions_freed_of_the_error_of_the_scan_are_preferred():
+    known = crystal()
+    known |= {"_columns_y": known["columns/y"], "_columns_x": 1.01 * known["columns/x"]}
+    assert strained(known)["a"] == pytest.approx(1.01 * 14.0 * NM)
+
+
+def test_each_grain_is_measured_against_its_own_lattice():
+    one, other = crystal(), crystal()
+    y, x = other["columns/y"], other["columns/x"]
+    other |= {"columns/y": 1.1 * y, "columns/x": 0.9 * x + 50, "columns/grain": np.ones(len(x), np.int8)}
+    both = {path: np.concatenate([one[path], other[path]]) for path in one}
+    found = strained(both)
+    assert len(found["exx"]) == 2 * len(strained(one)["exx"])
+    assert np.abs(found["exx"]).max() < 1e-9
+    assert set(np.round(found["c_over_a"], 6)) == {round(14.6 / 14.0, 6), round(14.6 * 1.1 / (14.0 * 0.9), 6)}
+
+
+def test_octahedra_are_turned_where_oxygen_is_seen():
+    motif = (*MOTIF, MotifColumn((0.5, 0.0), 500.0, 2.0, 2), MotifColumn((0.0, 0.5), 500.0, 2.0, 3))
+    found = strained(crystal(motif=motif), octahedral_tilt=True)
+    assert np.isfinite(found["octahedral_tilt"]).all()
+    assert np.abs(found["octahedral_tilt"]).max() < 1e-6
+    assert (found["octahedral_tilt_err"] > 0).all()
+    without = strained(crystal(), octahedral_tilt=True)
+    assert np.isnan(without["octahedral_tilt"]).all()
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_too_few_columns_give_no_cell_and_no_warning(n):
+    _, truth = perovskite((60, 60))
+    few = results(truth.positions[:n], truth.sublattice[:n], truth.i[:n], truth.j[:n])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = strained(few, octahedral_tilt=True)
+    assert {f"strain/{name}" for name in found} == {v.path for v in outputs(StrainParams(octahedral_tilt=True))}
+    assert all(value.shape == (0,) for value in found.values())

@@ -1,0 +1,215 @@
+"""What is made of the answers of sbatch, squeue and scancel; those here are scripts that say what a test wants."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stemdask.engine.queues import jobs as slurm_jobs
+from stemdask.engine.queues.jobs import HOPELESS, Jobs, JobView, NoAnswer
+from stemdask.errors import ClusterError
+
+NAME = "stemdask-abc-1-0-1"
+_COMMAND = """\
+#!/bin/sh
+cd "{folder}"
+n=$(($(cat {name}.calls 2>/dev/null || echo 0) + 1))
+echo $n > {name}.calls
+echo "$@" >> {name}.arguments
+env > {name}.environment
+{stdin}
+{what}
+"""
+
+
+class FakeSlurm:
+    """Commands of SLURM that do what a line of shell says; `$n` is the number of the call."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.says("sbatch", "echo 1")
+        self.says("squeue", "true")
+        self.says("scancel", "true")
+
+    def says(self, name: str, what: str) -> None:
+        """Let a command run a line of shell."""
+        stdin = "cat > sbatch.script" if name == "sbatch" else ""
+        path = self.folder / name
+        path.write_text(_COMMAND.format(folder=self.folder, name=name, what=what, stdin=stdin))
+        path.chmod(0o755)
+
+    def calls(self, name: str) -> int:
+        """Return how often a command was called."""
+        path = self.folder / f"{name}.calls"
+        return int(path.read_text()) if path.exists() else 0
+
+    def text(self, name: str) -> str:
+        """Return what a command wrote down."""
+        return (self.folder / name).read_text()
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(slurm_jobs, "BACK_OFF", (0.01, 0.01))
+    return FakeSlurm(folder)
+
+
+@pytest.fixture
+def jobs(fake: FakeSlurm) -> Jobs:
+    return Jobs("stemdask-abc-1-")
+
+
+def listed(number: int, name: str = NAME, state: str = "RUNNING", reason: str = "None", left: str = "10:00") -> str:
+    return f"echo '{number}|{name}|{state}|{reason}|node1|{left}'"
+
+
+def test_a_submission_without_an_answer_is_found_by_its_name_and_not_repeated(
+    fake: FakeSlurm, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm_jobs, "CALL_SECONDS", 2.0)
+    fake.says("sbatch", "exec sleep 60")
+    fake.says("squeue", listed(41, "another") + "; " + listed(42))
+    assert jobs.submit("#!/bin/sh\n", NAME) == "42"
+    assert fake.calls("sbatch") == 1
+
+
+def test_a_submission_without_an_answer_is_not_repeated_before_the_queue_answers(
+    fake: FakeSlurm, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm_jobs, "CALL_SECONDS", 2.0)
+    fake.says("sbatch", "exec sleep 60")
+    fake.says("squeue", f"[ $n -lt 3 ] && exit 1; {listed(7)}")
+    assert jobs.submit("#!/bin/sh\n", NAME) == "7"
+    assert (fake.calls("sbatch"), fake.calls("squeue")) == (1, 3)
+
+
+def test_an_answer_that_is_no_id_is_looked_up(fake: FakeSlurm, jobs: Jobs) -> None:
+    fake.says("sbatch", "echo '1; rm -rf x'")
+    assert jobs.submit("#!/bin/sh\n", NAME) == "1", "sbatch --parsable says 'id;cluster'"
+    fake.says("sbatch", "echo 'Welcome to the cluster!'")
+    fake.says("squeue", listed(9))
+    assert jobs.submit("#!/bin/sh\n", NAME) == "9"
+
+
+def test_a_passing_error_is_tried_again(fake: FakeSlurm, jobs: Jobs) -> None:
+    busy = "echo 'sbatch: error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
+    fake.says("sbatch", f"[ $n -lt 3 ] && {{ {busy}; }}; echo 77")
+    assert jobs.submit("#!/bin/sh\n", NAME) == "77"
+    assert fake.calls("sbatch") == 3
+
+
+def test_a_passing_error_that_stays_ends_with_its_words(fake: FakeSlurm, jobs: Jobs) -> None:
+    fake.says("sbatch", "echo 'sbatch: error: Socket timed out on send/recv operation' >&2; exit 1")
+    with pytest.raises(NoAnswer, match="Socket timed out"):
+        jobs.submit("#!/bin/sh\n", NAME)
+    assert fake.calls("sbatch") == 3
+
+
+def test_a_refusal_is_raised_at_once_with_its_words(fake: FakeSlurm, jobs: Jobs) -> None:
+    fake.says("sbatch", "echo 'sbatch: error: Invalid account or account/partition combination' >&2; exit 1")
+    with pytest.raises(ClusterError, match="Invalid account") as caught:
+        jobs.submit("#!/bin/sh\n", NAME)
+    assert not isinstance(caught.value, NoAnswer)
+    assert fake.calls("sbatch") == 1
+    with pytest.raises(ClusterError, match="Invalid account"):
+        jobs.test("#!/bin/sh\n")
+
+
+def test_a_job_of_this_name_that_is_over_does_not_stand_for_a_new_one(fake: FakeSlurm, jobs: Jobs) -> None:
+    fake.says("sbatch", "[ $n -lt 2 ] || echo 5")
+    fake.says("squeue", listed(4, state="CANCELLED"))
+    assert jobs.submit("#!/bin/sh\n", NAME) == "5"
+
+
+@pytest.mark.parametrize("what", ["exit 1", "exec sleep 60"])
+def test_a_queue_that_does_not_answer_is_unknown_and_not_empty(
+    fake: FakeSlurm, jobs: Jobs, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm_jobs, "CALL_SECONDS", 1.0)
+    fake.says("squeue", what)
+    assert jobs.look() is None
+    monkeypatch.setattr(slurm_jobs, "CALL_SECONDS", 30.0)
+    fake.says("squeue", "true")
+    assert jobs.look() == []
+
+
+def test_the_queue_is_read_as_squeue_prints_it(fake: FakeSlurm, jobs: Jobs) -> None:
+    rows = [
+        listed(1, left="1-02:03:04"),
+        listed(2, "somebody|elses|job"),
+        listed(3, state="PENDING", reason="PartitionDown", left="UNLIMITED"),
+        "echo 'slurm_load_jobs error'",
+    ]
+    fake.says("squeue", "; ".join(rows))
+    assert jobs.look() == [
+        JobView("1", NAME, "RUNNING", "None", "node1", 93784.0),
+        JobView("3", NAME, "PENDING", "PartitionDown", "node1"),
+    ]
+
+
+def test_nothing_of_the_drivers_own_job_reaches_the_workers(
+    fake: FakeSlurm, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SLURM_JOB_ID", "SLURM_MEM_PER_NODE", "SBATCH_PARTITION", "SBATCH_EXPORT", "SQUEUE_FORMAT"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
+    jobs.submit("#!/bin/sh\necho hallo\n", NAME)
+    jobs.look()
+    for command in ("sbatch", "squeue"):
+        leaked = [
+            line for line in fake.text(f"{command}.environment").splitlines() if line.startswith(("SL", "SB", "SQ"))
+        ]
+        assert leaked == ["SLURM_CONF=/etc/slurm.conf"]
+    assert fake.text("sbatch.script") == "#!/bin/sh\necho hallo\n"
+
+
+def test_only_numbers_are_cancelled(fake: FakeSlurm, jobs: Jobs) -> None:
+    jobs.cancel(["", "12", "--user=root", "3; rm"])
+    assert fake.text("scancel.arguments").split() == ["12"]
+    jobs.cancel(["", "x"])
+    assert fake.calls("scancel") == 1
+
+
+def test_a_sweep_ends_jobs_of_earlier_drivers_of_this_store_alone(fake: FakeSlurm, jobs: Jobs) -> None:
+    rows = [
+        listed(1, "stemdask-abc-0-0-1"),
+        listed(2),
+        listed(3, "stemdask-xyz-0-0-1"),
+        listed(4, "stemdask-abc-0-1-1", "FAILED"),
+    ]
+    fake.says("squeue", "; ".join(rows))
+    assert jobs.sweep("stemdask-abc-") == 1
+    assert fake.text("scancel.arguments").split() == ["1"]
+
+
+def test_without_slurm_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ClusterError, match="there is no sbatch, squeue, scancel here"):
+        Jobs("stemdask-")
+
+
+@pytest.mark.parametrize(
+    ("reason", "hopeless"),
+    [
+        ("PartitionDown", True),
+        ("PartitionTimeLimit", True),
+        ("PartitionNodeLimit", True),
+        ("AssocMaxJobsLimit", False),
+        ("InvalidQOS", True),
+        ("JobHeldUser", True),
+        ("BadConstraints", True),
+        ("AssocMaxCpuPerJobLimit", True),
+        ("QOSMaxWallDurationPerJobLimit", True),
+        ("Priority", False),
+        ("Resources", False),
+        ("ReqNodeNotAvail, UnavailableNodes:node1", False),
+        ("Dependency", False),
+    ],
+)
+def test_pending_reasons_that_waiting_does_not_change_are_known(reason: str, hopeless: bool) -> None:
+    assert bool(HOPELESS.search(reason)) == hopeless

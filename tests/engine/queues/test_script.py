@@ -1,0 +1,155 @@
+"""The script of a worker's job: what stands in it, and what a config can't put there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from stemdask.config import clusters as kinds
+from stemdask.engine.isolate import ONE_THREAD
+from stemdask.engine.queues import script as slurm_script
+from stemdask.engine.queues.script import WorkerScript
+from stemdask.engine.workers.leaving import LEAVE_AFTER
+
+BASE = """\
+#!/usr/bin/env bash
+
+#SBATCH -p compute
+#SBATCH --mem=4096M
+
+module load python
+/env/bin/python -m distributed.cli.dask_worker tls://10.0.0.1:8786 --name dummy-name --nthreads 4 --nthreads 1
+"""
+#: What runs a command where it reaches a shell, or ends the line that it stands in.
+HOSTILE = [
+    "a; touch {canary}", "$(touch {canary})", "`touch {canary}`", "a\ntouch {canary}", "a & touch {canary}",
+"a' touch {canary}", 'a" touch {canary}', "a | touch {canary}", "a > {canary}", "a #", "a\x00b", "a\u2028b", "",
+]  # fmt: skip
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> WorkerScript:
+    return WorkerScript(BASE, tmp_path, "00:30:00", 4 * 2**30, {"STEMDASK_LOG": "/a b/log"})
+
+
+def test_a_script_names_its_job_and_its_log_and_ends_in_exec(script: WorkerScript, tmp_path: Path) -> None:
+    lines = script.text("stemdask-ab-1-0-1", 0).splitlines()
+    assert lines[0] == "#!/usr/bin/env bash"
+    first_command = next(i for i, line in enumerate(lines[1:], 1) if not line.startswith("#"))
+    assert all(line.startswith("#SBATCH ") for line in lines[1:first_command]), "SLURM reads no directive after these"
+    assert not any(line.startswith("#SBATCH") for line in lines[first_command:])
+    assert "#SBATCH -J stemdask-ab-1-0-1" in lines
+    assert f"#SBATCH -o {tmp_path}/%j.log" in lines
+    assert "#SBATCH --no-requeue --open-mode=append --signal=B:USR1@90" in lines
+    assert "export STEMDASK_LOG='/a b/log'" in lines
+    assert lines[-1].startswith("exec /env/bin/python")
+    assert "--name stemdask-ab-1-0-1" in lines[-1]
+    assert {f"export {name}=1" for name in ONE_THREAD} <= set(lines)
+    assert subprocess.run(["bash", "-n"], input="\n".join(lines), text=True, check=False).returncode == 0
+
+
+def test_nothing_but_a_handful_of_variables_is_exported(script: WorkerScript, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "hunter2")
+    text = script.text("a", 0)
+    exported = next(line for line in text.splitlines() if "--export=" in line).partition("--export=")[2].split(",")
+    numeric = {name for name in os.environ if name.startswith(slurm_script.NUMERIC)}
+    assert set(exported) == {name for name in slurm_script.EXPORTED if name in os.environ} | numeric
+    assert "hunter2" not in text
+
+
+def test_workers_leave_before_the_walltime_and_not_all_at_once(script: WorkerScript) -> None:
+    ends = [script.leaves_after(slot) for slot in range(8)]
+    assert len(set(ends)) == 8
+    assert all(1800 - 2 * slurm_script.MARGIN < end <= 1800 - slurm_script.MARGIN for end in ends)
+    assert f"export {LEAVE_AFTER}=1710" in script.text("a", 0)
+
+
+@pytest.mark.parametrize(
+    ("walltime", "margin", "longest"), [("00:01:00", 15, 15), ("01:00:00", 90, 1710), ("1-00:00:00", 90, 43110)]
+)
+def test_a_short_walltime_has_a_short_margin(walltime: str, margin: float, longest: float) -> None:
+    assert slurm_script.margin(walltime) == margin
+    assert slurm_script.longest_block(walltime) == longest
+
+
+def test_blocks_that_do_not_fit_twice_into_the_life_of_a_worker_are_named_with_what_would() -> None:
+    assert slurm_script.too_long("01:00:00", 100, 17.0) == ""
+    said = slurm_script.too_long("01:00:00", 100, 18.0)
+    assert "a block of 100 frames takes about 1800 s" in said
+    assert "block_frames to 95 at the most" in said
+    assert "block_frames to" not in slurm_script.too_long("01:00:00", 1, 1800.0)
+
+
+def test_more_memory_is_the_last_word(script: WorkerScript) -> None:
+    lines = script.text("a", 0, memory_factor=1.5).splitlines()
+    assert [line for line in lines if "--mem=" in line] == ["#SBATCH --mem=4096M", "#SBATCH --mem=6144M"]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize(
+    "key",
+    ["partition", "account", "interface", "walltime", "local_directory", "job_extra_directives", "prologue", "options"],
+)
+def test_what_a_shell_would_act_on_is_refused(key: str, hostile: str) -> None:
+    text = hostile.format(canary="/x")
+    prefixed = {
+        "job_extra_directives": [f"--comment={text}" if text else ""],
+        "prologue": [f"module load {text}"],
+        "options": {"a": text or "$x"},
+    }
+    value: Any = prefixed.get(key, text)
+    with pytest.raises(ValidationError):
+        kinds.Slurm.model_validate({"kind": "slurm", key: value})
+
+
+@pytest.mark.parametrize("key", ["partition", "account", "interface", "local_directory", "prologue", "options"])
+@pytest.mark.parametrize("sign", list("&|;<>$`(){}*?!~#'\"\\"))
+def test_no_sign_that_a_shell_acts_on_is_allowed_within_a_word(key: str, sign: str) -> None:
+    text = f"lo{sign}reboot"
+    value: Any = {"prologue": [f"source /{text}"], "options": {"a": [text]}}.get(key, text)
+    with pytest.raises(ValidationError):
+        kinds.Slurm.model_validate({"kind": "slurm", key: value})
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_path_that_a_shell_would_act_on_is_refused(hostile: str) -> None:
+    with pytest.raises(ValueError, match="can't stand in a job script"):
+        kinds.check_path(hostile)
+
+
+def test_what_sites_ask_for_is_allowed() -> None:
+    kinds.Slurm(
+        kind="slurm",
+        partition="compute,gpu-long",
+        account="proj_1.a",
+        interface="ib0",
+        walltime="1-12:00:00",
+        local_directory="/scratch/me",
+        job_extra_directives=("--constraint=[haswell|skylake]&ssd", "--qos=high", "--exclusive"),
+        options={"shebang": "#!/bin/bash -l", "job_cpu": 2, "scheduler_options": {"port": 8786}},
+        prologue=("module load python/3.12", "source /env/bin/activate", "export OMP_PLACES=cores"),
+    )
+
+
+def test_the_variables_of_a_job_are_taken_as_they_are(tmp_path: Path) -> None:
+    """The script runs up to its exec, with values that a shell would act on."""
+    values = {"A": "$(touch canary)", "B": 'it\'s "quoted"; `touch canary`'}
+    show = f'{sys.executable} -c \'import os; print(os.environ["A"]); print(os.environ["B"])\' --name dummy-name'
+    script = WorkerScript(f"#!/bin/bash\n{show}\n", tmp_path, "00:30:00", 2**30, values)
+    done = subprocess.run(
+        ["bash", "-c", script.text("a", 0)],
+        cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == list(values.values())
+    assert not (tmp_path / "canary").exists()
+    assert (tmp_path / f"stemdask-numba-{os.getuid()}").stat().st_mode & 0o777 == 0o700

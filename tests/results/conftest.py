@@ -1,0 +1,3 @@
+"""These tests run the toy analyses."""
+
+from fixtures import toys as toys
