@@ -11,6 +11,7 @@ import xarray as xr
 
 from stemdask.errors import StoreError
 from stemdask.model import FrameStatus
+from stemdask.results import accessor as accessor  # registers `tree.stemdask`
 from stemdask.store import layout, place, statuses
 from stemdask.store.layout import open_group
 from stemdask.store.verify import Damage, verify
