@@ -47,13 +47,18 @@ class Variable:
     """Group and name, such as ``columns/y``."""
     dims: tuple[str, ...]
     dtype: str
+    """Of numpy, or "string"; of what isn't stored also "floating": whichever the frame has."""
     units: str
     long_name: str
     error: str | None = None
     """Path of the variable that holds its standard error; becomes ``ancillary_variables``."""
-    flags: Mapping[int, str] | None = None
+    flags: Mapping[int, str] | None = field(default=None, hash=False)
     """Meaning of each integer value; becomes ``flag_values`` and ``flag_meanings``."""
     stage: Stage = "run"
+    stored: bool = True
+    """False: handed to later analyses of the same frame, and not kept."""
+    trend: bool = False
+    """One of the numbers that tell how the frames change: drawn frame after frame."""
 
     @property
     def group(self) -> str:
@@ -66,8 +71,25 @@ class Variable:
         return self.path.rpartition("/")[2]
 
 
+class _Results:
+    """Results of a frame by the variable that declares them."""
+
+    __slots__ = ()
+    results: dict[str, Array]
+
+    def __getitem__(self, variable: Variable) -> Array:
+        return self.results[variable.path]
+
+    def __contains__(self, variable: Variable) -> bool:
+        return variable.path in self.results
+
+    def get(self, variable: Variable, otherwise: Array) -> Array:
+        """Return a result, or something else where no analysis has given it."""
+        return self.results.get(variable.path, otherwise)
+
+
 @dataclass(frozen=True, slots=True)
-class ImageFrame:
+class ImageFrame(_Results):
     """One image. Axes are (y, x), y down; position in nm = offset + index × pixel_size."""
 
     index: int
@@ -78,11 +100,11 @@ class ImageFrame:
     offset: tuple[float, float] = (0.0, 0.0)
     """nm of pixel (0, 0) along (y, x)."""
     results: dict[str, Array] = field(default_factory=dict)
-    """What ran before on this frame, and what was prepared once, by path; underscored names are not stored."""
+    """What ran before on this frame, and what was prepared once, by path."""
 
 
 @dataclass(frozen=True, slots=True)
-class AtomsFrame:
+class AtomsFrame(_Results):
     """One atomic structure."""
 
     index: int
@@ -96,6 +118,7 @@ class AtomsFrame:
     time: float | None = None
     """Time or step number as the file states it."""
     results: dict[str, Array] = field(default_factory=dict)
+    """What ran before on this frame, and what was prepared once, by path."""
 
 
 Frame: TypeAlias = ImageFrame | AtomsFrame
@@ -162,7 +185,7 @@ class Stack(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """One analysis: what it is called, what it takes, what it returns and the functions that do it.
+    """One analysis: what it is called, what it takes, what it returns, the functions that do it and what it shows.
 
     `prepare` runs once before (finds parameters for all frames), `run` for every frame on a worker, `finish` once
     after, over the committed store. Each is optional; each returns or writes exactly the variables declared for it.
@@ -174,15 +197,22 @@ class Analysis:
     summary: str
     """One line for the help and the docs."""
     params: type[Params]
-    outputs: Callable[[Any], tuple[Variable, ...]]
+    outputs: Callable[..., tuple[Variable, ...]]
     """Declared variables for given params."""
+    shows: str | None
+    """Module of the figures whose `SHOWS` says how its results are seen, such as ``stemdask.figures.images.columns``;
+    None where there is nothing to see, for a reason that stands in the docstring of the analysis."""
     needs: tuple[str, ...] = ()
     """Analyses whose results it reads; added with their defaults where the config leaves them out."""
+    after: tuple[str, ...] = ()
+    """Analyses whose results it reads where they are part of the run."""
     prepare: Callable[..., Mapping[str, Array]] | None = None
     run: Callable[..., Mapping[str, Array]] | None = None
     finish: Callable[[Stack, Any], None] | None = None
+    derives: bool = False
+    """`outputs` gets a second argument: what the steps before it declare, by path; for numbers made of any result."""
     repeats: bool = False
-    """`run` gets a third argument, which does steps before it on another frame: ``again(frame, given, of)`` returns
+    """`run` gets a third argument, which does steps before it on another frame: ``repeat(frame, given, of)`` returns
     what those return that lead to the results `of`, with the results `given` by path in place of their own."""
 
 

@@ -51,9 +51,14 @@ DEFAULTS_OF_A_STACK: dict[Kind, tuple[str, ...]] = {"images": ("registration",),
 _BY_NAME = {(analysis.kind, analysis.name): analysis for analysis in ANALYSES}
 
 
-def names(kind: Kind) -> list[str]:
+def of_kind(kind: Kind) -> list[Analysis]:
     """Return the analyses of a kind, in the order of the table."""
-    return [analysis.name for analysis in ANALYSES if analysis.kind == kind]
+    return [analysis for analysis in ANALYSES if analysis.kind == kind]
+
+
+def names(kind: Kind) -> list[str]:
+    """Return the names of the analyses of a kind, in the order of the table."""
+    return [analysis.name for analysis in of_kind(kind)]
 
 
 def defaults(source: Source) -> tuple[str, ...]:

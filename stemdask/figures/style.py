@@ -12,11 +12,13 @@ from matplotlib.ticker import MaxNLocator
 
 #: Colours of sublattices A, B, ... (Okabe and Ito 2008: told apart by everybody).
 SUBLATTICES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#F0E442")
+#: Order parameters as they are written in the field.
+SYMBOLS = {"q4": "$q_4$", "q6": "$q_6$", "q4_avg": "$Q_4$", "q6_avg": "$Q_6$", "w4_avg": "$W_4$", "w6_avg": "$W_6$"}
 INK = "#222222"
 ACCENT = "#0072B2"
 MUTED = "#9a9a9a"
 
-_UNITS = {"angstrom": "Å", "angstrom2": "Å²", "angstrom3": "Å³", "degree": "°"}
+_UNITS = {"angstrom": "Å", "angstrom2": "Å²", "angstrom3": "Å³", "degree": "°", "pixel": "px", "1e-3 pixel": "10⁻³ px"}
 
 _RC: Any = {
     "font.size": 9,

@@ -1,25 +1,22 @@
-"""Writing the page: the parts of a store, in a template, in one file."""
+"""Writing the page: what the analyses of a run show, in a template, in one file."""
 
 from __future__ import annotations
 
 import base64
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import jinja2
 import numpy as np
 import xarray as xr
 
 from stemdask.errors import StorageError, StoreError
+from stemdask.figures import trends
 from stemdask.model import FrameStatus
-from stemdask.report import atoms, images
-from stemdask.report.parts import Part, values
-from stemdask.results import reader
+from stemdask.results import reader, shows
+from stemdask.results.shows import Part, Picture
+from stemdask.results.views import Results
 from stemdask.store.layout import run_directory
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 #: Failed frames that the report names one by one, and frames that a summary has a line for.
 NAMED = 20
@@ -55,19 +52,17 @@ def write(
         The file system refused the report.
     """
     tree = reader.open_results(store)
-    good = tree.stemdask.good()
-    chosen = frame if frame is not None else int(good[0]) if good.size else None
-    parts = [_run(tree)]
-    beside = _ideal(tree, ideal) if ideal is not None else None
-    if chosen is not None:
-        parts += images.parts(tree, chosen) if "columns" in tree else atoms.parts(tree, chosen, beside)
+    results = Results(tree, _ideal(tree, ideal) if ideal is not None else None)
     target = Path(output) if output is not None else run_directory(store) / "report.html"
     if output is not None:
         _check_free(target)
     environment = jinja2.Environment(autoescape=True, loader=jinja2.PackageLoader("stemdask.report"))
     environment.filters["png"] = _png
     page = environment.get_template("report.html").render(
-        title=Path(store).name, parts=parts, version=tree.attrs["stemdask_version"], config=tree.attrs["config"]
+        title=Path(store).name,
+        parts=[_run(tree), *parts(results, frame)],
+        version=tree.attrs["stemdask_version"],
+        config=tree.attrs["config"],
     )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -79,12 +74,32 @@ def write(
     return target
 
 
+def parts(results: Results, frame: int | None = None) -> list[Part]:
+    """Return what the analyses of a run show of a frame (the first good one), and of all of them; nothing without one.
+
+    Parameters
+    ----------
+    results
+        Of the run.
+    frame
+        The frame shown.
+    """
+    good = results.good()
+    if frame is None and not good.size:
+        return []
+    chosen = int(good[0]) if frame is None else frame
+    return [part for shown in shows.of_run(results) for part in shown.parts(results, chosen)] + trends.parts(results)
+
+
 def summary(store: str | Path) -> list[str]:
     """Return the first frames of a store, a line each."""
-    tree = reader.open_results(store)
-    half = images if "columns" in tree else atoms
-    good = tree.stemdask.good()
-    lines = [f"frame {index}: {half.summary(tree, index)}" for index in good[:NAMED]]
+    results = Results(reader.open_results(store))
+    good = results.good()
+    shown = list(shows.of_run(results))
+    lines = [
+        f"frame {index}: {'; '.join(words for one in shown for words in one.words(results, int(index)))}"
+        for index in good[:NAMED]
+    ]
     return lines if len(good) <= NAMED else [*lines, f"and {len(good) - NAMED} frames more"]
 
 
@@ -103,18 +118,19 @@ def _check_free(target: Path) -> None:
 
 def _ideal(tree: xr.DataTree, path: str | Path) -> xr.DataTree:
     ideal = reader.open_results(path)
-    if "atoms" not in tree:
+    if Results(tree).kind != "atoms":
         raise StoreError("only structures are compared with an ideal particle", where="--ideal", value=path)
-    if "atoms" not in ideal or not ideal.stemdask.good().size:
+    beside = Results(ideal)
+    if beside.kind != "atoms" or not beside.good().size:
         raise StoreError("there is no ideal particle in this store", where=path, allowed="a store of structures")
     return ideal
 
 
 def _run(tree: xr.DataTree) -> Part:
-    status = values(tree, "frames/frame_status")
-    files, errors = values(tree, "frames/file"), values(tree, "frames/error")
+    frames = tree["frames"].to_dataset().load()
+    status = frames["frame_status"].values
     counts = ", ".join(f"{np.count_nonzero(status == s)} {s.name.lower()}" for s in FrameStatus if s in status)
-    seconds = float(np.nansum(values(tree, "frames/seconds")))
+    seconds = float(np.nansum(frames["seconds"]))
     rows = [
         ("frames", f"{status.size} ({counts})"),
         ("state", str(tree.attrs["state"])),
@@ -122,6 +138,7 @@ def _run(tree: xr.DataTree) -> Part:
         ("time of analysis", f"{seconds:.1f} s, {seconds / max(status.size, 1):.3g} s a frame"),
     ]
     bad = np.flatnonzero((status == FrameStatus.FAILED) | (status == FrameStatus.OVERFLOW))
+    files, errors = frames["file"].values, frames["error"].values
     rows += [(f"frame {index}", f"{files[index]}: {errors[index]}") for index in bad[:NAMED]]
     part = Part("The run", rows=rows)
     if bad.size > NAMED:
@@ -129,7 +146,7 @@ def _run(tree: xr.DataTree) -> Part:
     return part
 
 
-def _png(figure: Figure) -> str:
+def _png(picture: Picture) -> str:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
+    picture.draw().savefig(buffer, format="png", dpi=130)
     return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -226,6 +226,7 @@ def _root_attributes(plan: Plan) -> dict[str, Any]:
         "fingerprint": plan.fingerprint,
         "created": now,
         "history": f"{now} stemdask {__version__}: created",
+        "kind": plan.source.kind,
         "state": "running",
         "references": REFERENCES,
     }

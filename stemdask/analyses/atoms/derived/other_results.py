@@ -1,23 +1,16 @@
-"""What other analyses return, for those that make new numbers of any of it: its units, its name, and its absence."""
+"""What other analyses return, for those that make new numbers of any of it: its name in words, and its absence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stemdask.analyses.atoms.order import bond_order, coordination, finite_rdf, rdf, structure
-from stemdask.analyses.atoms.shape import clusters, lattice_fit, shape, surface
+from stemdask.analyses.atoms.shape import positions
 from stemdask.errors import ConfigError
 
-_MODULES = (shape, rdf, coordination, bond_order, surface, structure, lattice_fit, finite_rdf, clusters)
 
-
-def known_units() -> dict[str, str]:
-    """Return the unit of each variable that the analyses of a frame declare by default, by path.
-
-    What other parameters add, such as order parameters of other degrees, has the unit 1.
-    """
-    analyses = (module.ANALYSIS for module in _MODULES)
-    return {variable.path: variable.units for analysis in analyses for variable in analysis.outputs(analysis.params())}
+def of_atoms(name: str) -> str:
+    """Return the path of a property of the atoms by its name."""
+    return f"{positions.X.group}/{name}"
 
 
 def in_words(name: str) -> str:

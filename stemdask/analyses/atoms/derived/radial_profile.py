@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from stemdask.analyses.atoms.derived.other_results import in_words, known_units, not_given
+from stemdask.analyses.atoms.derived.other_results import in_words, not_given, of_atoms
 from stemdask.analyses.atoms.sample import sample
+from stemdask.analyses.atoms.shape import shape, surface
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
 from stemdask.units import Length, LengthAngstrom
 
@@ -43,20 +44,33 @@ class RadialProfileParams(Params):
         return names
 
 
-def outputs(params: RadialProfileParams) -> tuple[Variable, ...]:
-    """Declare a profile and its error for each property."""
-    shell = ("frame", "shell")
+#: Where an atom is.
+PLACES = {"distance_to_center": shape.DISTANCE_TO_CENTER, "depth": surface.DEPTH}
+N = Variable("profile/n", ("frame", "shell"), "int32", "1", "atoms in the shell")
+
+
+def shell_of(params: RadialProfileParams) -> Variable:
+    """Return the variable of the shells."""
     where = {"distance_to_center": "distance to the centre", "depth": "depth below the surface"}[params.by]
-    variables = [
-        Variable("profile/shell", ("shell",), "float64", "angstrom", f"{where}, middle of the shell", stage="prepare"),
-        Variable("profile/n", shell, "int32", "1", "atoms in the shell"),
-    ]
-    units_of = known_units()
-    for name in params.properties:
-        path, text, units = f"profile/{name}", in_words(name), units_of.get(f"atoms/{name}", "1")
-        variables.append(Variable(path, shell, "float64", units, f"mean {text} of the shell", error=f"{path}_err"))
-        variables.append(Variable(f"{path}_err", shell, "float64", units, f"standard error of the mean {text}"))
-    return tuple(variables)
+    return Variable(
+        "profile/shell", ("shell",), "float64", "angstrom", f"{where}, middle of the shell", stage="prepare"
+    )
+
+
+def profile_of(name: str, units: str) -> tuple[Variable, Variable]:
+    """Return the variables of the mean of a property over the shells, and of its error."""
+    dims, path, text = ("frame", "shell"), f"profile/{name}", in_words(name)
+    return (
+        Variable(path, dims, "float64", units, f"mean {text} of the shell", error=f"{path}_err"),
+        Variable(f"{path}_err", dims, "float64", units, f"standard error of the mean {text}"),
+    )
+
+
+def outputs(params: RadialProfileParams, known: Mapping[str, Variable]) -> tuple[Variable, ...]:
+    """Declare a profile and its error for each property."""
+    units = {name: known[of_atoms(name)].units if of_atoms(name) in known else "1" for name in params.properties}
+    profiles = (variable for name in params.properties for variable in profile_of(name, units[name]))
+    return (shell_of(params), N, *profiles)
 
 
 def prepare(frames: Sequence[Frame], params: RadialProfileParams) -> Mapping[str, Array]:
@@ -67,7 +81,7 @@ def prepare(frames: Sequence[Frame], params: RadialProfileParams) -> Mapping[str
         if len(placed):
             longest = max(longest, float(np.linalg.norm(placed - placed.mean(axis=0), axis=1).max()))
     width = params.width.angstrom()
-    return {"profile/shell": (np.arange(max(int(np.ceil(longest / width)), 1)) + 0.5) * width}
+    return {shell_of(params).path: (np.arange(max(int(np.ceil(longest / width)), 1)) + 0.5) * width}
 
 
 def run(frame: AtomsFrame, params: RadialProfileParams) -> Mapping[str, Array]:
@@ -78,21 +92,22 @@ def run(frame: AtomsFrame, params: RadialProfileParams) -> Mapping[str, Array]:
     ConfigError
         A property that no analysis of this run gives.
     """
-    n_shells = len(frame.results["profile/shell"])
-    place = frame.results[f"atoms/{params.by}"]
+    n_shells = len(frame[shell_of(params)])
+    place = frame[PLACES[params.by]]
     inside = np.isfinite(place)
     shell = np.full(len(place), -1)
     shell[inside] = np.minimum(place[inside] / params.width.angstrom(), n_shells - 1).astype(int)
-    arrays: dict[str, Array] = {"profile/n": np.bincount(shell[inside], minlength=n_shells).astype(np.int32)}
+    arrays: dict[str, Array] = {N.path: np.bincount(shell[inside], minlength=n_shells).astype(np.int32)}
     for name in params.properties:
-        path = f"atoms/{name}"
+        path = of_atoms(name)
         if path not in frame.results:
-            known = (p.removeprefix("atoms/") for p in frame.results if p.startswith("atoms/"))
+            known = (p.removeprefix(of_atoms("")) for p in frame.results if p.startswith(of_atoms("")))
             raise not_given("property", "analyses.radial_profile.properties", name, known)
         values = frame.results[path]
         known_values = inside & (np.isfinite(values) if values.dtype.kind == "f" else values >= 0)
         mean, error = _means(shell[known_values], values[known_values].astype(float), n_shells)
-        arrays[f"profile/{name}"], arrays[f"profile/{name}_err"] = mean, error
+        for variable, values in zip(profile_of(name, "1"), (mean, error), strict=True):
+            arrays[variable.path] = values
     return arrays
 
 
@@ -112,7 +127,10 @@ ANALYSIS = Analysis(
     summary="Profiles of any property of the atoms from the centre to the surface, or by depth",
     params=RadialProfileParams,
     outputs=outputs,
+    shows="stemdask.figures.atoms.radial_profile",
     needs=("shape", "surface", "coordination", "bond_order"),
+    after=("structure", "lattice_fit", "finite_rdf", "clusters"),
     prepare=prepare,
     run=run,
+    derives=True,
 )

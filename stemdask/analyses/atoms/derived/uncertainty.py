@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field, field_validator
 
-from stemdask.analyses.atoms.derived.other_results import in_words, known_units, not_given
+from stemdask.analyses.atoms.derived.other_results import in_words, not_given, of_atoms
+from stemdask.analyses.atoms.order import bond_order, coordination, rdf
+from stemdask.analyses.atoms.shape import shape
 from stemdask.model import Analysis, Array, AtomsFrame, Params, Variable
 from stemdask.units import Length, LengthAngstrom
 
@@ -20,15 +22,15 @@ class UncertaintyParams(Params):
     """Uncertainty of the numbers of a frame."""
 
     of: Annotated[tuple[str, ...], Field(min_length=1)] = (
-        "particle/diameter",
-        "particle/hull_volume",
-        "particle/n_disordered",
-        "particle/fraction_disordered",
-        "particle/mean_coordination",
-        "rdf/cutoff",
-        "atoms/n_neighbors",
-        "atoms/mean_bond_length",
-        "atoms/crystallinity",
+        shape.DIAMETER.path,
+        shape.HULL_VOLUME.path,
+        bond_order.N_DISORDERED.path,
+        bond_order.FRACTION_DISORDERED.path,
+        coordination.MEAN_COORDINATION.path,
+        rdf.CUTOFF.path,
+        bond_order.N_NEIGHBORS.path,
+        bond_order.MEAN_BOND_LENGTH.path,
+        bond_order.CRYSTALLINITY.path,
     )
     """Results of other analyses of the run, by group and name; of those with a value for each atom, the mean."""
     coordinate_error: LengthAngstrom = Length(0.2, "angstrom")
@@ -51,28 +53,37 @@ class UncertaintyParams(Params):
         return paths
 
 
-def outputs(params: UncertaintyParams) -> tuple[Variable, ...]:
+class Uncertainty(NamedTuple):
+    """The variables that say how uncertain a result is."""
+
+    error: Variable
+    shift: Variable
+    slope: Variable
+
+
+def variables_of(path: str, units: str = "1") -> Uncertainty:
+    """Return the variables of the spread, the shift and the slope of a result."""
+    frame, name = ("frame",), f"uncertainty/{_name(path)}"
+    slope = "1" if units == "angstrom" else f"{units}/angstrom"
+    is_mean = path.startswith(of_atoms("")) or _name(path).startswith("mean_")
+    of = ("mean " if is_mean else "") + in_words(_name(path))
+    return Uncertainty(
+        Variable(name, frame, "float64", units, f"standard error of {of}, from the error of the coordinates"),
+        Variable(f"{name}_shift", frame, "float64", units, f"mean change of {of} by the error of the coordinates"),
+        Variable(f"{name}_slope", frame, "float64", slope, f"change of {of} with the cutoff"),
+    )
+
+
+def outputs(params: UncertaintyParams, known: Mapping[str, Variable]) -> tuple[Variable, ...]:
     """Declare the spread, the shift and the slope of each result."""
-    frame = ("frame",)
-    units_of = known_units()
-    variables = []
-    for path in params.of:
-        name, units = f"uncertainty/{_name(path)}", units_of.get(path, "1")
-        slope = "1" if units == "angstrom" else f"{units}/angstrom"
-        is_mean = path.startswith("atoms/") or _name(path).startswith("mean_")
-        of = ("mean " if is_mean else "") + in_words(_name(path))
-        variables += [
-            Variable(name, frame, "float64", units, f"standard error of {of}, from the error of the coordinates"),
-            Variable(f"{name}_shift", frame, "float64", units, f"mean change of {of} by the error of the coordinates"),
-            Variable(f"{name}_slope", frame, "float64", slope, f"change of {of} with the cutoff"),
-        ]
-    return tuple(variables)
+    units = {path: known[path].units if path in known else "1" for path in params.of}
+    return tuple(variable for path in params.of for variable in variables_of(path, units[path]))
 
 
 def run(
     frame: AtomsFrame,
     params: UncertaintyParams,
-    again: Callable[[AtomsFrame, Mapping[str, Array], Sequence[str]], Mapping[str, Array]],
+    repeat: Callable[[AtomsFrame, Mapping[str, Array], Sequence[str]], Mapping[str, Array]],
 ) -> Mapping[str, Array]:
     """Repeat the analyses before this one on shaken coordinates, and with the cutoff moved.
 
@@ -90,21 +101,19 @@ def run(
     for sample in range(params.n_samples):
         random = np.random.default_rng((STREAM, frame.index, sample))
         positions = frame.positions + random.normal(scale=error, size=frame.positions.shape)
-        shaken.append(_values(again(_copy(frame, positions), {}, params.of), params))
+        shaken.append(_values(repeat(_copy(frame, positions), {}, params.of), params))
     step = params.cutoff_step.angstrom()
-    cutoff = frame.results["rdf/cutoff"]
+    cutoff = frame[rdf.CUTOFF]
     less, more = (
-        _values(again(_copy(frame, frame.positions), {"rdf/cutoff": np.asarray(cutoff + moved)}, params.of), params)
+        _values(repeat(_copy(frame, frame.positions), {rdf.CUTOFF.path: np.asarray(cutoff + moved)}, params.of), params)
         for moved in (-step, step)
     )
     spread, shift = _spread_and_mean(np.array(shaken) - measured)
     slope = (more - less) / (2 * step)
     arrays: dict[str, Array] = {}
     for k, path in enumerate(params.of):
-        name = f"uncertainty/{_name(path)}"
-        arrays[name], arrays[f"{name}_shift"], arrays[f"{name}_slope"] = (
-            np.array(v[k]) for v in (spread, shift, slope)
-        )
+        for variable, values in zip(variables_of(path), (spread, shift, slope), strict=True):
+            arrays[variable.path] = np.array(values[k])
     return arrays
 
 
@@ -148,7 +157,10 @@ ANALYSIS = Analysis(
     summary="Uncertainty of any number of a frame from errors of the coordinates, and what hangs on the cutoff",
     params=UncertaintyParams,
     outputs=outputs,
+    shows="stemdask.figures.atoms.uncertainty",
     needs=("shape", "rdf", "coordination", "bond_order"),
+    after=("surface", "structure", "lattice_fit", "finite_rdf", "clusters"),
     run=run,
+    derives=True,
     repeats=True,
 )

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from stemdask.adapters import pyboo
+from stemdask.analyses.atoms.order import rdf
 from stemdask.errors import FrameError
 from stemdask.kernels.atoms import neighbour_rules
 from stemdask.kernels.atoms.bond_order import BondOrder, bond_order
@@ -58,39 +59,55 @@ class BondOrderParams(Params):
         return self
 
 
+_ATOM, _BOND, _FRAME = ("frame", "atom"), ("frame", "bond"), ("frame",)
+N_NEIGHBORS = Variable("atoms/n_neighbors", _ATOM, "int32", "1", "number of bonds of the atom")
+MEAN_BOND_LENGTH = Variable(
+    "atoms/mean_bond_length", _ATOM, "float64", "angstrom", "mean length of the bonds of the atom"
+)
+CRYSTALLINITY = Variable("atoms/crystallinity", _ATOM, "float64", "1", "mean s6 of the bonds of the atom (C6)")
+CRYSTALLINE = Variable(
+    "atoms/crystalline",
+    _ATOM,
+    "int8",
+    "1",
+    "whether enough bonds of the atom are crystalline",
+    flags={0: "disordered", 1: "crystalline"},
+)
+CRYSTALLINE_MARGIN = Variable(
+    "atoms/crystalline_margin", _ATOM, "float64", "1", "rise of the threshold of s6 that changes `crystalline`"
+)
+ATOM_1 = Variable("bonds/atom_1", _BOND, "int32", "1", "atom with the smaller number")
+ATOM_2 = Variable("bonds/atom_2", _BOND, "int32", "1", "atom with the larger number")
+S6 = Variable("bonds/s6", _BOND, "float64", "1", "normalised product of the degree-6 coefficients of both atoms")
+N_DISORDERED = Variable("particle/n_disordered", _FRAME, "int32", "1", "atoms that are not crystalline", trend=True)
+FRACTION_DISORDERED = Variable(
+    "particle/fraction_disordered", _FRAME, "float64", "1", "fraction of atoms that are not crystalline"
+)
+
+
 @cache
+def invariant(name: str) -> Variable:
+    """Return the variable of an order parameter by its name, such as ``q6_avg``."""
+    kind, degree, suffix = name[0], name[1:].removesuffix("_avg"), name.endswith("_avg")
+    of = " of the coefficients averaged over the neighbours" if suffix else ""
+    return Variable(f"atoms/{name}", _ATOM, "float64", "1", f"{_KINDS[kind]} of degree {degree}{of}")
+
+
+_KINDS = {"q": "bond-orientational order", "w": "third-order invariant"}
+#: Those that the figures draw, where their degrees are computed.
+Q4_AVG, Q6_AVG, W6_AVG = invariant("q4_avg"), invariant("q6_avg"), invariant("w6_avg")
+
+
 def outputs(params: BondOrderParams) -> tuple[Variable, ...]:
     """Declare the order parameters of each l, and what follows from s6."""
-    atom, bond, frame = ("frame", "atom"), ("frame", "bond"), ("frame",)
-    variables = []
-    for degree in params.l:
-        for kind, text in _kinds(degree).items():
-            for suffix, of in (("", ""), ("_avg", " of the coefficients averaged over the neighbours")):
-                variables.append(
-                    Variable(f"atoms/{kind}{degree}{suffix}", atom, "float64", "1", f"{text} of degree {degree}{of}")
-                )
-    return (
-        *variables,
-        Variable("atoms/n_neighbors", atom, "int32", "1", "number of bonds of the atom"),
-        Variable("atoms/mean_bond_length", atom, "float64", "angstrom", "mean length of the bonds of the atom"),
-        Variable("atoms/crystallinity", atom, "float64", "1", "mean s6 of the bonds of the atom (C6)"),
-        Variable(
-            "atoms/crystalline",
-            atom,
-            "int8",
-            "1",
-            "whether enough bonds of the atom are crystalline",
-            flags={0: "disordered", 1: "crystalline"},
-        ),
-        Variable(
-            "atoms/crystalline_margin", atom, "float64", "1", "rise of the threshold of s6 that changes `crystalline`"
-        ),
-        Variable("bonds/atom_1", bond, "int32", "1", "atom with the smaller number"),
-        Variable("bonds/atom_2", bond, "int32", "1", "atom with the larger number"),
-        Variable("bonds/s6", bond, "float64", "1", "normalised product of the degree-6 coefficients of both atoms"),
-        Variable("particle/n_disordered", frame, "int32", "1", "atoms that are not crystalline"),
-        Variable("particle/fraction_disordered", frame, "float64", "1", "fraction of atoms that are not crystalline"),
+    invariants = tuple(
+        invariant(f"{kind}{degree}{suffix}")
+        for degree in params.l
+        for kind in _kinds(degree)
+        for suffix in ("", "_avg")
     )
+    of_atoms = (N_NEIGHBORS, MEAN_BOND_LENGTH, CRYSTALLINITY, CRYSTALLINE, CRYSTALLINE_MARGIN)
+    return (*invariants, *of_atoms, ATOM_1, ATOM_2, S6, N_DISORDERED, FRACTION_DISORDERED)
 
 
 def prepare(frames: Sequence[Frame], params: BondOrderParams) -> Mapping[str, Array]:
@@ -109,27 +126,27 @@ def run(frame: AtomsFrame, params: BondOrderParams) -> Mapping[str, Array]:
     for k, degree in enumerate(params.l):
         found = {"q": (order.q[k], order.q_avg[k]), "w": (order.w[k], order.w_avg[k])}
         for kind in _kinds(degree):
-            arrays[f"atoms/{kind}{degree}"], arrays[f"atoms/{kind}{degree}_avg"] = found[kind]
+            for suffix, values in zip(("", "_avg"), found[kind], strict=True):
+                arrays[invariant(f"{kind}{degree}{suffix}").path] = values
     n = len(frame.positions)
     disordered = int((order.crystalline == 0).sum())
     return arrays | {
-        "atoms/n_neighbors": neighbours.counts.astype(np.int32),
-        "atoms/mean_bond_length": mean_bond_length(neighbours),
-        "atoms/crystallinity": order.crystallinity,
-        "atoms/crystalline": order.crystalline,
-        "atoms/crystalline_margin": order.margin,
-        "bonds/atom_1": bonded.atom_1,
-        "bonds/atom_2": bonded.atom_2,
-        "bonds/s6": order.s6[bonded.entry],
-        "particle/n_disordered": np.array(disordered, np.int32),
-        "particle/fraction_disordered": np.array(disordered / n if n else np.nan),
+        N_NEIGHBORS.path: neighbours.counts.astype(np.int32),
+        MEAN_BOND_LENGTH.path: mean_bond_length(neighbours),
+        CRYSTALLINITY.path: order.crystallinity,
+        CRYSTALLINE.path: order.crystalline,
+        CRYSTALLINE_MARGIN.path: order.margin,
+        ATOM_1.path: bonded.atom_1,
+        ATOM_2.path: bonded.atom_2,
+        S6.path: order.s6[bonded.entry],
+        N_DISORDERED.path: np.array(disordered, np.int32),
+        FRACTION_DISORDERED.path: np.array(disordered / n if n else np.nan),
     }
 
 
-def _kinds(degree: int) -> dict[str, str]:
+def _kinds(degree: int) -> str:
     """Name the invariants of a degree; w of an odd one is zero by symmetry."""
-    kinds = {"q": "bond-orientational order"}
-    return kinds if degree % 2 else kinds | {"w": "third-order invariant"}
+    return "q" if degree % 2 else "qw"
 
 
 def _neighbours(frame: AtomsFrame, params: BondOrderParams) -> Neighbours:
@@ -140,7 +157,7 @@ def _neighbours(frame: AtomsFrame, params: BondOrderParams) -> Neighbours:
         return neighbour_rules.sann(positions, cell, periodic)
     if params.neighbours == "voronoi":
         return neighbour_rules.voronoi(positions, cell, periodic)
-    cutoff = float(frame.results["rdf/cutoff"]) if params.cutoff == "auto" else params.cutoff.angstrom()
+    cutoff = float(frame[rdf.CUTOFF]) if params.cutoff == "auto" else params.cutoff.angstrom()
     return find_neighbours(positions, cutoff, cell, periodic, workspace=thread_workspace())
 
 
@@ -193,6 +210,7 @@ ANALYSIS = Analysis(
     summary="Bond-orientational order q, w and their averages over the neighbours; s6, crystalline atoms",
     params=BondOrderParams,
     outputs=outputs,
+    shows="stemdask.figures.atoms.bond_order",
     needs=("positions", "rdf"),
     prepare=prepare,
     run=run,

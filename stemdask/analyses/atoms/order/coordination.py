@@ -32,23 +32,28 @@ class CoordinationParams(Params):
     """Lattice parameter of the fcc metal, from which the automatic cutoff follows; auto: that of each element."""
 
 
+_ATOM = ("frame", "atom")
+COORDINATION = Variable("atoms/coordination", _ATOM, "int32", "1", "coordination number")
+COORDINATION_SAME_ELEMENT = Variable(
+    "atoms/coordination_same_element", _ATOM, "int32", "1", "neighbours of the atom's own element"
+)
+CN = Variable("particle/cn", ("cn",), "int32", "1", "coordination number; the last one and more", stage="prepare")
+COORDINATION_HISTOGRAM = Variable(
+    "particle/coordination_histogram", ("frame", "cn"), "int64", "1", "atoms with each coordination number"
+)
+MEAN_COORDINATION = Variable(
+    "particle/mean_coordination", ("frame",), "float64", "1", "mean coordination number", trend=True
+)
+
+
 def outputs(params: CoordinationParams) -> tuple[Variable, ...]:
     """Declare the coordination numbers and their histogram."""
-    atom = ("frame", "atom")
-    return (
-        Variable("atoms/coordination", atom, "int32", "1", "coordination number"),
-        Variable("atoms/coordination_same_element", atom, "int32", "1", "neighbours of the atom's own element"),
-        Variable("particle/cn", ("cn",), "int32", "1", "coordination number; the last one and more", stage="prepare"),
-        Variable(
-            "particle/coordination_histogram", ("frame", "cn"), "int64", "1", "atoms with each coordination number"
-        ),
-        Variable("particle/mean_coordination", ("frame",), "float64", "1", "mean coordination number"),
-    )
+    return COORDINATION, COORDINATION_SAME_ELEMENT, CN, COORDINATION_HISTOGRAM, MEAN_COORDINATION
 
 
 def prepare(frames: Sequence[Frame], params: CoordinationParams) -> Mapping[str, Array]:
     """Return the bins of the histogram."""
-    return {"particle/cn": np.arange(LARGEST + 1, dtype=np.int32)}
+    return {CN.path: np.arange(LARGEST + 1, dtype=np.int32)}
 
 
 def run(frame: AtomsFrame, params: CoordinationParams) -> Mapping[str, Array]:
@@ -59,10 +64,10 @@ def run(frame: AtomsFrame, params: CoordinationParams) -> Mapping[str, Array]:
     )
     histogram = np.bincount(np.minimum(found.number, LARGEST), minlength=LARGEST + 1)
     return {
-        "atoms/coordination": found.number,
-        "atoms/coordination_same_element": found.same_element,
-        "particle/coordination_histogram": histogram,
-        "particle/mean_coordination": np.array(found.number.mean() if len(found.number) else np.nan),
+        COORDINATION.path: found.number,
+        COORDINATION_SAME_ELEMENT.path: found.same_element,
+        COORDINATION_HISTOGRAM.path: histogram,
+        MEAN_COORDINATION.path: np.array(found.number.mean() if len(found.number) else np.nan),
     }
 
 
@@ -97,6 +102,7 @@ ANALYSIS = Analysis(
     summary="Coordination number of each atom, from the lattice parameter of its element, and its histogram",
     params=CoordinationParams,
     outputs=outputs,
+    shows="stemdask.figures.atoms.coordination",
     needs=("positions",),
     prepare=prepare,
     run=run,

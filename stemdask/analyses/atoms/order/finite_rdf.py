@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from stemdask.analyses.atoms.order import rdf
 from stemdask.analyses.atoms.sample import sample
 from stemdask.kernels.atoms.convex_body import particle_body
 from stemdask.kernels.atoms.ideal_gas import pair_distance_probability
@@ -27,18 +28,24 @@ class FiniteRdfParams(Params):
     """How far the particle reaches beyond the hull of its atoms; auto: until each has the volume that it has inside."""
 
 
+G_FINITE = Variable(
+    "rdf/g_finite", ("frame", "r"), "float64", "1", "radial distribution function corrected for the edge"
+)
+BODY_VOLUME = Variable("rdf/body_volume", ("frame",), "float64", "angstrom3", "volume that the particle fills")
+PAIR_ELEMENT_1 = Variable(
+    "rdf/pair_element_1", ("pair",), "uint8", "1", "atomic number of the one atom", stage="prepare"
+)
+PAIR_ELEMENT_2 = Variable(
+    "rdf/pair_element_2", ("pair",), "uint8", "1", "atomic number of the other atom", stage="prepare"
+)
+G_PARTIAL = Variable(
+    "rdf/g_partial", ("frame", "pair", "r"), "float64", "1", "corrected distribution of each pair of elements"
+)
+
+
 def outputs(params: FiniteRdfParams) -> tuple[Variable, ...]:
     """Declare the corrected distribution, and that of each pair of elements."""
-    pair = ("pair",)
-    return (
-        Variable("rdf/g_finite", ("frame", "r"), "float64", "1", "radial distribution function corrected for the edge"),
-        Variable("rdf/body_volume", ("frame",), "float64", "angstrom3", "volume that the particle fills"),
-        Variable("rdf/pair_element_1", pair, "uint8", "1", "atomic number of the one atom", stage="prepare"),
-        Variable("rdf/pair_element_2", pair, "uint8", "1", "atomic number of the other atom", stage="prepare"),
-        Variable(
-            "rdf/g_partial", ("frame", "pair", "r"), "float64", "1", "corrected distribution of each pair of elements"
-        ),
-    )
+    return G_FINITE, BODY_VOLUME, PAIR_ELEMENT_1, PAIR_ELEMENT_2, G_PARTIAL
 
 
 def prepare(frames: Sequence[Frame], params: FiniteRdfParams) -> Mapping[str, Array]:
@@ -47,7 +54,7 @@ def prepare(frames: Sequence[Frame], params: FiniteRdfParams) -> Mapping[str, Ar
     for frame in sample(frames, PROBES):
         elements.update(frame.numbers.tolist())
     pairs = np.array(list(combinations_with_replacement(sorted(elements), 2)), np.uint8).reshape(-1, 2)
-    return {"rdf/pair_element_1": pairs[:, 0], "rdf/pair_element_2": pairs[:, 1]}
+    return {PAIR_ELEMENT_1.path: pairs[:, 0], PAIR_ELEMENT_2.path: pairs[:, 1]}
 
 
 def run(frame: AtomsFrame, params: FiniteRdfParams) -> Mapping[str, Array]:
@@ -55,11 +62,11 @@ def run(frame: AtomsFrame, params: FiniteRdfParams) -> Mapping[str, Array]:
 
     All is NaN where the atoms span no volume, or a box is periodic along some of its vectors only.
     """
-    r = frame.results["rdf/r"]
+    r = frame[rdf.R]
     edges = np.arange(len(r) + 1) * (2 * r[0])
     volume, probability = _ideal_gas(frame, edges, params)
     here = np.isfinite(frame.positions).all(axis=1)
-    first, second = frame.results["rdf/pair_element_1"], frame.results["rdf/pair_element_2"]
+    first, second = frame[PAIR_ELEMENT_1], frame[PAIR_ELEMENT_2]
     counts = {element: _counts(frame, here & (frame.numbers == element), edges) for element in np.unique(first)}
     partial = np.full((len(first), len(r)), np.nan)
     for k, (one, other) in enumerate(zip(first, second, strict=True)):
@@ -70,9 +77,9 @@ def run(frame: AtomsFrame, params: FiniteRdfParams) -> Mapping[str, Array]:
             both = _counts(frame, here & np.isin(frame.numbers, (one, other)), edges)
             partial[k] = _ratio(both - counts[one] - counts[other], n_one * n_other * probability)
     return {
-        "rdf/g_finite": _ratio(frame.results["rdf/counts"], _n_pairs(int(here.sum()), frame) * probability),
-        "rdf/body_volume": np.array(volume),
-        "rdf/g_partial": partial,
+        G_FINITE.path: _ratio(frame[rdf.COUNTS], _n_pairs(int(here.sum()), frame) * probability),
+        BODY_VOLUME.path: np.array(volume),
+        G_PARTIAL.path: partial,
     }
 
 
@@ -107,6 +114,7 @@ ANALYSIS = Analysis(
     summary="Radial distribution function corrected for the end of the particle, and for each pair of elements",
     params=FiniteRdfParams,
     outputs=outputs,
+    shows="stemdask.figures.atoms.finite_rdf",
     needs=("rdf",),
     prepare=prepare,
     run=run,

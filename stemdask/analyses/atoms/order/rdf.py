@@ -31,44 +31,41 @@ class RdfParams(Params):
     """First minimum: of each frame, one shared by all frames (from a sample of them), or a given length."""
 
 
+_FRAME = ("frame",)
+R = Variable("rdf/r", ("r",), "float64", "angstrom", "distance, middle of the bin", stage="prepare")
+G = Variable("rdf/g", ("frame", "r"), "float64", "1", "radial distribution function")
+COUNTS = Variable("rdf/counts", ("frame", "r"), "int64", "1", "pairs of atoms in the bin")
+CUTOFF = Variable("rdf/cutoff", _FRAME, "float64", "angstrom", "first minimum of g(r)", error="rdf/cutoff_err")
+CUTOFF_ERR = Variable("rdf/cutoff_err", _FRAME, "float64", "angstrom", "standard error of the first minimum")
+SHARED_CUTOFF = Variable("rdf/shared_cutoff", (), "float64", "angstrom", "first minimum of all frames", stage="prepare")
+SHARED_CUTOFF_ERR = Variable(
+    "rdf/shared_cutoff_err", (), "float64", "angstrom", "standard error of the shared minimum", stage="prepare"
+)
+
+
 def outputs(params: RdfParams) -> tuple[Variable, ...]:
     """Declare the distribution and the cutoff."""
-    frame = ("frame",)
-    variables = (
-        Variable("rdf/r", ("r",), "float64", "angstrom", "distance, middle of the bin", stage="prepare"),
-        Variable("rdf/g", ("frame", "r"), "float64", "1", "radial distribution function"),
-        Variable("rdf/counts", ("frame", "r"), "int64", "1", "pairs of atoms in the bin"),
-        Variable("rdf/cutoff", frame, "float64", "angstrom", "first minimum of g(r)", error="rdf/cutoff_err"),
-        Variable("rdf/cutoff_err", frame, "float64", "angstrom", "standard error of the first minimum"),
-    )
-    if params.cutoff != "shared":
-        return variables
-    return (
-        *variables,
-        Variable("rdf/shared_cutoff", (), "float64", "angstrom", "first minimum of all frames", stage="prepare"),
-        Variable(
-            "rdf/shared_cutoff_err", (), "float64", "angstrom", "standard error of the shared minimum", stage="prepare"
-        ),
-    )
+    shared = (SHARED_CUTOFF, SHARED_CUTOFF_ERR) if params.cutoff == "shared" else ()
+    return (R, G, COUNTS, CUTOFF, CUTOFF_ERR, *shared)
 
 
 def prepare(frames: Sequence[Frame], params: RdfParams) -> Mapping[str, Array]:
     """Choose the bins, and the shared cutoff if there is to be one."""
     width = params.bin_width.angstrom()
     edges = bin_edges(_longest(frames) if params.r_max == "auto" else params.r_max.angstrom(), width)
-    prepared = {"rdf/r": edges[:-1] + width / 2}
+    prepared = {R.path: edges[:-1] + width / 2}
     if params.cutoff == "shared":
         counts = np.zeros(len(edges) - 1, np.int64)
         for frame in sample(frames, PROBES):
             counts += _counts(frame, edges)
         minimum = first_minimum(counts, edges)
-        prepared |= {"rdf/shared_cutoff": np.array(minimum.cutoff), "rdf/shared_cutoff_err": np.array(minimum.error)}
+        prepared |= {SHARED_CUTOFF.path: np.array(minimum.cutoff), SHARED_CUTOFF_ERR.path: np.array(minimum.error)}
     return prepared
 
 
 def run(frame: AtomsFrame, params: RdfParams) -> Mapping[str, Array]:
     """Count the pairs of one frame and find the first minimum."""
-    r = frame.results["rdf/r"]
+    r = frame[R]
     edges = np.arange(len(r) + 1, dtype=np.float64) * params.bin_width.angstrom()
     counts = _counts(frame, edges)
     if frame.cell is not None and all(frame.periodic):
@@ -78,14 +75,14 @@ def run(frame: AtomsFrame, params: RdfParams) -> Mapping[str, Array]:
     if params.cutoff == "frame":
         minimum = first_minimum(counts, edges)
     elif params.cutoff == "shared":
-        minimum = FirstMinimum(float(frame.results["rdf/shared_cutoff"]), float(frame.results["rdf/shared_cutoff_err"]))
+        minimum = FirstMinimum(float(frame[SHARED_CUTOFF]), float(frame[SHARED_CUTOFF_ERR]))
     else:
         minimum = FirstMinimum(params.cutoff.angstrom(), 0.0)
     return {
-        "rdf/g": g,
-        "rdf/counts": counts,
-        "rdf/cutoff": np.array(minimum.cutoff),
-        "rdf/cutoff_err": np.array(minimum.error),
+        G.path: g,
+        COUNTS.path: counts,
+        CUTOFF.path: np.array(minimum.cutoff),
+        CUTOFF_ERR.path: np.array(minimum.error),
     }
 
 
@@ -112,6 +109,7 @@ ANALYSIS = Analysis(
     summary="Radial distribution function of the particle and its first minimum, with its uncertainty",
     params=RdfParams,
     outputs=outputs,
+    shows="stemdask.figures.atoms.rdf",
     needs=("positions",),
     prepare=prepare,
     run=run,

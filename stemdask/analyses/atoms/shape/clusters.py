@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from stemdask.analyses.atoms.order import bond_order
 from stemdask.kernels.atoms.components import connected_parts, largest_first
 from stemdask.model import Analysis, Array, AtomsFrame, Params, Variable
 
@@ -21,27 +22,32 @@ class ClustersParams(Params):
     """Smaller clusters are left out."""
 
 
+_FRAME = ("frame",)
+CLUSTER = Variable(
+    "atoms/cluster", ("frame", "atom"), "int32", "1", "crystalline cluster of the atom, 0 is the largest"
+)
+N_CLUSTERS = Variable("particle/n_clusters", _FRAME, "int32", "1", "crystalline clusters")
+LARGEST_CLUSTER = Variable(
+    "particle/largest_cluster", _FRAME, "int32", "1", "atoms in the largest crystalline cluster", trend=True
+)
+
+
 def outputs(params: ClustersParams) -> tuple[Variable, ...]:
     """Declare the cluster of each atom, their number and the size of the largest."""
-    frame = ("frame",)
-    return (
-        Variable("atoms/cluster", ("frame", "atom"), "int32", "1", "crystalline cluster of the atom, 0 is the largest"),
-        Variable("particle/n_clusters", frame, "int32", "1", "crystalline clusters"),
-        Variable("particle/largest_cluster", frame, "int32", "1", "atoms in the largest crystalline cluster"),
-    )
+    return CLUSTER, N_CLUSTERS, LARGEST_CLUSTER
 
 
 def run(frame: AtomsFrame, params: ClustersParams) -> Mapping[str, Array]:
     """Join the crystalline atoms of one frame."""
-    crystalline = frame.results["atoms/crystalline"] == 1
-    i, j = frame.results["bonds/atom_1"], frame.results["bonds/atom_2"]
-    joined = crystalline[i] & crystalline[j] & (frame.results["bonds/s6"] > params.threshold)
+    crystalline = frame[bond_order.CRYSTALLINE] == 1
+    i, j = frame[bond_order.ATOM_1], frame[bond_order.ATOM_2]
+    joined = crystalline[i] & crystalline[j] & (frame[bond_order.S6] > params.threshold)
     parts = connected_parts(len(crystalline), i[joined], j[joined])
     label, sizes = largest_first(np.where(crystalline, parts, -1), params.min_atoms)
     return {
-        "atoms/cluster": label,
-        "particle/n_clusters": np.array(len(sizes), np.int32),
-        "particle/largest_cluster": np.array(sizes.max(initial=0), np.int32),
+        CLUSTER.path: label,
+        N_CLUSTERS.path: np.array(len(sizes), np.int32),
+        LARGEST_CLUSTER.path: np.array(sizes.max(initial=0), np.int32),
     }
 
 
@@ -51,6 +57,7 @@ ANALYSIS = Analysis(
     summary="Crystalline clusters: which atoms hang together by crystalline bonds, and how many",
     params=ClustersParams,
     outputs=outputs,
+    shows="stemdask.figures.atoms.clusters",
     needs=("bond_order",),
     run=run,
 )

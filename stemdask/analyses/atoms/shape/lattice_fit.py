@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from stemdask.analyses.atoms.order import rdf, structure
 from stemdask.kernels.atoms.common_neighbours import FCC
 from stemdask.kernels.atoms.lattice_fit import LatticeFit, fit_fcc_lattice
 from stemdask.kernels.atoms.neighbours import find_neighbours
@@ -29,41 +30,54 @@ class LatticeFitParams(Params):
     """An atom with fewer bonds of the lattice has no strain."""
 
 
+_FRAME, _ATOM = ("frame",), ("frame", "atom")
+LATTICE_PARAMETER = Variable(
+    "lattice_fit/lattice_parameter",
+    _FRAME,
+    "float64",
+    "angstrom",
+    "lattice parameter of the core",
+    "lattice_fit/lattice_parameter_err",
+    trend=True,
+)
+LATTICE_PARAMETER_ERR = Variable(
+    "lattice_fit/lattice_parameter_err", _FRAME, "float64", "angstrom", "standard error of the lattice parameter"
+)
+EDGES = {
+    axis: Variable(f"lattice_fit/a_{axis}", _FRAME, "float64", "angstrom", f"edge of the cell along [{axis}]")
+    for axis in AXES
+}
+DIRECTIONS = {
+    (axis, along): Variable(
+        f"lattice_fit/axis_{axis}_{along}", _FRAME, "float64", "1", f"direction of [{axis}] along {along}"
+    )
+    for axis in AXES
+    for along in "xyz"
+}
+RMS = Variable("lattice_fit/rms", _FRAME, "float64", "angstrom", "root mean square distance of core atoms from sites")
+N_CORE = Variable("lattice_fit/n_core", _FRAME, "int32", "1", "atoms that the lattice was fitted to")
+STRAIN = {
+    name: Variable(f"atoms/strain_{name}", _ATOM, "float64", "1", f"strain {name} in cube axes", "atoms/strain_err")
+    for name in COMPONENTS
+}
+STRAIN_ERR = Variable("atoms/strain_err", _ATOM, "float64", "1", "standard error of a component of the strain")
+STRAIN_VOLUME = Variable("atoms/strain_volume", _ATOM, "float64", "1", "relative change of volume")
+LATTICE_ROTATION = Variable("atoms/lattice_rotation", _ATOM, "float64", "degree", "rotation against the fitted lattice")
+DISTANCE_TO_SITE = Variable(
+    "atoms/distance_to_site", _ATOM, "float64", "angstrom", "distance from the site of the fitted lattice"
+)
+
+
 def outputs(params: LatticeFitParams) -> tuple[Variable, ...]:
     """Declare the lattice of each frame and the strain of each atom."""
-    frame, atom = ("frame",), ("frame", "atom")
-    error = "lattice_fit/lattice_parameter_err"
-    return (
-        Variable("lattice_fit/lattice_parameter", frame, "float64", "angstrom", "lattice parameter of the core", error),
-        Variable(error, frame, "float64", "angstrom", "standard error of the lattice parameter"),
-        *(
-            Variable(f"lattice_fit/a_{axis}", frame, "float64", "angstrom", f"edge of the cell along [{axis}]")
-            for axis in AXES
-        ),
-        *(
-            Variable(f"lattice_fit/axis_{axis}_{along}", frame, "float64", "1", f"direction of [{axis}] along {along}")
-            for axis in AXES
-            for along in "xyz"
-        ),
-        Variable("lattice_fit/rms", frame, "float64", "angstrom", "root mean square distance of core atoms from sites"),
-        Variable("lattice_fit/n_core", frame, "int32", "1", "atoms that the lattice was fitted to"),
-        *(
-            Variable(
-                f"atoms/strain_{name}", atom, "float64", "1", f"strain {name} in cube axes", error="atoms/strain_err"
-            )
-            for name in COMPONENTS
-        ),
-        Variable("atoms/strain_err", atom, "float64", "1", "standard error of a component of the strain"),
-        Variable("atoms/strain_volume", atom, "float64", "1", "relative change of volume"),
-        Variable("atoms/lattice_rotation", atom, "float64", "degree", "rotation against the fitted lattice"),
-        Variable("atoms/distance_to_site", atom, "float64", "angstrom", "distance from the site of the fitted lattice"),
-    )
+    of_frame = (LATTICE_PARAMETER, LATTICE_PARAMETER_ERR, *EDGES.values(), *DIRECTIONS.values(), RMS, N_CORE)
+    return (*of_frame, *STRAIN.values(), STRAIN_ERR, STRAIN_VOLUME, LATTICE_ROTATION, DISTANCE_TO_SITE)
 
 
 def run(frame: AtomsFrame, params: LatticeFitParams) -> Mapping[str, Array]:
     """Fit the lattice of one frame; all is NaN where fewer than eight atoms have fcc surroundings."""
-    neighbours = find_neighbours(frame.positions, float(frame.results["rdf/cutoff"]), frame.cell, frame.periodic)
-    fit = fit_fcc_lattice(frame.positions, neighbours, frame.results["atoms/structure"] == FCC)
+    neighbours = find_neighbours(frame.positions, float(frame[rdf.CUTOFF]), frame.cell, frame.periodic)
+    fit = fit_fcc_lattice(frame.positions, neighbours, frame[structure.STRUCTURE] == FCC)
     if fit is None:
         return _nothing(params, len(frame.positions))
     given = params.lattice_parameter
@@ -71,21 +85,21 @@ def run(frame: AtomsFrame, params: LatticeFitParams) -> Mapping[str, Array]:
     found = atomic_strain(neighbours, fit.site, fit.on_site, fit.orientation, parameter, params.min_bonds)
     edges = np.linalg.norm(fit.cell, axis=0)
     return {
-        "lattice_fit/lattice_parameter": np.array(fit.parameter),
-        "lattice_fit/lattice_parameter_err": np.array(fit.parameter_err),
-        **{f"lattice_fit/a_{axis}": np.array(edges[k]) for axis, k in AXES.items()},
+        LATTICE_PARAMETER.path: np.array(fit.parameter),
+        LATTICE_PARAMETER_ERR.path: np.array(fit.parameter_err),
+        **{EDGES[axis].path: np.array(edges[k]) for axis, k in AXES.items()},
         **{
-            f"lattice_fit/axis_{axis}_{along}": np.array(fit.orientation[row, k])
+            DIRECTIONS[axis, along].path: np.array(fit.orientation[row, k])
             for axis, k in AXES.items()
             for row, along in enumerate("xyz")
         },
-        "lattice_fit/rms": np.array(fit.rms),
-        "lattice_fit/n_core": np.array(fit.fitted.sum(), np.int32),
-        **{f"atoms/strain_{name}": found.strain[:, row, column] for name, (row, column) in COMPONENTS.items()},
-        "atoms/strain_err": found.error,
-        "atoms/strain_volume": found.volume,
-        "atoms/lattice_rotation": found.rotation,
-        "atoms/distance_to_site": _distance_to_site(frame, fit),
+        RMS.path: np.array(fit.rms),
+        N_CORE.path: np.array(fit.fitted.sum(), np.int32),
+        **{STRAIN[name].path: found.strain[:, row, column] for name, (row, column) in COMPONENTS.items()},
+        STRAIN_ERR.path: found.error,
+        STRAIN_VOLUME.path: found.volume,
+        LATTICE_ROTATION.path: found.rotation,
+        DISTANCE_TO_SITE.path: _distance_to_site(frame, fit),
     }
 
 
@@ -111,6 +125,7 @@ ANALYSIS = Analysis(
     summary="Lattice parameter and orientation of an fcc particle, and the strain of each atom against its lattice",
     params=LatticeFitParams,
     outputs=outputs,
+    shows="stemdask.figures.atoms.lattice_fit",
     needs=("positions", "rdf", "structure"),
     run=run,
 )

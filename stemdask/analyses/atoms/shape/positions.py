@@ -11,21 +11,22 @@ class PositionsParams(Params):
     """Positions and elements have no parameters."""
 
 
+_ATOM = ("frame", "atom")
+X = Variable("atoms/x", _ATOM, "float64", "angstrom", "position of the atom along x")
+Y = Variable("atoms/y", _ATOM, "float64", "angstrom", "position of the atom along y")
+Z = Variable("atoms/z", _ATOM, "float64", "angstrom", "position of the atom along z")
+ELEMENT = Variable("atoms/element", _ATOM, "uint8", "1", "atomic number")
+
+
 def outputs(params: PositionsParams) -> tuple[Variable, ...]:
     """Declare positions and elements."""
-    atom = ("frame", "atom")
-    return (
-        Variable("atoms/x", atom, "float64", "angstrom", "position of the atom along x"),
-        Variable("atoms/y", atom, "float64", "angstrom", "position of the atom along y"),
-        Variable("atoms/z", atom, "float64", "angstrom", "position of the atom along z"),
-        Variable("atoms/element", atom, "uint8", "1", "atomic number"),
-    )
+    return X, Y, Z, ELEMENT
 
 
 def run(frame: AtomsFrame, params: PositionsParams) -> Mapping[str, Array]:
     """Return what was read."""
     x, y, z = frame.positions.T
-    return {"atoms/x": x, "atoms/y": y, "atoms/z": z, "atoms/element": frame.numbers}
+    return {X.path: x, Y.path: y, Z.path: z, ELEMENT.path: frame.numbers}
 
 
 ANALYSIS = Analysis(
@@ -34,5 +35,6 @@ ANALYSIS = Analysis(
     summary="Positions and elements of the atoms",
     params=PositionsParams,
     outputs=outputs,
+    shows="stemdask.figures.atoms.positions",
     run=run,
 )

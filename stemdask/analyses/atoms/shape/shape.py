@@ -14,20 +14,28 @@ class ShapeParams(Params):
     """The shape has no parameters."""
 
 
+_FRAME = ("frame",)
+HULL_VOLUME = Variable("particle/hull_volume", _FRAME, "float64", "angstrom3", "volume of the convex hull of the atoms")
+DIAMETER = Variable(
+    "particle/diameter",
+    _FRAME,
+    "float64",
+    "angstrom",
+    "diameter of a sphere as large as the convex hull",
+    trend=True,
+)
+DISTANCE_TO_CENTER = Variable(
+    "atoms/distance_to_center",
+    ("frame", "atom"),
+    "float64",
+    "angstrom",
+    "distance to the mean position",
+)
+
+
 def outputs(params: ShapeParams) -> tuple[Variable, ...]:
     """Declare size and distance to the centre."""
-    frame = ("frame",)
-    return (
-        Variable("particle/hull_volume", frame, "float64", "angstrom3", "volume of the convex hull of the atoms"),
-        Variable("particle/diameter", frame, "float64", "angstrom", "diameter of a sphere as large as the convex hull"),
-        Variable(
-            "atoms/distance_to_center",
-            ("frame", "atom"),
-            "float64",
-            "angstrom",
-            "distance to the mean position",
-        ),
-    )
+    return HULL_VOLUME, DIAMETER, DISTANCE_TO_CENTER
 
 
 def run(frame: AtomsFrame, params: ShapeParams) -> Mapping[str, Array]:
@@ -35,9 +43,9 @@ def run(frame: AtomsFrame, params: ShapeParams) -> Mapping[str, Array]:
     volume = hull_volume(frame.positions)
     centre = frame.positions.mean(axis=0) if len(frame.positions) else np.zeros(3)
     return {
-        "particle/hull_volume": np.array(volume),
-        "particle/diameter": np.array(equivalent_diameter(volume)),
-        "atoms/distance_to_center": np.linalg.norm(frame.positions - centre, axis=1),
+        HULL_VOLUME.path: np.array(volume),
+        DIAMETER.path: np.array(equivalent_diameter(volume)),
+        DISTANCE_TO_CENTER.path: np.linalg.norm(frame.positions - centre, axis=1),
     }
 
 
@@ -47,6 +55,7 @@ ANALYSIS = Analysis(
     summary="Diameter and volume of the particle by its convex hull, distance of each atom to the centre",
     params=ShapeParams,
     outputs=outputs,
+    shows="stemdask.figures.atoms.shape",
     needs=("positions",),
     run=run,
 )

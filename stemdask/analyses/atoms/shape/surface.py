@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from stemdask.analyses.atoms.order import rdf
 from stemdask.kernels.atoms.convex_body import convex_body
 from stemdask.kernels.atoms.generalized_coordination import generalized_coordination
 from stemdask.kernels.atoms.neighbours import find_neighbours
@@ -29,22 +30,33 @@ class SurfaceParams(Params):
     """Coordination number of the bulk, to which the generalized coordination refers."""
 
 
+_ATOM, _FRAME = ("frame", "atom"), ("frame",)
+DEPTH = Variable("atoms/depth", _ATOM, "float64", "angstrom", "depth below the nearest face of the convex hull")
+AT_SURFACE = Variable(
+    "atoms/surface",
+    _ATOM,
+    "int8",
+    "1",
+    "whether the atom is at the surface",
+    flags={CORE: "core", SURFACE: "surface"},
+)
+GENERALIZED_COORDINATION = Variable(
+    "atoms/generalized_coordination", _ATOM, "float64", "1", "generalized coordination number"
+)
+N_SURFACE = Variable("particle/n_surface", _FRAME, "int32", "1", "atoms at the surface")
+FRACTION_SURFACE = Variable(
+    "particle/fraction_surface", _FRAME, "float64", "1", "fraction of the atoms at the surface", trend=True
+)
+
+
 def outputs(params: SurfaceParams) -> tuple[Variable, ...]:
     """Declare what is known of each atom, and how many are at the surface."""
-    atom, frame = ("frame", "atom"), ("frame",)
-    flags = {CORE: "core", SURFACE: "surface"}
-    return (
-        Variable("atoms/depth", atom, "float64", "angstrom", "depth below the nearest face of the convex hull"),
-        Variable("atoms/surface", atom, "int8", "1", "whether the atom is at the surface", flags=flags),
-        Variable("atoms/generalized_coordination", atom, "float64", "1", "generalized coordination number"),
-        Variable("particle/n_surface", frame, "int32", "1", "atoms at the surface"),
-        Variable("particle/fraction_surface", frame, "float64", "1", "fraction of the atoms at the surface"),
-    )
+    return DEPTH, AT_SURFACE, GENERALIZED_COORDINATION, N_SURFACE, FRACTION_SURFACE
 
 
 def run(frame: AtomsFrame, params: SurfaceParams) -> Mapping[str, Array]:
     """Tell surface from core; the depth is NaN where the atoms span no volume, all others where no cutoff is known."""
-    positions, cutoff = frame.positions, float(frame.results["rdf/cutoff"])
+    positions, cutoff = frame.positions, float(frame[rdf.CUTOFF])
     placed = np.asarray(np.isfinite(positions).all(axis=1))
     known = placed & (cutoff > 0)
     far = find_neighbours(positions, REACH * cutoff, frame.cell, frame.periodic)
@@ -52,13 +64,13 @@ def run(frame: AtomsFrame, params: SurfaceParams) -> Mapping[str, Array]:
     near = find_neighbours(positions, cutoff, frame.cell, frame.periodic)
     n_surface, n_known = int((surface == SURFACE).sum()), int(known.sum())
     return {
-        "atoms/depth": _depth(frame, placed),
-        "atoms/surface": surface,
-        "atoms/generalized_coordination": np.where(
+        DEPTH.path: _depth(frame, placed),
+        AT_SURFACE.path: surface,
+        GENERALIZED_COORDINATION.path: np.where(
             known, generalized_coordination(near, params.bulk_coordination), np.nan
         ),
-        "particle/n_surface": np.array(n_surface, np.int32),
-        "particle/fraction_surface": np.array(n_surface / n_known if n_known else np.nan),
+        N_SURFACE.path: np.array(n_surface, np.int32),
+        FRACTION_SURFACE.path: np.array(n_surface / n_known if n_known else np.nan),
     }
 
 
@@ -76,6 +88,7 @@ ANALYSIS = Analysis(
     summary="Surface and core: depth below the convex hull, surface atoms, generalized coordination number",
     params=SurfaceParams,
     outputs=outputs,
+    shows="stemdask.figures.atoms.surface",
     needs=("positions", "rdf"),
     run=run,
 )

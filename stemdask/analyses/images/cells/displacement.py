@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from stemdask.analyses.images.columns import columns, lattice
+from stemdask.analyses.images.columns.scan_distortion import positions_of
 from stemdask.kernels.images.crystal.displacement import REFERENCES, Displacements, displacements, noise_floor
 from stemdask.model import Analysis, Array, ImageFrame, Params, Variable
 from stemdask.units import LengthAngstrom
@@ -44,46 +46,47 @@ class DisplacementParams(Params):
         return self
 
 
+_CELL = ("frame", "cell")
+_SIGNIFICANT = {-1: "unknown", 0: "within its error", 1: "beyond the 95 % ellipse of its error"}
+Y = Variable("displacement/y", _CELL, "float64", "nm", "reference position along y")
+X = Variable("displacement/x", _CELL, "float64", "nm", "reference position along x")
+I = Variable("displacement/i", _CELL, "int32", "1", "index of the cell along a, to the right")  # noqa: E741
+J = Variable("displacement/j", _CELL, "int32", "1", "index of the cell along b, downwards")
+COLUMN = Variable("displacement/column", _CELL, "int32", "1", "number of the displaced column in the frame")
+U = Variable("displacement/u", _CELL, "float64", "pm", "displacement along +x", error="displacement/u_err")
+V = Variable("displacement/v", _CELL, "float64", "pm", "displacement along +y, downwards", error="displacement/v_err")
+U_ERR = Variable("displacement/u_err", _CELL, "float64", "pm", "standard error of the displacement along x")
+V_ERR = Variable("displacement/v_err", _CELL, "float64", "pm", "standard error of the displacement along y")
+MAGNITUDE = Variable("displacement/magnitude", _CELL, "float64", "pm", "length of the displacement")
+ANGLE = Variable("displacement/angle", _CELL, "float64", "degree", "direction, counter-clockwise from +x as displayed")
+SIGNIFICANT = Variable(
+    "displacement/significant", _CELL, "int8", "1", "whether it is more than its error", flags=_SIGNIFICANT
+)
+DISAGREEMENT = Variable(
+    "displacement/disagreement", _CELL, "float64", "pm", "largest difference between the three references"
+)
+NOISE_FLOOR = Variable(
+    "displacement/noise_floor", ("frame",), "float64", "pm", "scatter of one component from cell to cell", trend=True
+)
+POLARISATION_U = Variable("displacement/polarisation_u", _CELL, "float64", "uC/cm2", "polarisation along +x, by model")
+POLARISATION_V = Variable(
+    "displacement/polarisation_v", _CELL, "float64", "uC/cm2", "polarisation along +y, downwards, by model"
+)
+
+
 def outputs(params: DisplacementParams) -> tuple[Variable, ...]:
     """Declare the displacements."""
-    dims = ("frame", "cell")
-    yes = {-1: "unknown", 0: "within its error", 1: "beyond the 95 % ellipse of its error"}
-    variables = [
-        Variable("displacement/y", dims, "float64", "nm", "reference position along y"),
-        Variable("displacement/x", dims, "float64", "nm", "reference position along x"),
-        Variable("displacement/i", dims, "int32", "1", "index of the cell along a, to the right"),
-        Variable("displacement/j", dims, "int32", "1", "index of the cell along b, downwards"),
-        Variable("displacement/column", dims, "int32", "1", "number of the displaced column in the frame"),
-        Variable("displacement/u", dims, "float64", "pm", "displacement along +x", error="displacement/u_err"),
-        Variable(
-            "displacement/v", dims, "float64", "pm", "displacement along +y, downwards", error="displacement/v_err"
-        ),
-        Variable("displacement/u_err", dims, "float64", "pm", "standard error of the displacement along x"),
-        Variable("displacement/v_err", dims, "float64", "pm", "standard error of the displacement along y"),
-        Variable("displacement/magnitude", dims, "float64", "pm", "length of the displacement"),
-        Variable("displacement/angle", dims, "float64", "degree", "direction, counter-clockwise from +x as displayed"),
-        Variable("displacement/significant", dims, "int8", "1", "whether it is more than its error", flags=yes),
-        Variable("displacement/disagreement", dims, "float64", "pm", "largest difference between the three references"),
-        Variable("displacement/noise_floor", ("frame",), "float64", "pm", "scatter of one component from cell to cell"),
-    ]
-    if params.born_charge is not None:
-        variables += [
-            Variable(
-                f"displacement/polarisation_{axis}", dims, "float64", "uC/cm2", f"polarisation along {words}, by model"
-            )
-            for axis, words in (("u", "+x"), ("v", "+y, downwards"))
-        ]
-    return tuple(variables)
+    polarisation = (POLARISATION_U, POLARISATION_V) if params.born_charge is not None else ()
+    vectors = (Y, X, I, J, COLUMN, U, V, U_ERR, V_ERR, MAGNITUDE, ANGLE, SIGNIFICANT, DISAGREEMENT, NOISE_FLOOR)
+    return vectors + polarisation
 
 
 def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
     """Measure the displacement of every column that has its neighbours; no column of that sublattice, no cells."""
-    results = frame.results
-    positions = _PM * np.column_stack(
-        [results.get(f"_columns_{axis}", results[f"columns/{axis}"]) for axis in ("y", "x")]
-    )
-    errors = _PM * np.column_stack([results["columns/y_err"], results["columns/x_err"]]).astype(np.float64)
-    sublattice, i, j, grain = (results[f"columns/{name}"] for name in ("sublattice", "i", "j", "grain"))
+    positions = _PM * positions_of(frame)
+    errors = _PM * np.column_stack([frame[columns.Y_ERR], frame[columns.X_ERR]]).astype(np.float64)
+    sublattice, grain = frame[lattice.SUBLATTICE], frame[lattice.GRAIN]
+    i, j = frame[lattice.I], frame[lattice.J]
     parts, others = [], []
     for number in np.unique(grain[grain >= 0]):
         of = np.flatnonzero(grain == number)
@@ -110,28 +113,29 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
     vectors = np.concatenate(others, axis=1) if others else np.empty((len(REFERENCES), 0, 2))
     differences = vectors[:, None] - vectors
     values = {
-        "y": found.centre[:, 0] / _PM,
-        "x": found.centre[:, 1] / _PM,
-        "i": i[found.column],
-        "j": j[found.column],
-        "column": found.column.astype(np.int32),
-        "u": found.vector[:, 0],
-        "v": found.vector[:, 1],
-        "u_err": found.error[:, 0],
-        "v_err": found.error[:, 1],
-        "magnitude": found.magnitude,
-        "angle": found.angle,
-        "significant": found.significant,
-        "disagreement": np.hypot(differences[..., 0], differences[..., 1]).max(axis=(0, 1)),
-        "noise_floor": np.asarray(noise_floor(found.vector, i[found.column], j[found.column])),
+        Y.path: found.centre[:, 0] / _PM,
+        X.path: found.centre[:, 1] / _PM,
+        I.path: i[found.column],
+        J.path: j[found.column],
+        COLUMN.path: found.column.astype(np.int32),
+        U.path: found.vector[:, 0],
+        V.path: found.vector[:, 1],
+        U_ERR.path: found.error[:, 0],
+        V_ERR.path: found.error[:, 1],
+        MAGNITUDE.path: found.magnitude,
+        ANGLE.path: found.angle,
+        SIGNIFICANT.path: found.significant,
+        DISAGREEMENT.path: np.hypot(differences[..., 0], differences[..., 1]).max(axis=(0, 1)),
+        NOISE_FLOOR.path: np.asarray(noise_floor(found.vector, i[found.column], j[found.column])),
     }
     if params.born_charge is not None:
-        area = abs(results["lattice/a_x"] * results["lattice/b_y"] - results["lattice/a_y"] * results["lattice/b_x"])
+        area = abs(frame[lattice.A_X] * frame[lattice.B_Y] - frame[lattice.A_Y] * frame[lattice.B_X])
         depth = 0.1 * params.depth.angstrom() if params.depth is not None else np.sqrt(area)
         # pm, and nm³: electron charges on a square angstrom are Z d / V with d in angstrom, V in cubic angstrom.
         scale = _CHARGE * params.born_charge * 0.01 / (1e3 * area * depth)
-        values["polarisation_u"], values["polarisation_v"] = found.vector[:, 0] * scale, found.vector[:, 1] * scale
-    return {f"displacement/{name}": value for name, value in values.items()}
+        values[POLARISATION_U.path] = found.vector[:, 0] * scale
+        values[POLARISATION_V.path] = found.vector[:, 1] * scale
+    return values
 
 
 def _removed(found: Displacements, remove: str) -> Displacements:
@@ -158,6 +162,8 @@ ANALYSIS = Analysis(
     summary="Displacement of B against its A columns, with errors",
     params=DisplacementParams,
     outputs=outputs,
+    shows="stemdask.figures.images.displacement",
     needs=("columns", "lattice"),
+    after=("scan_distortion",),
     run=run,
 )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from stemdask.analyses.images.cells import displacement
+from stemdask.analyses.images.columns import columns, lattice
+from stemdask.analyses.images.columns.scan_distortion import positions_of
 from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.kernels.images.crystal.octahedral_tilt import octahedral_tilt
 from stemdask.kernels.images.crystal.strain import (
@@ -44,39 +47,51 @@ class StrainParams(Params):
         return self
 
 
-_VARIABLES = {
-    "exx": ("1", "strain along x"),
-    "eyy": ("1", "strain along y"),
-    "exy": ("1", "shear strain"),
-    "rotation": ("degree", "rotation of the lattice, counter-clockwise"),
-    "c_over_a": ("1", "length of b (downwards) over length of a (to the right)"),
-    "a": ("nm", "length of the cell along a"),
-    "b": ("nm", "length of the cell along b"),
-}
-_WITHOUT_ERROR = {
-    "gamma": ("degree", "angle between a and b"),
-    "spacing_a": ("nm", "distance of the planes along a"),
-    "spacing_b": ("nm", "distance of the planes along b"),
-    "curvature_a": ("nm-1", "curvature of the planes along a, positive towards +b"),
-    "curvature_b": ("nm-1", "curvature of the planes along b, positive towards +a"),
-}
+_CELL = ("frame", "cell")
+
+
+class _Measured(NamedTuple):
+    """A quantity of a cell and its standard error."""
+
+    value: Variable
+    error: Variable
+
+
+def _measured(name: str, units: str, long_name: str) -> _Measured:
+    path, error = f"strain/{name}", f"strain/{name}_err"
+    return _Measured(
+        Variable(path, _CELL, "float64", units, long_name, error=error),
+        Variable(error, _CELL, "float64", units, f"standard error of the {long_name}"),
+    )
+
+
+Y = Variable("strain/y", _CELL, "float64", "nm", "middle of the corners of the cell along y")
+X = Variable("strain/x", _CELL, "float64", "nm", "middle of the corners of the cell along x")
+EXX = _measured("exx", "1", "strain along x")
+EYY = _measured("eyy", "1", "strain along y")
+EXY = _measured("exy", "1", "shear strain")
+ROTATION = _measured("rotation", "degree", "rotation of the lattice, counter-clockwise")
+C_OVER_A = _measured("c_over_a", "1", "length of b (downwards) over length of a (to the right)")
+LENGTH_A = _measured("a", "nm", "length of the cell along a")
+LENGTH_B = _measured("b", "nm", "length of the cell along b")
+OCTAHEDRAL_TILT = _measured("octahedral_tilt", "degree", "rotation of the octahedron about the beam, counter-clockwise")
+_WITHOUT_ERROR = tuple(
+    Variable(f"strain/{name}", _CELL, "float64", units, long_name)
+    for name, units, long_name in (
+        ("gamma", "degree", "angle between a and b"),
+        ("spacing_a", "nm", "distance of the planes along a"),
+        ("spacing_b", "nm", "distance of the planes along b"),
+        ("curvature_a", "nm-1", "curvature of the planes along a, positive towards +b"),
+        ("curvature_b", "nm-1", "curvature of the planes along b, positive towards +a"),
+    )
+)
 
 
 def outputs(params: StrainParams) -> tuple[Variable, ...]:
     """Declare strain, rotation and shape of each cell."""
-    dims = ("frame", "cell")
-    tilt = {"octahedral_tilt": ("degree", "rotation of the octahedron about the beam, counter-clockwise")}
-    with_error = _VARIABLES | (tilt if params.octahedral_tilt else {})
-    variables = []
-    for name, (units, long_name) in with_error.items():
-        error = f"strain/{name}_err"
-        variables.append(Variable(f"strain/{name}", dims, "float64", units, long_name, error=error))
-        variables.append(Variable(error, dims, "float64", units, f"standard error of the {long_name}"))
-    variables += [
-        Variable(f"strain/{name}", dims, "float64", units, long_name)
-        for name, (units, long_name) in _WITHOUT_ERROR.items()
-    ]
-    return tuple(variables)
+    tilt = (OCTAHEDRAL_TILT,) if params.octahedral_tilt else ()
+    with_error = (EXX, EYY, EXY, ROTATION, C_OVER_A, LENGTH_A, LENGTH_B, *tilt)
+    return (Y, X, *(variable for pair in with_error for variable in pair), *_WITHOUT_ERROR)
 
 
 def run(frame: ImageFrame, params: StrainParams) -> Mapping[str, Array]:
@@ -85,31 +100,27 @@ def run(frame: ImageFrame, params: StrainParams) -> Mapping[str, Array]:
     The cells are those of the displacement where it is measured; else all that have their four A columns. Each grain is
     measured against its own lattice.
     """
-    results = frame.results
-    places = [results.get(f"_columns_{axis}", results[f"columns/{axis}"]) for axis in "yx"]  # free of the scan's error
-    positions = np.column_stack(places).astype(np.float64)
-    errors = np.column_stack([results["columns/y_err"], results["columns/x_err"]]).astype(np.float64)
-    columns = _Columns(
-        positions,
-        errors,
-        results["columns/sublattice"],
-        results["columns/i"].astype(np.int64),
-        results["columns/j"].astype(np.int64),
+    measured = _Columns(
+        positions_of(frame),
+        np.column_stack([frame[columns.Y_ERR], frame[columns.X_ERR]]).astype(np.float64),
+        frame[lattice.SUBLATTICE],
+        frame[lattice.I].astype(np.int64),
+        frame[lattice.J].astype(np.int64),
     )
-    grain = results["columns/grain"]
+    grain = frame[lattice.GRAIN]
     numbers = np.unique(grain[grain >= 0])
-    if "displacement/i" in results:
-        cells = np.column_stack([results["displacement/i"], results["displacement/j"]]).astype(np.int64)
-        of_cell = grain[results["displacement/column"]]
+    if displacement.I in frame:
+        cells = np.column_stack([frame[displacement.I], frame[displacement.J]]).astype(np.int64)
+        of_cell = grain[frame[displacement.COLUMN]]
     else:
-        corners = [columns.of((grain == number) & (columns.sublattice == _A)) for number in numbers]
+        corners = [measured.of((grain == number) & (measured.sublattice == _A)) for number in numbers]
         parts = [complete_cells(of.i, of.j) for of in corners]
         cells = np.concatenate([np.empty((0, 2), dtype=np.int64), *parts])
         of_cell = np.repeat(numbers, [len(part) for part in parts])
     found = {variable.path: np.full(len(cells), np.nan) for variable in outputs(params)}
     for number in numbers:
         here = of_cell == number
-        for name, values in _measured(columns.of(grain == number), cells[here], params).items():
+        for name, values in _of_grain(measured.of(grain == number), cells[here], params).items():
             found[f"strain/{name}"][here] = values
     return found
 
@@ -126,12 +137,15 @@ class _Columns:
         return _Columns(self.positions[part], self.errors[part], self.sublattice[part], self.i[part], self.j[part])
 
 
-def _measured(columns: _Columns, cells: Array, params: StrainParams) -> dict[str, Array]:
+def _of_grain(measured: _Columns, cells: Array, params: StrainParams) -> dict[str, Array]:
     """Measure cells (n, 2) of one grain."""
-    corners = columns.of(columns.sublattice == _A)
+    corners = measured.of(measured.sublattice == _A)
     vectors = cell_vectors(corners.positions, corners.errors, corners.i, corners.j, cells)
     shape = lattice_parameters(vectors)
+    middle = columns_of_cells(corners.positions, corners.i, corners.j, cells) + 0.5 * (vectors.a + vectors.b)
     found = {
+        "y": middle[:, 0],
+        "x": middle[:, 1],
         "c_over_a": shape.ratio,
         "c_over_a_err": shape.ratio_err,
         "a": shape.a,
@@ -154,7 +168,7 @@ def _measured(columns: _Columns, cells: Array, params: StrainParams) -> dict[str
         names = (f"{name}{suffix}" for name in ("exx", "eyy", "exy", "rotation") for suffix in ("", "_err"))
         found |= {name: getattr(strain, name) for name in names}
     if params.octahedral_tilt:
-        middles, oxygen = columns.of(columns.sublattice == _B), columns.of(columns.sublattice >= _OXYGEN)
+        middles, oxygen = measured.of(measured.sublattice == _B), measured.of(measured.sublattice >= _OXYGEN)
         centres = columns_of_cells(middles.positions, middles.i, middles.j, cells)
         tilt = octahedral_tilt(centres, vectors.a, vectors.b, oxygen.positions, oxygen.errors)
         found["octahedral_tilt"], found["octahedral_tilt_err"] = tilt
@@ -167,6 +181,8 @@ ANALYSIS = Analysis(
     summary="Strain, rotation and lattice parameters of each cell",
     params=StrainParams,
     outputs=outputs,
+    shows="stemdask.figures.images.strain",
     needs=("columns", "lattice"),
+    after=("scan_distortion", "displacement"),
     run=run,
 )

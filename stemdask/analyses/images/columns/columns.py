@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator
 
+from stemdask.analyses.images.stack.pixels import pixels_of
 from stemdask.analyses.images.stack.series import expected_columns, spread
 from stemdask.errors import FrameError
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
@@ -18,7 +19,6 @@ from stemdask.kernels.images.fitting.column_fit import FLAG_MEANINGS, ColumnFit
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.kernels.images.fitting.noise import Noise
 from stemdask.kernels.images.fitting.single_fit import fit_single
-from stemdask.kernels.images.stacks.pixel_grid import PixelGrid
 from stemdask.model import Analysis, Array, ImageFrame, Params, Variable
 from stemdask.units import LengthPx
 
@@ -62,45 +62,56 @@ class ColumnsParams(Params):
     """How the noise depends on the brightness: read from the image, counting statistics, or constant."""
 
 
+_COLUMN = ("frame", "column")
+_FLAGS = {-1: "none"} | dict(enumerate(FLAG_MEANINGS))
+Y = Variable("columns/y", _COLUMN, "float64", "nm", "position along y", error="columns/y_err")
+X = Variable("columns/x", _COLUMN, "float64", "nm", "position along x", error="columns/x_err")
+Y_ERR = Variable("columns/y_err", _COLUMN, "float32", "nm", "standard error of the position along y")
+X_ERR = Variable("columns/x_err", _COLUMN, "float32", "nm", "standard error of the position along x")
+AMPLITUDE = Variable(
+    "columns/amplitude", _COLUMN, "float32", "1", "height over the background", error="columns/amplitude_err"
+)
+AMPLITUDE_ERR = Variable(
+    "columns/amplitude_err", _COLUMN, "float32", "1", "standard error of the height over the background"
+)
+SIGMA_MAJOR = Variable("columns/sigma_major", _COLUMN, "float32", "nm", "larger standard deviation of the Gaussian")
+SIGMA_MINOR = Variable("columns/sigma_minor", _COLUMN, "float32", "nm", "smaller standard deviation of the Gaussian")
+ROTATION = Variable(
+    "columns/rotation", _COLUMN, "float32", "degree", "major axis, counter-clockwise from +x as displayed"
+)
+BACKGROUND = Variable("columns/background", _COLUMN, "float32", "1", "background under the column")
+REDUCED_CHI2 = Variable(
+    "columns/reduced_chi2", _COLUMN, "float32", "1", "reduced chi-squared of the fit around the column"
+)
+FLAG = Variable("columns/flag", _COLUMN, "int8", "1", "how the fit ended", flags=_FLAGS)
+
+#: What finding already knows of the columns, for the analysis `lattice`.
+FOUND_SUBLATTICE = Variable("columns/found_sublattice", _COLUMN, "int8", "1", "sublattice", stored=False)
+FOUND_I = Variable("columns/found_i", _COLUMN, "int32", "1", "cell along a", stored=False)
+FOUND_J = Variable("columns/found_j", _COLUMN, "int32", "1", "cell along b", stored=False)
+FOUND_GRAIN = Variable("columns/found_grain", _COLUMN, "int8", "1", "grain", stored=False)
+CONFIDENCE = Variable("columns/confidence", ("frame",), "float64", "1", "confidence in the lattice", stored=False)
+
+
 def outputs(params: ColumnsParams) -> tuple[Variable, ...]:
-    """Declare the columns."""
-    dims = ("frame", "column")
-    flags = {-1: "none"} | dict(enumerate(FLAG_MEANINGS))
-    return (
-        Variable("columns/y", dims, "float64", "nm", "position along y", error="columns/y_err"),
-        Variable("columns/x", dims, "float64", "nm", "position along x", error="columns/x_err"),
-        Variable("columns/y_err", dims, "float32", "nm", "standard error of the position along y"),
-        Variable("columns/x_err", dims, "float32", "nm", "standard error of the position along x"),
-        Variable(
-            "columns/amplitude", dims, "float32", "1", "height over the background", error="columns/amplitude_err"
-        ),
-        Variable("columns/amplitude_err", dims, "float32", "1", "standard error of the height over the background"),
-        Variable("columns/sigma_major", dims, "float32", "nm", "larger standard deviation of the Gaussian"),
-        Variable("columns/sigma_minor", dims, "float32", "nm", "smaller standard deviation of the Gaussian"),
-        Variable("columns/rotation", dims, "float32", "degree", "major axis, counter-clockwise from +x as displayed"),
-        Variable("columns/background", dims, "float32", "1", "background under the column"),
-        Variable("columns/reduced_chi2", dims, "float32", "1", "reduced chi-squared of the fit around the column"),
-        Variable("columns/flag", dims, "int8", "1", "how the fit ended", flags=flags),
-    )
+    """Declare the columns, and what is handed on of their lattice."""
+    measured = (Y, X, Y_ERR, X_ERR, AMPLITUDE, AMPLITUDE_ERR, SIGMA_MAJOR, SIGMA_MINOR, ROTATION, BACKGROUND)
+    return (*measured, REDUCED_CHI2, FLAG, FOUND_SUBLATTICE, FOUND_I, FOUND_J, FOUND_GRAIN, CONFIDENCE)
 
 
 def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     """Find and measure the columns of a frame; those of a series are known, and column k is the same in every frame.
-
-    Passed on within the frame, besides what is stored: ``_columns_sublattice``, ``_columns_i``, ``_columns_j``,
-    ``_columns_grain`` (n,), for the analysis `lattice`; and ``_lattice_confidence``.
 
     Raises
     ------
     FrameError
         No lattice is to be seen in the frame, or not the area of the series.
     """
-    pixels = frame.results.get("_pixels", frame.pixels)
-    grid = PixelGrid(frame.results.get("_grid_matrix", np.eye(2)), frame.results.get("_grid_origin", np.zeros(2)))
+    pixels, for_finding, grid = pixels_of(frame)
     finer = abs(float(np.linalg.det(grid.matrix))) ** 0.5
     nm = float(np.sqrt(frame.pixel_size[0] * frame.pixel_size[1])) * finer
     series = expected_columns(frame, pixels, grid)
-    found = _find(frame.results.get("_finding_pixels", pixels), params, nm) if series is None else series.columns
+    found = _find(for_finding, params, nm) if series is None else series.columns
     fit = measure(pixels, found, params)
     keep = found.interior
     of = {name: getattr(fit, name)[: len(keep)][keep] for name in _FITTED}
@@ -112,26 +123,26 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     if series is None and len(i):
         i, j = i - i.min(), j - j.min()
     values = {
-        "columns/y": positions[:, 0],
-        "columns/x": positions[:, 1],
-        "columns/y_err": errors[:, 0],
-        "columns/x_err": errors[:, 1],
-        "columns/amplitude": of["amplitude"],
-        "columns/amplitude_err": of["amplitude_err"],
-        "columns/sigma_major": of["sigma_major"] * nm,
-        "columns/sigma_minor": of["sigma_minor"] * nm,
-        "columns/rotation": (np.degrees(of["rotation"]) - turned + 90.0) % 180.0 - 90.0,
-        "columns/background": of["background"],
-        "columns/reduced_chi2": of["reduced_chi2"],
-        "columns/flag": of["flag"],
-        "_columns_sublattice": found.sublattice[keep],
-        "_columns_i": i,
-        "_columns_j": j,
-        "_columns_grain": found.grain[keep],
+        Y.path: positions[:, 0],
+        X.path: positions[:, 1],
+        Y_ERR.path: errors[:, 0],
+        X_ERR.path: errors[:, 1],
+        AMPLITUDE.path: of["amplitude"],
+        AMPLITUDE_ERR.path: of["amplitude_err"],
+        SIGMA_MAJOR.path: of["sigma_major"] * nm,
+        SIGMA_MINOR.path: of["sigma_minor"] * nm,
+        ROTATION.path: (np.degrees(of["rotation"]) - turned + 90.0) % 180.0 - 90.0,
+        BACKGROUND.path: of["background"],
+        REDUCED_CHI2.path: of["reduced_chi2"],
+        FLAG.path: of["flag"],
+        FOUND_SUBLATTICE.path: found.sublattice[keep],
+        FOUND_I.path: i,
+        FOUND_J.path: j,
+        FOUND_GRAIN.path: found.grain[keep],
     }
     if series is not None:
         values = {path: spread(array, series.site[keep], series.n_sites) for path, array in values.items()}
-    return values | {"_lattice_confidence": np.asarray(found.vectors.confidence)}
+    return values | {CONFIDENCE.path: np.asarray(found.vectors.confidence)}
 
 
 def _find(pixels: Array, params: ColumnsParams, nm: float) -> Columns:
@@ -224,5 +235,7 @@ ANALYSIS = Analysis(
     summary="Positions of the atomic columns, with errors",
     params=ColumnsParams,
     outputs=outputs,
+    shows="stemdask.figures.images.columns",
+    after=("preprocess", "denoise_images", "registration"),
     run=run,
 )

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from stemdask.analyses.images.columns import columns, lattice
+from stemdask.analyses.images.stack.pixels import pixels_of
 from stemdask.kernels.images.crystal.atom_counting import AtomCounts, count_atoms
 from stemdask.kernels.images.crystal.voronoi import voronoi_cells
-from stemdask.kernels.images.stacks.pixel_grid import PixelGrid
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 
 #: Intensities taken from the whole stack to find the steps; more don't make them clearer.
@@ -30,25 +31,24 @@ class IntensityParams(Params):
     """Atoms of the weakest columns; absent: the number for which intensity is best proportional to it."""
 
 
+_COLUMN = ("frame", "column")
+GAUSSIAN = Variable(
+    "intensity/gaussian", _COLUMN, "float64", "1", "integral of the fitted column", error="intensity/gaussian_err"
+)
+GAUSSIAN_ERR = Variable("intensity/gaussian_err", _COLUMN, "float64", "1", "its standard error, for a known width")
+VORONOI = Variable("intensity/voronoi", _COLUMN, "float64", "1", "sum over the Voronoi cell")
+VORONOI_AREA = Variable("intensity/voronoi_area", _COLUMN, "float64", "nm2", "area of the Voronoi cell")
+N_ATOMS = Variable("intensity/n_atoms", _COLUMN, "int16", "1", "atoms in the column, -1 unknown", stage="finish")
+N_ATOMS_PROBABILITY = Variable(
+    "intensity/n_atoms_probability", _COLUMN, "float32", "1", "probability of that number", stage="finish"
+)
+COUNTED_ON = {"gaussian": GAUSSIAN, "voronoi": VORONOI}
+
+
 def outputs(params: IntensityParams) -> tuple[Variable, ...]:
     """Declare the intensities, and the counts where they are asked for."""
-    dims = ("frame", "column")
-    variables = [
-        Variable(
-            "intensity/gaussian", dims, "float64", "1", "integral of the fitted column", error="intensity/gaussian_err"
-        ),
-        Variable("intensity/gaussian_err", dims, "float64", "1", "its standard error, for a known width"),
-        Variable("intensity/voronoi", dims, "float64", "1", "sum over the Voronoi cell"),
-        Variable("intensity/voronoi_area", dims, "float64", "nm2", "area of the Voronoi cell"),
-    ]
-    if params.count_atoms:
-        variables += [
-            Variable("intensity/n_atoms", dims, "int16", "1", "atoms in the column, -1 unknown", stage="finish"),
-            Variable(
-                "intensity/n_atoms_probability", dims, "float32", "1", "probability of that number", stage="finish"
-            ),
-        ]
-    return tuple(variables)
+    counts = (N_ATOMS, N_ATOMS_PROBABILITY) if params.count_atoms else ()
+    return (GAUSSIAN, GAUSSIAN_ERR, VORONOI, VORONOI_AREA, *counts)
 
 
 def run(frame: ImageFrame, params: IntensityParams) -> Mapping[str, Array]:
@@ -56,19 +56,17 @@ def run(frame: ImageFrame, params: IntensityParams) -> Mapping[str, Array]:
 
     A Voronoi cell that is cut by the border or holds a missing pixel has no sum.
     """
-    columns = {name: frame.results[f"columns/{name}"] for name in ("y", "x", "amplitude", "sigma_major", "sigma_minor")}
     pixel = frame.pixel_size[0] * frame.pixel_size[1]
-    area = 2 * np.pi * columns["sigma_major"] * columns["sigma_minor"] / pixel
-    source = (np.column_stack([columns["y"], columns["x"]]) - frame.offset) / frame.pixel_size
-    pixels = frame.results.get("_pixels", frame.pixels)
-    grid = PixelGrid(frame.results.get("_grid_matrix", np.eye(2)), frame.results.get("_grid_origin", np.zeros(2)))
+    area = 2 * np.pi * frame[columns.SIGMA_MAJOR] * frame[columns.SIGMA_MINOR] / pixel
+    source = (np.column_stack([frame[columns.Y], frame[columns.X]]) - frame.offset) / frame.pixel_size
+    pixels, _, grid = pixels_of(frame)
     finer = abs(float(np.linalg.det(grid.matrix)))  # a new pixel is this part of an old one
     cells = voronoi_cells(pixels, grid.from_source(source))
     return {
-        "intensity/gaussian": columns["amplitude"] * area,
-        "intensity/gaussian_err": frame.results["columns/amplitude_err"] * area,
-        "intensity/voronoi": cells.total * finer,
-        "intensity/voronoi_area": cells.n_pixels * finer * pixel,
+        GAUSSIAN.path: frame[columns.AMPLITUDE] * area,
+        GAUSSIAN_ERR.path: frame[columns.AMPLITUDE_ERR] * area,
+        VORONOI.path: cells.total * finer,
+        VORONOI_AREA.path: cells.n_pixels * finer * pixel,
     }
 
 
@@ -93,14 +91,16 @@ def finish(stack: Stack, params: IntensityParams) -> None:
         for number, counts in steps.items():
             of = sublattice == number
             n_atoms[of], probability[of] = counts.count(intensity[of])
-        stack.write("intensity/n_atoms", n_atoms, frames)
-        stack.write("intensity/n_atoms_probability", probability, frames)
-    stack.set_attributes("intensity", {f"sublattice_{number}": _described(counts) for number, counts in steps.items()})
+        stack.write(N_ATOMS.path, n_atoms, frames)
+        stack.write(N_ATOMS_PROBABILITY.path, probability, frames)
+    stack.set_attributes(
+        N_ATOMS.group, {f"sublattice_{number}": _described(counts) for number, counts in steps.items()}
+    )
 
 
 def _blocks(stack: Stack, params: IntensityParams) -> Iterator[tuple[slice, Array, Array]]:
     for frames in stack.blocks:
-        yield frames, stack.read("columns/sublattice", frames), stack.read(f"intensity/{params.count_on}", frames)
+        yield frames, stack.read(lattice.SUBLATTICE.path, frames), stack.read(COUNTED_ON[params.count_on].path, frames)
 
 
 def _described(counts: AtomCounts) -> dict[str, object]:
@@ -122,7 +122,9 @@ ANALYSIS = Analysis(
     summary="Intensity of each column, and its number of atoms",
     params=IntensityParams,
     outputs=outputs,
+    shows="stemdask.figures.images.intensity",
     needs=("columns", "lattice"),
+    after=("preprocess", "denoise_images"),
     run=run,
     finish=finish,
 )

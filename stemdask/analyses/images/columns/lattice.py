@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from stemdask.analyses.images.columns import columns
 from stemdask.kernels.images.crystal.dislocations import near_dislocation
 from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
@@ -20,7 +21,7 @@ _PLAUSIBLE = (0.12, 3.0)
 _TOLERANCE = 0.02
 _UNEQUAL = 0.005
 PLAUSIBLE, ABSURD, UNEQUAL, DIFFERENT = range(4)
-CALIBRATION = {
+CALIBRATION_FLAGS = {
     -1: "unknown",
     PLAUSIBLE: "plausible",
     ABSURD: "no crystal has such a lattice vector",
@@ -36,24 +37,30 @@ class LatticeParams(Params):
     """Known length of the lattice vector a or b, whichever is nearer: the scale of the image is checked against it."""
 
 
+_COLUMN, _FRAME = ("frame", "column"), ("frame",)
+SUBLATTICE = Variable("columns/sublattice", _COLUMN, "int8", "1", "sublattice, A the brightest", flags=SUBLATTICES)
+I = Variable("columns/i", _COLUMN, "int32", "1", "index of the cell along a, to the right")  # noqa: E741
+J = Variable("columns/j", _COLUMN, "int32", "1", "index of the cell along b, downwards")
+GRAIN = Variable("columns/grain", _COLUMN, "int8", "1", "grain, a region with a lattice of its own; -1 none")
+NEAR_DISLOCATION = Variable(
+    "columns/dislocation", _COLUMN, "int8", "1", "whether A is near a dislocation", flags=DISLOCATION
+)
+A_Y = Variable("lattice/a_y", _FRAME, "float64", "nm", "lattice vector a along y")
+A_X = Variable("lattice/a_x", _FRAME, "float64", "nm", "lattice vector a along x")
+B_Y = Variable("lattice/b_y", _FRAME, "float64", "nm", "lattice vector b along y")
+B_X = Variable("lattice/b_x", _FRAME, "float64", "nm", "lattice vector b along x")
+ORIGIN_Y = Variable("lattice/origin_y", _FRAME, "float64", "nm", "site of A in cell (0, 0) along y")
+ORIGIN_X = Variable("lattice/origin_x", _FRAME, "float64", "nm", "site of A in cell (0, 0) along x")
+CONFIDENCE = Variable("lattice/confidence", _FRAME, "float64", "1", "how well the lattice predicts the autocorrelation")
+CALIBRATION = Variable(
+    "lattice/calibration", _FRAME, "int8", "1", "whether the scale can be right", flags=CALIBRATION_FLAGS
+)
+
+
 def outputs(params: LatticeParams) -> tuple[Variable, ...]:
     """Declare the lattice, and the place of each column in it."""
-    column = ("frame", "column")
-    return (
-        Variable("columns/sublattice", column, "int8", "1", "sublattice, A the brightest", flags=SUBLATTICES),
-        Variable("columns/i", column, "int32", "1", "index of the cell along a, to the right"),
-        Variable("columns/j", column, "int32", "1", "index of the cell along b, downwards"),
-        Variable("columns/grain", column, "int8", "1", "grain, a region with a lattice of its own; -1 none"),
-        Variable("columns/dislocation", column, "int8", "1", "whether A is near a dislocation", flags=DISLOCATION),
-        Variable("lattice/a_y", ("frame",), "float64", "nm", "lattice vector a along y"),
-        Variable("lattice/a_x", ("frame",), "float64", "nm", "lattice vector a along x"),
-        Variable("lattice/b_y", ("frame",), "float64", "nm", "lattice vector b along y"),
-        Variable("lattice/b_x", ("frame",), "float64", "nm", "lattice vector b along x"),
-        Variable("lattice/origin_y", ("frame",), "float64", "nm", "site of A in cell (0, 0) along y"),
-        Variable("lattice/origin_x", ("frame",), "float64", "nm", "site of A in cell (0, 0) along x"),
-        Variable("lattice/confidence", ("frame",), "float64", "1", "how well the lattice predicts the autocorrelation"),
-        Variable("lattice/calibration", ("frame",), "int8", "1", "whether the scale can be right", flags=CALIBRATION),
-    )
+    of_columns = (SUBLATTICE, I, J, GRAIN, NEAR_DISLOCATION)
+    return (*of_columns, A_Y, A_X, B_Y, B_X, ORIGIN_Y, ORIGIN_X, CONFIDENCE, CALIBRATION)
 
 
 def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
@@ -62,10 +69,9 @@ def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
     Of the two shortest vectors, a is the one nearest to +x and b turns from +x towards +y (downwards); see
     :func:`stemdask.kernels.images.crystal.lattice.name_vectors`.
     """
-    results = frame.results
-    sublattice, i, j = (results[f"_columns_{name}"] for name in ("sublattice", "i", "j"))
-    grain = results["_columns_grain"]
-    positions = np.column_stack([results["columns/y"], results["columns/x"]])
+    sublattice, grain = frame[columns.FOUND_SUBLATTICE], frame[columns.FOUND_GRAIN]
+    i, j = frame[columns.FOUND_I], frame[columns.FOUND_J]
+    positions = np.column_stack([frame[columns.Y], frame[columns.X]])
     corner = (sublattice == 0) & (grain == 0)
     lattice = fit_lattice(positions[corner], i[corner], j[corner])
     dislocation = np.full(len(i), -1, np.int8)
@@ -74,19 +80,19 @@ def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
         own = fit_lattice(positions[of], i[of], j[of])
         dislocation[of] = near_dislocation(positions[of], own.a, own.b)
     return {
-        "columns/sublattice": sublattice,
-        "columns/i": i,
-        "columns/j": j,
-        "columns/grain": grain,
-        "columns/dislocation": dislocation,
-        "lattice/a_y": lattice.a[0],
-        "lattice/a_x": lattice.a[1],
-        "lattice/b_y": lattice.b[0],
-        "lattice/b_x": lattice.b[1],
-        "lattice/origin_y": lattice.origin[0],
-        "lattice/origin_x": lattice.origin[1],
-        "lattice/confidence": results["_lattice_confidence"],
-        "lattice/calibration": np.int8(_calibration(np.hypot(*lattice.a), np.hypot(*lattice.b), frame, params)),
+        SUBLATTICE.path: sublattice,
+        I.path: i,
+        J.path: j,
+        GRAIN.path: grain,
+        NEAR_DISLOCATION.path: dislocation,
+        A_Y.path: lattice.a[0],
+        A_X.path: lattice.a[1],
+        B_Y.path: lattice.b[0],
+        B_X.path: lattice.b[1],
+        ORIGIN_Y.path: lattice.origin[0],
+        ORIGIN_X.path: lattice.origin[1],
+        CONFIDENCE.path: frame[columns.CONFIDENCE],
+        CALIBRATION.path: np.int8(_calibration(np.hypot(*lattice.a), np.hypot(*lattice.b), frame, params)),
     }
 
 
@@ -109,23 +115,24 @@ def _ratio(a: float, b: float, constant: float) -> float:
 
 def finish(stack: Stack, params: LatticeParams) -> None:
     """Say in words what is wrong with the scale, and how to put it right."""
-    flag = stack.read("lattice/calibration")
+    flag = stack.read(CALIBRATION.path)
     if not (flag > PLAUSIBLE).any():
         return
     worst = int(np.bincount(flag[flag > PLAUSIBLE]).argmax())
     of = flag == worst
     a, b = (
-        float(np.median(np.hypot(stack.read(f"lattice/{name}_y")[of], stack.read(f"lattice/{name}_x")[of])))
-        for name in "ab"
+        float(np.median(np.hypot(stack.read(along_y.path)[of], stack.read(along_x.path)[of])))
+        for along_y, along_x in ((A_Y, A_X), (B_Y, B_X))
     )
-    words = f"{np.count_nonzero(of)} of {stack.n_frames} frames: {CALIBRATION[worst]} (a = {a:.4g} nm, b = {b:.4g} nm)"
+    fault = CALIBRATION_FLAGS[worst]
+    words = f"{np.count_nonzero(of)} of {stack.n_frames} frames: {fault} (a = {a:.4g} nm, b = {b:.4g} nm)"
     remedy = "check the scale of the file, and give the right one: input: {pixel_size: ... nm}"
     if worst == DIFFERENT and params.constant is not None:
         ratio = _ratio(a, b, params.constant.nm())
         remedy = f"if {params.constant} is right, multiply the pixel size by {ratio:.5g}: input: {{pixel_size: ... nm}}"
     elif worst == UNEQUAL:
         remedy = "if the scan was square, give one pixel size: input: {pixel_size: ... nm}"
-    stack.set_attributes("lattice", {"warning": f"{words}; {remedy}"})
+    stack.set_attributes(CALIBRATION.group, {"warning": f"{words}; {remedy}"})
 
 
 ANALYSIS = Analysis(
@@ -134,6 +141,7 @@ ANALYSIS = Analysis(
     summary="Lattice vectors, sublattices and cell indices",
     params=LatticeParams,
     outputs=outputs,
+    shows="stemdask.figures.images.lattice",
     needs=("columns",),
     run=run,
     finish=finish,

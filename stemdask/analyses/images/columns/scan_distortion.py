@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
+from stemdask.analyses.images.columns import columns, lattice
 from stemdask.kernels.images.stacks.scan_distortion import LineShifts, lattice_residuals, line_shifts
 from stemdask.model import Analysis, Array, ImageFrame, Params, Variable
 
@@ -26,38 +27,52 @@ class ScanDistortionParams(Params):
     """Part of each row, from its start, in which the beam may not have settled; the lattice is taken from the rest."""
 
 
+class _Shift(NamedTuple):
+    """The variables of the shift of lines along one axis."""
+
+    shift: Variable
+    error: Variable
+    rms: Variable
+
+
+def _shift(line: str, dim: str, what: str, axis: str) -> _Shift:
+    name = f"scan_distortion/{line}_{axis}"
+    return _Shift(
+        Variable(name, ("frame", dim), "float32", "pm", f"shift of {what} along {axis}", error=f"{name}_err"),
+        Variable(f"{name}_err", ("frame", dim), "float32", "pm", f"standard error of the shift of {what} along {axis}"),
+        Variable(f"{name}_rms", ("frame",), "float64", "pm", f"RMS shift along {axis} as columns feel it; 0: none"),
+    )
+
+
+#: Along (y, x).
+ROW = tuple(_shift("row", "y", "each row", axis) for axis in "yx")
+FLYBACK = tuple(_shift("flyback", "x", "each place along a row", axis) for axis in "yx")
+Y = Variable("scan_distortion/y", ("frame", "column"), "float64", "nm", "position without the error", stored=False)
+X = Variable("scan_distortion/x", ("frame", "column"), "float64", "nm", "position without the error", stored=False)
+
+
 def outputs(params: ScanDistortionParams) -> tuple[Variable, ...]:
-    """Declare the shift of each row and of each pixel of a row."""
-    variables = []
-    for line, dim, what in (("row", "y", "each row"), ("flyback", "x", "each place along a row")):
-        for axis in "yx":
-            error = f"scan_distortion/{line}_{axis}_err"
-            name = f"scan_distortion/{line}_{axis}"
-            variables.append(
-                Variable(name, ("frame", dim), "float32", "pm", f"shift of {what} along {axis}", error=error)
-            )
-            variables.append(
-                Variable(error, ("frame", dim), "float32", "pm", f"standard error of the shift of {what} along {axis}")
-            )
-            variables.append(
-                Variable(
-                    f"{name}_rms", ("frame",), "float64", "pm", f"RMS shift along {axis} as columns feel it; 0: none"
-                )
-            )
-    return tuple(variables)
+    """Declare the shift of each row and of each pixel of a row, and the positions that are handed on."""
+    stored = [variable for shift in (*ROW, *FLYBACK) for variable in shift]
+    return (*stored, *((Y, X) if params.remove else ()))
+
+
+def positions_of(frame: ImageFrame) -> Array:
+    """Return the positions (n, 2) of the columns of a frame, nm, free of the error of the scan where it is removed."""
+    y, x = (Y, X) if Y in frame else (columns.Y, columns.X)
+    return np.column_stack([frame[y], frame[x]]).astype(np.float64)
 
 
 def run(frame: ImageFrame, params: ScanDistortionParams) -> Mapping[str, Array]:
     """Estimate the error of the scan from the A columns of a frame.
 
-    Where it is removed, corrected positions of all columns are passed on as ``_columns_y`` and ``_columns_x``, nm.
+    Where it is removed, corrected positions of all columns are handed on.
     """
-    results = frame.results
     scale = np.asarray(frame.pixel_size)
-    positions = np.column_stack([results["columns/y"], results["columns/x"]]).astype(np.float64)
-    errors = np.column_stack([results["columns/y_err"], results["columns/x_err"]]).astype(np.float64)
+    positions = np.column_stack([frame[columns.Y], frame[columns.X]]).astype(np.float64)
+    errors = np.column_stack([frame[columns.Y_ERR], frame[columns.X_ERR]]).astype(np.float64)
     pixels = (positions - frame.offset) / scale
-    sigma = results["columns/sigma_minor"][np.isfinite(results["columns/sigma_minor"])]
+    sigma = frame[columns.SIGMA_MINOR][np.isfinite(frame[columns.SIGMA_MINOR])]
     width = float(np.median(sigma)) / float(np.prod(scale)) ** 0.5 if len(sigma) else 1.0
     ny, nx = frame.pixels.shape
     rows = _shifts(frame, pixels, errors / scale, 0, ny, width, _ROW_ORDER, np.ones(len(pixels), dtype=bool))
@@ -66,15 +81,14 @@ def run(frame: ImageFrame, params: ScanDistortionParams) -> Mapping[str, Array]:
     along = _shifts(frame, pixels, errors / scale, 1, nx, 2 * width, _FLYBACK_ORDER, settled)
     pixels = pixels - _felt(along, pixels[:, 1])
     found: dict[str, Array] = {}
-    for line, shifts in (("row", rows), ("flyback", along)):
-        for k, axis in enumerate("yx"):
-            name = f"scan_distortion/{line}_{axis}"
-            found[name] = shifts[k].shift * scale[k] * _PM
-            found[f"{name}_err"] = shifts[k].error * scale[k] * _PM
-            found[f"{name}_rms"] = np.asarray(shifts[k].strength * scale[k] * _PM)
+    for variables, shifts in ((ROW, rows), (FLYBACK, along)):
+        for k, variable in enumerate(variables):
+            found[variable.shift.path] = shifts[k].shift * scale[k] * _PM
+            found[variable.error.path] = shifts[k].error * scale[k] * _PM
+            found[variable.rms.path] = np.asarray(shifts[k].strength * scale[k] * _PM)
     if params.remove:
         corrected = pixels * scale + frame.offset
-        found |= {"_columns_y": corrected[:, 0], "_columns_x": corrected[:, 1]}
+        found |= {Y.path: corrected[:, 0], X.path: corrected[:, 1]}
     return found
 
 
@@ -82,12 +96,11 @@ def _shifts(
     frame: ImageFrame, pixels: Array, errors: Array, axis: int, n_lines: int, width: float, order: int, trusted: Array
 ) -> tuple[LineShifts, LineShifts]:
     """Return the shifts along y and x of the lines across `axis`, px."""
-    results = frame.results
     residual = np.full(pixels.shape, np.nan)
-    a_columns = results["columns/sublattice"] == _A
-    for grain in np.unique(results["columns/grain"][a_columns]):
-        of = a_columns & (results["columns/grain"] == grain)
-        indices = results["columns/i"][of], results["columns/j"][of]
+    a_columns = frame[lattice.SUBLATTICE] == _A
+    for grain in np.unique(frame[lattice.GRAIN][a_columns]):
+        of = a_columns & (frame[lattice.GRAIN] == grain)
+        indices = frame[lattice.I][of], frame[lattice.J][of]
         residual[of] = lattice_residuals(pixels[of], *indices, order=order, trusted=trusted[of])
     where = (pixels - residual)[:, axis]
     y, x = (line_shifts(where, residual[:, k], errors[:, k], n_lines, width) for k in (0, 1))
@@ -106,6 +119,7 @@ ANALYSIS = Analysis(
     summary="Error of the scan, row by row, read from the columns",
     params=ScanDistortionParams,
     outputs=outputs,
+    shows="stemdask.figures.images.scan_distortion",
     needs=("columns", "lattice"),
     run=run,
 )

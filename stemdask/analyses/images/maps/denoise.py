@@ -42,31 +42,38 @@ class DenoiseParams(Params):
     """Seed of everything random: folds, probes, and methods that start at random."""
 
 
+def _cell(name: str, units: str, long_name: str, error: str | None = None) -> Variable:
+    return Variable(f"denoised/{name}", ("frame", "cell"), "float32", units, long_name, error, stage="finish")
+
+
+def _component(name: str, dims: tuple[str, ...], units: str, long_name: str) -> Variable:
+    return Variable(f"components/{name}", dims, "float32", units, long_name, stage="finish")
+
+
+_GRID = ("component", "cell_row", "cell_column")
+U = _cell("u", "pm", "denoised displacement along +x", "denoised/u_err")
+V = _cell("v", "pm", "denoised displacement along +y (down)", "denoised/v_err")
+U_ERR = _cell("u_err", "pm", "standard error of u, noise and what denoising removes")
+V_ERR = _cell("v_err", "pm", "standard error of v, noise and what denoising removes")
+MAGNITUDE = _cell("magnitude", "pm", "length of the denoised displacement")
+ANGLE = _cell("angle", "degree", "direction of the denoised displacement, counter-clockwise from +x")
+COMPONENT_U = _component("u", _GRID, "1", "component along +x, on the grid of cells")
+COMPONENT_V = _component("v", _GRID, "1", "component along +y (down), on the grid of cells")
+SCORE = _component("score", ("frame", "component"), "pm", "score of the frame")
+EXPLAINED_VARIANCE = _component("explained_variance", ("component",), "pm2", "variance along the component")
+HELD_OUT_ERROR = _component(
+    "held_out_error", ("n_components",), "pm", "RMS error of predicted held-out cells, from 0 components on"
+)
+STEP_LOST = _component(
+    "step_lost", ("step",), "pm", "loss of an injected step in every frame, half of the frames, one frame"
+)
+
+
 def outputs(params: DenoiseParams) -> tuple[Variable, ...]:
-    """Return the declared variables."""
-
-    def cell(name: str, units: str, long_name: str, error: str | None = None) -> Variable:
-        return Variable(f"denoised/{name}", ("frame", "cell"), "float32", units, long_name, error, stage="finish")
-
-    def part(name: str, dims: tuple[str, ...], units: str, long_name: str) -> Variable:
-        return Variable(f"components/{name}", dims, "float32", units, long_name, stage="finish")
-
-    grid = ("component", "cell_row", "cell_column")
-    variables = (
-        cell("u", "pm", "denoised displacement along +x", "denoised/u_err"),
-        cell("v", "pm", "denoised displacement along +y (down)", "denoised/v_err"),
-        cell("u_err", "pm", "standard error of u, noise and what denoising removes"),
-        cell("v_err", "pm", "standard error of v, noise and what denoising removes"),
-        cell("magnitude", "pm", "length of the denoised displacement"),
-        cell("angle", "degree", "direction of the denoised displacement, counter-clockwise from +x"),
-        part("u", grid, "1", "component along +x, on the grid of cells"),
-        part("v", grid, "1", "component along +y (down), on the grid of cells"),
-        part("score", ("frame", "component"), "pm", "score of the frame"),
-        part("explained_variance", ("component",), "pm2", "variance along the component"),
-        part("held_out_error", ("n_components",), "pm", "RMS error of predicted held-out cells, from 0 components on"),
-        part("step_lost", ("step",), "pm", "loss of an injected step in every frame, half of the frames, one frame"),
-    )
-    return variables + (denoise_comparison.outputs() if params.method == "compare" else ())
+    """Declare the denoised maps, the components and, where methods are compared, the comparison."""
+    maps = (U, V, U_ERR, V_ERR, MAGNITUDE, ANGLE)
+    components = (COMPONENT_U, COMPONENT_V, SCORE, EXPLAINED_VARIANCE, HELD_OUT_ERROR, STEP_LOST)
+    return maps + components + (denoise_comparison.VARIABLES if params.method == "compare" else ())
 
 
 def finish(stack: Stack, params: DenoiseParams) -> None:
@@ -97,9 +104,9 @@ def finish(stack: Stack, params: DenoiseParams) -> None:
         method = params.method
     fitted = fit_denoiser(method, blocks, sample, layout, _rank(method, rank, params), scale, params.seed)
     own = fitted.n_components if method == "patch_pca" else rank
-    again = denoise_comparison.refitting(method, sample, layout, own, scale, params.seed)
-    bias, total = _bias(fitted, again, sample, scale, params.seed)
-    lost = lost_steps(again, sample[0], params.injected_step)
+    refit = denoise_comparison.refitting(method, sample, layout, own, scale, params.seed)
+    bias, total = _bias(fitted, refit, sample, scale, params.seed)
+    lost = lost_steps(refit, sample[0], params.injected_step)
     _write_maps(maps, fitted, bias)
     _write_components(maps, fitted, scree, layout, held_out, lost, params)
     attributes |= {
@@ -113,7 +120,7 @@ def finish(stack: Stack, params: DenoiseParams) -> None:
         "cells_left_raw": _left_raw(maps, layout) if method != "none" else 0,
         "statement": statement(method, fitted.n_components, lost, params.injected_step, total),
     }
-    stack.set_attributes("denoised", attributes)
+    stack.set_attributes(U.group, attributes)
 
 
 def statement(method: str, n_components: int, lost: Array, step: float, total: float) -> str:
@@ -166,7 +173,7 @@ def _rank(method: MapMethod, rank: int, params: DenoiseParams) -> int | None:
 
 
 def _bias(
-    fitted: MapDenoiser, again: denoise_comparison.Denoise, sample: Fields, scale: float, seed: int
+    fitted: MapDenoiser, refit: denoise_comparison.Denoise, sample: Fields, scale: float, seed: int
 ) -> tuple[float, float]:
     """RMS of the truth that denoising removes, and RMS of the total error, pm; NaN where errors are unknown."""
     if fitted.method == "none":
@@ -175,7 +182,7 @@ def _bias(
     if not present.any():
         return 0.0, np.nan
     propagated = float(np.nanmean(np.where(present, fitted.apply(*sample)[1], np.nan) ** 2))
-    total = risk(again, sample[0], scale * sample[1], seed)
+    total = risk(refit, sample[0], scale * sample[1], seed)
     if not np.isfinite(total):
         return 0.0, np.nan
     return float(np.sqrt(max(total - propagated, 0.0))), float(np.sqrt(max(total, propagated)))
@@ -188,15 +195,15 @@ def _write_maps(maps: MapStack, fitted: MapDenoiser, bias: float) -> None:
         u_err, v_err = (np.hypot(error, bias) for error in read.cells(errors))
         known = np.isfinite(u) & np.isfinite(v) & np.isfinite(read.cells(read.values)[0])
         found = {
-            "u": u,
-            "v": v,
-            "u_err": u_err,
-            "v_err": v_err,
-            "magnitude": np.hypot(u, v),
-            "angle": directions.angle(u, v),
+            U: u,
+            V: v,
+            U_ERR: u_err,
+            V_ERR: v_err,
+            MAGNITUDE: np.hypot(u, v),
+            ANGLE: directions.angle(u, v),
         }
-        for name, array in found.items():
-            maps.stack.write(f"denoised/{name}", np.where(known, array, np.nan).astype(np.float32), block)
+        for variable, array in found.items():
+            maps.stack.write(variable.path, np.where(known, array, np.nan).astype(np.float32), block)
 
 
 def _write_components(
@@ -228,11 +235,15 @@ def _write_components(
     errors = np.full(most + 1, np.nan)
     errors[: len(held_out)] = held_out
     stack = maps.stack
-    for name, array in (("u", fields[:, 0]), ("v", fields[:, 1])):
-        stack.write(f"components/{name}", array.astype(np.float32))
-    stack.write("components/explained_variance", variance.astype(np.float32))
-    stack.write("components/held_out_error", errors.astype(np.float32))
-    stack.write("components/step_lost", lost.astype(np.float32))
+    once = {
+        COMPONENT_U: fields[:, 0],
+        COMPONENT_V: fields[:, 1],
+        EXPLAINED_VARIANCE: variance,
+        HELD_OUT_ERROR: errors,
+        STEP_LOST: lost,
+    }
+    for variable, array in once.items():
+        stack.write(variable.path, array.astype(np.float32))
     for block, read in maps.blocks():
         scores = np.full((len(read.values), most), np.nan)
         if layout.by_frame and len(parts):
@@ -240,8 +251,8 @@ def _write_components(
             centred = np.where(np.isfinite(wide), wide - _fitted_mean(fitted, scree), 0.0)
             scores[:, : len(parts)] = centred @ parts.T
             scores[~np.isfinite(wide).any(axis=1)] = np.nan
-        stack.write("components/score", scores.astype(np.float32), block)
-    stack.set_attributes("components", {"steps": list(STEPS), "injected_step": params.injected_step})
+        stack.write(SCORE.path, scores.astype(np.float32), block)
+    stack.set_attributes(SCORE.group, {"steps": list(STEPS), "injected_step": params.injected_step})
 
 
 def _fitted_mean(fitted: MapDenoiser, scree: MapDenoiser) -> Array | float:
@@ -269,6 +280,8 @@ ANALYSIS = Analysis(
     summary="Displacement maps denoised over the stack, with errors and the loss of a known step",
     params=DenoiseParams,
     outputs=outputs,
+    shows="stemdask.figures.images.denoise",
     needs=("displacement",),
+    after=("registration",),
     finish=finish,
 )

@@ -11,7 +11,7 @@ from stemdask.kernels.images.denoising.map_denoiser import METHODS, Fields, MapM
 from stemdask.kernels.images.denoising.map_layout import MapLayout
 from stemdask.model import Array, Stack, Variable
 
-__all__ = ["Comparison", "Denoise", "compare", "outputs", "refitting", "write"]
+__all__ = ["VARIABLES", "Comparison", "Denoise", "compare", "refitting", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +31,20 @@ class Comparison:
     """Why it was chosen, as a sentence."""
 
 
-def outputs() -> tuple[Variable, ...]:
-    """Return the declared variables of a comparison."""
+def _of_methods(name: str, dims: tuple[str, ...], long_name: str) -> Variable:
+    return Variable(f"comparison/{name}", ("method", *dims), "float32", "pm", long_name, stage="finish")
 
-    def variable(name: str, dims: tuple[str, ...], long_name: str) -> Variable:
-        return Variable(f"comparison/{name}", dims, "float32", "pm", long_name, stage="finish")
 
-    grid = ("cell_row", "cell_column")
-    flags = dict(enumerate(METHODS))
-    return (
-        Variable("comparison/method", ("method",), "int8", "1", "way of denoising", flags=flags, stage="finish"),
-        variable("estimated_error", ("method",), "estimated RMS error of u and v against the truth"),
-        variable("step_lost", ("method", "step"), "loss of an injected step in every frame, half of the frames, one"),
-        variable("u", ("method", *grid), "denoised displacement of the first frame along +x"),
-        variable("v", ("method", *grid), "denoised displacement of the first frame along +y (down)"),
-        variable("residual", ("method", *grid), "RMS over the frames of what was removed"),
-    )
+_GRID = ("cell_row", "cell_column")
+METHOD = Variable(
+    "comparison/method", ("method",), "int8", "1", "way of denoising", flags=dict(enumerate(METHODS)), stage="finish"
+)
+ESTIMATED_ERROR = _of_methods("estimated_error", (), "estimated RMS error of u and v against the truth")
+STEP_LOST = _of_methods("step_lost", ("step",), "loss of an injected step in every frame, half of the frames, one")
+U = _of_methods("u", _GRID, "denoised displacement of the first frame along +x")
+V = _of_methods("v", _GRID, "denoised displacement of the first frame along +y (down)")
+RESIDUAL = _of_methods("residual", _GRID, "RMS over the frames of what was removed")
+VARIABLES = (METHOD, ESTIMATED_ERROR, STEP_LOST, U, V, RESIDUAL)
 
 
 def refitting(
@@ -70,10 +68,10 @@ def compare(sample: Fields, layout: MapLayout, rank: int, scale: float, step: fl
         # Patch PCA counts its own components, once: the probes of the risk must all meet the same filter.
         fitted = fit_denoiser(method, lambda: [sample], sample, layout, None if method == "patch_pca" else rank, scale)
         own = fitted.n_components if method == "patch_pca" else rank
-        again = refitting(method, sample, layout, own, scale, seed)
-        risks.append(risk(again, values, scale * noise, seed))
-        lost.append(lost_steps(again, values, step))
-        found = again(values)
+        refit = refitting(method, sample, layout, own, scale, seed)
+        risks.append(risk(refit, values, scale * noise, seed))
+        lost.append(lost_steps(refit, values, step))
+        found = refit(values)
         denoised.append(np.where(np.isfinite(values), found, np.nan)[:1].sum(axis=0))
         residual.append(_rms_of_removed(values, found))
     order = np.argsort(np.nan_to_num(risks, nan=np.inf), kind="stable")
@@ -90,16 +88,16 @@ def compare(sample: Fields, layout: MapLayout, rank: int, scale: float, step: fl
 
 def write(stack: Stack, comparison: Comparison) -> None:
     """Write a comparison to the store."""
-    stack.write("comparison/method", np.arange(len(METHODS), dtype=np.int8))
-    for name, array in (
-        ("estimated_error", comparison.errors),
-        ("step_lost", comparison.step_lost),
-        ("u", comparison.denoised[:, 0]),
-        ("v", comparison.denoised[:, 1]),
-        ("residual", comparison.residual),
+    stack.write(METHOD.path, np.arange(len(METHODS), dtype=np.int8))
+    for variable, array in (
+        (ESTIMATED_ERROR, comparison.errors),
+        (STEP_LOST, comparison.step_lost),
+        (U, comparison.denoised[:, 0]),
+        (V, comparison.denoised[:, 1]),
+        (RESIDUAL, comparison.residual),
     ):
-        stack.write(f"comparison/{name}", array.astype(np.float32))
-    stack.set_attributes("comparison", {"methods": list(METHODS), "steps": list(STEPS), "best": comparison.best})
+        stack.write(variable.path, array.astype(np.float32))
+    stack.set_attributes(METHOD.group, {"methods": list(METHODS), "steps": list(STEPS), "best": comparison.best})
 
 
 def _rms_of_removed(values: Array, denoised: Array) -> Array:

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stemdask.analyses.images.cells import displacement
+from stemdask.analyses.images.columns import lattice
+from stemdask.analyses.images.stack import registration
 from stemdask.kernels.images.denoising.cell_grid import CellGrid, gather, lattice_steps, scatter, spanning
 from stemdask.model import Array, Stack
 
 #: Bytes of maps, and number of them, that methods without a block-wise form are fitted to.
 SAMPLE_BYTES = 64 * 2**20
 SAMPLE_FRAMES = 512
+_PLACE = (displacement.Y, displacement.X)
+_SHIFT = (registration.SHIFT_Y, registration.SHIFT_X)
+_VECTORS = ((lattice.A_Y, lattice.A_X), (lattice.B_Y, lattice.B_X))
 #: Grid places beyond which the indices can't be those of one crystal.
 _MOST_PLACES = 20
 
@@ -60,7 +66,7 @@ class MapStack:
         for block in stack.blocks:
             i, j, present = self._indices(block)
             self.n_cells[block] = present.sum(axis=1)
-            if stack.has("registration/shift_y"):
+            if stack.has(registration.SHIFT_Y.path):
                 origins = self._origins(block, i, j, present)
                 if first is None and np.isfinite(origins).all(axis=1).any():
                     first = origins[np.isfinite(origins).all(axis=1)][0]
@@ -103,7 +109,7 @@ class MapStack:
 
     def positions(self, frames: slice, places: NDArray[np.int64]) -> Array:
         """Read where the cells lie, (frame, row, column, 2), nm, (y, x); NaN where there is none."""
-        read = [np.asarray(self.stack.read(f"displacement/{name}", frames), dtype=float) for name in "yx"]
+        read = [np.asarray(self.stack.read(place.path, frames), dtype=float) for place in _PLACE]
         laid = [scatter(values, places, self.grid.size).reshape(len(values), *self.shape) for values in read]
         return np.stack(laid, axis=-1)
 
@@ -131,8 +137,10 @@ class MapStack:
 
     def _indices(self, frames: slice) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
         read = self.stack.read
-        present = np.isfinite(read("displacement/y", frames)) & np.isfinite(read("displacement/x", frames))
-        i, j = (np.where(present, read(f"displacement/{k}", frames), 0).astype(np.int64) for k in "ij")
+        y, x = (read(place.path, frames) for place in _PLACE)
+        present = np.isfinite(y) & np.isfinite(x)
+        of_cell = (displacement.I, displacement.J)
+        i, j = (np.where(present, read(index.path, frames), 0).astype(np.int64) for index in of_cell)
         return i, j, present
 
     def _field(self, name: str, places: NDArray[np.int64], frames: slice) -> Array:
@@ -142,20 +150,20 @@ class MapStack:
     def _origins(self, frames: slice, i: NDArray[np.int64], j: NDArray[np.int64], present: NDArray[np.bool_]) -> Array:
         """Where index (0, 0) lies in each frame, drift removed: (frame, 2), nm, (y, x)."""
         origins = np.full((len(i), 2), np.nan)
-        for axis, name in enumerate("yx"):
-            position = np.asarray(self.stack.read(f"displacement/{name}", frames), dtype=float)
+        for axis, (place, shift) in enumerate(zip(_PLACE, _SHIFT, strict=True)):
+            position = np.asarray(self.stack.read(place.path, frames), dtype=float)
             offset = position - i * self.vectors[0, axis] - j * self.vectors[1, axis]
             for frame in np.flatnonzero(present.any(axis=1)):
                 origins[frame, axis] = np.median(offset[frame, present[frame]])
-            origins[:, axis] -= self.stack.read(f"registration/shift_{name}", frames)
+            origins[:, axis] -= self.stack.read(shift.path, frames)
         return origins
 
 
 def _lattice_vectors(stack: Stack) -> Array:
     """Median lattice vectors a and b of the stack as rows, (y, x), nm; unit vectors where there are none."""
-    if not stack.has("lattice/a_y"):
+    if not stack.has(lattice.A_Y.path):
         return np.eye(2)[::-1]
-    found = np.array([[np.asarray(stack.read(f"lattice/{v}_{c}"), dtype=float) for c in "yx"] for v in "ab"])
+    found = np.array([[np.asarray(stack.read(part.path), dtype=float) for part in vector] for vector in _VECTORS])
     usable = np.isfinite(found).all(axis=(0, 1))
     if not usable.any():
         return np.eye(2)[::-1]

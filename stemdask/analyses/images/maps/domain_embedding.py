@@ -12,12 +12,11 @@ from stemdask.model import Array, Stack, Variable
 
 #: Cells in the picture.
 SHOWN = 1500
-EMBEDDING = (
-    Variable("embedding/position", ("shown", "axis"), "float32", "1", "place in the plane", stage="finish"),
-    Variable("embedding/u", ("shown",), "float32", "pm", "displacement along +x", stage="finish"),
-    Variable("embedding/v", ("shown",), "float32", "pm", "displacement along +y (down)", stage="finish"),
-    Variable("embedding/label", ("shown",), "int8", "1", "domain of the cell", stage="finish"),
-)
+POSITION = Variable("embedding/position", ("shown", "axis"), "float32", "1", "place in the plane", stage="finish")
+U = Variable("embedding/u", ("shown",), "float32", "pm", "displacement along +x", stage="finish")
+V = Variable("embedding/v", ("shown",), "float32", "pm", "displacement along +y (down)", stage="finish")
+LABEL = Variable("embedding/label", ("shown",), "int8", "1", "domain of the cell", stage="finish")
+EMBEDDING = (POSITION, U, V, LABEL)
 
 
 def write_embedding(stack: Stack, cells: DomainCells, model: DomainModel, seed: int) -> None:
@@ -32,10 +31,10 @@ def write_embedding(stack: Stack, cells: DomainCells, model: DomainModel, seed: 
                 around
             )
     label, _ = model.predict(points, noise)
-    stack.write("embedding/position", position.astype(np.float32))
-    stack.write("embedding/u", points[:, 0].astype(np.float32))
-    stack.write("embedding/v", points[:, 1].astype(np.float32))
-    stack.write("embedding/label", label.astype(np.int8))
+    stack.write(POSITION.path, position.astype(np.float32))
+    stack.write(U.path, points[:, 0].astype(np.float32))
+    stack.write(V.path, points[:, 1].astype(np.float32))
+    stack.write(LABEL.path, label.astype(np.int8))
 
 
 def _surroundings(cells: DomainCells) -> tuple[Array, Array, Array]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-from stemdask.analyses.images.maps import domain_series
+from stemdask.analyses.images.maps import denoise, domain_series
 from stemdask.analyses.images.maps.displacement_maps import MapStack
 from stemdask.analyses.images.maps.domain_cells import CellBlock, CellSample, DomainCells
 from stemdask.analyses.images.maps.domain_embedding import EMBEDDING, write_embedding
@@ -36,32 +36,33 @@ class Partition:
     confusion: Array | None = None
 
 
+def _variable(
+    name: str, dims: tuple[str, ...], dtype: str, units: str, long_name: str, flags: dict[int, str] | None = None
+) -> Variable:
+    return Variable(f"domains/{name}", dims, dtype, units, long_name, flags=flags, stage="finish")
+
+
+_CELL, _CURVE = ("frame", "cell"), ("n_clusters",)
+LABEL = _variable("label", _CELL, "int8", "1", "domain of the cell; -1 not significant or no domain")
+PROBABILITY = _variable("probability", _CELL, "float32", "1", "probability of the label")
+AT_WALL = _variable("at_wall", _CELL, "int8", "1", "whether a neighbour belongs to another domain", {0: "no", 1: "yes"})
+CENTRE_U = _variable("centre_u", ("domain",), "float32", "pm", "mean of the domain in the fit along +x")
+CENTRE_V = _variable("centre_v", ("domain",), "float32", "pm", "mean of the domain in the fit along +y (down)")
+CONFUSION = _variable("confusion", ("true_class", "predicted_class"), "float32", "1", "cross-validated cells")
+BIC = _variable("bic", _CURVE, "float32", "1", "Bayesian information criterion of 0, 1, 2, ... components")
+EVIDENCE = _variable("evidence", _CURVE, "float32", "1", "weakest log likelihood gain of two peaks over one")
+SILHOUETTE = _variable("silhouette", _CURVE, "float32", "1", "mean silhouette")
+STABILITY = _variable("stability", _CURVE, "float32", "1", "mean adjusted Rand index of bootstrap repeats")
+_CURVES = (BIC, EVIDENCE, SILHOUETTE, STABILITY)
+
+
 def outputs(params: DomainsParams) -> tuple[Variable, ...]:
-    """Return the declared variables."""
-
-    def variable(
-        name: str, dims: tuple[str, ...], dtype: str, units: str, long_name: str, flags: dict[int, str] | None = None
-    ) -> Variable:
-        return Variable(f"domains/{name}", dims, dtype, units, long_name, flags=flags, stage="finish")
-
-    cell, curve = ("frame", "cell"), ("n_clusters",)
-    found = (
-        variable("label", cell, "int8", "1", "domain of the cell; -1 not significant or no domain"),
-        variable("probability", cell, "float32", "1", "probability of the label"),
-        variable("at_wall", cell, "int8", "1", "whether a neighbour belongs to another domain", {0: "no", 1: "yes"}),
-        variable("centre_u", ("domain",), "float32", "pm", "mean of the domain in the fit along +x"),
-        variable("centre_v", ("domain",), "float32", "pm", "mean of the domain in the fit along +y (down)"),
-        *domain_series.outputs(),
-    )
+    """Declare the labels, the series over the frames and what speaks for the domains."""
+    found: tuple[Variable, ...] = (LABEL, PROBABILITY, AT_WALL, CENTRE_U, CENTRE_V, *domain_series.SERIES)
     if params.supervised:
-        found += (variable("confusion", ("true_class", "predicted_class"), "float32", "1", "cross-validated cells"),)
+        found += (CONFUSION,)
     elif params.model is None:
-        found += (
-            variable("bic", curve, "float32", "1", "Bayesian information criterion of 0, 1, 2, ... components"),
-            variable("evidence", curve, "float32", "1", "weakest log likelihood gain of two peaks over one"),
-            variable("silhouette", curve, "float32", "1", "mean silhouette"),
-            variable("stability", curve, "float32", "1", "mean adjusted Rand index of bootstrap repeats"),
-        )
+        found += _CURVES
     return found + (EMBEDDING if params.embedding != "none" else ())
 
 
@@ -73,8 +74,8 @@ def finish(stack: Stack, params: DomainsParams) -> None:
     InputError
         Labels or a model can't be read or used.
     """
-    source = params.source if params.source != "auto" else "denoised" if stack.has("denoised/u") else "displacement"
-    if not stack.has(f"{source}/u"):
+    source = params.source if params.source != "auto" else "denoised" if stack.has(denoise.U.path) else "displacement"
+    if source == "denoised" and not stack.has(denoise.U.path):
         raise InputError("the run has no denoised maps", where="analyses.domains.source", remedy="Add 'denoise: {}'")
     cells = DomainCells(stack, source, params.neighbourhood, params.significance)
     partition = _partition(cells, params)
@@ -86,7 +87,7 @@ def finish(stack: Stack, params: DomainsParams) -> None:
         write_embedding(stack, cells, partition.model, params.seed)
     centres = partition.model.centres
     stack.set_attributes(
-        "domains",
+        LABEL.group,
         {
             "method": "saved model" if params.model else params.method,
             "source": source,
@@ -192,9 +193,9 @@ def _write_frames(stack: Stack, cells: DomainCells, model: DomainModel) -> None:
         series.write(stack, block.frames)
         places = block.maps.places
         cell = [gather(array.reshape(len(label), -1).astype(float), places) for array in (label, probability, at_wall)]
-        stack.write("domains/label", np.nan_to_num(cell[0], nan=-1).astype(np.int8), block.frames)
-        stack.write("domains/probability", cell[1].astype(np.float32), block.frames)
-        stack.write("domains/at_wall", np.nan_to_num(cell[2], nan=-1).astype(np.int8), block.frames)
+        stack.write(LABEL.path, np.nan_to_num(cell[0], nan=-1).astype(np.int8), block.frames)
+        stack.write(PROBABILITY.path, cell[1].astype(np.float32), block.frames)
+        stack.write(AT_WALL.path, np.nan_to_num(cell[2], nan=-1).astype(np.int8), block.frames)
 
 
 def _predict(model: DomainModel, block: CellBlock) -> tuple[Array, Array, Array]:
@@ -216,20 +217,20 @@ def _predict(model: DomainModel, block: CellBlock) -> tuple[Array, Array, Array]
 
 def _write_evidence(stack: Stack, partition: Partition, params: DomainsParams) -> None:
     centres = partition.model.centres if partition.model.n_domains else np.full((1, 2), np.nan)
-    stack.write("domains/centre_u", centres[:, 0].astype(np.float32))
-    stack.write("domains/centre_v", centres[:, 1].astype(np.float32))
+    stack.write(CENTRE_U.path, centres[:, 0].astype(np.float32))
+    stack.write(CENTRE_V.path, centres[:, 1].astype(np.float32))
     if params.supervised and partition.confusion is not None:
-        stack.write("domains/confusion", partition.confusion.astype(np.float32))
+        stack.write(CONFUSION.path, partition.confusion.astype(np.float32))
     elif params.model is None:
         count = partition.count
-        for name in ("bic", "evidence", "silhouette", "stability"):
+        for variable in _CURVES:
             curve = np.full(params.max_domains + 1, np.nan)
             if count is not None:
-                found = getattr(count, name)[: params.max_domains]
+                found = getattr(count, variable.name)[: params.max_domains]
                 curve[1 : len(found) + 1] = found
-                if name == "bic":
+                if variable is BIC:
                     curve[0] = count.noise_bic
-            stack.write(f"domains/{name}", curve.astype(np.float32))
+            stack.write(variable.path, curve.astype(np.float32))
 
 
 ANALYSIS = Analysis(
@@ -238,6 +239,8 @@ ANALYSIS = Analysis(
     summary="Domains of like displacement, the same label in every frame; areas, walls and mean polarisation",
     params=DomainsParams,
     outputs=outputs,
+    shows="stemdask.figures.images.domains",
     needs=("displacement",),
+    after=("registration", "denoise"),
     finish=finish,
 )

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from stemdask.analyses.images.stack import preprocess
 from stemdask.errors import FrameError
 from stemdask.kernels.images.denoising import finding_slope
 from stemdask.kernels.images.denoising.image_denoising import (
@@ -49,29 +50,35 @@ class DenoiseImagesParams(Params):
         return self
 
 
+def _constant(name: str, dims: tuple[str, ...], long_name: str, units: str = "1") -> Variable:
+    return Variable(f"denoise_images/{name}", dims, "float32", units, long_name, stage="prepare")
+
+
+SLOPE = _constant("slope", (), "found over true displacement on such images, from a simulation")
+FIRST_REMOVED = _constant("first_removed", ("y", "x"), "what is removed from the first frame")
+REMOVED = Variable(
+    "denoise_images/removed", ("frame",), "float32", "1", "RMS of what was removed over that of the noise"
+)
+MEASURED = Variable(
+    "denoise_images/measured", ("frame", "y", "x"), "floating", "1", "denoised pixels to measure on", stored=False
+)
+FOR_FINDING = Variable(
+    "denoise_images/for_finding", ("frame", "y", "x"), "floating", "1", "denoised pixels to find on", stored=False
+)
+_MODEL = (
+    _constant("mean", ("y", "x"), "mean of the frames"),
+    _constant("components", ("image_component", "y", "x"), "leading components of the frames"),
+    _constant("noise_variance", (), "variance of a pixel outside the components"),
+    _constant("singular_values", ("image_component",), "singular values of the components"),
+)
+_PERIOD_FOUND = _constant("period", (), "lattice period of the first frame", "px")
+
+
 def outputs(params: DenoiseImagesParams) -> tuple[Variable, ...]:
-    """Return the declared variables."""
-
-    def constant(name: str, dims: tuple[str, ...], long_name: str, units: str = "1") -> Variable:
-        return Variable(f"denoise_images/{name}", dims, "float32", units, long_name, stage="prepare")
-
-    found: tuple[Variable, ...] = (
-        constant("slope", (), "found over true displacement on such images, from a simulation"),
-        constant("slope_err", (), "standard error of the slope"),
-        constant("period", (), "lattice period of the first frame", "px"),
-        constant("first_removed", ("y", "x"), "what is removed from the first frame"),
-        Variable(
-            "denoise_images/removed", ("frame",), "float32", "1", "RMS of what was removed over that of the noise"
-        ),
-    )
-    if params.method == "pca":
-        found += (
-            constant("mean", ("y", "x"), "mean of the frames"),
-            constant("components", ("image_component", "y", "x"), "leading components of the frames"),
-            constant("noise_variance", (), "variance of a pixel outside the components"),
-            constant("singular_values", ("image_component",), "singular values of the components"),
-        )
-    return found
+    """Declare the denoised pixels that are handed on, and what such denoising does."""
+    found = [SLOPE, _constant("slope_err", (), "standard error of the slope"), _PERIOD_FOUND, FIRST_REMOVED, REMOVED]
+    found += _MODEL if params.method == "pca" else ()
+    return (*found, FOR_FINDING, *((MEASURED,) if params.measure_on == "filtered" else ()))
 
 
 def prepare(frames: Sequence[Frame], params: DenoiseImagesParams) -> Mapping[str, Array]:
@@ -118,20 +125,15 @@ def prepare(frames: Sequence[Frame], params: DenoiseImagesParams) -> Mapping[str
 
 
 def run(frame: ImageFrame, params: DenoiseImagesParams) -> Mapping[str, Array]:
-    """Denoise the pixels on which columns are found.
-
-    Passed on within the frame: ``_finding_pixels`` to find columns on and, where positions are to be measured on the
-    denoised image, ``_pixels``.
+    """Denoise the pixels on which columns are found and, where that is asked for, measured.
 
     Raises
     ------
     FrameError
         The frame has another size than the components of the stack.
     """
-    pixels = np.asarray(frame.results.get("_finding_pixels", frame.pixels))
-    names = ("mean", "components", "noise_variance", "singular_values", "period")
-    stored = (f"denoise_images/{name}" for name in names)
-    constants = {path.rpartition("/")[2]: frame.results[path] for path in stored if path in frame.results}
+    pixels = np.asarray(frame.get(preprocess.FOR_FINDING, frame.pixels))
+    constants = {variable.name: frame[variable] for variable in (*_MODEL, _PERIOD_FOUND) if variable in frame}
     if "mean" in constants and constants["mean"].shape != pixels.shape:
         raise FrameError(
             "the frame has another size than the components of the stack",
@@ -144,8 +146,8 @@ def run(frame: ImageFrame, params: DenoiseImagesParams) -> Mapping[str, Array]:
     noise = noise_level(pixels)
     removed = (pixels - denoised)[np.isfinite(pixels)].astype(float)
     ratio = float(np.sqrt(np.mean(removed**2))) / noise if removed.size and noise > 0 else np.nan
-    passed = {"_finding_pixels": denoised, "denoise_images/removed": np.asarray(ratio)}
-    return passed | ({"_pixels": denoised} if params.measure_on == "filtered" else {})
+    found = {FOR_FINDING.path: denoised, REMOVED.path: np.asarray(ratio)}
+    return found | ({MEASURED.path: denoised} if params.measure_on == "filtered" else {})
 
 
 def finish(stack: Stack, params: DenoiseImagesParams) -> None:
@@ -206,6 +208,8 @@ ANALYSIS = Analysis(
     summary="Images denoised for finding columns, with the shrinkage that measuring on them would bring",
     params=DenoiseImagesParams,
     outputs=outputs,
+    shows="stemdask.figures.images.denoise_images",
+    after=("preprocess",),
     prepare=prepare,
     run=run,
     finish=finish,

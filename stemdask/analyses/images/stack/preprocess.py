@@ -59,27 +59,31 @@ class PreprocessParams(Params):
         return self
 
 
+_IMAGE = ("frame", "y", "x")
+N_HOT_PIXELS = Variable("preprocess/n_hot_pixels", ("frame",), "int32", "1", "pixels left out as wrong")
+INVERTED = Variable("preprocess/inverted", (), "int8", "1", "the contrast was turned round", stage="prepare")
+VALID_FRACTION = Variable(
+    "preprocess/valid_fraction", ("frame",), "float32", "1", "part of the pixels looked at that have a value"
+)
+#: What the frame looks like from here on; its pixel p lies at ``GRID_MATRIX @ p + GRID_ORIGIN`` in the source.
+MEASURED = Variable("preprocess/measured", _IMAGE, "floating", "1", "pixels to measure on", stored=False)
+FOR_FINDING = Variable("preprocess/for_finding", _IMAGE, "floating", "1", "pixels to find columns on", stored=False)
+GRID_MATRIX = Variable("preprocess/grid_matrix", ("frame", "axis", "grid_axis"), "float64", "1", "grid", stored=False)
+GRID_ORIGIN = Variable("preprocess/grid_origin", ("frame", "axis"), "float64", "px", "origin of the grid", stored=False)
+
+
 def outputs(params: PreprocessParams) -> tuple[Variable, ...]:
-    """Declare how many pixels were left out."""
-    return (
-        Variable("preprocess/n_hot_pixels", ("frame",), "int32", "1", "pixels left out as wrong"),
-        Variable("preprocess/inverted", (), "int8", "1", "the contrast was turned round", stage="prepare"),
-        Variable(
-            "preprocess/valid_fraction", ("frame",), "float32", "1", "part of the pixels looked at that have a value"
-        ),
-    )
+    """Declare the pixels that are handed on, and how many were left out."""
+    return N_HOT_PIXELS, INVERTED, VALID_FRACTION, MEASURED, FOR_FINDING, GRID_MATRIX, GRID_ORIGIN
 
 
 def prepare(frames: Sequence[ImageFrame], params: PreprocessParams) -> Mapping[str, Array]:
     """Tell those who look at averages of frames that columns are dark there."""
-    return {"preprocess/inverted": np.asarray(params.invert, dtype=np.int8)}
+    return {INVERTED.path: np.asarray(params.invert, dtype=np.int8)}
 
 
 def run(frame: ImageFrame, params: PreprocessParams) -> Mapping[str, Array]:
-    """Prepare the pixels of a frame.
-
-    Passed on within the frame: ``_pixels`` to measure on and ``_finding_pixels`` to find columns on, both on one grid;
-    ``_grid_matrix`` (2, 2) and ``_grid_origin`` (2,), which take its px to px of the source.
+    """Prepare the pixels of a frame, those to measure on and those to find columns on, both on one grid.
 
     Raises
     ------
@@ -105,12 +109,12 @@ def run(frame: ImageFrame, params: PreprocessParams) -> Mapping[str, Array]:
     if params.smooth is not None:
         filtered = filters.gaussian(filtered, params.smooth.nm(nm) / nm * params.upsample)
     return {
-        "_pixels": filtered if params.measure_on == "filtered" else pixels,
-        "_finding_pixels": filtered,
-        "_grid_matrix": grid.matrix,
-        "_grid_origin": grid.origin,
-        "preprocess/n_hot_pixels": np.asarray(n_hot),
-        "preprocess/valid_fraction": np.asarray(np.isfinite(pixels).mean()),
+        MEASURED.path: filtered if params.measure_on == "filtered" else pixels,
+        FOR_FINDING.path: filtered,
+        GRID_MATRIX.path: grid.matrix,
+        GRID_ORIGIN.path: grid.origin,
+        N_HOT_PIXELS.path: np.asarray(n_hot),
+        VALID_FRACTION.path: np.asarray(np.isfinite(pixels).mean()),
     }
 
 
@@ -152,6 +156,7 @@ ANALYSIS = Analysis(
     summary="Crop, turn and filter the pixels before columns are found",
     params=PreprocessParams,
     outputs=outputs,
+    shows="stemdask.figures.images.preprocess",
     prepare=prepare,
     run=run,
     finish=finish,

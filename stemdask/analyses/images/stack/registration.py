@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from stemdask.analyses.images.stack.series import find_sites, site_variables
+from stemdask.analyses.images.stack.sites import SITES, find_sites
 from stemdask.errors import StemdaskError
 from stemdask.kernels.images.stacks.drift import UNRELATED, Drift, follow_drift
 from stemdask.kernels.images.stacks.shift import is_blank
@@ -39,45 +39,46 @@ class RegistrationParams(Params):
     """Store the average and the variance of the aligned frames; reads the whole stack once more."""
 
 
+_FRAME, _IMAGE = ("frame",), ("y", "x")
+
+
+def _constant(name: str, dims: tuple[str, ...], dtype: str, units: str, long_name: str) -> Variable:
+    return Variable(f"registration/{name}", dims, dtype, units, long_name, stage="prepare")
+
+
+REFERENCE_IMAGE = _constant("reference_image", ("reference", *_IMAGE), "float32", "1", "reference image")
+REFERENCE_START = _constant("reference_start", ("reference",), "int64", "1", "first frame of it")
+REFERENCE_Y = _constant("reference_y", ("reference",), "float64", "nm", "shift of the reference in y")
+REFERENCE_X = _constant("reference_x", ("reference",), "float64", "nm", "shift of the reference in x")
+USUAL_QUALITY = _constant("usual_quality", (), "float64", "1", "quality of most frames")
+KEY_FRAME = _constant("key_frame", ("key",), "int64", "1", "frame followed at first")
+KEY_Y = _constant("key_y", ("key",), "float64", "nm", "its shift in y")
+KEY_X = _constant("key_x", ("key",), "float64", "nm", "its shift in x")
+SHIFT_Y = Variable(
+    "registration/shift_y", _FRAME, "float64", "nm", "drift of the specimen in y", "registration/shift_y_err"
+)
+SHIFT_X = Variable(
+    "registration/shift_x", _FRAME, "float64", "nm", "drift of the specimen in x", "registration/shift_x_err"
+)
+SHIFT_Y_ERR = Variable("registration/shift_y_err", _FRAME, "float64", "nm", "standard error of the drift in y")
+SHIFT_X_ERR = Variable("registration/shift_x_err", _FRAME, "float64", "nm", "standard error of the drift in x")
+QUALITY = Variable("registration/quality", _FRAME, "float64", "1", "correlation with the reference")
+CHECKSUM = Variable("registration/checksum", _FRAME, "int64", "1", "CRC-32 of the pixels")
+FLAG = Variable("registration/flag", _FRAME, "int8", "1", "what the frame is", flags=FLAGS, stage="finish")
+AVERAGE = Variable("registration/average", _IMAGE, "float32", "1", "average of the aligned frames", stage="finish")
+VARIANCE = Variable("registration/variance", _IMAGE, "float32", "1", "variance of the aligned frames", stage="finish")
+COVERAGE = Variable("registration/coverage", _IMAGE, "int32", "1", "frames that saw the pixel", stage="finish")
+_CONSTANTS = (
+    REFERENCE_IMAGE, REFERENCE_START, REFERENCE_Y, REFERENCE_X, USUAL_QUALITY, KEY_FRAME, KEY_Y, KEY_X,
+)  # fmt: skip
+
+
 def outputs(params: RegistrationParams) -> tuple[Variable, ...]:
-    """Declare the shifts, the references and the average."""
-    frame, image = ("frame",), ("y", "x")
-    variables = [
-        Variable(
-            "registration/reference_image", ("reference", *image), "float32", "1", "reference image", stage="prepare"
-        ),
-        Variable("registration/reference_start", ("reference",), "int64", "1", "first frame of it", stage="prepare"),
-        Variable(
-            "registration/reference_y", ("reference",), "float64", "nm", "shift of the reference in y", stage="prepare"
-        ),
-        Variable(
-            "registration/reference_x", ("reference",), "float64", "nm", "shift of the reference in x", stage="prepare"
-        ),
-        Variable("registration/usual_quality", (), "float64", "1", "quality of most frames", stage="prepare"),
-        Variable("registration/key_frame", ("key",), "int64", "1", "frame followed at first", stage="prepare"),
-        Variable("registration/key_y", ("key",), "float64", "nm", "its shift in y", stage="prepare"),
-        Variable("registration/key_x", ("key",), "float64", "nm", "its shift in x", stage="prepare"),
-        Variable(
-            "registration/shift_y", frame, "float64", "nm", "drift of the specimen in y", "registration/shift_y_err"
-        ),
-        Variable(
-            "registration/shift_x", frame, "float64", "nm", "drift of the specimen in x", "registration/shift_x_err"
-        ),
-        Variable("registration/shift_y_err", frame, "float64", "nm", "standard error of the drift in y"),
-        Variable("registration/shift_x_err", frame, "float64", "nm", "standard error of the drift in x"),
-        Variable("registration/quality", frame, "float64", "1", "correlation with the reference"),
-        Variable("registration/checksum", frame, "int64", "1", "CRC-32 of the pixels"),
-        Variable("registration/flag", frame, "int8", "1", "what the frame is", flags=FLAGS, stage="finish"),
-    ]
-    if params.mode == "series":
-        variables += site_variables()
-    if params.average:
-        variables += [
-            Variable("registration/average", image, "float32", "1", "average of the aligned frames", stage="finish"),
-            Variable("registration/variance", image, "float32", "1", "variance of the aligned frames", stage="finish"),
-            Variable("registration/coverage", image, "int32", "1", "frames that saw the pixel", stage="finish"),
-        ]
-    return tuple(variables)
+    """Declare the shifts, the references, the sites of a series and the average."""
+    of_frames = (SHIFT_Y, SHIFT_X, SHIFT_Y_ERR, SHIFT_X_ERR, QUALITY, CHECKSUM, FLAG)
+    sites = SITES if params.mode == "series" else ()
+    images = (AVERAGE, VARIANCE, COVERAGE) if params.average else ()
+    return (*_CONSTANTS, *of_frames, *sites, *images)
 
 
 def prepare(frames: Sequence[ImageFrame], params: RegistrationParams) -> Mapping[str, Array]:
@@ -98,14 +99,14 @@ def prepare(frames: Sequence[ImageFrame], params: RegistrationParams) -> Mapping
         drift = _unknown_drift(read.last.pixels.shape)
     nm_y, nm_x = read.last.pixel_size
     found: dict[str, Array] = {
-        "registration/reference_image": drift.references,
-        "registration/reference_start": drift.starts,
-        "registration/reference_y": drift.offsets[:, 0] * nm_y,
-        "registration/reference_x": drift.offsets[:, 1] * nm_x,
-        "registration/usual_quality": np.asarray(drift.quality),
-        "registration/key_frame": drift.frames,
-        "registration/key_y": drift.shifts[:, 0] * nm_y,
-        "registration/key_x": drift.shifts[:, 1] * nm_x,
+        REFERENCE_IMAGE.path: drift.references,
+        REFERENCE_START.path: drift.starts,
+        REFERENCE_Y.path: drift.offsets[:, 0] * nm_y,
+        REFERENCE_X.path: drift.offsets[:, 1] * nm_x,
+        USUAL_QUALITY.path: np.asarray(drift.quality),
+        KEY_FRAME.path: drift.frames,
+        KEY_Y.path: drift.shifts[:, 0] * nm_y,
+        KEY_X.path: drift.shifts[:, 1] * nm_x,
     }
     return found | (find_sites(drift, read.last) if params.mode == "series" else {})
 
@@ -120,20 +121,20 @@ def run(frame: ImageFrame, params: RegistrationParams) -> Mapping[str, Array]:
     nm_y, nm_x = frame.pixel_size
     unrelated = np.isnan(shift.quality) and not is_blank(frame.pixels)
     values = {
-        "shift_y": shift.y * nm_y,
-        "shift_x": shift.x * nm_x,
-        "shift_y_err": shift.y_err * nm_y,
-        "shift_x_err": shift.x_err * nm_x,
-        "quality": 0.0 if unrelated else shift.quality,
-        "checksum": zlib.crc32(np.ascontiguousarray(frame.pixels).data),
+        SHIFT_Y: shift.y * nm_y,
+        SHIFT_X: shift.x * nm_x,
+        SHIFT_Y_ERR: shift.y_err * nm_y,
+        SHIFT_X_ERR: shift.x_err * nm_x,
+        QUALITY: 0.0 if unrelated else shift.quality,
+        CHECKSUM: zlib.crc32(np.ascontiguousarray(frame.pixels).data),
     }
-    return {f"registration/{name}": np.asarray(value) for name, value in values.items()}
+    return {variable.path: np.asarray(value) for variable, value in values.items()}
 
 
 def finish(stack: Stack, params: RegistrationParams) -> None:
     """Flag the frames, and average those that belong together."""
     prepared = {v.path: stack.read(v.path) for v in outputs(params) if v.stage == "prepare"}
-    quality, checksum = stack.read("registration/quality"), stack.read("registration/checksum")
+    quality, checksum = stack.read(QUALITY.path), stack.read(CHECKSUM.path)
     failed = np.flatnonzero(checksum < 0)
     for index in map(int, failed):  # a blank frame has no columns, and so no results; what it is can still be said
         try:
@@ -142,18 +143,18 @@ def finish(stack: Stack, params: RegistrationParams) -> None:
             continue
         frame.results.update(prepared)
         found = run(frame, params)  # type: ignore[arg-type]
-        quality[index], checksum[index] = found["registration/quality"], found["registration/checksum"]
-    flag = _flags(quality, checksum, UNRELATED * float(prepared["registration/usual_quality"]))
+        quality[index], checksum[index] = found[QUALITY.path], found[CHECKSUM.path]
+    flag = _flags(quality, checksum, UNRELATED * float(prepared[USUAL_QUALITY.path]))
     flag[failed[flag[failed] == REGISTERED]] = NOT_ANALYSED
     for frames in stack.blocks:
-        stack.write("registration/flag", flag[frames], frames)
+        stack.write(FLAG.path, flag[frames], frames)
     if not params.average:
         return
-    shape = prepared["registration/reference_image"].shape[1:]
+    shape = prepared[REFERENCE_IMAGE.path].shape[1:]
     total, square, seen = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.int32)
     base = 0.0
     for frames in stack.blocks:
-        shift_y, shift_x = (stack.read(f"registration/shift_{axis}", frames) for axis in "yx")
+        shift_y, shift_x = (stack.read(variable.path, frames) for variable in (SHIFT_Y, SHIFT_X))
         for k, index in enumerate(range(frames.start, frames.stop)):
             if flag[index] != REGISTERED:
                 continue
@@ -169,9 +170,9 @@ def finish(stack: Stack, params: RegistrationParams) -> None:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = total / seen
         variance = np.where(seen > 1, (square - total * mean) / (seen - 1), np.nan)
-    stack.write("registration/average", (mean + base).astype(np.float32))
-    stack.write("registration/variance", variance.astype(np.float32))
-    stack.write("registration/coverage", seen)
+    stack.write(AVERAGE.path, (mean + base).astype(np.float32))
+    stack.write(VARIANCE.path, variance.astype(np.float32))
+    stack.write(COVERAGE.path, seen)
 
 
 def _flags(quality: Array, checksum: Array, least: float) -> Array:
@@ -189,16 +190,16 @@ def _flags(quality: Array, checksum: Array, least: float) -> Array:
 
 def _drift(frame: ImageFrame) -> Drift:
     offsets, shifts = (
-        np.column_stack([frame.results[f"registration/{of}_{axis}"] for axis in "yx"]) / frame.pixel_size
-        for of in ("reference", "key")
+        np.column_stack([frame[y], frame[x]]) / frame.pixel_size
+        for y, x in ((REFERENCE_Y, REFERENCE_X), (KEY_Y, KEY_X))
     )
     return Drift(
-        frames=frame.results["registration/key_frame"],
+        frames=frame[KEY_FRAME],
         shifts=shifts,
-        references=frame.results["registration/reference_image"],
-        starts=frame.results["registration/reference_start"],
+        references=frame[REFERENCE_IMAGE],
+        starts=frame[REFERENCE_START],
         offsets=np.rint(offsets).astype(np.int64),
-        quality=float(frame.results["registration/usual_quality"]),
+        quality=float(frame[USUAL_QUALITY]),
     )
 
 
@@ -235,6 +236,8 @@ ANALYSIS = Analysis(
     summary="Drift of a stack, and the average of the aligned frames",
     params=RegistrationParams,
     outputs=outputs,
+    shows="stemdask.figures.images.registration",
+    after=("preprocess",),
     prepare=prepare,
     run=run,
     finish=finish,

@@ -1,4 +1,4 @@
-"""Figures of denoised displacement maps: before and after, the components, and all methods side by side."""
+"""Denoised displacement maps: before and after, the components, and all methods side by side."""
 
 from __future__ import annotations
 
@@ -6,40 +6,43 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, hsv_to_rgb
 from matplotlib.figure import Figure
 
-from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, new, style
-from stemdask.model import Array
+from stemdask.analyses.images.cells import displacement
+from stemdask.analyses.images.maps import denoise, denoise_comparison
+from stemdask.figures.canvas import arrows, colour_wheel, map_axes
+from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, new, quantity, style, unit
+from stemdask.results.shows import Part, Shows
+from stemdask.results.views import Results
 
 
-def denoising(displacement: xr.Dataset, denoised: xr.Dataset) -> Figure:
+def denoising(measured: xr.Dataset, denoised: xr.Dataset) -> Figure:
     """Draw the map as measured, denoised, and what was removed, with arrows of one scale.
 
     Parameters
     ----------
-    displacement
-        ``/displacement`` of one frame: `y`, `x` (cell) in nm, `u`, `v` in pm.
+    measured
+        ``/displacement`` of one frame: `y`, `x`, `u`, `v` (cell).
     denoised
         ``/denoised`` of the same frame: `u`, `v`.
     """
-    y, x, u, v = (np.asarray(displacement[name].values, dtype=float) for name in ("y", "x", "u", "v"))
-    du, dv = (np.asarray(denoised[name].values, dtype=float) for name in ("u", "v"))
-    good = np.isfinite(y) & np.isfinite(u) & np.isfinite(du)
-    y, x, u, v, du, dv = (array[good] for array in (y, x, u, v, du, dv))
+    read = [measured[v.name] for v in (displacement.Y, displacement.X, displacement.U, displacement.V)]
+    read += [denoised[v.name] for v in (denoise.U, denoise.V)]
+    lengths, units = (str(read[k].attrs["units"]) for k in (0, 2))
+    values = np.stack([np.asarray(array.values, dtype=float) for array in read])
+    y, x, u, v, du, dv = values[:, np.isfinite(values).all(axis=0)]
+    typical = float(np.percentile(np.hypot(u, v), 90)) if u.size else 1.0
+    shown = (("as measured", u, v), ("denoised", du, dv), ("removed", u - du, v - dv))
     with style():
         figure, panels = new(11.0, 4.3, 1, 3, sharex=True, sharey=True)
-        typical = float(np.percentile(np.hypot(u, v), 90)) if u.size else 1.0
-        for axes, a, b, title in zip(
-            panels, (u, du, u - du), (v, dv, v - dv), ("as measured", "denoised", "removed"), strict=True
-        ):
-            _arrows(axes, y, x, a, b, typical or 1.0)
+        for axes, (title, a, b) in zip(panels, shown, strict=True):
+            map_axes(axes, lengths)
+            if a.size:
+                arrows(axes, y, x, a, b, typical=typical or 1.0, width=0.004)
             rms = float(np.sqrt(np.mean(a**2 + b**2) / 2)) if a.size else np.nan
-            axes.set_title(f"{title}: RMS {rms:.1f} pm")
-            axes.set(xlabel="x / nm")
-        panels[0].set(ylabel="y / nm")
-        colour_wheel(panels[2].inset_axes((1.02, 0.0, 0.16, 0.16), projection="polar"))
+            axes.set_title(f"{title}: RMS {rms:.1f} {unit(units)}")
+            axes.label_outer()
+        colour_wheel(panels[2], (1.02, 0.0, 0.16, 0.16))
     return figure
 
 
@@ -53,8 +56,8 @@ def scree(components: xr.Dataset, n_components: int) -> Figure:
     n_components
         The number chosen.
     """
-    variance = np.asarray(components["explained_variance"].values, dtype=float)
-    errors = np.asarray(components["held_out_error"].values, dtype=float)
+    variance = np.asarray(components[denoise.EXPLAINED_VARIANCE.name].values, dtype=float)
+    errors = np.asarray(components[denoise.HELD_OUT_ERROR.name].values, dtype=float)
     with style():
         figure, (left, right) = new(8.0, 3.2, 1, 2)
         number = np.arange(1, len(variance) + 1)
@@ -62,7 +65,11 @@ def scree(components: xr.Dataset, n_components: int) -> Figure:
         left.semilogy(number, variance, color=MUTED, lw=1)
         left.semilogy(number[kept], variance[kept], "o", color=ACCENT, label="kept")
         left.semilogy(number[~kept], variance[~kept], "o", color="white", mec=MUTED, label="left out")
-        left.set(xlabel="component", ylabel="variance / pm²", title="Scree")
+        left.set(
+            xlabel="component",
+            ylabel=quantity("variance", str(components[denoise.EXPLAINED_VARIANCE.name].attrs["units"])),
+            title="Scree",
+        )
         left.legend()
         right.plot(np.arange(len(errors)), errors, "o-", color=MUTED, ms=4)
         if n_components < len(errors):
@@ -71,7 +78,11 @@ def scree(components: xr.Dataset, n_components: int) -> Figure:
                 f"{n_components} chosen", (n_components, errors[n_components]), (6, -14), textcoords="offset points"
             )
         right.margins(y=0.25)
-        right.set(xlabel="components", ylabel="RMS error / pm", title="Prediction of held-out cells")
+        right.set(
+            xlabel="components",
+            ylabel=quantity("RMS error", str(components[denoise.HELD_OUT_ERROR.name].attrs["units"])),
+            title="Prediction of held-out cells",
+        )
         for axes in (left, right):
             axes.xaxis.get_major_locator().set_params(integer=True)
     return figure
@@ -87,7 +98,8 @@ def component_maps(components: xr.Dataset, most: int = 4) -> Figure:
     most
         Components drawn at most.
     """
-    u, v = (np.asarray(components[name].values, dtype=float) for name in ("u", "v"))
+    parts = (denoise.COMPONENT_U, denoise.COMPONENT_V)
+    u, v = (np.asarray(components[part.name].values, dtype=float) for part in parts)
     shown = [k for k in range(len(u)) if np.isfinite(u[k]).any()][:most]
     with style():
         figure, panels = new(2.3 * max(len(shown), 1) + 1, 4.4, 2, max(len(shown), 1), squeeze=False)
@@ -116,8 +128,8 @@ def comparison(compared: xr.Dataset, methods: Sequence[str], best: str) -> Figur
     best
         The one that was taken.
     """
-    errors = np.asarray(compared["estimated_error"].values, dtype=float)
-    lost = np.asarray(compared["step_lost"].values, dtype=float)
+    errors = np.asarray(compared[denoise_comparison.ESTIMATED_ERROR.name].values, dtype=float)
+    lost = np.asarray(compared[denoise_comparison.STEP_LOST.name].values, dtype=float)
     order = np.argsort(np.nan_to_num(errors, nan=np.inf))[::-1]
     with style():
         figure, (left, right) = new(8.5, 0.32 * len(methods) + 1.3, 1, 2, sharey=True)
@@ -151,7 +163,7 @@ def residuals(compared: xr.Dataset, methods: Sequence[str]) -> Figure:
     methods
         Names along `method`.
     """
-    maps = np.asarray(compared["residual"].values, dtype=float)
+    maps = np.asarray(compared[denoise_comparison.RESIDUAL.name].values, dtype=float)
     columns = min(len(methods), 5)
     rows = -(-len(methods) // columns)
     with style():
@@ -168,36 +180,59 @@ def residuals(compared: xr.Dataset, methods: Sequence[str]) -> Figure:
     return figure
 
 
-def colour_wheel(axes: Axes) -> None:
-    """Draw the colour of every direction, counter-clockwise from +x as displayed, into polar axes."""
-    angle = np.linspace(-np.pi, np.pi, 181)
-    middle = 0.5 * (angle[1:] + angle[:-1])
-    axes.pcolormesh(angle, [0.5, 1.0], np.tile(middle, (1, 1)), cmap=_wheel_map(), vmin=-np.pi, vmax=np.pi)
-    axes.set_axis_off()
+def plot_denoising(results: Results, frame: int = 0) -> Figure:
+    """Draw the map of a frame as measured, denoised, and what was removed."""
+    return denoising(results.at(displacement.U.group, frame), results.at(denoise.U.group, frame))
 
 
-def _wheel_map() -> ListedColormap:
-    hue = np.linspace(0, 1, 256)
-    return ListedColormap(hsv_to_rgb(np.stack([hue, np.full(256, 0.62), np.full(256, 0.92)], axis=1)))
+def plot_scree(results: Results) -> Figure:
+    """Draw the variance of the components, and how well they predict held-out cells."""
+    kept = int(results.attributes(denoise.U.group)["n_components"])
+    return scree(results.whole(denoise.EXPLAINED_VARIANCE.group), kept)
 
 
-def _arrows(axes: Axes, y: Array, x: Array, u: Array, v: Array, typical: float) -> None:
-    axes.set_aspect("equal")
-    if not axes.yaxis_inverted():
-        axes.invert_yaxis()
-    if u.size:
-        scale = typical / (1.1 * spacing(y, x))
-        axes.quiver(
-            x, y, u, v, np.arctan2(-v, u), cmap=_wheel_map(), clim=(-np.pi, np.pi), angles="xy",
-            scale_units="xy", scale=scale, width=0.004, headwidth=4, pivot="mid",
-        )  # fmt: skip
+def plot_components(results: Results, most: int = 4) -> Figure:
+    """Draw the leading components as maps."""
+    return component_maps(results.whole(denoise.COMPONENT_U.group), most)
 
 
-def spacing(y: Array, x: Array) -> float:
-    """Median distance between nearest neighbours, nm."""
-    from scipy.spatial import cKDTree
+def plot_comparison(results: Results) -> Figure:
+    """Draw the error of every way of denoising; raise StoreError where they weren't compared."""
+    compared = results.whole(denoise_comparison.METHOD.group)
+    about = results.attributes(denoise_comparison.METHOD.group)
+    return comparison(compared, about["methods"], about["best"])
 
-    if y.size < 2:
-        return 1.0
-    points = np.column_stack([y, x])
-    return float(np.median(cKDTree(points).query(points, k=2)[0][:, 1])) or 1.0
+
+def plot_residuals(results: Results) -> Figure:
+    """Draw what every way of denoising removes; raise StoreError where they weren't compared."""
+    compared = results.whole(denoise_comparison.METHOD.group)
+    return residuals(compared, results.attributes(denoise_comparison.METHOD.group)["methods"])
+
+
+def parts(results: Results, frame: int) -> list[Part]:
+    """Say what was denoised and what it costs, and show it."""
+    about = results.attributes(denoise.U.group)
+    part = Part("Denoised displacements", sentences=[str(about["statement"])])
+    if "reason" in about:
+        part.sentences.append(str(about["reason"]))
+    part.rows = [("method", str(about["method"])), ("components", str(about["n_components"]))]
+    part.show(f"Frame {frame} as measured, denoised, and what was removed.", lambda: plot_denoising(results, frame))
+    part.show("How many components are kept.", lambda: plot_scree(results))
+    if about["layout"] == "frames":
+        part.show("The leading components.", lambda: plot_components(results))
+    if denoise_comparison.METHOD in results:
+        part.show("Every method: its error, and what it takes from a known step.", lambda: plot_comparison(results))
+        part.show("What every method removed.", lambda: plot_residuals(results))
+    return [part]
+
+
+SHOWS = Shows(
+    parts,
+    {
+        "denoising": plot_denoising,
+        "scree": plot_scree,
+        "components": plot_components,
+        "comparison": plot_comparison,
+        "residuals": plot_residuals,
+    },
+)

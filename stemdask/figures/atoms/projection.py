@@ -1,13 +1,16 @@
-"""Atoms drawn along an axis: near ones over far ones, as large as the particle lets them be."""
+"""Atoms drawn along an axis, near ones over far ones, as large as the particle lets them be."""
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from stemdask.figures.style import SYMBOLS, new, quantity, style
 from stemdask.model import Array
 
 #: Diameter of an atom in points, times the width of the particle in angstrom.
@@ -38,3 +41,27 @@ def project(axes: Axes, atoms: xr.Dataset, chosen: Array, plane: str, **colours:
     axes.set(xlabel=f"{plane[0]} / Å", ylabel=f"{plane[1]} / Å", aspect="equal")
     look: dict[str, Any] = {"s": diameter**2, "edgecolors": "w", "linewidths": 0.06 * diameter} | colours
     return axes.scatter(across[chosen], up[chosen], **look)
+
+
+def by_property(atoms: xr.Dataset, name: str) -> Figure:
+    """Draw the atoms of one frame in two projections, coloured by a property of theirs.
+
+    Parameters
+    ----------
+    atoms
+        ``/atoms`` of one frame: `x`, `y`, `z` in angstrom and the property.
+    name
+        The property.
+    """
+    with style():
+        figure, panels = new(8.4, 3.9, 1, 2)
+        for axes, plane in zip(panels, ("xy", "xz"), strict=True):
+            order = from_far(atoms, plane)
+            shown = project(axes, atoms, order, plane, c=atoms[name].values[order], cmap="viridis")
+        figure.colorbar(shown, ax=list(panels), label=_label(atoms[name]), pad=0.01)
+    return figure
+
+
+def _label(array: xr.DataArray) -> str:
+    words = SYMBOLS.get(str(array.name)) or "\n".join(textwrap.wrap(array.attrs.get("long_name", ""), 40))
+    return quantity(words, array.attrs.get("units", "1"))

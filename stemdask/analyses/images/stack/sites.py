@@ -1,0 +1,93 @@
+"""The sites of a series of one area: its columns, found once on the average of the frames."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stemdask.analyses.images.stack import preprocess
+from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
+from stemdask.kernels.images.finding.separation import NoLatticeError
+from stemdask.kernels.images.fitting.column_fit import OK
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
+from stemdask.kernels.images.stacks.drift import Drift, stitch
+from stemdask.kernels.images.stacks.filters import invert
+from stemdask.model import Array, ImageFrame, Variable
+
+#: Index of a site beyond the area, whose column only reaches into it.
+BEYOND = -1
+#: Usual quality of the registration below which frames show different areas: it is 0.9 and more for ten electrons a
+#: column, and 0.3 for two areas of one crystal turned against each other.
+_ONE_AREA = 0.6
+
+
+def _site(name: str, dims: tuple[str, ...], dtype: str, units: str, long_name: str) -> Variable:
+    return Variable(f"registration/site_{name}", dims, dtype, units, long_name, stage="prepare")
+
+
+_SITE = ("site",)
+Y = _site("y", _SITE, "float64", "nm", "column of the average along y")
+X = _site("x", _SITE, "float64", "nm", "column of the average along x")
+SUBLATTICE = _site("sublattice", _SITE, "int8", "1", "its sublattice")
+GRAIN = _site("grain", _SITE, "int8", "1", "its grain")
+I = _site("i", _SITE, "int32", "1", "its cell along a, -1 beyond the area")  # noqa: E741
+J = _site("j", _SITE, "int32", "1", "its cell along b, -1 beyond the area")
+SIGMA = _site("sigma", _SITE, "float64", "nm", "standard deviation of the columns, roughly")
+VECTORS = _site("vectors", ("vector", "axis"), "float64", "nm", "lattice vectors a and b as (y, x)")
+DISTANCE = _site("distance", (), "float64", "nm", "shortest distance of columns")
+CONFIDENCE = _site("confidence", (), "float64", "1", "confidence in the lattice of the average")
+#: There are none where the average shows no lattice, or the frames show different areas.
+SITES = (Y, X, SUBLATTICE, GRAIN, I, J, SIGMA, VECTORS, DISTANCE, CONFIDENCE)
+
+
+def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
+    """Find the columns of the average of a stack.
+
+    Parameters
+    ----------
+    drift
+        The drift and the references, which are averaged.
+    frame
+        Any frame, for the calibration.
+    """
+    average, first = stitch(drift)
+    if frame.get(preprocess.INVERTED, np.asarray(False)):
+        average = invert(average).astype(np.float32)
+    scale, nm = np.asarray(frame.pixel_size), float(np.prod(frame.pixel_size)) ** 0.5
+    none = np.zeros(0)
+    try:
+        if drift.quality < _ONE_AREA:
+            raise NoLatticeError("the frames show different areas")
+        found = find_columns(average)
+    except NoLatticeError:
+        sites = dict.fromkeys((Y, X, SUBLATTICE, GRAIN, I, J, SIGMA), none)
+        sites |= {VECTORS: np.full((2, 2), np.nan), DISTANCE: np.array(np.nan), CONFIDENCE: np.array(0.0)}
+    else:
+        place = (_refined(average, found) + first) * scale + frame.offset
+        sublattice = np.concatenate([found.sublattice, found.ghost_sublattice])
+        beyond = np.full(len(found.ghosts), BEYOND)
+        sites = {
+            Y: place[:, 0],
+            X: place[:, 1],
+            SUBLATTICE: sublattice,
+            GRAIN: np.concatenate([found.grain, found.ghost_grain]),
+            I: np.concatenate([found.i, beyond]),
+            J: np.concatenate([found.j, beyond]),
+            SIGMA: found.widths[np.concatenate([found.grain, found.ghost_grain])] * nm,
+            VECTORS: np.stack([found.vectors.a, found.vectors.b]) * scale,
+            DISTANCE: np.array(found.distance * nm),
+            CONFIDENCE: np.array(found.vectors.confidence),
+        }
+    return {variable.path: sites[variable].astype(variable.dtype) for variable in SITES}
+
+
+def _refined(average: Array, found: Columns) -> Array:
+    """Return the positions of columns and ghosts, fitted to the average.
+
+    At low dose a fit of one frame leans on its start, so an error of the start would be the same in every frame.
+    """
+    start = np.concatenate([found.positions, found.ghosts])
+    grain = np.concatenate([found.grain, found.ghost_grain])
+    kind = np.concatenate([found.sublattice, found.ghost_sublattice]) + MAX_SUBLATTICES * grain
+    fit = fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian")
+    good = (fit.flag == OK) & np.isfinite(fit.positions).all(axis=1)
+    return np.where(good[:, None], fit.positions, start)

@@ -1,0 +1,1 @@
+"""The figures of the structures half, a file for each analysis."""

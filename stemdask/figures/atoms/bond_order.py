@@ -1,0 +1,99 @@
+"""Bond-orientational order of the atoms, beside perfect surroundings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stemdask.analyses.atoms.order import bond_order
+from stemdask.analyses.atoms.shape import positions, shape
+from stemdask.errors import StoreError
+from stemdask.figures.numbers import mean_row, rows_of
+from stemdask.figures.style import INK, SUBLATTICES, SYMBOLS, new, quantity, style
+from stemdask.results.shows import Part, Shows
+from stemdask.results.views import Results
+
+#: Analytic (q4, q6, normalised w6) of perfect surroundings (Steinhardt, Nelson & Ronchetti 1983, table I).
+IDEAL = {
+    "fcc": (0.19094, 0.57452, -0.013161),
+    "hcp": (0.09722, 0.48476, -0.012442),
+    "bcc": (0.03637, 0.51069, 0.013161),
+    "ico": (0.0, 0.66332, -0.169754),
+}
+#: Coarse-grained q6 above which an atom of a nanocrystal counts as crystalline in the published analysis.
+ORDER_LINE = 0.54
+
+
+def order_maps(atoms: xr.Dataset, *, normalised: bool = False) -> Figure:
+    """Draw (Q4, Q6) and (w6, Q6) of the atoms of one frame, coloured by the distance to the centre.
+
+    Parameters
+    ----------
+    atoms
+        ``/atoms`` of one frame: `q4_avg`, `q6_avg`, `w6_avg`, `distance_to_center`.
+    normalised
+        Whether w6 is divided by the 3/2 power of the sum of squares, as Steinhardt et al. define its normalised form.
+    """
+    with style():
+        figure, (left, right) = new(9.2, 4.0, 1, 2, sharey=True)
+        place, q6 = shape.DISTANCE_TO_CENTER.name, atoms[bond_order.Q6_AVG.name]
+        colour = atoms[place].values if place in atoms else np.zeros(atoms.sizes["atom"])
+        for axes, variable, column in ((left, bond_order.Q4_AVG, 0), (right, bond_order.W6_AVG, 2)):
+            shown = axes.scatter(atoms[variable.name], q6, c=colour, s=9, cmap="viridis_r", linewidths=0)
+            _marks(axes, {key: (_mark(value, column, normalised), value[1]) for key, value in IDEAL.items()})
+            axes.axhline(ORDER_LINE, color=INK, lw=0.8, ls=(0, (4, 3)))
+        labels = (SYMBOLS[v.name] for v in (bond_order.Q4_AVG, bond_order.Q6_AVG, bond_order.W6_AVG))
+        q4_label, q6_label, w6_label = labels
+        left.set(xlabel=q4_label, ylabel=q6_label, title="Coarse-grained bond order")
+        right.set(xlabel=w6_label, title="Icosahedral order")
+        label = quantity("distance to the centre", shape.DISTANCE_TO_CENTER.units)
+        figure.colorbar(shown, ax=[left, right], label=label, pad=0.01)
+    return figure
+
+
+def _mark(ideal: tuple[float, float, float], column: int, normalised: bool) -> float:
+    if column < 2 or normalised:
+        return ideal[column]
+    return float(ideal[2] * (ideal[1] ** 2 * 13 / (4 * np.pi)) ** 1.5)
+
+
+def _marks(axes: Axes, marks: Mapping[str, tuple[float, float]]) -> None:
+    for name, (x, y) in marks.items():
+        axes.plot(x, y, marker="x", color=SUBLATTICES[1], ms=6, mew=1.4, ls="none")
+        axes.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", color=SUBLATTICES[1], fontsize=8)
+
+
+def plot_order(results: Results, frame: int = 0) -> Figure:
+    """Draw every atom in the maps of the bond-order parameters."""
+    drawn = (bond_order.Q4_AVG, bond_order.Q6_AVG, bond_order.W6_AVG)
+    if missing := [variable.name for variable in drawn if variable not in results]:
+        raise StoreError(f"the atoms have no {', '.join(missing)}", remedy="Run bond_order with l: [4, 6]")
+    params = results.params("bond_order")
+    assert isinstance(params, bond_order.BondOrderParams)
+    return order_maps(results.at(positions.X.group, frame), normalised=params.normalisation != "none")
+
+
+def parts(results: Results, frame: int) -> list[Part]:
+    """State how many atoms are disordered, and show the order of each."""
+    part = Part(f"Bond order of frame {frame}", rows=rows_of(results, "bond_order", frame))
+    part.rows.append(mean_row(results, bond_order.MEAN_BOND_LENGTH, frame, "mean distance to the neighbours"))
+    part.rows.append(mean_row(results, bond_order.CRYSTALLINITY, frame, "mean crystallinity"))
+    if all(variable in results for variable in (bond_order.Q4_AVG, bond_order.Q6_AVG, bond_order.W6_AVG)):
+        caption = "Bond order of every atom; crosses mark perfect crystals, the dashed line Q6 = 0.54."
+        part.show(caption, lambda: plot_order(results, frame))
+    return [part]
+
+
+def words(results: Results, frame: int) -> list[str]:
+    """Say how many atoms are disordered."""
+    number, fraction = (
+        results.read(variable, frame) for variable in (bond_order.N_DISORDERED, bond_order.FRACTION_DISORDERED)
+    )
+    return [f"{int(number)} disordered (fraction {float(fraction):.3f})"]
+
+
+SHOWS = Shows(parts, {"order": plot_order}, words)

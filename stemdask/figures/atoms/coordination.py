@@ -1,0 +1,63 @@
+"""Coordination numbers of the atoms."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from stemdask.analyses.atoms.order import coordination
+from stemdask.figures.numbers import rows_of
+from stemdask.figures.style import ACCENT, MUTED, new, style
+from stemdask.model import Array
+from stemdask.results.shows import Part, Shows
+from stemdask.results.views import Results
+
+
+def histogram(particle: xr.Dataset, ideal: xr.Dataset | None = None) -> Figure:
+    """Draw how many atoms of one frame have each coordination number, or beside an ideal particle which part of them.
+
+    Parameters
+    ----------
+    particle, ideal
+        ``/particle`` of one frame: `coordination_histogram` (cn).
+    """
+    counts = particle[coordination.COORDINATION_HISTOGRAM.name].values
+    numbers, last = np.arange(counts.size), _last(counts)
+    with style():
+        figure, axes = new(5.6, 3.2)
+        axes.set(xlabel="coordination number", ylabel="atoms")
+        if ideal is None:
+            axes.bar(numbers, counts, 0.75, color=ACCENT)
+        else:
+            beside = ideal[coordination.COORDINATION_HISTOGRAM.name].values
+            last = max(last, _last(beside))
+            for sign, found, colour, name in ((-1, counts, ACCENT, "structure"), (1, beside, MUTED, "ideal particle")):
+                part, label = 100 * found / max(found.sum(), 1), f"{name}, {found.sum()} atoms"
+                axes.bar(np.arange(found.size) + 0.2 * sign, part, 0.4, color=colour, label=label)
+            axes.set_ylabel("atoms / %")
+            axes.legend(loc="upper left")
+        axes.set(xticks=np.arange(last + 1), xlim=(-0.6, last + 0.6))
+    return figure
+
+
+def _last(counts: Array) -> int:
+    """Return the last bar to show: that of a full shell at least."""
+    return int(np.flatnonzero(counts).max(initial=12))
+
+
+def plot_coordination(results: Results, frame: int = 0, ideal: xr.DataTree | None = None) -> Figure:
+    """Draw how many atoms have each coordination number, beside an ideal particle where its store is given."""
+    beside, counted = Results(ideal) if ideal is not None else results.ideal, coordination.COORDINATION_HISTOGRAM
+    of_ideal = beside.at(counted.group, int(beside.good()[0])) if beside is not None and counted in beside else None
+    return histogram(results.at(counted.group, frame), of_ideal)
+
+
+def parts(results: Results, frame: int) -> list[Part]:
+    """State the mean, and show the histogram."""
+    part = Part(f"Coordination of frame {frame}", rows=rows_of(results, "coordination", frame))
+    part.show("Atoms by coordination number.", lambda: plot_coordination(results, frame))
+    return [part]
+
+
+SHOWS = Shows(parts, {"coordination": plot_coordination})

@@ -1,0 +1,22 @@
+"""The size of the particle."""
+
+from __future__ import annotations
+
+from stemdask.analyses.atoms.shape import shape
+from stemdask.figures.numbers import rows_of
+from stemdask.results.shows import Part, Shows
+from stemdask.results.views import Results
+
+
+def parts(results: Results, frame: int) -> list[Part]:
+    """State diameter and volume."""
+    return [Part(f"Size of frame {frame}", rows=rows_of(results, "shape", frame))]
+
+
+def words(results: Results, frame: int) -> list[str]:
+    """State the diameter."""
+    diameter = results.read(shape.DIAMETER, frame)
+    return [f"diameter {float(diameter):.3f} {diameter.attrs['units']}"]
+
+
+SHOWS = Shows(parts, {}, words)

@@ -1,0 +1,28 @@
+"""Surface and core of the particle."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from stemdask.analyses.atoms.shape import positions, surface
+from stemdask.figures.atoms.projection import by_property
+from stemdask.figures.numbers import mean_row, rows_of
+from stemdask.results.shows import Part, Shows
+from stemdask.results.views import Results
+
+
+def plot_depth(results: Results, frame: int = 0) -> Figure:
+    """Draw the atoms by their depth below the surface."""
+    return by_property(results.at(positions.X.group, frame), surface.DEPTH.name)
+
+
+def parts(results: Results, frame: int) -> list[Part]:
+    """Count the atoms at the surface, and show the depth of all."""
+    part = Part(f"Surface of frame {frame}", rows=rows_of(results, "surface", frame))
+    text = f"mean {surface.GENERALIZED_COORDINATION.long_name}"
+    part.rows.append(mean_row(results, surface.GENERALIZED_COORDINATION, frame, text))
+    part.show("Atoms by their depth below the surface.", lambda: plot_depth(results, frame))
+    return [part]
+
+
+SHOWS = Shows(parts, {"depth": plot_depth})

@@ -1,0 +1,1 @@
+"""The figures of the image half, a file for each analysis."""

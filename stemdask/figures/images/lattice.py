@@ -1,0 +1,67 @@
+"""The lattice: its vectors, and all columns of a frame brought into one cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from stemdask.analyses.images.columns import columns, lattice
+from stemdask.figures.style import MUTED, SUBLATTICES, new, style, unit
+from stemdask.results.shows import Part, Shows
+from stemdask.results.views import Results
+
+_VECTORS = {"a": (lattice.A_Y, lattice.A_X), "b": (lattice.B_Y, lattice.B_X)}
+
+
+def cell(found: xr.Dataset, mean: xr.Dataset) -> Figure:
+    """Draw the columns of the first grain as places in one cell, in parts of its vectors.
+
+    Parameters
+    ----------
+    found
+        ``/columns`` of one frame: `y`, `x`, `sublattice`, `grain` (column).
+    mean
+        ``/lattice`` of the frame: `a_y`, `a_x`, `b_y`, `b_x`, `origin_y`, `origin_x`.
+    """
+    place = np.column_stack([found[variable.name] for variable in (columns.Y, columns.X)])
+    basis = np.array([[float(mean[part.name]) for part in vector] for vector in _VECTORS.values()])
+    origin = [float(mean[part.name]) for part in (lattice.ORIGIN_Y, lattice.ORIGIN_X)]
+    kinds = found[lattice.SUBLATTICE.name].values
+    there = np.isfinite(place).all(axis=1) & (found[lattice.GRAIN.name].values == 0)
+    with style():
+        figure, axes = new(4.6, 4.4)
+        if there.any() and np.isfinite(basis).all():
+            fractions = (place[there] - origin) @ np.linalg.inv(basis)
+            fractions = (fractions + 0.25) % 1.0 - 0.25
+            for value in np.unique(kinds[there]):
+                chosen = kinds[there] == value
+                colour = SUBLATTICES[value % len(SUBLATTICES)] if value >= 0 else MUTED
+                look = {"s": 5, "linewidths": 0, "alpha": 0.5, "color": colour}
+                axes.scatter(*fractions[chosen].T, label=lattice.SUBLATTICES[int(value)], **look)
+            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=2)
+        axes.set(xlim=(-0.25, 0.75), ylim=(0.75, -0.25), aspect="equal", title="All columns in one cell")
+        axes.set(xlabel="along a / a", ylabel="along b / b")
+    return figure
+
+
+def plot_lattice(results: Results, frame: int = 0) -> Figure:
+    """Draw all columns of a frame in one cell."""
+    return cell(results.at(columns.Y.group, frame), results.at(lattice.A_Y.group, frame))
+
+
+def parts(results: Results, frame: int) -> list[Part]:
+    """State the lattice vectors, what is wrong with the scale, and show the mean cell."""
+    mean = results.at(lattice.A_Y.group, frame)
+    part = Part(f"Lattice of frame {frame}")
+    if warning := results.attributes(lattice.A_Y.group).get("warning"):
+        part.sentences.append(str(warning))
+    for name, vector in _VECTORS.items():
+        length = float(np.hypot(float(mean[vector[0].name]), float(mean[vector[1].name])))
+        part.rows.append((f"lattice vector {name}", f"{length:.4f} {unit(mean[vector[0].name].attrs['units'])}"))
+    part.rows.append((lattice.CONFIDENCE.long_name, f"{float(mean[lattice.CONFIDENCE.name]):.2f}"))
+    part.show("The columns of the first grain, all brought into one cell.", lambda: plot_lattice(results, frame))
+    return [part]
+
+
+SHOWS = Shows(parts, {"lattice": plot_lattice})

@@ -1,0 +1,92 @@
+"""Registration: the drift of a stack with its errors, and the average of the aligned frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from stemdask.analyses.images.stack import registration
+from stemdask.figures.canvas import curve
+from stemdask.figures.style import ACCENT, INK, SUBLATTICES, frame_axis, new, quantity, style
+from stemdask.results.shows import Part, Shows
+from stemdask.results.views import Results
+
+
+def drift(found: xr.Dataset) -> Figure:
+    """Draw the drift along x and y with its errors, and how well each frame correlates, frame after frame.
+
+    Parameters
+    ----------
+    found
+        ``/registration``: `shift_y`, `shift_x`, their errors, `quality` and `flag` (frame), `usual_quality`.
+    """
+    frames = np.arange(found.sizes["frame"])
+    shifts = (
+        ("x", registration.SHIFT_X, registration.SHIFT_X_ERR, ACCENT),
+        ("y (down)", registration.SHIFT_Y, registration.SHIFT_Y_ERR, SUBLATTICES[1]),
+    )
+    used = found[registration.FLAG.name].values == registration.REGISTERED
+    with style():
+        figure, (above, below) = new(7.0, 4.6, 2, 1, sharex=True, height_ratios=(2, 1))
+        for name, shift, error, colour in shifts:
+            values = np.where(used, found[shift.name].values, np.nan)
+            curve(above, frames, values, found[error.name].values, color=colour, label=name)
+        units = str(found[registration.SHIFT_X.name].attrs["units"])
+        above.set(ylabel=quantity("drift", units), title="Drift of the specimen")
+        above.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        quality = found[registration.QUALITY.name].values
+        curve(below, frames, np.where(used, quality, np.nan), color=INK)
+        below.plot(frames[~used], np.nan_to_num(quality[~used]), "x", color=SUBLATTICES[1], label="not used")
+        if not used.all():
+            below.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        below.set(ylabel="correlation", ylim=(0, 1.05))
+        frame_axis(below)
+    return figure
+
+
+def average(found: xr.Dataset) -> Figure:
+    """Draw the average of the aligned frames, and the standard deviation about it.
+
+    Parameters
+    ----------
+    found
+        ``/registration``: `average`, `variance`, `coverage` (y, x).
+    """
+    deviation = np.sqrt(found[registration.VARIANCE.name].values)
+    images = ((found[registration.AVERAGE.name].values, "average"), (deviation, "standard deviation"))
+    with style():
+        figure, panels = new(9.0, 4.2, 1, 2, sharex=True, sharey=True)
+        for axes, (pixels, title) in zip(panels, images, strict=True):
+            low, high = np.nanpercentile(pixels, (0.5, 99.8)) if np.isfinite(pixels).any() else (0, 1)
+            shown = axes.imshow(pixels, cmap="gray", vmin=low, vmax=high)
+            axes.set(title=f"{title} of {int(found[registration.COVERAGE.name].max())} frames", xlabel="x / px")
+            figure.colorbar(shown, ax=axes, shrink=0.8)
+        panels[0].set_ylabel("y / px")
+    return figure
+
+
+def plot_drift(results: Results) -> Figure:
+    """Draw the drift of the stack."""
+    return drift(results.whole(registration.FLAG.group))
+
+
+def plot_average(results: Results) -> Figure:
+    """Draw the average of the aligned frames; raise StoreError where the run made none."""
+    results.read(registration.AVERAGE)
+    return average(results.whole(registration.FLAG.group))
+
+
+def parts(results: Results, frame: int) -> list[Part]:
+    """Count the frames by what they are, and show their drift and their average."""
+    found = results.whole(registration.FLAG.group)
+    flags = found[registration.FLAG.name].values
+    rows = [(text, str(int((flags == value).sum()))) for value, text in registration.FLAGS.items()]
+    part = Part("Registration", rows=[(text, count) for text, count in rows if count != "0"])
+    part.show("Drift of the specimen; bands: standard errors.", lambda: drift(found))
+    if registration.AVERAGE in results:
+        part.show("What the aligned frames have in common, and how they differ.", lambda: average(found))
+    return [part]
+
+
+SHOWS = Shows(parts, {"drift": plot_drift, "average": plot_average})

@@ -1,0 +1,71 @@
+"""Numbers of a run as rows of a table: with their units, and as many digits as their errors leave."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+
+from stemdask.analyses.atoms.derived import uncertainty
+from stemdask.figures.style import unit
+from stemdask.model import Variable
+from stemdask.results.views import Results
+
+Row = tuple[str, str]
+
+
+def rows_of(results: Results, name: str, frame: int) -> list[Row]:
+    """Return the numbers that an analysis gives of a frame, in the order in which it declares them."""
+    declared = results.declared(name)
+    errors = {variable.error for variable in declared}
+    return [
+        row(results, variable, frame)
+        for variable in declared
+        if variable.dims == ("frame",) and variable.flags is None and variable.path not in errors
+    ]
+
+
+def row(results: Results, variable: Variable, frame: int) -> Row:
+    """Return a number of a frame with its error, and how far errors of the coordinates move it."""
+    error, shift = (results.read(v, frame) if v in results else None for v in errors_of(results, variable))
+    return variable.long_name, measured(results.read(variable, frame), error, shift)
+
+
+def mean_row(results: Results, variable: Variable, frame: int, text: str) -> Row:
+    """Return the mean of a property over the atoms of a frame."""
+    error, shift = (results.read(v, frame) if v in results else None for v in errors_of(results, variable))
+    return text, measured(results.read(variable, frame).mean(keep_attrs=True), error, shift)
+
+
+def errors_of(results: Results, variable: Variable) -> Sequence[Variable]:
+    """Return the variables of the standard error of a number, and of the change by errors of the coordinates."""
+    error, shift, _ = uncertainty.variables_of(variable.path, variable.units)
+    return (error if variable.error is None else replace(variable, path=variable.error)), shift
+
+
+def median_row(text: str, array: xr.DataArray) -> Row:
+    """Return the median of the finite values of an array, with its unit."""
+    finite = np.asarray(array.values)[np.isfinite(array.values)]
+    return text, f"{np.median(finite):.4g} {unit(array.attrs['units'])}".rstrip() if finite.size else "none"
+
+
+def number(array: xr.DataArray, digits: int = 6) -> str:
+    """Return a scalar with its unit."""
+    return f"{float(array.values):.{digits}g} {unit(array.attrs.get('units', '1'))}".rstrip()
+
+
+def measured(array: xr.DataArray, error: xr.DataArray | None, shift: xr.DataArray | None = None) -> str:
+    """Return a scalar with its unit and, where there is one, its standard error to two digits.
+
+    A systematic change by the same cause follows in brackets where it is more than the error.
+    """
+    if error is None or not np.isfinite(error) or not np.isfinite(array) or float(error) <= 0:
+        return number(array)
+    digits = max(1 - math.floor(math.log10(float(error))), 0)
+    text = f"{float(array):.{digits}f} ± {float(error):.{digits}f}"
+    if shift is not None and abs(float(shift)) > float(error):
+        text += f" ({float(shift):+.{digits}f})"
+    return f"{text} {unit(array.attrs.get('units', '1'))}".rstrip()

@@ -1,0 +1,69 @@
+"""What an analysis shows of a run: its parts of a page, its figures by name, and words for one frame.
+
+The figures of an analysis stand in a module of their own that the analysis names; it is imported when it is asked for,
+and matplotlib with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from stemdask.analyses import registry
+from stemdask.model import Analysis
+from stemdask.results.views import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure, drawn when it is asked for, and what it shows in words."""
+
+    draw: Callable[[], Figure]
+    caption: str
+
+
+@dataclass(slots=True)
+class Part:
+    """A part of a page: a heading, sentences, rows of a table, and pictures."""
+
+    title: str
+    sentences: list[str] = field(default_factory=list)
+    rows: list[tuple[str, str]] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+
+    def show(self, caption: str, draw: Callable[[], Figure]) -> None:
+        """Add a picture."""
+        self.pictures.append(Picture(draw, caption))
+
+
+@dataclass(frozen=True, slots=True)
+class Shows:
+    """What the module of an analysis' figures offers, as its ``SHOWS``."""
+
+    parts: Callable[[Results, int], Sequence[Part]]
+    """What there is to say of a frame, and of all of them."""
+    plots: Mapping[str, Callable[..., Figure]]
+    """Figures by the name that ``tree.stemdask.plot`` has for them; each takes the results, and its own options."""
+    words: Callable[[Results, int], Sequence[str]] = lambda results, frame: ()
+    """A frame in a few words, for one line of a terminal."""
+
+
+def shown_by(analysis: Analysis) -> Shows | None:
+    """Return what an analysis shows; None where it shows nothing."""
+    if analysis.shows is None:
+        return None
+    shows: Shows = import_module(analysis.shows).SHOWS
+    return shows
+
+
+def of_run(results: Results) -> Iterator[Shows]:
+    """Yield what the analyses of a run show, in their order."""
+    for step in results.steps:
+        shows = shown_by(registry.get(results.kind, step.name))
+        if shows is not None:
+            yield shows

@@ -1,0 +1,149 @@
+"""The results of a run as its analyses and figures read them: groups of one frame or of all, config, images."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import yaml
+from numpy.typing import NDArray
+
+from stemdask.analyses import chain, registry
+from stemdask.errors import StemdaskError, StoreError
+from stemdask.model import FrameStatus, ImageFrame, Kind, Params, Step, Variable
+from stemdask.sources import opening
+
+
+class Results:
+    """Results of a run, read when they are asked for.
+
+    Parameters
+    ----------
+    tree
+        An opened store.
+    ideal
+        The store of an ideal particle that figures put beside a structure.
+    """
+
+    def __init__(self, tree: xr.DataTree, ideal: xr.DataTree | None = None) -> None:
+        self._tree = tree
+        self.ideal = Results(ideal) if ideal is not None else None
+
+    @property
+    def kind(self) -> Kind:
+        """Which half the run belongs to.
+
+        Raises
+        ------
+        StoreError
+            The store doesn't say so.
+        """
+        kind: Kind
+        for kind in ("images", "atoms"):
+            if self._tree.attrs.get("kind") == kind:
+                return kind
+        raise StoreError(
+            "the store doesn't say whether it holds images or atoms",
+            value=self._tree.attrs.get("kind"),
+            allowed="images, atoms",
+            remedy="An older version wrote it: run again with --fresh, or read it by that version",
+        )
+
+    def config(self) -> dict[str, Any]:
+        """Return the resolved config of the run."""
+        return dict(yaml.safe_load(self._tree.attrs["config"]))
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The analyses of the run with their parameters, in their order.
+
+        Raises
+        ------
+        StoreError
+            This version doesn't know one of them.
+        """
+        found = []
+        for name, values in self.config()["analyses"].items():
+            try:
+                found.append(Step(name, registry.get(self.kind, name).params.model_validate(values)))
+            except (KeyError, ValueError) as error:
+                raise StoreError(
+                    f"the run has an analysis that this version doesn't know as it is: {error}",
+                    where=f"analyses.{name}",
+                    remedy="Another version wrote the store: read it by that version, or run again with --fresh",
+                ) from None
+        return tuple(found)
+
+    def params(self, name: str) -> Params | None:
+        """Return the parameters of an analysis of the run; None where it isn't part of it."""
+        return next((step.params for step in self.steps if step.name == name), None)
+
+    def declared(self, name: str) -> tuple[Variable, ...]:
+        """Return the variables that an analysis of the run declares for the store."""
+        every = zip(self.steps, chain.outputs(self.kind, self.steps), strict=True)
+        return tuple(v for step, own in every if step.name == name for v in own if v.stored)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames, those without results too."""
+        return int(self._tree["frames"].sizes["frame"])
+
+    def good(self) -> NDArray[np.intp]:
+        """Return the indices of the frames that have results."""
+        return np.flatnonzero(self._tree["frames/frame_status"].to_numpy() == FrameStatus.OK)
+
+    def __contains__(self, variable: Variable) -> bool:
+        return variable.path in self._tree
+
+    def at(self, group: str, frame: int) -> xr.Dataset:
+        """Return a group of one frame, loaded; raise StoreError where the run has no such results."""
+        dataset = self._group(group)
+        return (dataset.isel(frame=frame) if "frame" in dataset.dims else dataset).load()
+
+    def whole(self, group: str) -> xr.Dataset:
+        """Return a group of all frames, loaded; raise StoreError where the run has no such results."""
+        return self._group(group).load()
+
+    def read(self, variable: Variable, frame: int | None = None) -> xr.DataArray:
+        """Return a variable of one frame or of all, loaded; raise StoreError where the run has no such results."""
+        group = self._group(variable.group)
+        if variable.name not in group:
+            raise StoreError(
+                f"the run has no '{variable.name}' in '{variable.group}'", allowed=", ".join(map(str, group.data_vars))
+            )
+        array = group[variable.name]
+        return (array.isel(frame=frame) if frame is not None and "frame" in array.dims else array).load()
+
+    def by_frame(self, variable: Variable) -> xr.DataArray:
+        """Return a number of each frame, NaN where a frame has no results."""
+        array = self.read(variable)
+        good = self._tree["frames/frame_status"].load() == FrameStatus.OK
+        return array.where(good).assign_attrs(array.attrs)
+
+    def attributes(self, group: str) -> dict[str, Any]:
+        """Return the attributes of a group; none where the run has no such group."""
+        return {str(key): value for key, value in self._tree[group].attrs.items()} if group in self._tree else {}
+
+    def image(self, frame: int) -> ImageFrame | None:
+        """Read the image of a frame from the input; None where it can't be read from here."""
+        section = self.config()["input"]
+        section.pop("calibrate_from", None)
+        try:
+            found = opening.open_source(section.pop("path"), **section).read(frame)
+        except (StemdaskError, OSError):
+            return None
+        return found if isinstance(found, ImageFrame) else None
+
+    def needed_image(self, frame: int) -> ImageFrame:
+        """Read the image of a frame from the input; raise StoreError where it can't be read from here."""
+        image = self.image(frame)
+        if image is None:
+            raise StoreError("the image can't be read from here", remedy="Run where the input is")
+        return image
+
+    def _group(self, group: str) -> xr.Dataset:
+        if group not in self._tree:
+            raise StoreError(f"the run has no results in '{group}'", allowed=", ".join(sorted(self._tree.children)))
+        return self._tree[group].to_dataset()
