@@ -58,6 +58,8 @@ def new(width: float = 6.0, height: float = 4.2, rows: int = 1, columns: int = 1
 
 def unit(name: str) -> str:
     """Return a unit of the store as it is printed; nothing for a pure number."""
+    if name.endswith("/angstrom"):
+        return f"{name.removesuffix('/angstrom').removeprefix('1')} Å⁻¹".strip()
     return "" if name == "1" else _UNITS.get(name, name)
 
 

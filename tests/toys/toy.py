@@ -34,6 +34,9 @@ class ToyParams(Params):
     """Time of a frame, s."""
 
 
+HANDED_ON = Variable("toy/handed_on", ("frame", "part"), "float64", "1", "for a later analysis", stored=False)
+
+
 def outputs(params: ToyParams) -> tuple[Variable, ...]:
     return (
         Variable("toy/reference", ("bin",), "float64", "nm", "a constant", stage="prepare"),
@@ -42,6 +45,7 @@ def outputs(params: ToyParams) -> tuple[Variable, ...]:
         Variable("toy/profile", ("frame", "bin"), "float32", "pm", "profile"),
         Variable("columns/y", ("frame", "column"), "float64", "nm", "position"),
         Variable("columns/kind", ("frame", "column"), "int8", "1", "kind", flags={-1: "none", 0: "a b"}),
+        HANDED_ON,
         Variable("toy/rank", ("frame",), "int32", "1", "rank of the mean", stage="finish"),
         Variable("toy/total", ("part",), "float64", "nm", "sums", stage="finish"),
     )
@@ -61,7 +65,7 @@ def run(frame: ImageFrame, params: ToyParams) -> Mapping[str, Array]:
     n = {"empty": 0, "many": 500}.get(harm, 3 + frame.index % 3)
     mean = float(frame.pixels[1:].mean()) * params.factor
     return {
-        "_private": np.ones(3),
+        HANDED_ON.path: np.ones(3),
         "toy/mean": mean,
         "toy/mean_err": np.float32(0.5),
         "toy/profile": (frame.results["toy/reference"] + mean).astype(np.float32),
@@ -79,7 +83,7 @@ def finish(stack: Stack, params: ToyParams) -> None:
     stack.set_attributes("toy", {"method": "rank"})
 
 
-TOY = Analysis("toy", "images", "a toy", ToyParams, outputs, prepare=prepare, run=run, finish=finish)
+TOY = Analysis("toy", "images", "a toy", ToyParams, outputs, None, prepare=prepare, run=run, finish=finish)
 
 
 def install() -> None:

@@ -9,7 +9,7 @@ from stemdask.results.views import Results
 
 
 def parts(results: Results, frame: int) -> list[Part]:
-    """State the error of each number, how far it is moved, and what hangs on the cutoff."""
+    """State the error of each number, and what hangs on the cutoff; the numbers themselves stand with their analyses."""
     params = results.params("uncertainty")
     assert isinstance(params, uncertainty.UncertaintyParams)
     part = Part(f"Uncertainty of frame {frame}")
@@ -18,8 +18,8 @@ def parts(results: Results, frame: int) -> list[Part]:
         "brackets, how far they move its mean, where that is more. First minimum and lattice parameter have errors of "
         "their own."
     )
-    for path in params.of:
-        for variable in uncertainty.variables_of(path):
+    for found in map(uncertainty.variables_of, params.of):
+        for variable in (found.error, found.slope):
             part.rows.append((variable.long_name, number(results.read(variable, frame), 3)))
     return [part]
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from stemdask.analyses.images.columns import scan_distortion
 from stemdask.figures.canvas import curve
-from stemdask.figures.numbers import rows_of
+from stemdask.figures.numbers import number
 from stemdask.figures.style import ACCENT, INK, SUBLATTICES, new, quantity, style
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
@@ -47,7 +47,10 @@ def plot_scan_distortion(results: Results, frame: int = 0) -> Figure:
 
 def parts(results: Results, frame: int) -> list[Part]:
     """State how large the error of the scan is, and show it."""
-    part = Part(f"Error of the scan in frame {frame}", rows=rows_of(results, "scan_distortion", frame))
+    part = Part(f"Error of the scan in frame {frame}")
+    for words, shifts in (("rows", scan_distortion.ROW), ("places along a row", scan_distortion.FLYBACK)):
+        for axis, shift in zip("yx", shifts, strict=True):
+            part.rows.append((f"RMS shift of {words} along {axis}", number(results.read(shift.rms, frame), 3)))
     params = results.params("scan_distortion")
     removed = isinstance(params, scan_distortion.ScanDistortionParams) and params.remove
     part.sentences.append(

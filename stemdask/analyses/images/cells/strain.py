@@ -75,15 +75,14 @@ C_OVER_A = _measured("c_over_a", "1", "length of b (downwards) over length of a 
 LENGTH_A = _measured("a", "nm", "length of the cell along a")
 LENGTH_B = _measured("b", "nm", "length of the cell along b")
 OCTAHEDRAL_TILT = _measured("octahedral_tilt", "degree", "rotation of the octahedron about the beam, counter-clockwise")
-_WITHOUT_ERROR = tuple(
-    Variable(f"strain/{name}", _CELL, "float64", units, long_name)
-    for name, units, long_name in (
-        ("gamma", "degree", "angle between a and b"),
-        ("spacing_a", "nm", "distance of the planes along a"),
-        ("spacing_b", "nm", "distance of the planes along b"),
-        ("curvature_a", "nm-1", "curvature of the planes along a, positive towards +b"),
-        ("curvature_b", "nm-1", "curvature of the planes along b, positive towards +a"),
-    )
+GAMMA = Variable("strain/gamma", _CELL, "float64", "degree", "angle between a and b")
+SPACING_A = Variable("strain/spacing_a", _CELL, "float64", "nm", "distance of the planes along a")
+SPACING_B = Variable("strain/spacing_b", _CELL, "float64", "nm", "distance of the planes along b")
+CURVATURE_A = Variable(
+    "strain/curvature_a", _CELL, "float64", "nm-1", "curvature of the planes along a, positive towards +b"
+)
+CURVATURE_B = Variable(
+    "strain/curvature_b", _CELL, "float64", "nm-1", "curvature of the planes along b, positive towards +a"
 )
 
 
@@ -91,7 +90,16 @@ def outputs(params: StrainParams) -> tuple[Variable, ...]:
     """Declare strain, rotation and shape of each cell."""
     tilt = (OCTAHEDRAL_TILT,) if params.octahedral_tilt else ()
     with_error = (EXX, EYY, EXY, ROTATION, C_OVER_A, LENGTH_A, LENGTH_B, *tilt)
-    return (Y, X, *(variable for pair in with_error for variable in pair), *_WITHOUT_ERROR)
+    return (
+        Y,
+        X,
+        *(variable for pair in with_error for variable in pair),
+        GAMMA,
+        SPACING_A,
+        SPACING_B,
+        CURVATURE_A,
+        CURVATURE_B,
+    )
 
 
 def run(frame: ImageFrame, params: StrainParams) -> Mapping[str, Array]:
@@ -120,8 +128,8 @@ def run(frame: ImageFrame, params: StrainParams) -> Mapping[str, Array]:
     found = {variable.path: np.full(len(cells), np.nan) for variable in outputs(params)}
     for number in numbers:
         here = of_cell == number
-        for name, values in _of_grain(measured.of(grain == number), cells[here], params).items():
-            found[f"strain/{name}"][here] = values
+        for variable, values in _of_grain(measured.of(grain == number), cells[here], params).items():
+            found[variable.path][here] = values
     return found
 
 
@@ -137,26 +145,26 @@ class _Columns:
         return _Columns(self.positions[part], self.errors[part], self.sublattice[part], self.i[part], self.j[part])
 
 
-def _of_grain(measured: _Columns, cells: Array, params: StrainParams) -> dict[str, Array]:
+def _of_grain(measured: _Columns, cells: Array, params: StrainParams) -> dict[Variable, Array]:
     """Measure cells (n, 2) of one grain."""
     corners = measured.of(measured.sublattice == _A)
     vectors = cell_vectors(corners.positions, corners.errors, corners.i, corners.j, cells)
     shape = lattice_parameters(vectors)
     middle = columns_of_cells(corners.positions, corners.i, corners.j, cells) + 0.5 * (vectors.a + vectors.b)
     found = {
-        "y": middle[:, 0],
-        "x": middle[:, 1],
-        "c_over_a": shape.ratio,
-        "c_over_a_err": shape.ratio_err,
-        "a": shape.a,
-        "a_err": shape.a_err,
-        "b": shape.b,
-        "b_err": shape.b_err,
-        "gamma": shape.gamma,
-        "spacing_a": shape.spacing_a,
-        "spacing_b": shape.spacing_b,
-        "curvature_a": vectors.curvature_a,
-        "curvature_b": vectors.curvature_b,
+        Y: middle[:, 0],
+        X: middle[:, 1],
+        C_OVER_A.value: shape.ratio,
+        C_OVER_A.error: shape.ratio_err,
+        LENGTH_A.value: shape.a,
+        LENGTH_A.error: shape.a_err,
+        LENGTH_B.value: shape.b,
+        LENGTH_B.error: shape.b_err,
+        GAMMA: shape.gamma,
+        SPACING_A: shape.spacing_a,
+        SPACING_B: shape.spacing_b,
+        CURVATURE_A: vectors.curvature_a,
+        CURVATURE_B: vectors.curvature_b,
     }
     mean = fit_lattice(corners.positions, corners.i, corners.j)
     reference = np.stack([mean.a, mean.b])
@@ -165,13 +173,21 @@ def _of_grain(measured: _Columns, cells: Array, params: StrainParams) -> dict[st
             lengths = params.reference_a.nm(), params.reference_b.nm()
             reference = oriented_reference(*lengths, params.reference_gamma, reference)
         strain = strain_of(vectors, reference)
-        names = (f"{name}{suffix}" for name in ("exx", "eyy", "exy", "rotation") for suffix in ("", "_err"))
-        found |= {name: getattr(strain, name) for name in names}
+        found |= {
+            EXX.value: strain.exx,
+            EXX.error: strain.exx_err,
+            EYY.value: strain.eyy,
+            EYY.error: strain.eyy_err,
+            EXY.value: strain.exy,
+            EXY.error: strain.exy_err,
+            ROTATION.value: strain.rotation,
+            ROTATION.error: strain.rotation_err,
+        }
     if params.octahedral_tilt:
         middles, oxygen = measured.of(measured.sublattice == _B), measured.of(measured.sublattice >= _OXYGEN)
         centres = columns_of_cells(middles.positions, middles.i, middles.j, cells)
         tilt = octahedral_tilt(centres, vectors.a, vectors.b, oxygen.positions, oxygen.errors)
-        found["octahedral_tilt"], found["octahedral_tilt_err"] = tilt
+        found[OCTAHEDRAL_TILT.value], found[OCTAHEDRAL_TILT.error] = tilt
     return found
 
 

@@ -55,6 +55,7 @@ def _constant(name: str, dims: tuple[str, ...], long_name: str, units: str = "1"
 
 
 SLOPE = _constant("slope", (), "found over true displacement on such images, from a simulation")
+SLOPE_ERR = _constant("slope_err", (), "standard error of the slope")
 FIRST_REMOVED = _constant("first_removed", ("y", "x"), "what is removed from the first frame")
 REMOVED = Variable(
     "denoise_images/removed", ("frame",), "float32", "1", "RMS of what was removed over that of the noise"
@@ -65,18 +66,17 @@ MEASURED = Variable(
 FOR_FINDING = Variable(
     "denoise_images/for_finding", ("frame", "y", "x"), "floating", "1", "denoised pixels to find on", stored=False
 )
-_MODEL = (
-    _constant("mean", ("y", "x"), "mean of the frames"),
-    _constant("components", ("image_component", "y", "x"), "leading components of the frames"),
-    _constant("noise_variance", (), "variance of a pixel outside the components"),
-    _constant("singular_values", ("image_component",), "singular values of the components"),
-)
-_PERIOD_FOUND = _constant("period", (), "lattice period of the first frame", "px")
+MEAN = _constant("mean", ("y", "x"), "mean of the frames")
+COMPONENTS = _constant("components", ("image_component", "y", "x"), "leading components of the frames")
+NOISE_VARIANCE = _constant("noise_variance", (), "variance of a pixel outside the components")
+SINGULAR_VALUES = _constant("singular_values", ("image_component",), "singular values of the components")
+_MODEL = (MEAN, COMPONENTS, NOISE_VARIANCE, SINGULAR_VALUES)
+PERIOD = _constant("period", (), "lattice period of the first frame", "px")
 
 
 def outputs(params: DenoiseImagesParams) -> tuple[Variable, ...]:
     """Declare the denoised pixels that are handed on, and what such denoising does."""
-    found = [SLOPE, _constant("slope_err", (), "standard error of the slope"), _PERIOD_FOUND, FIRST_REMOVED, REMOVED]
+    found = [SLOPE, SLOPE_ERR, PERIOD, FIRST_REMOVED, REMOVED]
     found += _MODEL if params.method == "pca" else ()
     return (*found, FOR_FINDING, *((MEASURED,) if params.measure_on == "filtered" else ()))
 
@@ -89,16 +89,16 @@ def prepare(frames: Sequence[Frame], params: DenoiseImagesParams) -> Mapping[str
     noise = noise_level(first)
     finite = first[np.isfinite(first)]
     contrast = float(np.sqrt(max(finite.var() - noise**2, 0.0))) if finite.size else 0.0
-    constants: dict[str, Array] = {}
+    constants: dict[Variable, Array] = {}
     model: LowRank | None = None
     if params.method == "pca":
         model = _fit(frames, params)
         shape = first.shape
         constants = {
-            "mean": model.mean.reshape(shape),
-            "components": model.components.reshape(-1, *shape),
-            "noise_variance": np.asarray(model.noise_variance),
-            "singular_values": model.singular_values,
+            MEAN: model.mean.reshape(shape),
+            COMPONENTS: model.components.reshape(-1, *shape),
+            NOISE_VARIANCE: np.asarray(model.noise_variance),
+            SINGULAR_VALUES: model.singular_values,
         }
     rank = model.rank if model is not None else 0
 
@@ -115,13 +115,13 @@ def prepare(frames: Sequence[Frame], params: DenoiseImagesParams) -> Mapping[str
     if contrast > 0:
         slope = finding_slope.finding_slope(denoise, period, contrast, noise)
     constants |= {
-        "slope": np.asarray(slope.value),
-        "slope_err": np.asarray(slope.error),
-        "period": np.asarray(period),
+        SLOPE: np.asarray(slope.value),
+        SLOPE_ERR: np.asarray(slope.error),
+        PERIOD: np.asarray(period),
     }
     kept = _denoised(first, constants, params)
-    constants["first_removed"] = first - kept
-    return {f"denoise_images/{name}": np.asarray(array, dtype=np.float32) for name, array in constants.items()}
+    constants[FIRST_REMOVED] = first - kept
+    return {variable.path: np.asarray(array, dtype=np.float32) for variable, array in constants.items()}
 
 
 def run(frame: ImageFrame, params: DenoiseImagesParams) -> Mapping[str, Array]:
@@ -133,13 +133,13 @@ def run(frame: ImageFrame, params: DenoiseImagesParams) -> Mapping[str, Array]:
         The frame has another size than the components of the stack.
     """
     pixels = np.asarray(frame.get(preprocess.FOR_FINDING, frame.pixels))
-    constants = {variable.name: frame[variable] for variable in (*_MODEL, _PERIOD_FOUND) if variable in frame}
-    if "mean" in constants and constants["mean"].shape != pixels.shape:
+    constants = {variable: frame[variable] for variable in (*_MODEL, PERIOD) if variable in frame}
+    if MEAN in constants and constants[MEAN].shape != pixels.shape:
         raise FrameError(
             "the frame has another size than the components of the stack",
             where=f"frame {frame.index}",
             value=pixels.shape,
-            allowed=constants["mean"].shape,
+            allowed=constants[MEAN].shape,
             remedy="Crop or turn the frames without 'denoise_images', or denoise by a filter",
         )
     denoised = _denoised(pixels, constants, params).astype(pixels.dtype)
@@ -152,10 +152,8 @@ def run(frame: ImageFrame, params: DenoiseImagesParams) -> Mapping[str, Array]:
 
 def finish(stack: Stack, params: DenoiseImagesParams) -> None:
     """Say in the store what such denoising does to displacements."""
-    slope = finding_slope.Slope(
-        float(stack.read("denoise_images/slope")), float(stack.read("denoise_images/slope_err"))
-    )
-    removed = np.asarray(stack.read("denoise_images/removed"), dtype=float)
+    slope = finding_slope.Slope(float(stack.read(SLOPE.path)), float(stack.read(SLOPE_ERR.path)))
+    removed = np.asarray(stack.read(REMOVED.path), dtype=float)
     removed = removed[np.isfinite(removed)]
     said = finding_slope.in_words(params.method, slope) if np.isfinite(slope.value) else "No lattice was seen."
     if params.measure_on == "filtered":
@@ -164,19 +162,19 @@ def finish(stack: Stack, params: DenoiseImagesParams) -> None:
         said += " Columns were found on these images and measured on the counts, so that the factor doesn't touch them."
     if removed.size:
         said += f" What was removed is {np.median(removed):.2f} times the noise of a pixel."
-    stack.set_attributes("denoise_images", {"method": params.method, "statement": said})
+    stack.set_attributes(SLOPE.group, {"method": params.method, "statement": said})
 
 
-def _denoised(pixels: Array, constants: Mapping[str, Array], params: DenoiseImagesParams) -> Array:
+def _denoised(pixels: Array, constants: Mapping[Variable, Array], params: DenoiseImagesParams) -> Array:
     if params.method != "pca":
-        return filter_image(pixels, params.method, params.strength, float(constants["period"]))
-    components = np.asarray(constants["components"], dtype=float)
+        return filter_image(pixels, params.method, params.strength, float(constants[PERIOD]))
+    components = np.asarray(constants[COMPONENTS], dtype=float)
     model = LowRank(
-        np.asarray(constants["mean"], dtype=float).ravel(),
+        np.asarray(constants[MEAN], dtype=float).ravel(),
         components.reshape(len(components), pixels.size),
-        np.asarray(constants["singular_values"], dtype=float),
+        np.asarray(constants[SINGULAR_VALUES], dtype=float),
         FITTED,
-        float(constants["noise_variance"]),
+        float(constants[NOISE_VARIANCE]),
     )
     return project_image(model, pixels)
 

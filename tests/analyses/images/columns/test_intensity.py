@@ -52,7 +52,9 @@ def test_finer_and_turned_pixels_count_the_same():
     image, truth = perovskite((160, 160), noise=None)
     plain = measured(image, truth)
     prepared = preprocess.run(ImageFrame(0, image, (NM, NM)), preprocess.PreprocessParams(rotate=20, upsample=2))
-    turned = measured(image, truth, **{path: array for path, array in prepared.items() if path.startswith("_")})
+    turned = measured(
+        image, truth, **{path: array for path, array in prepared.items() if path.startswith("preprocess/")}
+    )
     of = inner(truth, margin=30)
     assert turned["intensity/voronoi"][of] == pytest.approx(plain["intensity/voronoi"][of], rel=0.05)
     assert np.mean(turned["intensity/voronoi"][of]) == pytest.approx(np.mean(plain["intensity/voronoi"][of]), rel=0.01)

@@ -35,12 +35,12 @@ def test_columns_are_found_on_denoised_pixels_and_measured_on_the_counts(method)
     constants = prepare(stack, params)
     stack[3].results.update(constants)
     found = run(stack[3], params)
-    assert "_pixels" not in found
-    error = np.sqrt(np.mean((found["_finding_pixels"] - truth) ** 2))
+    assert "denoise_images/measured" not in found
+    error = np.sqrt(np.mean((found["denoise_images/for_finding"] - truth) ** 2))
     assert error < 0.6 * 0.4
     declared = {v.path: v for v in outputs(params)}
     assert set(constants) == {path for path, v in declared.items() if v.stage == "prepare"}
-    assert {path for path in found if not path.startswith("_")} == {p for p, v in declared.items() if v.stage == "run"}
+    assert set(found) == {p for p, v in declared.items() if v.stage == "run"}
     for path, array in constants.items():
         assert array.ndim == len(declared[path].dims), path
 
@@ -50,7 +50,7 @@ def test_measuring_on_denoised_pixels_must_be_asked_for():
     params = DenoiseImagesParams(method="gaussian", measure_on="filtered")
     stack[0].results.update(prepare(stack, params))
     found = run(stack[0], params)
-    assert found["_pixels"] is found["_finding_pixels"]
+    assert found["denoise_images/measured"] is found["denoise_images/for_finding"]
 
 
 def test_the_shrinkage_is_said_in_words():
