@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from stemdask.errors import InputError
 from stemdask.model import Kind
 from stemdask.sources.atoms import open_atoms_files
 from stemdask.sources.atoms_source import AtomsSource
+from stemdask.sources.frame_range import parse_range
 from stemdask.sources.image_source import ImageSource
 from stemdask.sources.images import open_image_files
 from stemdask.sources.paths import find_files, kind_of
@@ -69,6 +69,7 @@ def guess_kind(path: object) -> Kind | None:
 def _slice(frames: slice | str | None) -> slice | None:
     if not isinstance(frames, str):
         return frames
-    if not re.fullmatch(r"-?\d*:-?\d*(:[1-9]\d*)?", frames):
-        raise InputError("not a range of frames", value=frames, allowed="'first:last+1', such as '0:100'")
-    return slice(*(int(part) if part else None for part in frames.split(":")))
+    try:
+        return parse_range(frames)
+    except ValueError:
+        raise InputError("not a range of frames", value=frames, allowed="'first:last+1', such as '0:100'") from None
