@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-Array: TypeAlias = NDArray[Any]
+from stemdask.kernels.arrays import Array as Array
+from stemdask.kernels.arrays import Floats
+
 Kind: TypeAlias = Literal["images", "atoms"]
 Stage: TypeAlias = Literal["prepare", "run", "finish"]
 
@@ -108,11 +110,11 @@ class AtomsFrame(_Results):
     """One atomic structure."""
 
     index: int
-    positions: NDArray[np.float64]
+    positions: Floats
     """(n, 3), angstrom, (x, y, z)."""
     numbers: NDArray[np.uint8]
     """(n,), atomic numbers."""
-    cell: NDArray[np.float64] | None = None
+    cell: Floats | None = None
     """(3, 3), angstrom, rows are the cell vectors; None for an isolated particle."""
     periodic: tuple[bool, bool, bool] = (False, False, False)
     time: float | None = None

@@ -17,9 +17,8 @@ ROOT = Path(stemdask.__file__).parent
 
 # Floor of each room; a room may import only rooms below its own floor, or files of the same room.
 FLOORS = [
-    {"errors", "units", "_version"},
+    {"kernels", "errors", "units", "_version"},
     {"model"},
-    {"kernels"},
     {"adapters", "simulate"},
     {"sources"},
     {"analyses"},

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Codes, Floats
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, OK, ColumnFit
 from stemdask.kernels.images.fitting.noise import Noise
 
 
-def measure(
-    image: NDArray[np.floating[Any]], positions: NDArray[np.float64], sublattice: NDArray[np.int8]
-) -> ColumnFit:
+def measure(image: NDArray[np.floating[Any]], positions: Floats, sublattice: Codes) -> ColumnFit:
     """Refine columns by centre of mass and a 2D Gaussian each, as in atomap's tutorials.
 
     Parameters

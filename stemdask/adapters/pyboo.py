@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stemdask.errors import ConfigError
+from stemdask.kernels.arrays import Array, Floats, Integers32
 
 REMEDY = (
     "Use engine: native with convention: pyboo, which gives the same numbers; or make an environment for it: "
@@ -29,14 +28,14 @@ def load() -> ModuleType:
 
 
 def bond_order(
-    positions: NDArray[np.float64],
-    bonds: NDArray[np.int32],
+    positions: Floats,
+    bonds: Integers32,
     degrees: Sequence[int],
     *,
     normalised: bool,
     threshold: float,
     min_fraction: float,
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     """Return what pyboo makes of an isolated particle and its bonds.
 
     Parameters
@@ -60,7 +59,7 @@ def bond_order(
     """
     boo = load()
     n = len(positions)
-    found: dict[str, NDArray[Any]] = {name: np.zeros((len(degrees), n)) for name in ("q", "q_avg", "w", "w_avg")}
+    found: dict[str, Array] = {name: np.zeros((len(degrees), n)) for name in ("q", "q_avg", "w", "w_avg")}
     found |= {"s6": np.zeros(0), "crystallinity": np.zeros(n), "crystalline": np.zeros(n, np.int8)}
     if not len(bonds):
         return found

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import yaml
-from numpy.typing import NDArray
 
 from stemdask.analyses import chain, registry
 from stemdask.errors import StemdaskError, StoreError
+from stemdask.kernels.arrays import Indices
 from stemdask.model import FrameStatus, ImageFrame, Kind, Params, Step, Variable
 from stemdask.sources import opening
 
@@ -90,7 +90,7 @@ class Results:
         """Number of frames, those without results too."""
         return int(self._tree["frames"].sizes["frame"])
 
-    def good(self) -> NDArray[np.intp]:
+    def good(self) -> Indices:
         """Return the indices of the frames that have results."""
         return np.flatnonzero(self._tree["frames/frame_status"].to_numpy() == FrameStatus.OK)
 

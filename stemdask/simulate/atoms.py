@@ -12,10 +12,10 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 from scipy.spatial.transform import Rotation
 
+from stemdask.kernels.arrays import Booleans, Floats, Integers
 from stemdask.model import AtomsFrame, Kind
 
 Shape: TypeAlias = Literal["truncated-octahedron", "octahedron", "cuboctahedron", "icosahedron", "decahedron", "sphere"]
-Floats: TypeAlias = NDArray[np.float64]
 
 _MAX_SHELLS = 60
 
@@ -78,13 +78,13 @@ def nanocrystal(
 class Truth:
     """What was put into one frame of a trajectory; all by atom in the order of that frame."""
 
-    identity: NDArray[np.int64]
+    identity: Integers
     """(n,), index of the atom in the trajectory's sites."""
     rotation: Floats
     """(3, 3), turns the particle from its first orientation to this one."""
     translation: Floats
     """(3,), angstrom."""
-    disordered: NDArray[np.bool_]
+    disordered: Booleans
     """(n,), atoms that were moved off their lattice site."""
     sites: Floats
     """(n, 3), angstrom, where the atoms would be without thermal displacement, turned and moved with the particle."""
@@ -97,11 +97,11 @@ class Trajectory:
     sites: Floats
     """(n, 3), angstrom, places of all atoms that ever exist, in the first orientation."""
     numbers: NDArray[np.uint8]
-    disordered: NDArray[np.bool_]
+    disordered: Booleans
     """(n,), atoms off their lattice site."""
-    born: NDArray[np.int64]
+    born: Integers
     """(n,), first frame with the atom."""
-    died: NDArray[np.int64]
+    died: Integers
     """(n,), first frame without it again."""
     n_frames: int
     sigma: float
@@ -275,14 +275,14 @@ def _extent(positions: Floats) -> float:
     return float(pdist(outer).max())
 
 
-def _outermost(positions: Floats, random: np.random.Generator) -> NDArray[np.int64]:
+def _outermost(positions: Floats, random: np.random.Generator) -> Integers:
     """Return the atoms in the order of their number of neighbours, those with equally many at random."""
     if len(positions) < 2:
         return np.arange(len(positions))
     tree = cKDTree(positions)
     nearest = np.median(tree.query(positions, k=2)[0][:, 1])
     neighbours = tree.query_ball_point(positions, 1.2 * nearest, return_length=True)
-    order: NDArray[np.int64] = np.lexsort((random.random(len(positions)), neighbours))
+    order: Integers = np.lexsort((random.random(len(positions)), neighbours))
     return order
 
 

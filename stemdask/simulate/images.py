@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Float = NDArray[np.float64]
-Displacement = ArrayLike | Callable[[Float], ArrayLike]
+from stemdask.kernels.arrays import Booleans, Codes, Floats, Image, Indices, Integers32
+from stemdask.kernels.compiled import kernel
+
+Displacement = ArrayLike | Callable[[Floats], ArrayLike]
 Noise = Literal["poisson", "gaussian"] | None
 
 
@@ -62,14 +63,14 @@ class Truth:
         (y, x), the image without noise.
     """
 
-    positions: Float
-    sublattice: NDArray[np.int8]
-    i: NDArray[np.int32]
-    j: NDArray[np.int32]
-    displacement: Float
-    electrons: Float
-    inside: NDArray[np.bool_]
-    expected: Float
+    positions: Floats
+    sublattice: Codes
+    i: Integers32
+    j: Integers32
+    displacement: Floats
+    electrons: Floats
+    inside: Booleans
+    expected: Floats
 
 
 def lattice_image(
@@ -83,16 +84,16 @@ def lattice_image(
     displaced: int = 1,
     missing: float = 0.0,
     gradient: float = 0.0,
-    vacuum: NDArray[np.bool_] | None = None,
-    thickness: Callable[[Float], ArrayLike] | None = None,
+    vacuum: Booleans | None = None,
+    thickness: Callable[[Floats], ArrayLike] | None = None,
     shift: tuple[float, float] = (0.0, 0.0),
-    row_shift: Float | None = None,
+    row_shift: Floats | None = None,
     noise: Noise = "poisson",
     readout: float = 0.0,
     margin: float = 0.0,
     seed: int = 0,
     noise_seed: int | None = None,
-) -> tuple[NDArray[np.float32], Truth]:
+) -> tuple[Image, Truth]:
     """Draw a crystal of any plane lattice and motif.
 
     Parameters
@@ -196,16 +197,16 @@ def perovskite(
     displacement: Displacement | None = None,
     missing: float = 0.0,
     gradient: float = 0.0,
-    vacuum: NDArray[np.bool_] | None = None,
-    thickness: Callable[[Float], ArrayLike] | None = None,
+    vacuum: Booleans | None = None,
+    thickness: Callable[[Floats], ArrayLike] | None = None,
     shift: tuple[float, float] = (0.0, 0.0),
-    row_shift: Float | None = None,
+    row_shift: Floats | None = None,
     noise: Noise = "poisson",
     readout: float = 0.0,
     margin: float = 0.0,
     seed: int = 0,
     noise_seed: int | None = None,
-) -> tuple[NDArray[np.float32], Truth]:
+) -> tuple[Image, Truth]:
     """Draw a perovskite along [001]: A at the corners of a square cell, B in its middle.
 
     Parameters
@@ -255,7 +256,7 @@ def _widths(column: MotifColumn) -> tuple[float, float, float]:
     return (column.sigma, column.sigma, 0.0)
 
 
-def _precision(widths: Float) -> Float:
+def _precision(widths: Floats) -> Floats:
     """Turn (major, minor, angle) into the coefficients of dy², dy·dx (half) and dx² in the exponent."""
     major, minor, angle = widths.T
     along, across = 1.0 / major**2, 1.0 / minor**2
@@ -266,8 +267,8 @@ def _precision(widths: Float) -> Float:
 
 
 def _sites(
-    shape: tuple[int, int], basis: Float, motif: Sequence[MotifColumn], origin: Float, margin: float
-) -> tuple[Float, NDArray[np.int8], NDArray[np.int32], NDArray[np.intp]]:
+    shape: tuple[int, int], basis: Floats, motif: Sequence[MotifColumn], origin: Floats, margin: float
+) -> tuple[Floats, Codes, Integers32, Indices]:
     """Return positions, sublattices, cells and motif columns of all sites in the image and `margin` px around it."""
     low, high = -margin, np.asarray(shape) - 1.0 + margin
     corners = np.array([[low, low], [low, high[1]], [high[0], low], [high[0], high[1]]])
@@ -284,7 +285,7 @@ def _sites(
     return positions[keep], sublattice[keep], cells[keep].astype(np.int32), which[keep]
 
 
-def _rows(n_rows: int, row_shift: Float | None) -> Float:
+def _rows(n_rows: int, row_shift: Floats | None) -> Floats:
     """Return where on the sample each row of the scan lies: (rows, 2), the y of the row and its offset in x."""
     rows = np.zeros((n_rows, 2))
     rows[:, 0] = np.arange(n_rows)
@@ -293,16 +294,16 @@ def _rows(n_rows: int, row_shift: Float | None) -> Float:
     return rows
 
 
-def _expose(expected: Float, noise: Noise, readout: float, rng: np.random.Generator) -> NDArray[np.float32]:
+def _expose(expected: Floats, noise: Noise, readout: float, rng: np.random.Generator) -> Image:
     image = rng.poisson(expected).astype(np.float64) if noise == "poisson" else expected.copy()
     if noise is not None and readout:
         image += rng.normal(0.0, readout, expected.shape)
     return image.astype(np.float32)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _draw(
-    image: Float, positions: Float, amplitude: Float, precision: Float, reach: Float, rows: Float
+    image: Floats, positions: Floats, amplitude: Floats, precision: Floats, reach: Floats, rows: Floats
 ) -> None:  # pragma: no cover - compiled
     height, width = image.shape
     slack = 1 + int(np.ceil(np.max(np.abs(rows[:, 0] - np.arange(height)))))

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from stemdask.simulate.images import Float, Truth, perovskite
+from stemdask.kernels.arrays import Floats, Image
+from stemdask.simulate.images import Truth, perovskite
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class StackTruth:
     """
 
     frame: Truth
-    shifts: Float
+    shifts: Floats
 
 
 def stack(
@@ -33,9 +34,9 @@ def stack(
     drift: ArrayLike | float = 0.0,
     row_jitter: float = 0.0,
     seed: int = 0,
-    image: Callable[..., tuple[NDArray[np.float32], Truth]] = perovskite,
+    image: Callable[..., tuple[Image, Truth]] = perovskite,
     **parameters: object,
-) -> tuple[NDArray[np.float32], StackTruth]:
+) -> tuple[Image, StackTruth]:
     """Draw a series of frames of one area.
 
     Parameters

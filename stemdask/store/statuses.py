@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Codes
 from stemdask.model import Block, FrameStatus
 from stemdask.store.layout import STATUS, open_group, writable
 from stemdask.store.writer import sync_file
 
 
-def read_statuses(store: str | Path) -> NDArray[np.int8]:
+def read_statuses(store: str | Path) -> Codes:
     """Return the status of every frame; a block whose status can't be read is pending."""
     array = open_group(store)[STATUS]
     try:
@@ -30,13 +30,13 @@ def read_statuses(store: str | Path) -> NDArray[np.int8]:
     return found
 
 
-def count(statuses: NDArray[np.int8]) -> dict[FrameStatus, int]:
+def count(statuses: Codes) -> dict[FrameStatus, int]:
     """Return how many frames have each status."""
     numbers = np.bincount(statuses.astype(np.intp), minlength=len(FrameStatus))
     return {status: int(numbers[status]) for status in FrameStatus}
 
 
-def unfinished(statuses: NDArray[np.int8], blocks: Iterable[Block]) -> list[Block]:
+def unfinished(statuses: Codes, blocks: Iterable[Block]) -> list[Block]:
     """Return the blocks that hold a pending frame."""
     return [block for block in blocks if (statuses[block.start : block.stop] == FrameStatus.PENDING).any()]
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.columns import lattice
 from stemdask.analyses.images.stack import registration
+from stemdask.kernels.arrays import Booleans, Integers
 from stemdask.kernels.images.denoising.cell_grid import CellGrid, gather, lattice_steps, scatter, spanning
 from stemdask.model import Array, Stack
 
@@ -28,7 +28,7 @@ _MOST_PLACES = 20
 class MapBlock:
     """The maps of a block of frames."""
 
-    places: NDArray[np.int64]
+    places: Integers
     """(frame, cell), flat grid places; -1 where there is no cell."""
     values: Array
     """(frame, 2, row, column), u and v, pm; NaN where missing."""
@@ -87,7 +87,7 @@ class MapStack:
         return self.grid.shape
 
     @property
-    def frames(self) -> NDArray[np.int64]:
+    def frames(self) -> Integers:
         """Frames that have cells."""
         return np.flatnonzero(self.n_cells)
 
@@ -107,13 +107,13 @@ class MapStack:
         known = np.isfinite(values).all(axis=1, keepdims=True)  # u without v is no displacement
         return MapBlock(places, np.where(known, values, np.nan), np.where(known, noise, np.nan))
 
-    def positions(self, frames: slice, places: NDArray[np.int64]) -> Array:
+    def positions(self, frames: slice, places: Integers) -> Array:
         """Read where the cells lie, (frame, row, column, 2), nm, (y, x); NaN where there is none."""
         read = [np.asarray(self.stack.read(place.path, frames), dtype=float) for place in _PLACE]
         laid = [scatter(values, places, self.grid.size).reshape(len(values), *self.shape) for values in read]
         return np.stack(laid, axis=-1)
 
-    def counts(self) -> NDArray[np.int64]:
+    def counts(self) -> Integers:
         """Return the number of frames that hold each cell, (row, column)."""
         total = np.zeros(self.shape, dtype=np.int64)
         for _, maps in self.blocks():
@@ -135,7 +135,7 @@ class MapStack:
                 noise.append(maps.noise[within])
         return np.concatenate(values), np.concatenate(noise)
 
-    def _indices(self, frames: slice) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    def _indices(self, frames: slice) -> tuple[Integers, Integers, Booleans]:
         read = self.stack.read
         y, x = (read(place.path, frames) for place in _PLACE)
         present = np.isfinite(y) & np.isfinite(x)
@@ -143,11 +143,11 @@ class MapStack:
         i, j = (np.where(present, read(index.path, frames), 0).astype(np.int64) for index in of_cell)
         return i, j, present
 
-    def _field(self, name: str, places: NDArray[np.int64], frames: slice) -> Array:
+    def _field(self, name: str, places: Integers, frames: slice) -> Array:
         values = np.asarray(self.stack.read(f"{self.group}/{name}", frames), dtype=float)
         return scatter(values, places, self.grid.size).reshape(len(values), *self.shape)
 
-    def _origins(self, frames: slice, i: NDArray[np.int64], j: NDArray[np.int64], present: NDArray[np.bool_]) -> Array:
+    def _origins(self, frames: slice, i: Integers, j: Integers, present: Booleans) -> Array:
         """Where index (0, 0) lies in each frame, drift removed: (frame, 2), nm, (y, x)."""
         origins = np.full((len(i), 2), np.nan)
         for axis, (place, shift) in enumerate(zip(_PLACE, _SHIFT, strict=True)):

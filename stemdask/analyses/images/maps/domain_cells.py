@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemdask.analyses.images.maps.displacement_maps import MapBlock, MapStack
+from stemdask.kernels.arrays import Booleans
 from stemdask.model import Array, Stack
 
 #: Cells to which domains are fitted.
@@ -25,7 +26,7 @@ class CellBlock:
     """(frame, row, column, 2), pm; NaN where there is no cell."""
     errors: Array
     """(frame, row, column, 2), pm."""
-    significant: NDArray[np.bool_]
+    significant: Booleans
     """(frame, row, column), the vector differs from zero."""
 
 
@@ -37,7 +38,7 @@ class CellSample:
     """(n, 2), pm."""
     noise: Array
     """(n, 2), standard errors, pm."""
-    significant: NDArray[np.bool_]
+    significant: Booleans
     """(n,)"""
     effective: float
     """Independent vectors among all cells of the stack."""

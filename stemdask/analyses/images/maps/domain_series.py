@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Booleans
 from stemdask.kernels.images.domains.walls import find_walls
 from stemdask.model import Array, Stack, Variable
 
@@ -49,7 +50,7 @@ class SeriesBlock:
         raw_err: Array,
         positions: Array,
         vectors: Array,
-    ) -> NDArray[np.bool_]:
+    ) -> Booleans:
         """Measure one frame.
 
         Parameters

@@ -6,11 +6,11 @@ import csv
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stemdask.analyses.images.maps.domain_cells import CellBlock, DomainCells
 from stemdask.analyses.images.maps.domain_params import DomainsParams, Region
 from stemdask.errors import InputError
+from stemdask.kernels.arrays import Integers
 from stemdask.kernels.images.domains.classifiers import CLASSIFIERS, Classifier, confusion, ideal_vectors, train
 from stemdask.kernels.images.domains.domain_models import DomainModel
 from stemdask.model import Array
@@ -105,7 +105,7 @@ def read_labels(path: str) -> tuple[Region, ...]:
 
 def _labelled(
     cells: DomainCells, regions: tuple[Region, ...], names: tuple[str, ...]
-) -> tuple[Array, Array, NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[Array, Array, Integers, Integers]:
     points, noise = [np.empty((0, 2))], [np.empty((0, 2))]
     labels, groups = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     columns = cells.maps.shape[1]
@@ -128,9 +128,7 @@ def _labelled(
     )
 
 
-def _label(
-    cells: DomainCells, block: CellBlock, regions: tuple[Region, ...], names: tuple[str, ...]
-) -> NDArray[np.int64]:
+def _label(cells: DomainCells, block: CellBlock, regions: tuple[Region, ...], names: tuple[str, ...]) -> Integers:
     """Class of every grid place of a block, (frame, row, column); -1 unknown. Later regions win."""
     from skimage.measure import points_in_poly
 
