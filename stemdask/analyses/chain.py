@@ -67,9 +67,10 @@ def _repeat(
     """Run those of the steps on another frame that lead to the results named."""
     own = zip(steps, outputs(kind, steps), strict=True)
     needed = {step.name for step, found in own if any(variable.path in of for variable in _of_stage(found, "run"))}
-    for step in reversed(steps):  # what a step needs stands before it
+    for step in reversed(steps):  # what a step reads stands before it
         if step.name in needed:
-            needed.update(registry.get(kind, step.name).needs)
+            analysis = registry.get(kind, step.name)
+            needed.update(analysis.needs, analysis.after)
     return analyse(kind, [step for step in steps if step.name in needed], frame, given)
 
 
