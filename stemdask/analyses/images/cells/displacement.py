@@ -109,7 +109,7 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         chosen = measured[params.reference]
         parts.append(replace(chosen, column=of[chosen.column]))
         others.append(np.stack([entry.vector for entry in measured.values()]))
-    found = _joined(parts)
+    found = Displacements.joined(parts)
     vectors = np.concatenate(others, axis=1) if others else np.empty((len(REFERENCES), 0, 2))
     differences = vectors[:, None] - vectors
     values = {
@@ -146,14 +146,6 @@ def _removed(found: Displacements, remove: str) -> Displacements:
     if remove == "tilt":
         terms = np.column_stack([terms, found.centre - found.centre.mean(axis=0)])
     return found.without(terms @ np.linalg.lstsq(terms, found.vector, rcond=None)[0])
-
-
-def _joined(parts: list[Displacements]) -> Displacements:
-    if not parts:
-        return Displacements(np.empty(0, np.int64), *(np.empty((0, 2)) for _ in range(3)))
-    return Displacements(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("column", "centre", "vector", "error"))
-    )
 
 
 ANALYSIS = Analysis(

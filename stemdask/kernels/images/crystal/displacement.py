@@ -1,19 +1,22 @@
 """Displacement of the columns of one sublattice against the columns of another, cell by cell.
 
 Every reference is a weighted mean of A columns, or a straight line or lattice through many of them, so a displacement
-is linear in the positions and its standard error follows from theirs.
+is linear in the positions and its covariance follows from theirs. Columns whose tails overlap share their errors: what
+pulls at B pulls at its A columns too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from stemdask.kernels.arrays import AnyIntegers, Codes, Floats, Integers, Integers32
 from stemdask.kernels.images.crystal.lattice import fit_lattice
+from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 
 Reference = Literal["neighbours", "line", "lattice"]
 REFERENCES: tuple[Reference, ...] = ("neighbours", "line", "lattice")
@@ -30,33 +33,45 @@ _SNAP_THIRD = 0.06
 class Displacements:
     """Displacements of n cells; lengths in the unit of the positions, x to the right and y downwards."""
 
-    column: NDArray[np.int64]
+    column: Integers
     """(n,), number of the displaced column among those given."""
-    centre: NDArray[np.float64]
+    centre: Floats
     """(n, 2), (y, x), where the column would be without displacement."""
-    vector: NDArray[np.float64]
+    vector: Floats
     """(n, 2), (u, v): along +x and +y."""
-    error: NDArray[np.float64]
-    """(n, 2), standard errors of u and v."""
+    covariance: Floats
+    """(n, 2, 2), of (u, v)."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Displacements]) -> Displacements:
+        """Return the displacements of all parts, one after another; of no part, none."""
+        empty = cls(np.empty(0, np.int64), np.empty((0, 2)), np.empty((0, 2)), np.empty((0, 2, 2)))
+        return cls(*(np.concatenate([getattr(part, f.name) for part in (empty, *parts)]) for f in fields(cls)))
 
     @property
-    def magnitude(self) -> NDArray[np.float64]:
+    def error(self) -> Floats:
+        """(n, 2), standard errors of u and v."""
+        return np.sqrt(self.covariance[:, [0, 1], [0, 1]])
+
+    @property
+    def magnitude(self) -> Floats:
         """(n,), length of the vectors."""
         return np.hypot(self.vector[:, 0], self.vector[:, 1])
 
     @property
-    def angle(self) -> NDArray[np.float64]:
+    def angle(self) -> Floats:
         """(n,), direction in degree, counter-clockwise from +x as displayed (y down), in -180 .. 180."""
         return np.degrees(np.arctan2(-self.vector[:, 1], self.vector[:, 0]))
 
     @property
-    def significant(self) -> NDArray[np.int8]:
+    def significant(self) -> Codes:
         """(n,), 1 where the vector lies outside the 95 % ellipse of its errors, 0 inside, -1 without errors."""
+        (u, v), (uu, uv, vv) = self.vector.T, self.covariance[:, [0, 0, 1], [0, 1, 1]].T
         with np.errstate(invalid="ignore", divide="ignore"):
-            distance = ((self.vector / self.error) ** 2).sum(axis=1)
+            distance = (vv * u**2 - 2.0 * uv * u * v + uu * v**2) / (uu * vv - uv**2)
         return np.where(np.isfinite(distance), distance > CHI2_95, -1).astype(np.int8)
 
-    def without(self, offset: NDArray[np.float64]) -> Displacements:
+    def without(self, offset: Floats) -> Displacements:
         """Return the displacements less `offset`, (2,) or (n, 2)."""
         return replace(self, vector=self.vector - offset)
 
@@ -65,18 +80,18 @@ class Displacements:
 class Neighbours:
     """The A columns whose weighted mean is the centre of a cell."""
 
-    cells: NDArray[np.int64]
+    cells: Integers
     """(m, 2), steps in (i, j) from the cell of the displaced column."""
-    weights: NDArray[np.float64]
+    weights: Floats
     """(m,), sum 1."""
 
 
 def displacements(
-    positions: NDArray[np.float64],
-    errors: NDArray[np.float64],
-    sublattice: NDArray[np.int8],
-    i: NDArray[np.int32],
-    j: NDArray[np.int32],
+    positions: Floats,
+    errors: Floats | PositionCovariance,
+    sublattice: Codes,
+    i: Integers32,
+    j: Integers32,
     *,
     displaced: int = 1,
     framework: int = 0,
@@ -86,8 +101,10 @@ def displacements(
 
     Parameters
     ----------
-    positions, errors
-        (n, 2), (y, x), and standard errors; any unit. Errors may be NaN.
+    positions
+        (n, 2), (y, x); any unit.
+    errors
+        Covariance of the positions, in that unit squared, or standard errors (n, 2) of independent columns. May be NaN.
     sublattice, i, j
         (n,), from finding.
     displaced, framework
@@ -103,13 +120,12 @@ def displacements(
         Of those columns whose reference is complete, in the order given; for "lattice", those that "neighbours" has
         too, so that references can be compared cell by cell.
     """
-    nothing = Displacements(np.empty(0, np.int64), np.empty((0, 2)), np.empty((0, 2)), np.empty((0, 2)))
     of, corner = np.flatnonzero(sublattice == displaced), np.flatnonzero(sublattice == framework)
     if len(of) == 0 or len(corner) < 3:
-        return nothing
+        return Displacements.joined([])
     lattice = fit_lattice(positions[corner], i[corner], j[corner])
     if not np.isfinite(lattice.a).all():
-        return nothing
+        return Displacements.joined([])
     basis = np.stack([lattice.a, lattice.b])
     fractions = (positions[of] - lattice.origin) @ np.linalg.inv(basis) - np.stack([i[of], j[of]], axis=1)
     site = nominal_site(np.median(fractions, axis=0), lattice.a, lattice.b)
@@ -119,23 +135,34 @@ def displacements(
     neighbours = index.at(i[of][:, None] + around.cells[:, 0], j[of][:, None] + around.cells[:, 1])
     complete = (neighbours >= 0).all(axis=1)
     of, neighbours = of[complete], neighbours[complete]
+    known = errors if isinstance(errors, PositionCovariance) else PositionCovariance.independent(errors)
+    itself = _weights(of[:, None], np.ones(1), len(positions))
     if reference == "lattice":
         centre = lattice.at(i[of] + site[0], j[of] + site[1])
-        # The lattice is a mean over all its columns: what it adds to the variance is one part in their number.
-        of_mean = errors[corner][np.isfinite(errors[corner]).all(axis=1)] ** 2
-        variance = np.broadcast_to(of_mean.mean(axis=0) / len(of_mean) if len(of_mean) else np.nan, centre.shape)
+        covariance = known.of_sums(itself) + _of_mean(known, corner)
     else:
-        start = np.arange(len(of) + 1) * len(around.weights)
-        shape = (len(of), len(positions))
-        mean = sparse.csr_array((np.tile(around.weights, len(of)), neighbours.ravel(), start), shape=shape)
+        mean = _weights(neighbours, around.weights, len(positions))
         if reference == "line":
             mean = mean @ _straight_lines(index, corner, i[corner], j[corner], len(positions))
-        centre, variance = mean @ positions, mean.power(2) @ errors**2
-    vector = (positions[of] - centre)[:, ::-1]
-    return Displacements(of, centre, vector, np.sqrt(errors[of] ** 2 + variance)[:, ::-1])
+        centre, covariance = mean @ positions, known.of_sums(itself - mean)
+    return Displacements(of, centre, (positions[of] - centre)[:, ::-1], covariance[:, ::-1, ::-1])
 
 
-def nominal_site(fraction: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+def _weights(columns: Integers, weights: Floats, n: int) -> sparse.csr_array:
+    """Matrix (m, n) of weighted sums of columns (m, w), with the weights (w,)."""
+    start = np.arange(len(columns) + 1) * len(weights)
+    return sparse.csr_array((np.tile(weights, len(columns)), columns.ravel(), start), shape=(len(columns), n))
+
+
+def _of_mean(known: PositionCovariance, columns: Integers) -> Floats:
+    """Covariance (1, 2, 2) of the mean of those columns that have errors: what a lattice through them adds."""
+    counted = columns[np.isfinite(known.own[columns]).all(axis=(1, 2))]
+    if not len(counted):
+        return np.full((1, 2, 2), np.nan)
+    return known.of_sums(_weights(counted[None], np.full(len(counted), 1.0 / len(counted)), len(known)))
+
+
+def nominal_site(fraction: Floats, a: Floats, b: Floats) -> Floats:
     """Return the site of high symmetry that a mean position in the cell stands for.
 
     A polar crystal displaces all its columns alike, so the mean position must not be the reference. Sites with halves
@@ -149,11 +176,11 @@ def nominal_site(fraction: NDArray[np.float64], a: NDArray[np.float64], b: NDArr
     if np.abs(fraction - halves).max() <= _SNAP:
         return halves
     finer = 3.0 if hexagonal else 4.0
-    snapped: NDArray[np.float64] = np.round(finer * fraction) / finer
+    snapped: Floats = np.round(finer * fraction) / finer
     return snapped if np.abs(fraction - snapped).max() <= _SNAP_THIRD else fraction
 
 
-def surrounding(site: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> Neighbours:
+def surrounding(site: Floats, a: Floats, b: Floats) -> Neighbours:
     """Choose the A columns whose mean is the site: the nearest ones, if they surround it evenly, else the cell's four.
 
     Four around the middle of a cell, two beside the middle of an edge, three around a site of thirds; elsewhere the
@@ -175,24 +202,20 @@ def surrounding(site: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np
 class _IndexGrid:
     """Number of the column at each pair of indices."""
 
-    def __init__(self, i: NDArray[np.int32], j: NDArray[np.int32], numbers: NDArray[np.int64]) -> None:
+    def __init__(self, i: Integers32, j: Integers32, numbers: Integers) -> None:
         self._low = int(i.min()), int(j.min())
         self._grid = np.full((int(np.ptp(i)) + 1, int(np.ptp(j)) + 1), -1, np.int64)
         self._grid[i - self._low[0], j - self._low[1]] = numbers
 
-    def at(self, i: NDArray[np.integer], j: NDArray[np.integer]) -> NDArray[np.int64]:
+    def at(self, i: AnyIntegers, j: AnyIntegers) -> Integers:
         """Return the numbers of the columns at these indices; -1 where there is none."""
         row, column = i - self._low[0], j - self._low[1]
         inside = (row >= 0) & (column >= 0) & (row < self._grid.shape[0]) & (column < self._grid.shape[1])
-        found: NDArray[np.int64] = np.where(
-            inside, self._grid[np.where(inside, row, 0), np.where(inside, column, 0)], -1
-        )
+        found: Integers = np.where(inside, self._grid[np.where(inside, row, 0), np.where(inside, column, 0)], -1)
         return found
 
 
-def _straight_lines(
-    index: _IndexGrid, corner: NDArray[np.int64], i: NDArray[np.int32], j: NDArray[np.int32], n: int
-) -> sparse.csr_array:
+def _straight_lines(index: _IndexGrid, corner: Integers, i: Integers32, j: Integers32, n: int) -> sparse.csr_array:
     """Matrix that replaces each column's position by the mean of the straight lines through its two planes."""
     steps = np.arange(-_LINE_REACH, _LINE_REACH + 1)
     rows, columns, values = [], [], []
@@ -212,7 +235,7 @@ def _straight_lines(
     return sparse.csr_array(entries, shape=(n, n))
 
 
-def noise_floor(vector: NDArray[np.float64], i: NDArray[np.int32], j: NDArray[np.int32]) -> float:
+def noise_floor(vector: Floats, i: Integers32, j: Integers32) -> float:
     """Return the scatter of a component of the vectors about their neighbours: noise and all that varies as fast.
 
     From the second differences along i and j, by the median absolute deviation, so that domain walls don't count.

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from stemdask.kernels.arrays import Booleans, Floats, Indices, Integers32
+from stemdask.kernels.compiled import kernel
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def assemble(
-    blocks: Float,
-    pairs: NDArray[np.int32],
-    beneath: Float,
-    free: NDArray[np.bool_],
-    sublattice: NDArray[np.intp],
-    patch: NDArray[np.intp],
-    positions: Float,
-    centres: Float,
-    own: Float,
-    coupling: Float,
-    border: Float,
-    sums: Float,
+    blocks: Floats,
+    pairs: Integers32,
+    beneath: Floats,
+    free: Booleans,
+    sublattice: Indices,
+    patch: Indices,
+    positions: Floats,
+    centres: Floats,
+    own: Floats,
+    coupling: Floats,
+    border: Floats,
+    sums: Floats,
 ) -> None:
     """Sort the 6×6 blocks of all parameters into those of the columns and those of the fields.
 
@@ -96,15 +95,15 @@ def assemble(
         _add_pair(sums[t], block, product, sublattice[k], sublattice[m], n_fields, free[k, 0], free[m, 0], shared)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _multiply_out(lever: Float, product: Float) -> None:
+@kernel
+def _multiply_out(lever: Floats, product: Floats) -> None:
     product[1], product[2] = lever[1], lever[2]
     product[3], product[4], product[5] = lever[1] * lever[1], lever[1] * lever[2], lever[2] * lever[2]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _add_pair(
-    sums: Float, block: Float, product: Float, s: int, u: int, n_fields: int, first: bool, second: bool, shared: bool
+    sums: Floats, block: Floats, product: Floats, s: int, u: int, n_fields: int, first: bool, second: bool, shared: bool
 ) -> None:
     """Add what two columns of sublattices s and u have in common; a field with itself gets both orders of them."""
     twice = 2.0 if s == u else 1.0
@@ -127,8 +126,8 @@ def _add_pair(
                     sums[max(row, column), min(row, column), q] += block[3 + j, 3 + i] * product[q]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def invert_blocks(blocks: Float, out: Float) -> None:
+@kernel
+def invert_blocks(blocks: Floats, out: Floats) -> None:
     """Invert symmetric positive definite blocks (n, P, P); of one that isn't, only the diagonal counts."""
     n, size, _ = blocks.shape
     low = np.empty((size, size))
@@ -165,24 +164,24 @@ def invert_blocks(blocks: Float, out: Float) -> None:
                 out[k, i, column] = total / low[i, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def column_covariances(
-    own: Float,
-    inverse: Float,
-    pairs: NDArray[np.int32],
-    coupling: Float,
-    border: Float,
-    patch: NDArray[np.intp],
-    field_covariance: Float,
-    out: Float,
+@kernel
+def eliminate_neighbours(
+    inverse: Floats, pairs: Integers32, coupling: Floats, reduced: Floats, absorbed: Floats
 ) -> None:
-    """Write each column's block of the inverse of the matrix: (n, P, P).
+    """Take from each column's block what the columns that overlap it say of it, as if these didn't overlap one another.
 
-    The neighbours of a column are eliminated as if they didn't overlap one another, which is right to the fourth power
-    of the overlap; then the uncertainty of the fields (t, fields · l, same) is added.
+    Parameters
+    ----------
+    inverse
+        (n, P, P), of the blocks.
+    pairs, coupling
+        (p, 2) and (p, P, P), rows of the pair's first column.
+    reduced
+        (n, P, P), the blocks; changed in place.
+    absorbed
+        (p, 2, P, P), zero on entry: what the first column of a pair loses to the second, and the second to the first.
     """
-    n, size, _ = own.shape
-    reduced = own.copy()
+    size = reduced.shape[1]
     half = np.empty((size, size))
     for p in range(len(pairs)):
         for side in range(2):
@@ -196,7 +195,19 @@ def column_covariances(
             for a in range(size):
                 for b in range(size):
                     for c in range(size):
-                        reduced[k, a, b] -= half[a, c] * (coupling[p, b, c] if side == 0 else coupling[p, c, b])
+                        part = half[a, c] * (coupling[p, b, c] if side == 0 else coupling[p, c, b])
+                        reduced[k, a, b] -= part
+                        absorbed[p, side, a, b] += part
+
+
+@kernel
+def column_covariances(reduced: Floats, border: Floats, patch: Indices, field_covariance: Floats, out: Floats) -> None:
+    """Write each column's block of the inverse of the matrix: (n, P, P).
+
+    The neighbours of a column are eliminated from `reduced` (see :func:`eliminate_neighbours`); the uncertainty of the
+    fields (t, fields · l, same) is added.
+    """
+    n, size, _ = reduced.shape
     invert_blocks(reduced, out)
     n_fields = border.shape[2]
     lever = np.empty((size, n_fields))

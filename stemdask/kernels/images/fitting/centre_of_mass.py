@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Float = NDArray[np.float64]
+from stemdask.kernels.arrays import AnyFloats, Floats, Image
+from stemdask.kernels.compiled import kernel
 
 
-def centre_of_mass(image: NDArray[np.floating], positions: ArrayLike, radius: float, *, iterations: int = 3) -> Float:
+def centre_of_mass(image: AnyFloats, positions: ArrayLike, radius: float, *, iterations: int = 3) -> Floats:
     """Return the centre of mass of the disc around each position, above the mean of the disc's rim.
 
     Parameters
@@ -25,7 +25,7 @@ def centre_of_mass(image: NDArray[np.floating], positions: ArrayLike, radius: fl
 
     Returns
     -------
-    Float
+    Floats
         (n, 2), px; a position whose disc holds no mass above its rim, or whose centre leaves the first disc, stays.
     """
     start = np.array(positions, dtype=np.float64).reshape(-1, 2)
@@ -34,8 +34,8 @@ def centre_of_mass(image: NDArray[np.floating], positions: ArrayLike, radius: fl
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _centres(image: NDArray[np.float32], start: Float, radius: float, iterations: int, out: Float) -> None:
+@kernel
+def _centres(image: Image, start: Floats, radius: float, iterations: int, out: Floats) -> None:
     height, width = image.shape
     inner2, outer2 = (radius - 1.0) ** 2, radius**2
     for k in range(len(start)):

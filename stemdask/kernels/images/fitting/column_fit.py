@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Codes, Floats, Image
 from stemdask.kernels.images.fitting.gaussian import precision_of, render
 from stemdask.kernels.images.fitting.noise import Noise
+from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 from stemdask.kernels.images.fitting.profile import Profile
 from stemdask.kernels.images.fitting.smooth import SmoothBasis
-
-Float = NDArray[np.float64]
 
 #: Values of :attr:`ColumnFit.flag`, and what they mean.
 OK, NOT_CONVERGED, RAN_AWAY, AT_BORDER, NO_SIGNAL = 0, 1, 2, 3, 4
@@ -48,34 +47,47 @@ class ColumnFit:
         The background as a field of the whole image; without it each column's own background can't be drawn.
     profiles
         For each sublattice how its columns deviate from a Gaussian.
+    fitted_covariance
+        Of the positions, px², where the fit knows more than the errors: see :attr:`covariance`.
     """
 
-    positions: Float
-    errors: Float
-    amplitude: Float
-    amplitude_err: Float
-    sigma_major: Float
-    sigma_minor: Float
-    rotation: Float
-    background: Float
-    reduced_chi2: Float
-    flag: NDArray[np.int8]
+    positions: Floats
+    errors: Floats
+    amplitude: Floats
+    amplitude_err: Floats
+    sigma_major: Floats
+    sigma_minor: Floats
+    rotation: Floats
+    background: Floats
+    reduced_chi2: Floats
+    flag: Codes
     noise: Noise
     iterations: int
-    sublattice: NDArray[np.int8]
+    sublattice: Codes
     background_basis: SmoothBasis | None = None
-    background_coefficients: Float | None = None
+    background_coefficients: Floats | None = None
     profiles: dict[int, Profile] = field(default_factory=dict)
+    fitted_covariance: PositionCovariance | None = None
 
     def __len__(self) -> int:
         return len(self.amplitude)
 
     @property
-    def precision(self) -> Float:
+    def covariance(self) -> PositionCovariance:
+        """Covariance of the positions, px²; NaN and no pairs where there are no errors.
+
+        A joint fit gives that of columns that overlap too; its diagonal agrees with the errors to about 1 % (and is the
+        more exact where columns overlap strongly). Columns fitted by themselves are independent.
+        """
+        known = self.fitted_covariance
+        return PositionCovariance.independent(self.errors) if known is None else known
+
+    @property
+    def precision(self) -> Floats:
         """(n, 3), px⁻²: the widths as coefficients of dy², dy·dx and dx² (see :mod:`gaussian`)."""
         return precision_of(self.sigma_major, self.sigma_minor, self.rotation)
 
-    def model(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+    def model(self, shape: tuple[int, int]) -> Image:
         """Return the fitted image; the residual image is the image minus this.
 
         Raises

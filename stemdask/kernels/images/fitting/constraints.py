@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from stemdask.kernels.arrays import Booleans, Codes, Floats, Indices
 from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL
-
-Float = NDArray[np.float64]
 
 #: Relative standard deviation of the amplitude of a column beyond the border about those next to it.
 _GHOST_SPREAD = 0.2
@@ -44,25 +42,25 @@ class Constraints:
         For each ghost the amplitude to expect, and the weight 1/variance of that.
     """
 
-    inside: NDArray[np.bool_]
-    dropped: NDArray[np.bool_]
-    free: NDArray[np.bool_]
-    spacing: Float
-    limit: Float
-    flag: NDArray[np.int8]
-    ghosts: NDArray[np.intp]
-    beside: NDArray[np.intp]
-    target: Float = field(init=False)
-    trust: Float = field(init=False)
+    inside: Booleans
+    dropped: Booleans
+    free: Booleans
+    spacing: Floats
+    limit: Floats
+    flag: Codes
+    ghosts: Indices
+    beside: Indices
+    target: Floats = field(init=False)
+    trust: Floats = field(init=False)
 
     @classmethod
     def of(
         cls,
-        positions: Float,
-        width: Float,
-        visible: Float,
-        sublattice: NDArray[np.intp],
-        rank: NDArray[np.intp],
+        positions: Floats,
+        width: Floats,
+        visible: Floats,
+        sublattice: Indices,
+        rank: Indices,
         shape: tuple[int, int],
         n_parameters: int,
     ) -> Constraints:
@@ -107,24 +105,24 @@ class Constraints:
         limit = np.minimum(1.5 * width, np.maximum(0.6 * spacing, 0.5 * width))
         return cls(inside, dropped, free, spacing, limit, flag, ghosts, beside)
 
-    def aim(self, amplitude: Float) -> None:
+    def aim(self, amplitude: Floats) -> None:
         """Let the ghosts' amplitudes (of n columns) be expected like those of the columns beside them."""
         self.target = amplitude[self.beside].mean(axis=1) if self.beside.size else amplitude[self.ghosts]
         self.trust = np.zeros(len(self.ghosts))
         if self.beside.size:
             self.trust = 1.0 / np.maximum(_GHOST_SPREAD * self.target, 1e-12) ** 2
 
-    def penalty(self, amplitude: Float) -> float:
+    def penalty(self, amplitude: Floats) -> float:
         """Return what the ghosts' amplitudes add to chi²."""
         return float(np.sum(self.trust * (amplitude[self.ghosts] - self.target) ** 2))
 
-    def give_up(self, columns: NDArray[np.bool_], flag: int) -> None:
+    def give_up(self, columns: Booleans, flag: int) -> None:
         """Hold all parameters of columns (n,)."""
         self.flag[columns] = flag
         self.free[columns] = False
 
 
-def _twins(tree: cKDTree, width: Float, rank: NDArray[np.intp]) -> list[tuple[int, int]]:
+def _twins(tree: cKDTree, width: Floats, rank: Indices) -> list[tuple[int, int]]:
     """Return pairs of columns that are one, the one to keep first; in the order of the other one's rank."""
     pairs = tree.query_pairs(_TWIN_DISTANCE * float(width.max()), output_type="ndarray")
     twins = []
@@ -135,9 +133,7 @@ def _twins(tree: cKDTree, width: Float, rank: NDArray[np.intp]) -> list[tuple[in
     return sorted(twins, key=lambda twin: (rank[twin[1]], rank[twin[0]]))
 
 
-def _beside(
-    positions: Float, sublattice: NDArray[np.intp], ghosts: NDArray[np.intp], real: NDArray[np.intp]
-) -> NDArray[np.intp]:
+def _beside(positions: Floats, sublattice: Indices, ghosts: Indices, real: Indices) -> Indices:
     """Return for each ghost three columns next to it, of its own sublattice if there are any: (ghosts, 3)."""
     beside = np.zeros((len(ghosts), 3 if len(real) else 0), dtype=np.intp)
     if not len(ghosts) or not len(real):

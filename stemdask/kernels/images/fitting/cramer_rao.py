@@ -7,10 +7,10 @@ pixels is summed from explicit derivatives and inverted as a whole.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-Float = NDArray[np.float64]
+from stemdask.kernels.arrays import Floats
 
 _REACH = 6.0
 
@@ -54,7 +54,7 @@ def isolated_bound(
 
 
 def joint_bound(
-    expected: Float,
+    expected: Floats,
     positions: ArrayLike,
     electrons: ArrayLike,
     sigma: ArrayLike,
@@ -62,7 +62,7 @@ def joint_bound(
     fitted: ArrayLike,
     *,
     readout: float | None = None,
-) -> Float:
+) -> Floats:
     """Return the smallest standard errors (n, 2), px, of round columns that overlap and share a width by sublattice.
 
     Parameters
@@ -79,7 +79,7 @@ def joint_bound(
 
     Returns
     -------
-    Float
+    Floats
         (n, 2), (y, x); NaN for the columns that are known. The matrix is dense: some thousand columns at most.
     """
     positions, electrons, sigma = (np.asarray(a, dtype=np.float64) for a in (positions, electrons, sigma))

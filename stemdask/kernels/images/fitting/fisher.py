@@ -8,10 +8,9 @@ the pixels with the weights 1/variance, are moments up to the fourth degree unde
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from stemdask.kernels.arrays import Floats, Integers32
+from stemdask.kernels.compiled import kernel
 
 #: Where the moment of dyᵐ⁺ᵐ'·dxⁿ⁺ⁿ' is found for the monomials (1, dy, dx, dy², dy·dx, dx²) taken in pairs.
 _PRODUCT = np.array(
@@ -26,8 +25,8 @@ _PRODUCT = np.array(
 )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _differentiate(amplitude: float, precision: Float, ey: float, ex: float, monomials: Float, out: Float) -> None:
+@kernel
+def _differentiate(amplitude: float, precision: Floats, ey: float, ex: float, monomials: Floats, out: Floats) -> None:
     """Turn rows for the monomials in the distance from a point (6, l) into rows for a column's parameters (6, l).
 
     The point is at (ey, ex) from the column's centre.
@@ -45,8 +44,8 @@ def _differentiate(amplitude: float, precision: Float, ey: float, ex: float, mon
         out[5, j] = -0.5 * amplitude * (dx2 + ex * (dx + ux))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def score(amplitude: Float, precision: Float, moment: Float, out: Float) -> None:
+@kernel
+def score(amplitude: Floats, precision: Floats, moment: Floats, out: Floats) -> None:
     """Turn the moments (n, 6) under the columns into sums with the derivatives by their parameters (n, 6)."""
     for k in range(len(amplitude)):
         a = amplitude[k]
@@ -59,8 +58,8 @@ def score(amplitude: Float, precision: Float, moment: Float, out: Float) -> None
         out[k, 5] = -0.5 * a * moment[k, 5]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def coupling_to_background(amplitude: Float, precision: Float, moment: Float, out: Float) -> None:
+@kernel
+def coupling_to_background(amplitude: Floats, precision: Floats, moment: Floats, out: Floats) -> None:
     """Turn the moments (n, 15) of the weights under the columns into their coupling to a background.
 
     `out` is (n, 6, l): to the background's value at the centre and, where l = 3, to its slopes along y and x.
@@ -73,16 +72,16 @@ def coupling_to_background(amplitude: Float, precision: Float, moment: Float, ou
         _differentiate(amplitude[k], precision[k], 0.0, 0.0, monomials, out[k])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def information(
-    positions: Float,
-    amplitude: Float,
-    precision: Float,
-    pairs: NDArray[np.int32],
-    centre: Float,
-    height: Float,
-    moment: Float,
-    out: Float,
+    positions: Floats,
+    amplitude: Floats,
+    precision: Floats,
+    pairs: Integers32,
+    centre: Floats,
+    height: Floats,
+    moment: Floats,
+    out: Floats,
 ) -> None:
     """Write the 6×6 block of Fisher information of each pair (a column with itself too).
 
@@ -117,9 +116,9 @@ def information(
                 out[p, i, j] = block[i, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def products(
-    positions: Float, precision: Float, pairs: NDArray[np.int32], centre: Float, product: Float, height: Float
+    positions: Floats, precision: Floats, pairs: Integers32, centre: Floats, product: Floats, height: Floats
 ) -> None:
     """Write centre (pairs, 2), precision (pairs, 3) and height (pairs,) of the product of two Gaussians of height 1."""
     for p in range(len(pairs)):

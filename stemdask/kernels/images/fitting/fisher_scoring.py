@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, RAN_AWAY
 from stemdask.kernels.images.fitting.constraints import Constraints
 from stemdask.kernels.images.fitting.normal_equations import NormalEquations
 from stemdask.kernels.images.fitting.scene import Scene, State
-
-Float = NDArray[np.float64]
 
 #: The fit ends when steps are this small against the standard errors (or px), but for one column in a thousand.
 _TOLERANCE = (0.03, 1e-4)
@@ -137,7 +135,7 @@ class FisherScoring:
             self._damping = max(10.0 * self._damping, 1e-3)
         return chi2
 
-    def _step(self, columns: Float, fields: Float) -> Float:
+    def _step(self, columns: Floats, fields: Floats) -> Floats:
         """Take a step, held to half a width in position and a third in width; return its length in px (n,)."""
         before, held, scene = self.state, self.held, self.scene
         if scene.widths is None:
@@ -165,10 +163,10 @@ class FisherScoring:
         return np.where(held.free[:, 1], np.hypot(move[:, 0], move[:, 1]), 0.0)
 
 
-def _held_part(change: Float, precision: Float) -> Float:
+def _held_part(change: Floats, precision: Floats) -> Floats:
     """Return the part (n,) of changes of the precision (n, 3) that stays within a third of its smaller eigenvalue."""
     mean, half = 0.5 * (precision[:, 0] + precision[:, 2]), 0.5 * (precision[:, 0] - precision[:, 2])
     smaller = mean - np.hypot(half, precision[:, 1])
     size = np.abs(0.5 * (change[:, 0] + change[:, 2])) + np.hypot(0.5 * (change[:, 0] - change[:, 2]), change[:, 1])
-    part: Float = np.minimum(1.0, 0.33 * smaller / np.maximum(size, 1e-300))
+    part: Floats = np.minimum(1.0, 0.33 * smaller / np.maximum(size, 1e-300))
     return part

@@ -11,10 +11,9 @@ registers.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from stemdask.kernels.arrays import Floats, Image
+from stemdask.kernels.compiled import kernel
 
 #: A Gaussian ends this many of its standard deviations from its centre, where it has fallen to 4e-5.
 REACH = 4.5
@@ -30,7 +29,7 @@ _SHEAR, _M0, _M1, _M2, _M3, _M4 = (np.uint64(_STRIDE * i) for i in range(1, 7))
 _FAST = {"contract", "reassoc"}
 
 
-def precision_of(sigma_major: Float, sigma_minor: Float, rotation: Float) -> Float:
+def precision_of(sigma_major: Floats, sigma_minor: Floats, rotation: Floats) -> Floats:
     """Return the precision of ellipses.
 
     Parameters
@@ -42,7 +41,7 @@ def precision_of(sigma_major: Float, sigma_minor: Float, rotation: Float) -> Flo
 
     Returns
     -------
-    Float
+    Floats
         (n, 3), px⁻²: Qyy, Qyx, Qxx.
     """
     along, across = 1.0 / np.square(sigma_major), 1.0 / np.square(sigma_minor)
@@ -52,7 +51,7 @@ def precision_of(sigma_major: Float, sigma_minor: Float, rotation: Float) -> Flo
     )
 
 
-def axes_of(precision: Float) -> tuple[Float, Float, Float]:
+def axes_of(precision: Floats) -> tuple[Floats, Floats, Floats]:
     """Return (sigma_major, sigma_minor, rotation) of precisions (n, 3); the inverse of :func:`precision_of`."""
     yy, yx, xx = precision[..., 0], precision[..., 1], precision[..., 2]
     mean, half = 0.5 * (yy + xx), np.hypot(0.5 * (yy - xx), yx)
@@ -62,7 +61,7 @@ def axes_of(precision: Float) -> tuple[Float, Float, Float]:
     return major, minor, rotation
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _span(centre: float, variance: float, reach: float, multiple: int, size: int) -> tuple[int, int]:
     """Return the first and one past the last pixel of a Gaussian's box along one axis, cut to the image."""
     half = min(int(np.ceil(reach * np.sqrt(variance) / multiple)) * multiple, _MOST)
@@ -70,8 +69,8 @@ def _span(centre: float, variance: float, reach: float, multiple: int, size: int
     return max(0, middle - half), min(size, middle + half)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _first_row(work: NDArray[np.float32], n: int, dy: float, dx: float, yx: float, xx: float) -> None:
+@kernel
+def _first_row(work: Image, n: int, dy: float, dx: float, yx: float, xx: float) -> None:
     """Write a Gaussian along its first row, but for the factor of y alone, and what shears it from row to row."""
     value, ratio, step = np.exp(-dx * (0.5 * xx * dx + yx * dy)), np.exp(-xx * (dx + 0.5) - yx * dy), np.exp(-xx)
     shear, shear_step = np.exp(-yx * dx), np.exp(-yx)
@@ -83,8 +82,8 @@ def _first_row(work: NDArray[np.float32], n: int, dy: float, dx: float, yx: floa
         shear *= shear_step
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def render(image: NDArray[np.float32], positions: Float, amplitude: Float, precision: Float) -> None:
+@kernel(fastmath=_FAST)
+def render(image: Image, positions: Floats, amplitude: Floats, precision: Floats) -> None:
     """Add Gaussians to an image.
 
     Parameters
@@ -122,10 +121,8 @@ def render(image: NDArray[np.float32], positions: Float, amplitude: Float, preci
             ratio *= step
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def moments(
-    image: NDArray[np.float32], positions: Float, precision: Float, order: int, smooth: bool, out: Float
-) -> None:
+@kernel(fastmath=_FAST)
+def moments(image: Image, positions: Floats, precision: Floats, order: int, smooth: bool, out: Floats) -> None:
     """Take the moments of an image under Gaussians of height 1.
 
     Parameters
@@ -199,8 +196,8 @@ def moments(
         _sum_along_x(work, right - left, dx, order, out[k])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _sum_along_x(work: NDArray[np.float32], n: int, dx: float, order: int, out: Float) -> None:
+@kernel(fastmath=_FAST)
+def _sum_along_x(work: Image, n: int, dx: float, order: int, out: Floats) -> None:
     m00 = m10 = m01 = m20 = m11 = m02 = 0.0
     for i in range(n):
         d = dx + i

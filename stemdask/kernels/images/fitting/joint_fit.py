@@ -15,23 +15,23 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from stemdask.kernels.images.fitting.blocks import column_covariances
+from stemdask.kernels.arrays import AnyFloats, Floats, Image
+from stemdask.kernels.images.fitting.blocks import column_covariances, eliminate_neighbours
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, ColumnFit
 from stemdask.kernels.images.fitting.constraints import Constraints
 from stemdask.kernels.images.fitting.fisher_scoring import FisherScoring
 from stemdask.kernels.images.fitting.gaussian import axes_of, moments, render
+from stemdask.kernels.images.fitting.local_inverse import position_covariances
 from stemdask.kernels.images.fitting.noise import Noise, brightness_range, estimate_noise
 from stemdask.kernels.images.fitting.normal_equations import NormalEquations
 from stemdask.kernels.images.fitting.overlaps import tile_order
+from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 from stemdask.kernels.images.fitting.profile import Profile, estimate_profile
 from stemdask.kernels.images.fitting.scene import Scene, State, blank
 from stemdask.kernels.images.fitting.smooth import SmoothBasis
 from stemdask.kernels.images.fitting.starting_values import continued, guessed
-
-Float = NDArray[np.float64]
-Image = NDArray[np.float32]
 
 Shape = Literal["gaussian", "empirical"]
 Widths = Literal["shared", "map", "free"]
@@ -48,7 +48,7 @@ _MOST_PROFILES = 4
 
 
 def fit_joint(
-    image: NDArray[np.floating],
+    image: AnyFloats,
     positions: ArrayLike,
     sublattice: ArrayLike,
     sigma: ArrayLike,
@@ -114,7 +114,7 @@ class _JointFit:
 
     def __init__(
         self,
-        image: NDArray[np.floating],
+        image: AnyFloats,
         positions: ArrayLike,
         sublattice: ArrayLike,
         sigma: ArrayLike,
@@ -177,7 +177,7 @@ class _JointFit:
         # Beside a column that isn't there to be fitted the pixels say nothing but that it's not quite where it was put.
         blank(self.scene.image, state.positions[held.ghosts], 0.5 * held.spacing[held.ghosts])
 
-    def _start(self, sigma: Float, start: ColumnFit | None) -> State:
+    def _start(self, sigma: Floats, start: ColumnFit | None) -> State:
         positions = self.given[self.order].copy()
         if start is not None and len(start):
             return continued(self.scene, positions, start, self.order, self.offset, self.scale)
@@ -239,20 +239,23 @@ class _JointFit:
         state, held = scoring.state, scoring.held
         deviation, chi2 = np.full((n, 3), np.nan), np.full(n, np.nan)
         noise = scene.noise
+        together = PositionCovariance.independent(deviation[:, 1:])
         if n and scoring.equations is not None:
             chi2 = scene.reduced_chi2(state.positions, 2.0 * state.width)
-            covariance = _covariance(scoring.equations)[:, :3, :3].diagonal(axis1=1, axis2=2)
+            blocks, together = _covariances(scoring.equations)
             with np.errstate(invalid="ignore"):
-                deviation = np.sqrt(covariance * noise.correlation)
+                deviation = np.sqrt(blocks[:, :3, :3].diagonal(axis1=1, axis2=2) * noise.correlation)
             deviation[~held.free[:, :3] | ~(deviation > 0.0)] = np.nan
             weak = held.free[:, 0] & ~(state.amplitude > deviation[:, 0])
             weak |= held.free[:, 1] & ~np.isfinite(deviation).all(axis=1)
             held.flag[weak & (held.flag != RAN_AWAY)] = NO_SIGNAL
             held.flag[(scoring.moved > 0.2) & (held.flag == OK)] = NOT_CONVERGED
+        known = np.where(np.isfinite(deviation).all(axis=1), self.order, -1)
+        together = together.transformed(np.sqrt(noise.correlation) * np.eye(2)).renumbered(known, len(self.given))
         major, minor, rotation = axes_of(state.precision)
         ground = state.coefficients[: scene.background.size]
 
-        def spread(values: Float) -> Float:
+        def spread(values: Floats) -> Floats:
             out = np.full((len(self.given), *values.shape[1:]), np.nan)
             out[self.order] = values
             return out
@@ -262,6 +265,7 @@ class _JointFit:
         return ColumnFit(
             positions=positions,
             errors=spread(deviation[:, 1:]),
+            fitted_covariance=together,
             amplitude=spread(state.amplitude * self.scale),
             amplitude_err=spread(deviation[:, 0] * self.scale),
             sigma_major=spread(major),
@@ -283,16 +287,13 @@ class _JointFit:
         )
 
 
-def _covariance(equations: NormalEquations) -> Float:
-    covariance = np.empty_like(equations.own)
-    column_covariances(
-        equations.own,
-        equations.inverse,
-        equations.pairs,
-        equations.coupling,
-        equations.border,
-        equations.patch,
-        equations.field_covariance(),
-        covariance,
-    )
-    return covariance
+def _covariances(equations: NormalEquations) -> tuple[Floats, PositionCovariance]:
+    """Return each column's block of the inverse of the matrix, and the covariance of the positions."""
+    pairs, coupling, reduced = equations.pairs, equations.coupling, equations.own.copy()
+    absorbed = np.zeros((len(pairs), 2, *reduced.shape[1:]))
+    eliminate_neighbours(equations.inverse, pairs, coupling, reduced, absorbed)
+    blocks = np.empty_like(reduced)
+    column_covariances(reduced, equations.border, equations.patch, equations.field_covariance(), blocks)
+    alone, between = np.empty((len(reduced), 2, 2)), np.empty((len(pairs), 2, 2))
+    position_covariances(reduced, absorbed, pairs, coupling, alone, between)
+    return blocks, PositionCovariance(alone, pairs.astype(np.intp), between)

@@ -14,10 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Image = NDArray[np.float32]
-Float = NDArray[np.float64]
+from stemdask.kernels.arrays import AnyFloats, Floats, Image
 
 _BINS = 24
 _PIXELS = 250_000  # enough to know the gain to 1 %
@@ -100,7 +98,7 @@ def estimate_noise(image: Image, model: Image | None = None, *, kind: str = "aut
     return _coloured(noise, total, at_columns, seen)
 
 
-def brightness_range(image: NDArray[np.floating]) -> tuple[float, float]:
+def brightness_range(image: AnyFloats) -> tuple[float, float]:
     """Return (dark level, contrast) of an image from a part of its pixels."""
     step = max(1, int(np.sqrt(np.size(image) / 250_000)))
     sample = np.asarray(image[::step, ::step], dtype=np.float64)
@@ -133,7 +131,7 @@ def _local_mean(image: Image) -> Image:
     return mean
 
 
-def _straight_line(square: Float, brightness: Float, flat: Noise) -> Noise:
+def _straight_line(square: Floats, brightness: Floats, flat: Noise) -> Noise:
     """Fit variance = gain · brightness + readout to the means in bins of equal numbers of pixels."""
     edges = np.quantile(brightness, np.linspace(0.0, 1.0, _BINS + 1))
     which = np.clip(np.searchsorted(edges, brightness, side="right") - 1, 0, _BINS - 1)
@@ -144,10 +142,10 @@ def _straight_line(square: Float, brightness: Float, flat: Noise) -> Noise:
     count = count[used]
     level = np.bincount(which, brightness, _BINS)[used] / count
     power = np.bincount(which, square, _BINS)[used] / count
-    design: Float = np.stack([level, np.ones_like(level)], axis=1)
+    design: Floats = np.stack([level, np.ones_like(level)], axis=1)
     expected = np.full_like(power, flat.readout)
     slope, intercept, weight = 0.0, flat.readout, np.ones_like(power)
-    covariance: Float = np.eye(2)
+    covariance: Floats = np.eye(2)
     for _ in range(4):
         # A mean of squares of correlated normal deviates scatters by its expectation times sqrt(2 · 2.25 / n).
         weight = count / (4.5 * expected**2)

@@ -15,14 +15,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from stemdask.kernels.arrays import Booleans, Floats, Image, Indices, Integers32
+from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.fitting.blocks import assemble, invert_blocks
 from stemdask.kernels.images.fitting.smooth import Patches
-
-Float = NDArray[np.float64]
 
 #: The products (1, y, x, yy, yx, xx) as the matrix (1, y, x)·(1, y, x)ᵀ.
 _SQUARE = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
@@ -51,18 +49,18 @@ class NormalEquations:
         (c + modes, same).
     """
 
-    own: Float
-    pairs: NDArray[np.int32]
-    coupling: Float
-    border: Float
-    patch: NDArray[np.intp]
-    sublattice: NDArray[np.intp]
-    levers: Float
-    bases: list[Float]
-    among_fields: Float
-    coarse: Float
-    inverse: Float = field(init=False)
-    factor: tuple[Float, bool] = field(init=False)
+    own: Floats
+    pairs: Integers32
+    coupling: Floats
+    border: Floats
+    patch: Indices
+    sublattice: Indices
+    levers: Floats
+    bases: list[Floats]
+    among_fields: Floats
+    coarse: Floats
+    inverse: Floats = field(init=False)
+    factor: tuple[Floats, bool] = field(init=False)
 
     def __post_init__(self) -> None:
         self.inverse = np.empty_like(self.own)
@@ -72,18 +70,18 @@ class NormalEquations:
     @classmethod
     def build(
         cls,
-        blocks: Float,
-        pairs: NDArray[np.int32],
-        beneath: Float,
-        free: NDArray[np.bool_],
-        sublattice: NDArray[np.intp],
+        blocks: Floats,
+        pairs: Integers32,
+        beneath: Floats,
+        free: Booleans,
+        sublattice: Indices,
         n_sublattices: int,
-        positions: Float,
+        positions: Floats,
         patches: Patches,
-        bases: list[Float],
-        weight: NDArray[np.float32],
-        stiffness: Float,
-        caution: Float | None,
+        bases: list[Floats],
+        weight: Image,
+        stiffness: Floats,
+        caution: Floats | None,
     ) -> NormalEquations:
         """Sort Fisher information into the matrix.
 
@@ -128,12 +126,12 @@ class NormalEquations:
                 coarse[of, of] += caution * np.mean(np.diag(coarse[of, of]))
         return cls(own, pairs, coupling, border, patch, sublattice, levers, bases, coarse[:c, :c].copy(), coarse)
 
-    def damped(self, columns: Float, fields: float) -> NormalEquations:
+    def damped(self, columns: Floats, fields: float) -> NormalEquations:
         """Return the matrix with a raised diagonal: of each column by 1 + columns (n,), of the fields by 1 + fields."""
         if fields == 0.0 and not columns.any():
             return self
 
-        def raised(matrix: Float, damping: Float | float) -> Float:
+        def raised(matrix: Floats, damping: Floats | float) -> Floats:
             return matrix * (1.0 + damping * np.eye(matrix.shape[-1]))
 
         return replace(
@@ -151,7 +149,7 @@ class NormalEquations:
         coarse[:c, :c] = np.eye(c)
         return replace(self, border=np.zeros_like(self.border), among_fields=np.eye(c), coarse=coarse)
 
-    def apply(self, columns: Float, coefficients: Float) -> tuple[Float, Float]:
+    def apply(self, columns: Floats, coefficients: Floats) -> tuple[Floats, Floats]:
         """Multiply the matrix with (n, P) and (c,)."""
         n_patches, length, _ = self.bases[0].shape
         fields = np.empty((n_patches, self.border.shape[2]))
@@ -167,7 +165,7 @@ class NormalEquations:
         ]
         return out, np.concatenate(collected) + self.among_fields @ coefficients
 
-    def precondition(self, columns: Float, coefficients: Float) -> tuple[Float, Float]:
+    def precondition(self, columns: Floats, coefficients: Floats) -> tuple[Floats, Floats]:
         """Solve roughly: each column by itself, plus the coarse system."""
         modes = self.bases[-1]
         n_patches, length, n_modes = modes.shape
@@ -183,8 +181,8 @@ class NormalEquations:
         return out, solved[: len(coefficients)]
 
     def solve(
-        self, columns: Float, coefficients: Float, *, accuracy: float = 1e-2, most: int = 60
-    ) -> tuple[Float, Float]:
+        self, columns: Floats, coefficients: Floats, *, accuracy: float = 1e-2, most: int = 60
+    ) -> tuple[Floats, Floats]:
         """Solve for a right-hand side (n, P) and (c,), to a relative accuracy in the norm of the preconditioner."""
         x, xf = np.zeros_like(columns), np.zeros_like(coefficients)
         r, rf = columns.copy(), coefficients.copy()
@@ -209,7 +207,7 @@ class NormalEquations:
             df = zf + (rho / before) * df
         return x, xf
 
-    def field_covariance(self) -> Float:
+    def field_covariance(self) -> Floats:
         """Return the covariance of the fields' values (t, fields · l, same) at the centres of the patches."""
         size = len(self.among_fields)
         covariance = cho_solve(self.factor, np.eye(len(self.coarse))[:, :size], check_finite=False)[:size]
@@ -226,7 +224,7 @@ class NormalEquations:
         return out
 
 
-def _project(sums: Float, bases: list[Float]) -> Float:
+def _project(sums: Floats, bases: list[Floats]) -> Floats:
     """Turn sums (t, f, f, products) per patch and pair of fields into the matrix of the fields' coefficients."""
     square = sums[..., _SQUARE] if sums.shape[3] == 6 else sums[..., None]
     ends = np.cumsum([0, *(basis.shape[2] for basis in bases)])
@@ -242,7 +240,7 @@ def _project(sums: Float, bases: list[Float]) -> Float:
     return matrix
 
 
-def factorise(matrix: Float) -> tuple[Float, bool]:
+def factorise(matrix: Floats) -> tuple[Floats, bool]:
     """Return the Cholesky factor of a symmetric matrix; a ridge is added where it's singular."""
     diagonal = np.diag(matrix)
     size = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
@@ -258,17 +256,17 @@ def factorise(matrix: Float) -> tuple[Float, bool]:
         return np.tril(factor) * size[:, None], lower
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _multiply(
-    own: Float,
-    pairs: NDArray[np.int32],
-    coupling: Float,
-    border: Float,
-    patch: NDArray[np.intp],
-    fields: Float,
-    x: Float,
-    out: Float,
-    sums: Float,
+    own: Floats,
+    pairs: Integers32,
+    coupling: Floats,
+    border: Floats,
+    patch: Indices,
+    fields: Floats,
+    x: Floats,
+    out: Floats,
+    sums: Floats,
 ) -> None:
     n, size = x.shape
     n_fields = border.shape[2]
@@ -290,15 +288,15 @@ def _multiply(
                 out[m, b] += coupling[p, a, b] * x[k, a]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _relax(
-    inverse: Float,
-    patch: NDArray[np.intp],
-    sublattice: NDArray[np.intp],
-    levers: Float,
-    r: Float,
-    z: Float,
-    sums: Float,
+    inverse: Floats,
+    patch: Indices,
+    sublattice: Indices,
+    levers: Floats,
+    r: Floats,
+    z: Floats,
+    sums: Floats,
 ) -> None:
     n, size = r.shape
     for k in range(n):

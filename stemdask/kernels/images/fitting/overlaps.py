@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from stemdask.kernels.arrays import Floats, Indices, Integers, Integers32
+from stemdask.kernels.compiled import kernel
 
 _TILE = 64.0
 
 
-def tile_order(positions: Float) -> NDArray[np.intp]:
+def tile_order(positions: Floats) -> Indices:
     """Return the order of columns (n, 2) along tiles of 64 px, in which the pixels of neighbours stay in the cache."""
     tiles = np.floor(positions / _TILE)
     return np.lexsort((positions[:, 1], tiles[:, 1], tiles[:, 0]))
 
 
-def overlapping_pairs(positions: Float, reach: Float) -> NDArray[np.int32]:
+def overlapping_pairs(positions: Floats, reach: Floats) -> Integers32:
     """Return all pairs of columns nearer to each other than the sum of their reaches.
 
     Parameters
@@ -29,7 +28,7 @@ def overlapping_pairs(positions: Float, reach: Float) -> NDArray[np.int32]:
 
     Returns
     -------
-    NDArray[np.int32]
+    Integers32
         (pairs, 2), the lower index first, sorted.
     """
     if len(positions) < 2:
@@ -51,15 +50,15 @@ def overlapping_pairs(positions: Float, reach: Float) -> NDArray[np.int32]:
     return pairs[:found]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _pairs(
-    positions: Float,
-    reach: Float,
-    cells: NDArray[np.int64],
-    order: NDArray[np.intp],
-    start: NDArray[np.intp],
+    positions: Floats,
+    reach: Floats,
+    cells: Integers,
+    order: Indices,
+    start: Indices,
     columns: int,
-    pairs: NDArray[np.int32],
+    pairs: Integers32,
 ) -> int:
     """Fill `pairs` as far as it goes and return how many there are."""
     rows = (len(start) - 1) // columns

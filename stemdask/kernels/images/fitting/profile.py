@@ -11,10 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from stemdask.kernels.arrays import Floats, Image
+from stemdask.kernels.compiled import kernel
 
 #: Grid points a pixel, and standard deviation in px of the smoothing on that grid.
 OVERSAMPLING = 2
@@ -30,20 +29,20 @@ class Profile:
         (2h+1, 2h+1), values on a grid of 1/:data:`OVERSAMPLING` px around the centre, (y, x); its rim is 0.
     """
 
-    table: Float
+    table: Floats
 
-    def render(self, image: NDArray[np.float32], positions: Float, amplitude: Float) -> None:
+    def render(self, image: Image, positions: Floats, amplitude: Floats) -> None:
         """Add the deviations of columns (n, 2), (n,) to an image in place."""
         _render(image, positions, amplitude, self.table)
 
 
 def estimate_profile(
-    residual: NDArray[np.float32],
-    weight: NDArray[np.float32],
-    columns: NDArray[np.float32],
-    positions: Float,
-    amplitude: Float,
-    precision: Float,
+    residual: Image,
+    weight: Image,
+    columns: Image,
+    positions: Floats,
+    amplitude: Floats,
+    precision: Floats,
     reach: float,
 ) -> Profile:
     """Average the residual around columns, each pixel's shared out among the columns that light it.
@@ -74,21 +73,21 @@ def estimate_profile(
     return Profile(table)
 
 
-def _smooth(grid: Float, kernel: Float) -> Float:
+def _smooth(grid: Floats, kernel: Floats) -> Floats:
     padded = np.pad(grid, ((1, 1), (0, 0)), mode="edge")
     return np.asarray(kernel[0] * padded[:-2] + kernel[1] * padded[1:-1] + kernel[2] * padded[2:])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _average(
-    residual: NDArray[np.float32],
-    weight: NDArray[np.float32],
-    columns: NDArray[np.float32],
-    positions: Float,
-    amplitude: Float,
-    precision: Float,
-    above: Float,
-    below: Float,
+    residual: Image,
+    weight: Image,
+    columns: Image,
+    positions: Floats,
+    amplitude: Floats,
+    precision: Floats,
+    above: Floats,
+    below: Floats,
 ) -> None:
     height, width = residual.shape
     half = len(above) // 2
@@ -113,8 +112,8 @@ def _average(
                             below[j + dj, i + di] += share * w * a * a
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _render(image: NDArray[np.float32], positions: Float, amplitude: Float, table: Float) -> None:
+@kernel
+def _render(image: Image, positions: Floats, amplitude: Floats, table: Floats) -> None:
     height, width = image.shape
     half = len(table) // 2
     reach = half / OVERSAMPLING

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats, Image, Indices
+from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.fitting import fisher
 from stemdask.kernels.images.fitting.constraints import Constraints
 from stemdask.kernels.images.fitting.gaussian import moments, render
@@ -16,9 +16,6 @@ from stemdask.kernels.images.fitting.normal_equations import NormalEquations
 from stemdask.kernels.images.fitting.overlaps import overlapping_pairs
 from stemdask.kernels.images.fitting.profile import Profile
 from stemdask.kernels.images.fitting.smooth import Patches, SmoothBasis
-
-Float = NDArray[np.float64]
-Image = NDArray[np.float32]
 
 #: Columns further apart than this many of their widths don't share information.
 _PAIR_REACH = 6.0
@@ -34,20 +31,20 @@ _DARK = 0.02
 class State:
     """What a joint fit varies: n columns and the coefficients of the fields (background, then widths)."""
 
-    positions: Float
-    amplitude: Float
-    precision: Float
-    coefficients: Float
+    positions: Floats
+    amplitude: Floats
+    precision: Floats
+    coefficients: Floats
 
     @property
-    def width(self) -> Float:
+    def width(self) -> Floats:
         """(n,), px."""
         return mean_width(self.precision)
 
 
-def mean_width(precision: Float) -> Float:
+def mean_width(precision: Floats) -> Floats:
     """Return the width (n,) of a round column of the same mean precision."""
-    width: Float = np.sqrt(2.0 / (precision[:, 0] + precision[:, 2]))
+    width: Floats = np.sqrt(2.0 / (precision[:, 0] + precision[:, 2]))
     return width
 
 
@@ -72,7 +69,7 @@ class Scene:
     """
 
     image: Image
-    sublattice: NDArray[np.intp]
+    sublattice: Indices
     n_sublattices: int
     background: SmoothBasis
     widths: SmoothBasis | None
@@ -100,7 +97,7 @@ class Scene:
         told = self.image.size / self.background.size / typical
         self.stiffness = self.background.roughness() * (1.0 / _ROUGHNESS**2 + _STIFFNESS * told)
 
-    def precision(self, positions: Float, coefficients: Float) -> Float:
+    def precision(self, positions: Floats, coefficients: Floats) -> Floats:
         """Return the precisions (n, 3) that shared width fields give to columns (n, 2)."""
         assert self.widths is not None
         out = np.empty((len(positions), 3))
@@ -138,7 +135,7 @@ class Scene:
         prior = float(ground @ self.stiffness @ ground)
         return before + prior, after + prior
 
-    def gradient(self, state: State, held: Constraints) -> tuple[Float, Float]:
+    def gradient(self, state: State, held: Constraints) -> tuple[Floats, Floats]:
         """Return the score of the columns' free parameters (n, P) and of the fields' coefficients."""
         n = len(state.amplitude)
         moment, score = np.empty((n, 6)), np.empty((n, 6))
@@ -152,7 +149,7 @@ class Scene:
         score[held.ghosts, 0] += held.trust * (held.target - state.amplitude[held.ghosts])
         return np.where(held.free, score[:, : held.free.shape[1]], 0.0), np.concatenate(parts)
 
-    def reduced_chi2(self, positions: Float, radius: Float) -> Float:
+    def reduced_chi2(self, positions: Floats, radius: Floats) -> Floats:
         """Return the mean of residual²/variance (n,) within radii (n,), px, of positions (n, 2); NaN without pixels."""
         out = np.empty(len(positions))
         _reduced_chi2(self.weighted, self.weight, positions, radius**2, out)
@@ -190,8 +187,8 @@ class Scene:
         )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def blank(image: Image, positions: Float, radius: Float) -> None:
+@kernel
+def blank(image: Image, positions: Floats, radius: Floats) -> None:
     """Leave out the pixels within a radius (n,) of positions (n, 2): make them NaN."""
     height, width = image.shape
     for k in range(len(radius)):
@@ -202,7 +199,7 @@ def blank(image: Image, positions: Float, radius: Float) -> None:
                     image[row, column] = np.nan
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@kernel(fastmath={"contract", "reassoc"})
 def _weigh(
     image: Image, model: Image, weight: Image, weighted: Image, gain: float, readout: float, floor: float
 ) -> tuple[float, float]:
@@ -225,8 +222,8 @@ def _weigh(
     return old, new
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _reduced_chi2(weighted: Image, weight: Image, positions: Float, reach2: Float, out: Float) -> None:
+@kernel
+def _reduced_chi2(weighted: Image, weight: Image, positions: Floats, reach2: Floats, out: Floats) -> None:
     """Write the mean of residual²/variance within a radius whose square is `reach2`."""
     height, width = weight.shape
     for k in range(len(out)):

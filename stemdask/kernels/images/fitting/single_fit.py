@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from stemdask.kernels.arrays import AnyFloats, Codes, Floats, Image, Integers32
+from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, ColumnFit
 from stemdask.kernels.images.fitting.gaussian import axes_of
 from stemdask.kernels.images.fitting.noise import Noise, brightness_range, estimate_noise
@@ -20,16 +21,13 @@ from stemdask.kernels.images.fitting.overlaps import tile_order
 from stemdask.kernels.images.fitting.window_equations import ROW, SIZE, window_equations
 from stemdask.kernels.images.fitting.window_step import limit, solve
 
-Float = NDArray[np.float64]
-Image = NDArray[np.float32]
-
 _MAX_ITERATIONS = 30
 #: A fit ends when its steps are this small against its errors, or px.
 _TOLERANCE = (0.01, 1e-6)
 
 
 def fit_single(
-    image: NDArray[np.floating],
+    image: AnyFloats,
     positions: ArrayLike,
     sigma: float,
     radius: float,
@@ -97,20 +95,20 @@ def fit_single(
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _fit_windows(
     image: Image,
-    start: Float,
+    start: Floats,
     sigma: float,
     half: int,
     gain: float,
     readout: float,
     circular: bool,
-    found: Float,
-    errors: Float,
-    chi2: Float,
-    flag: NDArray[np.int8],
-    steps: NDArray[np.int32],
+    found: Floats,
+    errors: Floats,
+    chi2: Floats,
+    flag: Codes,
+    steps: Integers32,
 ) -> None:
     side = 2 * half + 1
     pixels, weights = np.zeros((side, ROW), np.float32), np.zeros((side, ROW), np.float32)
@@ -180,7 +178,7 @@ def _fit_windows(
             flag[k] = AT_BORDER
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _cut(image: Image, top: int, left: int, side: int, pixels: Image) -> int:
     """Copy a window; pixels that don't count become NaN. Return how many count."""
     count = 0
@@ -195,8 +193,8 @@ def _cut(image: Image, top: int, left: int, side: int, pixels: Image) -> int:
     return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _guess(pixels: Image, side: int, y: float, x: float, sigma: float, out: Float) -> None:
+@kernel
+def _guess(pixels: Image, side: int, y: float, x: float, sigma: float, out: Floats) -> None:
     """Write a start: background and amplitude by linear regression on the Gaussian of the start's width."""
     n = g = gg = v = gv = 0.0
     step = 0.5 / (sigma * sigma)

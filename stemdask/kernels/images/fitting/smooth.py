@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from stemdask.kernels.arrays import Floats, Image, Indices
+from stemdask.kernels.compiled import kernel
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class SmoothBasis:
         """Number of coefficients."""
         return int(np.prod([cells + 3 if cells else 1 for cells in self.cells]))
 
-    def along(self, axis: int, coordinate: Float, *, slope: bool = False) -> Float:
+    def along(self, axis: int, coordinate: Floats, *, slope: bool = False) -> Floats:
         """Return the splines of one axis at coordinates (n,) in px, or their slopes a px: (n, splines)."""
         cells = self.cells[axis]
         if cells == 0:
@@ -57,35 +56,35 @@ class SmoothBasis:
             )
         return np.where(distance < 1.0, 2.0 / 3.0 + distance**2 * (0.5 * distance - 1.0), beyond**3 / 6.0)
 
-    def at(self, positions: Float) -> Float:
+    def at(self, positions: Floats) -> Floats:
         """Return all splines at positions (n, 2): (n, size). For few positions; see :meth:`values` for many."""
         return _outer(self.along(0, positions[:, 0]), self.along(1, positions[:, 1]))
 
-    def linear(self, positions: Float) -> Float:
+    def linear(self, positions: Floats) -> Floats:
         """Return value and slopes along y and x of all splines at positions (n, 2): (n, 3, size)."""
         y, x = positions.T
         values = self.along(0, y), self.along(1, x)
         slopes = self.along(0, y, slope=True), self.along(1, x, slope=True)
         return np.stack([_outer(*values), _outer(slopes[0], values[1]), _outer(values[0], slopes[1])], axis=1)
 
-    def values(self, coefficients: Float, positions: Float) -> Float:
+    def values(self, coefficients: Floats, positions: Floats) -> Floats:
         """Return the field (n,) at positions (n, 2)."""
         if self.size == 1:
             return np.full(len(positions), float(coefficients[0]))
         y, x = self.along(0, positions[:, 0]), self.along(1, positions[:, 1])
         grid = coefficients.reshape(y.shape[1], x.shape[1])
-        values: Float = np.einsum("ni,ni->n", y @ grid, x)
+        values: Floats = np.einsum("ni,ni->n", y @ grid, x)
         return values
 
-    def weighted_sums(self, values: Float, positions: Float) -> Float:
+    def weighted_sums(self, values: Floats, positions: Floats) -> Floats:
         """Return the sums (size,) of each spline times values (n,) at positions (n, 2); transposes :meth:`values`."""
         if self.size == 1:
             return np.array([values.sum()])
         y, x = self.along(0, positions[:, 0]), self.along(1, positions[:, 1])
-        sums: Float = ((y * values[:, None]).T @ x).ravel()
+        sums: Floats = ((y * values[:, None]).T @ x).ravel()
         return sums
 
-    def roughness(self) -> Float:
+    def roughness(self) -> Floats:
         """Return R (size, size): c·R·c is the sum of the squared second differences of the grid of coefficients c."""
         parts = []
         for axis in (0, 1):
@@ -94,24 +93,24 @@ class SmoothBasis:
             parts.append((difference.T @ difference, np.eye(n)))
         return np.asarray(np.kron(parts[0][0], parts[1][1]) + np.kron(parts[0][1], parts[1][0]))
 
-    def image(self, coefficients: Float) -> NDArray[np.float32]:
+    def image(self, coefficients: Floats) -> Image:
         """Return the field at every pixel."""
         if self.size == 1:
             return np.full(self.shape, coefficients[0], dtype=np.float32)
         y, x = (self.along(axis, np.arange(self.shape[axis], dtype=np.float64)) for axis in (0, 1))
         grid = coefficients.reshape(y.shape[1], x.shape[1])
-        image: NDArray[np.float32] = (y @ grid).astype(np.float32) @ x.T.astype(np.float32)
+        image: Image = (y @ grid).astype(np.float32) @ x.T.astype(np.float32)
         return image
 
-    def project(self, image: NDArray[np.float32]) -> Float:
+    def project(self, image: Image) -> Floats:
         """Return the sums of an image with each spline: (size,); transposes :meth:`image`."""
         if self.size == 1:
             return np.array([image.sum(dtype=np.float64)])
         y, x = (self.along(axis, np.arange(self.shape[axis], dtype=np.float64)) for axis in (0, 1))
-        sums: Float = (y.T @ (image @ x.astype(np.float32)).astype(np.float64)).ravel()
+        sums: Floats = (y.T @ (image @ x.astype(np.float32)).astype(np.float64)).ravel()
         return sums
 
-    def fit(self, values: Float, positions: Float) -> Float:
+    def fit(self, values: Floats, positions: Floats) -> Floats:
         """Return the coefficients whose field comes nearest to values (n,) at positions (n, 2)."""
         mean = float(np.mean(values)) if len(values) else 0.0
         if self.size == 1 or not len(values):
@@ -119,7 +118,7 @@ class SmoothBasis:
         design = self.at(positions)
         normal = design.T @ design
         ridge = 1e-6 * np.trace(normal) / self.size * np.eye(self.size)
-        deviation: Float = np.linalg.solve(normal + ridge, design.T @ (values - mean))
+        deviation: Floats = np.linalg.solve(normal + ridge, design.T @ (values - mean))
         return mean + deviation
 
 
@@ -135,8 +134,8 @@ class Patches:
         Whether a field is followed linearly within a patch, or is one constant for the whole image.
     """
 
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
+    rows: Indices
+    columns: Indices
     linear: bool
 
     @classmethod
@@ -149,35 +148,35 @@ class Patches:
         return cls(edges[0], edges[1], any(basis.size > 1 for basis in bases))
 
     @property
-    def centres(self) -> Float:
+    def centres(self) -> Floats:
         """(patches, 2), px."""
         middle = [0.5 * (edge[1:] + edge[:-1] - 1) for edge in (self.rows, self.columns)]
         return np.stack(np.meshgrid(*middle, indexing="ij"), axis=-1).reshape(-1, 2)
 
-    def holding(self, positions: Float) -> NDArray[np.intp]:
+    def holding(self, positions: Floats) -> Indices:
         """Return the patch (n,) of each position (n, 2); those outside the image belong to the nearest."""
         index = []
         for edge, coordinate in zip((self.rows, self.columns), positions.T, strict=True):
             index.append(np.clip(np.searchsorted(edge, coordinate + 0.5, side="right") - 1, 0, len(edge) - 2))
         return np.asarray(index[0] * (len(self.columns) - 1) + index[1], dtype=np.intp)
 
-    def fields(self, basis: SmoothBasis) -> Float:
+    def fields(self, basis: SmoothBasis) -> Floats:
         """Return what the splines are in each patch: (patches, 1 or 3, size), value and slopes a px at its centre."""
         return basis.linear(self.centres) if self.linear else basis.at(self.centres)[:, None, :]
 
-    def moments(self, image: NDArray[np.float32]) -> Float:
+    def moments(self, image: Image) -> Floats:
         """Return Σ image·(1, y, x, yy, yx, xx) over each patch, from its centre: (patches, 6), or (patches, 1)."""
         sums = np.zeros((len(self.centres), 6))
         _patch_moments(image, self.rows, self.columns, sums)
         return sums if self.linear else sums[:, :1]
 
 
-def _outer(y: Float, x: Float) -> Float:
+def _outer(y: Floats, x: Floats) -> Floats:
     return (y[:, :, None] * x[:, None, :]).reshape(len(y), -1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
-def _patch_moments(image: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp], out: Float) -> None:
+@kernel(fastmath={"contract", "reassoc"})
+def _patch_moments(image: Image, rows: Indices, columns: Indices, out: Floats) -> None:
     across = len(columns) - 1
     for i in range(len(rows) - 1):
         middle_y = 0.5 * (rows[i] + rows[i + 1] - 1)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats, Indices
 from stemdask.kernels.images.fitting.column_fit import ColumnFit
 from stemdask.kernels.images.fitting.gaussian import moments
 from stemdask.kernels.images.fitting.scene import Scene, State
 
-Float = NDArray[np.float64]
 
-
-def guessed(scene: Scene, positions: Float, width: Float) -> State:
+def guessed(scene: Scene, positions: Floats, width: Floats) -> State:
     """Start columns (n, 2) of widths (n,), px, on no background; the image's dark part must be at 0."""
     precision = np.zeros((len(positions), 3))
     precision[:, 0] = precision[:, 2] = 1.0 / width**2
@@ -25,9 +23,7 @@ def guessed(scene: Scene, positions: Float, width: Float) -> State:
     return _completed(scene, State(positions, amplitude, precision, np.zeros(scene.background.size)))
 
 
-def continued(
-    scene: Scene, positions: Float, before: ColumnFit, order: NDArray[np.intp], offset: float, scale: float
-) -> State:
+def continued(scene: Scene, positions: Floats, before: ColumnFit, order: Indices, offset: float, scale: float) -> State:
     """Start where another fit ended.
 
     Parameters

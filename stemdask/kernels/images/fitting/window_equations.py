@@ -6,11 +6,9 @@ The parameters are, in this order: amplitude, y, x, the precisions Qyy, Qyx, Qxx
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
-Image = NDArray[np.float32]
+from stemdask.kernels.arrays import Floats, Image
+from stemdask.kernels.compiled import kernel
 
 #: Number of parameters.
 SIZE = 7
@@ -22,17 +20,17 @@ _PART1, _PART2, _PART3, _PART4, _PART5, _PART6, _PART7 = (np.uint64(ROW * i) for
 _PART8, _PART9, _PART10, _PART11, _PART12, _PART13, _PART14 = (np.uint64(ROW * i) for i in range(8, 15))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@kernel(fastmath={"contract", "reassoc"})
 def window_equations(
     pixels: Image,
     side: int,
-    at: Float,
+    at: Floats,
     gain: float,
     readout: float,
     weights: Image,
     work: Image,
-    matrix: Float,
-    vector: Float,
+    matrix: Floats,
+    vector: Floats,
 ) -> tuple[float, float]:
     """Write Fisher matrix and score of a window.
 
@@ -120,9 +118,9 @@ def window_equations(
     return new, old
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@kernel(fastmath={"contract", "reassoc"})
 def _collect(
-    work: Image, side: int, dx: float, amplitude: float, yy: float, yx: float, xx: float, matrix: Float, vector: Float
+    work: Image, side: int, dx: float, amplitude: float, yy: float, yx: float, xx: float, matrix: Floats, vector: Floats
 ) -> None:
     """Turn the sums over y of every pixel column into the Fisher matrix and the score."""
     m00 = m10 = m01 = m20 = m11 = m02 = m30 = m21 = m12 = m03 = m40 = m31 = m22 = m13 = m04 = 0.0

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats
+from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.fitting.window_equations import SIZE
 
-Float = NDArray[np.float64]
 
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def solve(matrix: Float, vector: Float, damping: float, circular: bool, inverse: Float, step: Float) -> bool:
+@kernel
+def solve(matrix: Floats, vector: Floats, damping: float, circular: bool, inverse: Floats, step: Floats) -> bool:
     """Solve the normal equations of one column.
 
     Parameters
@@ -83,8 +81,8 @@ def solve(matrix: Float, vector: Float, damping: float, circular: bool, inverse:
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def limit(step: Float, at: Float, sigma: float) -> None:
+@kernel
+def limit(step: Floats, at: Floats, sigma: float) -> None:
     """Hold a step to half a width in position, a factor of five in amplitude and a third in width."""
     length = np.hypot(step[1], step[2])
     if length > 0.5 * sigma:
