@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+
+from stemdask.kernels.arrays import Floats
 
 _ITERATIONS = 30
 #: Misfit below which a start was near enough; particles that don't lie on each other at all have about 0.6.
@@ -17,12 +18,12 @@ _NEIGHBOURS = 12
 class Rigid(NamedTuple):
     """A rotation and a translation: ``points @ rotation.T + translation``."""
 
-    rotation: NDArray[np.float64]
+    rotation: Floats
     """(3, 3)."""
-    translation: NDArray[np.float64]
+    translation: Floats
     """(3,)."""
 
-    def __call__(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, points: Floats) -> Floats:
         """Turn and move points (n, 3)."""
         return points @ self.rotation.T + self.translation
 
@@ -45,7 +46,7 @@ class Alignment(NamedTuple):
     """Mean squared distance to the counterparts by reach squared, where an atom without one counts as 1."""
 
 
-def kabsch(points: NDArray[np.float64], onto: NDArray[np.float64]) -> Rigid:
+def kabsch(points: Floats, onto: Floats) -> Rigid:
     """Return the rigid motion that brings points (n, 3) onto others with the least squares of distances.
 
     W. Kabsch, Acta Cryst. A32, 922 (1976).
@@ -57,9 +58,7 @@ def kabsch(points: NDArray[np.float64], onto: NDArray[np.float64]) -> Rigid:
     return Rigid(rotation, middle_onto - rotation @ middle)
 
 
-def align(
-    points: NDArray[np.float64], onto: NDArray[np.float64], reach: float, start: Rigid | None = None
-) -> Alignment:
+def align(points: Floats, onto: Floats, reach: float, start: Rigid | None = None) -> Alignment:
     """Bring a particle onto another one whose atoms come in another order, and of which some may be missing.
 
     Each atom is paired with the nearest one within reach, the pairs are brought onto each other, and so on. That finds
@@ -89,9 +88,7 @@ def align(
     return best
 
 
-def _refine(
-    points: NDArray[np.float64], onto: NDArray[np.float64], tree: cKDTree, reach: float, motion: Rigid
-) -> Alignment:
+def _refine(points: Floats, onto: Floats, tree: cKDTree, reach: float, motion: Rigid) -> Alignment:
     """Pair and move until the pairs stay the same: first the inner atoms, which a rotation displaces least."""
     radius = np.linalg.norm(points - points.mean(axis=0), axis=1)
     inner = points[radius <= 0.5 * radius.max()]
@@ -100,9 +97,7 @@ def _refine(
     return _pair_and_move(points, onto, tree, reach, motion)
 
 
-def _pair_and_move(
-    points: NDArray[np.float64], onto: NDArray[np.float64], tree: cKDTree, reach: float, motion: Rigid
-) -> Alignment:
+def _pair_and_move(points: Floats, onto: Floats, tree: cKDTree, reach: float, motion: Rigid) -> Alignment:
     pairs: tuple[bytes, bytes] | None = None
     matched, rms, misfit = 0.0, np.nan, 1.0
     for _ in range(_ITERATIONS):
@@ -124,7 +119,7 @@ def _pair_and_move(
     return Alignment(motion, matched, rms, misfit)
 
 
-def _rotations(points: NDArray[np.float64], onto: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+def _rotations(points: Floats, onto: Floats) -> list[Floats]:
     """Return the rotations that bring two neighbours of a central atom near two neighbours of a central atom."""
     here, there = _around_centre(points), _around_centre(onto)
     if len(here) < 2 or len(there) < 2:
@@ -140,18 +135,18 @@ def _rotations(points: NDArray[np.float64], onto: NDArray[np.float64]) -> list[N
     return rotations
 
 
-def _around_centre(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _around_centre(points: Floats) -> Floats:
     """Return unit vectors from the atom nearest to the middle to its neighbours."""
     centre = points[np.argmin(np.linalg.norm(points - points.mean(axis=0), axis=1))]
     vectors = points - centre
     length = np.linalg.norm(vectors, axis=1)
     near = np.argsort(length, kind="stable")[: _NEIGHBOURS + 1]
     near = near[length[near] > 0]
-    unit: NDArray[np.float64] = vectors[near] / length[near, None]
+    unit: Floats = vectors[near] / length[near, None]
     return unit
 
 
-def _frame(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+def _frame(a: Floats, b: Floats) -> Floats:
     """Return the right-handed axes (columns) along the sum and the difference of two unit vectors."""
     plus, minus = a + b, a - b
     plus, minus = plus / np.linalg.norm(plus), minus / np.linalg.norm(minus)

@@ -11,10 +11,9 @@ from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from stemdask.kernels.atoms.cells import Floats, Integers
+from stemdask.kernels.arrays import Codes, Floats, Integers, Integers32
 from stemdask.kernels.atoms.crystallinity import block_of_flags, block_of_products
 from stemdask.kernels.atoms.harmonics import (
     LANES,
@@ -30,6 +29,7 @@ from stemdask.kernels.atoms.harmonics import (
 from stemdask.kernels.atoms.neighbours import Neighbours
 from stemdask.kernels.atoms.wigner import cubic_terms
 from stemdask.kernels.atoms.workspace import Workspace
+from stemdask.kernels.compiled import kernel
 
 Convention: TypeAlias = Literal["lechner-dellago", "pyboo"]
 Normalisation: TypeAlias = Literal["none", "steinhardt"]
@@ -38,34 +38,34 @@ Normalisation: TypeAlias = Literal["none", "steinhardt"]
 class BondOrder(NamedTuple):
     """Order parameters; NaN for an atom without neighbours or on top of another one."""
 
-    q: NDArray[np.float64]
+    q: Floats
     """(degrees, n), q_l."""
-    q_avg: NDArray[np.float64]
+    q_avg: Floats
     """(degrees, n), from the coefficients averaged over the neighbours."""
-    w: NDArray[np.float64]
+    w: Floats
     """(degrees, n), w_l; 0 for odd l, where it vanishes by symmetry."""
-    w_avg: NDArray[np.float64]
+    w_avg: Floats
     """(degrees, n)."""
-    s6: NDArray[np.float64]
+    s6: Floats
     """(m,), normalised product of the q_6m of both ends, for each entry of the neighbour list."""
-    crystallinity: NDArray[np.float64]
+    crystallinity: Floats
     """(n,), mean s6 of the bonds of an atom."""
-    crystalline: NDArray[np.int8]
+    crystalline: Codes
     """(n,), 1 where enough bonds are above the threshold; 0 without neighbours; -1 where s6 isn't defined."""
-    margin: NDArray[np.float64]
+    margin: Floats
     """(n,), how much the threshold may rise (or, where negative, must fall) before `crystalline` changes."""
 
 
 class _Layout(NamedTuple):
     """Where each l lies in the real vector of an atom, and the terms of its w."""
 
-    degree: NDArray[np.int64]
-    place: NDArray[np.int64]
+    degree: Integers
+    place: Integers
     """Row of each l in the results, where those that were asked for come first."""
-    offset: NDArray[np.int64]
-    first_term: NDArray[np.int64]
+    offset: Integers
+    first_term: Integers
     parts: NDArray[np.uint64]
-    coefficients: NDArray[np.float64]
+    coefficients: Floats
 
 
 @cache
@@ -171,11 +171,11 @@ def bond_order(
     return BondOrder(q[:k], q_avg[:k], w[:k], w_avg[:k], s6, values[-2], flags, values[-1])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _order(
-    first: NDArray[np.int64],
-    other: Integers,
-    point: Integers,
+    first: Integers,
+    other: Integers32,
+    point: Integers32,
     points: Floats,
     weight: Floats,
     moments: bool,
@@ -189,14 +189,14 @@ def _order(
     min_fraction: float,
     rows: Floats,
     scale: Floats,
-    seen: NDArray[np.int64],
+    seen: Integers,
     q: Floats,
     q_avg: Floats,
     w: Floats,
     w_avg: Floats,
     s6: Floats,
     mean: Floats,
-    crystalline: NDArray[np.int8],
+    crystalline: Codes,
     margin: Floats,
 ) -> None:
     """Do all atoms in blocks of lanes: first their own coefficients, then all that needs those of their neighbours.
@@ -230,7 +230,7 @@ def _order(
         block_of_flags(first, s6, threshold, min_fraction, begin, sorting, mean, crystalline, margin)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _invariants(block: Floats, begin: int, layout: _Layout, normalised: bool, q: Floats, w: Floats) -> None:
     """Write q and w of the atoms of a block, whose last row is zero."""
     count = min(LANES, q.shape[1] - begin)
@@ -257,10 +257,10 @@ def _invariants(block: Floats, begin: int, layout: _Layout, normalised: bool, q:
             w[layout.place[d], begin + lane] = (cubic[lane] + 0.0 * norm[lane]) / power
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _averaged(
-    first: NDArray[np.int64],
-    other: Integers,
+    first: Integers,
+    other: Integers32,
     rows: Floats,
     with_itself: bool,
     begin: int,

@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-from stemdask.kernels.atoms.cells import Floats, Integers
+from stemdask.kernels.arrays import Floats, Integers, Integers32
 from stemdask.kernels.atoms.neighbours import Neighbours
+from stemdask.kernels.compiled import kernel
 
 
 class Bonds(NamedTuple):
     """Each bond once, ordered by the smaller and then the larger number of its atoms."""
 
-    atom_1: NDArray[np.int32]
+    atom_1: Integers32
     """(k,), the smaller number."""
-    atom_2: NDArray[np.int32]
+    atom_2: Integers32
     """(k,), the larger number."""
-    entry: NDArray[np.int64]
+    entry: Integers
     """(k,), an entry of the lists that is the bond."""
 
 
@@ -41,17 +40,15 @@ def bonds(neighbours: Neighbours) -> Bonds:
     return Bonds(low[entries], high[entries], entries)
 
 
-def mean_bond_length(neighbours: Neighbours) -> NDArray[np.float64]:
+def mean_bond_length(neighbours: Neighbours) -> Floats:
     """Return the mean distance of the neighbours of each atom (n,); NaN where there are none."""
     mean = np.empty(len(neighbours.first) - 1)
     _mean_length(neighbours.first, neighbours.point, neighbours.points, mean)
     return mean
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _forward(
-    first: NDArray[np.int64], other: Integers, atom_1: Integers, atom_2: Integers, entry: NDArray[np.int64]
-) -> int:
+@kernel
+def _forward(first: Integers, other: Integers32, atom_1: Integers32, atom_2: Integers32, entry: Integers) -> int:
     """Write the entries that lead to a larger number; return how many there are."""
     k = 0
     for i in range(len(first) - 1):
@@ -61,8 +58,8 @@ def _forward(
     return k
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _mean_length(first: NDArray[np.int64], point: Integers, points: Floats, mean: Floats) -> None:
+@kernel
+def _mean_length(first: Integers, point: Integers32, points: Floats, mean: Floats) -> None:
     for i in range(len(mean)):
         total = 0.0
         for e in range(first[i], first[i + 1]):

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats, Integers32
 from stemdask.kernels.atoms.workspace import Workspace
-
-Floats: TypeAlias = NDArray[np.float64]
-Integers: TypeAlias = NDArray[np.int32]
-
+from stemdask.kernels.compiled import kernel
 
 #: Cells along x in the width of one, so that a run of neighbouring ones is hardly longer than it must be.
 FINE = 3
@@ -25,14 +21,14 @@ class Cells(NamedTuple):
     cells surround the grid, so that all of these exist.
     """
 
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    z: NDArray[np.float64]
-    order: NDArray[np.int32]
+    x: Floats
+    y: Floats
+    z: Floats
+    order: Integers32
     """Number of each atom before sorting."""
-    rank: NDArray[np.int32]
+    rank: Integers32
     """Place of each atom after sorting; -1 where a coordinate isn't finite."""
-    start: NDArray[np.int32]
+    start: Integers32
     row: int
     """From a cell to the next along y."""
     layer: int
@@ -40,9 +36,9 @@ class Cells(NamedTuple):
 
 
 def sort_into_cells(
-    positions: NDArray[np.float64],
-    owner: NDArray[np.int32],
-    shift: NDArray[np.float64],
+    positions: Floats,
+    owner: Integers32,
+    shift: Floats,
     width: float,
     workspace: Workspace,
 ) -> Cells:
@@ -60,8 +56,8 @@ def sort_into_cells(
     return Cells(x, y, z, order, rank, start, nx, nx * ny)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def place(positions: Floats, owner: Integers, shift: Floats, i: int) -> tuple[float, float, float]:
+@kernel(inline="always")
+def place(positions: Floats, owner: Integers32, shift: Floats, i: int) -> tuple[float, float, float]:
     """Return the coordinates of atom i, or of an image where i counts on beyond the atoms."""
     n = len(positions)
     if i < n:
@@ -70,9 +66,9 @@ def place(positions: Floats, owner: Integers, shift: Floats, i: int) -> tuple[fl
     return positions[j, 0] + shift[k, 0], positions[j, 1] + shift[k, 1], positions[j, 2] + shift[k, 2]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _grid(
-    positions: Floats, owner: Integers, shift: Floats, width: float
+    positions: Floats, owner: Integers32, shift: Floats, width: float
 ) -> tuple[float, float, float, float, int, int, int]:
     """Return the lowest corner of all that is finite, the inverse of the width of a cell, and the number of cells."""
     x0 = y0 = z0 = np.inf
@@ -96,10 +92,10 @@ def _grid(
         inverse /= 1.2
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _count_sort(
     positions: Floats,
-    owner: Integers,
+    owner: Integers32,
     shift: Floats,
     x0: float,
     y0: float,
@@ -107,10 +103,10 @@ def _count_sort(
     inverse: float,
     row: int,
     layer: int,
-    start: Integers,
-    home: Integers,
-    order: Integers,
-    rank: Integers,
+    start: Integers32,
+    home: Integers32,
+    order: Integers32,
+    rank: Integers32,
     x: Floats,
     y: Floats,
     z: Floats,

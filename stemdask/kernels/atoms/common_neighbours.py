@@ -12,10 +12,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Codes, Floats, Integers, Integers32
 from stemdask.kernels.atoms.neighbours import Neighbours
+from stemdask.kernels.compiled import kernel
 
 OTHER, FCC, HCP, BCC, ICOSAHEDRAL = 0, 1, 2, 3, 4
 
@@ -30,9 +30,9 @@ _NUMBER = np.array([bits.bit_length() - 1 for bits in range(2**_MOST)])
 class Structure(NamedTuple):
     """What the arrangement of the neighbours says of each atom."""
 
-    kind: NDArray[np.int8]
+    kind: Codes
     """(n,), one of `OTHER`, `FCC`, `HCP`, `BCC` and `ICOSAHEDRAL`."""
-    normal: NDArray[np.float64]
+    normal: Floats
     """(n, 3), unit normal of the close-packed plane through an `HCP` atom, of arbitrary sign; NaN for the others."""
 
 
@@ -49,10 +49,8 @@ def classify(neighbours: Neighbours) -> Structure:
     return Structure(kind, normal)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _classify(
-    first: NDArray[np.int64], point: NDArray[np.int32], points: NDArray[np.float64]
-) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+@kernel
+def _classify(first: Integers, point: Integers32, points: Floats) -> tuple[Codes, Floats]:
     n = len(first) - 1
     kind = np.zeros(n, np.int8)
     normal = np.full((n, 3), np.nan)
@@ -75,13 +73,13 @@ def _classify(
     return kind, normal
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _nearest(
     i: int,
-    neighbours: NDArray[np.int32],
-    points: NDArray[np.float64],
-    near: NDArray[np.float64],
-    distance: NDArray[np.float64],
+    neighbours: Integers32,
+    points: Floats,
+    near: Floats,
+    distance: Floats,
 ) -> int:
     """Write the vectors to the nearest neighbours, nearest first; return how many there are, at most `_MOST`."""
     found = 0
@@ -102,8 +100,8 @@ def _nearest(
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _bond(near: NDArray[np.float64], n: int, cutoff: float, bonds: NDArray[np.int64]) -> None:
+@kernel
+def _bond(near: Floats, n: int, cutoff: float, bonds: Integers) -> None:
     """Set bit k of ``bonds[j]`` where neighbours j and k are bonded."""
     bonds[:n] = 0
     for j in range(n):
@@ -114,8 +112,8 @@ def _bond(near: NDArray[np.float64], n: int, cutoff: float, bonds: NDArray[np.in
                 bonds[k] |= 1 << j
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _signature(bonds: NDArray[np.int64], j: int) -> tuple[int, int, int]:
+@kernel
+def _signature(bonds: Integers, j: int) -> tuple[int, int, int]:
     """Return how many common neighbours neighbour j has, the bonds among them, and the most that one of them has.
 
     Where two bonds join four of them the third number is the length of the longest chain. Five bonds of five, and four
@@ -133,8 +131,8 @@ def _signature(bonds: NDArray[np.int64], j: int) -> tuple[int, int, int]:
     return _COUNT[common], ends // 2, most
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _close_packed(bonds: NDArray[np.int64], near: NDArray[np.float64], normal: NDArray[np.float64]) -> int:
+@kernel
+def _close_packed(bonds: Integers, near: Floats, normal: Floats) -> int:
     """Tell fcc, hcp and icosahedral surroundings from the 12 nearest; write the normal of an hcp atom's plane."""
     n_421, n_422, n_555 = 0, 0, 0
     in_plane = 0
@@ -158,8 +156,8 @@ def _close_packed(bonds: NDArray[np.int64], near: NDArray[np.float64], normal: N
     return OTHER
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _body_centred(bonds: NDArray[np.int64]) -> bool:
+@kernel
+def _body_centred(bonds: Integers) -> bool:
     n_444, n_666 = 0, 0
     for j in range(14):
         common, n_bonds, _ = _signature(bonds, j)
@@ -168,8 +166,8 @@ def _body_centred(bonds: NDArray[np.int64]) -> bool:
     return n_666 == 8 and n_444 == 6
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _hang_together(bonds: NDArray[np.int64], common: int) -> bool:
+@kernel
+def _hang_together(bonds: Integers, common: int) -> bool:
     """Tell whether every one of some neighbours is reached from every other over bonds among them."""
     part = common & -common
     grown = part
@@ -181,8 +179,8 @@ def _hang_together(bonds: NDArray[np.int64], common: int) -> bool:
     return part == common
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _plane_normal(near: NDArray[np.float64], in_plane: int, normal: NDArray[np.float64]) -> None:
+@kernel
+def _plane_normal(near: Floats, in_plane: int, normal: Floats) -> None:
     """Write the mean normal of the six neighbours in the plane, from all pairs of them."""
     total_x, total_y, total_z = 0.0, 0.0, 0.0
     for j in range(12):

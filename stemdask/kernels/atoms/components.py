@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from stemdask.kernels.arrays import AnyIntegers, Integers, Integers32
 
-def connected_parts(n: int, i: NDArray[np.integer], j: NDArray[np.integer]) -> NDArray[np.int32]:
+
+def connected_parts(n: int, i: AnyIntegers, j: AnyIntegers) -> Integers32:
     """Return the part of each of `n` nodes when those of each pair (i, j) hang together.
 
     Parts are numbered in the order of their first node.
     """
     graph = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(n, n))
-    labels: NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    labels: Integers32 = connected_components(graph, directed=False)[1]
     return labels
 
 
-def largest_first(parts: NDArray[np.integer], min_size: int = 1) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def largest_first(parts: AnyIntegers, min_size: int = 1) -> tuple[Integers32, Integers]:
     """Give parts new numbers by size, equally large ones by their first node.
 
     Parameters

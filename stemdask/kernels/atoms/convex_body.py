@@ -6,8 +6,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError, Voronoi, cKDTree
+
+from stemdask.kernels.arrays import Floats
 
 #: Half the distance of close-packed layers by the distance of nearest neighbours.
 _HALF_LAYER = math.sqrt(2 / 3) / 2
@@ -19,16 +21,16 @@ _CELLS, _FEW_CELLS = 100, 10
 class ConvexBody(NamedTuple):
     """A convex polyhedron: all points with ``normals @ point <= offsets``."""
 
-    normals: NDArray[np.float64]
+    normals: Floats
     """(f, 3), unit vectors, outwards."""
-    offsets: NDArray[np.float64]
+    offsets: Floats
     """(f,)."""
-    triangles: NDArray[np.float64]
+    triangles: Floats
     """(t, 3, 3), corners of triangles that make up the surface."""
     volume: float
     area: float
 
-    def depth(self, points: ArrayLike) -> NDArray[np.float64]:
+    def depth(self, points: ArrayLike) -> Floats:
         """Return how far each of the points (n, 3) lies below the nearest face; negative outside."""
         points = np.asarray(points, float)
         nearest = np.full(len(points), np.inf)
@@ -92,7 +94,7 @@ def particle_body(positions: ArrayLike, margin: float | None = None) -> ConvexBo
     return body
 
 
-def _volume_inside(positions: NDArray[np.float64], hull: ConvexBody) -> float | None:
+def _volume_inside(positions: Floats, hull: ConvexBody) -> float | None:
     """Return the mean volume of the Voronoi cells of some atoms deep inside; None where there are hardly any."""
     depth = hull.depth(positions)
     spacing = (hull.volume / len(positions)) ** (1 / 3)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from stemdask.kernels.atoms.cells import Floats
+from stemdask.kernels.arrays import Floats, Integers, Integers32
 from stemdask.kernels.atoms.neighbours import find_neighbours
 from stemdask.kernels.atoms.workspace import Workspace
+from stemdask.kernels.compiled import kernel
 
 
 class Coordination(NamedTuple):
     """How many neighbours each atom has."""
 
-    number: NDArray[np.int32]
+    number: Integers32
     """(n,)."""
-    same_element: NDArray[np.int32]
+    same_element: Integers32
     """(n,), those of its own element."""
 
 
@@ -54,16 +54,16 @@ def coordination(
     return Coordination(number, same)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _count(
-    first: NDArray[np.int64],
-    other: NDArray[np.int32],
-    point: NDArray[np.int32],
+    first: Integers,
+    other: Integers32,
+    point: Integers32,
     points: Floats,
     numbers: NDArray[np.uint8],
     reach: Floats,
-    number: NDArray[np.int32],
-    same: NDArray[np.int32],
+    number: Integers32,
+    same: Integers32,
 ) -> None:
     for i in range(len(numbers)):
         for e in range(first[i], first[i + 1]):

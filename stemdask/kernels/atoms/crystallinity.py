@@ -6,16 +6,13 @@ Ten Wolde, Ruiz-Montero and Frenkel, J. Chem. Phys. 104, 9932 (1996).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-from stemdask.kernels.atoms.cells import Floats, Integers
+from stemdask.kernels.arrays import Codes, Floats, Integers, Integers32
 from stemdask.kernels.atoms.harmonics import LANES, WIDE
+from stemdask.kernels.compiled import kernel
 
 
-def crystallinity(
-    first: NDArray[np.int64], s6: NDArray[np.float64], threshold: float, min_fraction: float
-) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.float64]]:
+def crystallinity(first: Integers, s6: Floats, threshold: float, min_fraction: float) -> tuple[Floats, Codes, Floats]:
     """Return the mean s6 of each atom, whether it is crystalline, and the margin to the threshold.
 
     An atom with N bonds is crystalline if the bond that counts, the one of rank floor(min_fraction N) + 1 from the
@@ -38,15 +35,15 @@ def crystallinity(
     return mean, crystalline, margin
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def block_of_products(
-    first: NDArray[np.int64],
-    other: Integers,
+    first: Integers,
+    other: Integers32,
     rows: Floats,
     scale: Floats,
     symmetric: bool,
     begin: int,
-    seen: NDArray[np.int64],
+    seen: Integers,
     s6: Floats,
 ) -> None:
     """Write the normalised product of the coefficients of both ends of each entry of a block of atoms.
@@ -83,16 +80,16 @@ def block_of_products(
                     seen[j0] += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def block_of_flags(
-    first: NDArray[np.int64],
+    first: Integers,
     s6: Floats,
     threshold: float,
     min_fraction: float,
     begin: int,
     sorting: Floats,
     mean: Floats,
-    crystalline: NDArray[np.int8],
+    crystalline: Codes,
     margin: Floats,
 ) -> None:
     """Write the mean s6 of each atom of a block, whether enough are above the threshold, and by how much.

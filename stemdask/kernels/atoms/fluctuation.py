@@ -5,23 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+
+from stemdask.kernels.arrays import Floats, Integers
+from stemdask.kernels.compiled import kernel
 
 
 @dataclass(slots=True)
 class DistanceFluctuation:
     """Mean and variance of the distances of pairs of atoms, frame after frame; from these the Lindemann index."""
 
-    i: NDArray[np.int64]
+    i: Integers
     """(pairs,), track of the one atom."""
-    j: NDArray[np.int64]
+    j: Integers
     """(pairs,), track of the other."""
     _n_tracks: int = field(init=False)
-    _count: NDArray[np.int64] = field(init=False)
-    _mean: NDArray[np.float64] = field(init=False)
-    _scatter: NDArray[np.float64] = field(init=False)
+    _count: Integers = field(init=False)
+    _mean: Floats = field(init=False)
+    _scatter: Floats = field(init=False)
 
     def __post_init__(self) -> None:
         self._n_tracks = int(max(self.i.max(initial=-1), self.j.max(initial=-1))) + 1
@@ -29,7 +30,7 @@ class DistanceFluctuation:
         self._mean, self._scatter = np.zeros(len(self.i)), np.zeros(len(self.i))
 
     @classmethod
-    def of_pairs_within(cls, positions: NDArray[np.float64], track: NDArray[np.int64], r: float) -> DistanceFluctuation:
+    def of_pairs_within(cls, positions: Floats, track: Integers, r: float) -> DistanceFluctuation:
         """Follow the pairs of tracked atoms (n, 3) that are at most `r` apart; all pairs for an infinite `r`."""
         tracked = track >= 0
         if np.isinf(r):
@@ -38,14 +39,14 @@ class DistanceFluctuation:
             a, b = cKDTree(positions[tracked]).query_pairs(r, output_type="ndarray").T
         return cls(track[tracked][a], track[tracked][b])
 
-    def add(self, positions: NDArray[np.float64], track: NDArray[np.int64]) -> None:
+    def add(self, positions: Floats, track: Integers) -> None:
         """Take a frame in: positions (n, 3) in any orientation, with the track of each atom, -1 for none."""
         place = np.full(self._n_tracks, -1)
         tracked = np.flatnonzero((track >= 0) & (track < self._n_tracks))
         place[track[tracked]] = tracked
         _accumulate(self.i, self.j, place, np.ascontiguousarray(positions), self._count, self._mean, self._scatter)
 
-    def indices(self, n_tracks: int) -> tuple[float, NDArray[np.float64]]:
+    def indices(self, n_tracks: int) -> tuple[float, Floats]:
         """Return the Lindemann index of the particle, and that of each track (n_tracks,) over its own pairs.
 
         The mean over pairs of the standard deviation of their distance by its mean; NaN for an atom with no pair that
@@ -60,15 +61,15 @@ class DistanceFluctuation:
         return (float(relative.mean()) if len(relative) else np.nan), each
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _accumulate(
-    i: NDArray[np.int64],
-    j: NDArray[np.int64],
-    place: NDArray[np.int64],
-    positions: NDArray[np.float64],
-    count: NDArray[np.int64],
-    mean: NDArray[np.float64],
-    scatter: NDArray[np.float64],
+    i: Integers,
+    j: Integers,
+    place: Integers,
+    positions: Floats,
+    count: Integers,
+    mean: Floats,
+    scatter: Floats,
 ) -> None:
     for pair in range(len(i)):
         a, b = place[i[pair]], place[j[pair]]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats
 from stemdask.kernels.atoms.neighbours import Neighbours
 
 
-def generalized_coordination(neighbours: Neighbours, bulk: int = 12) -> NDArray[np.float64]:
+def generalized_coordination(neighbours: Neighbours, bulk: int = 12) -> Floats:
     """Return the generalized coordination number of each atom: its neighbours, each counted by its own coordination.
 
     ``sum over neighbours of cn(neighbour) / bulk``: 12 inside an fcc crystal, 7.5 on a {111} facet, 6.67 on a {100}

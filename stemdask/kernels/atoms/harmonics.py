@@ -13,10 +13,10 @@ from math import comb, factorial, pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from stemdask.kernels.atoms.cells import Floats, Integers
+from stemdask.kernels.arrays import Floats, Integers, Integers32
+from stemdask.kernels.compiled import kernel
 
 #: Atoms treated side by side; wide enough for the vector units, small enough for the first cache.
 LANES = 64
@@ -31,7 +31,7 @@ class MomentMap(NamedTuple):
 
     rows: NDArray[np.uint64]
     columns: NDArray[np.uint64]
-    values: NDArray[np.float64]
+    values: Floats
 
 
 def _polynomial(degree: int, m: int) -> tuple[dict[tuple[int, int, int], float], dict[tuple[int, int, int], float]]:
@@ -76,10 +76,10 @@ _VECTORS, _TOTAL = 28 * LANES, 36 * LANES
 SCRATCH = 37 * LANES
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def block_from_moments(
-    first: NDArray[np.int64],
-    point: Integers,
+    first: Integers,
+    point: Integers32,
     points: Floats,
     weight: Floats,
     begin: int,
@@ -182,7 +182,7 @@ class Recurrence(NamedTuple):
     start: Floats
     up: Floats
     down: Floats
-    offset: NDArray[np.int64]
+    offset: Integers
     """(l_max + 1,), where the real vector of each l begins in a row; -1 where it isn't wanted."""
 
 
@@ -201,10 +201,10 @@ def recurrence(degrees: tuple[int, ...]) -> Recurrence:
     return Recurrence(start, up, down, offset)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def block_from_recurrence(
-    first: NDArray[np.int64],
-    point: Integers,
+    first: Integers,
+    point: Integers32,
     points: Floats,
     weight: Floats,
     begin: int,

@@ -7,10 +7,11 @@ of an ideal gas in the same body makes g(r) tend to 1 at all distances, and not 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from stemdask.kernels.arrays import Floats, Indices
 from stemdask.kernels.atoms.convex_body import ConvexBody
+from stemdask.kernels.compiled import kernel
 
 #: Lines laid through a body.
 N_LINES = 2**16
@@ -18,7 +19,7 @@ N_LINES = 2**16
 _FAR = 1e300
 
 
-def pair_distance_probability(body: ConvexBody, edges: ArrayLike) -> NDArray[np.float64]:
+def pair_distance_probability(body: ConvexBody, edges: ArrayLike) -> Floats:
     """Return the probability that two random points of a body are at a distance within each bin.
 
     All pairs of points lie on lines through the body, and on a line with a chord of length c their distances follow
@@ -62,14 +63,14 @@ def pair_distance_probability(body: ConvexBody, edges: ArrayLike) -> NDArray[np.
     return np.diff((cumulative + whole[shorter]) / whole[-1])
 
 
-def _sum_from(values: NDArray[np.float64], start: NDArray[np.intp]) -> NDArray[np.float64]:
+def _sum_from(values: Floats, start: Indices) -> Floats:
     """Return the sum of all values from each start on."""
     sums = np.append(np.cumsum(values[::-1])[::-1], 0.0)
-    from_start: NDArray[np.float64] = sums[start]
+    from_start: Floats = sums[start]
     return from_start
 
 
-def _evenly(n: int, d: int) -> NDArray[np.float64]:
+def _evenly(n: int, d: int) -> Floats:
     """Return n points that fill the unit cube of d dimensions evenly.
 
     The R sequence of M. Roberts, The unreasonable effectiveness of quasirandom sequences (2018).
@@ -78,11 +79,11 @@ def _evenly(n: int, d: int) -> NDArray[np.float64]:
     for _ in range(64):
         root = (1 + root) ** (1 / (d + 1))
     steps = np.array([root**-k for k in range(1, d + 1)])
-    points: NDArray[np.float64] = (0.5 + np.outer(np.arange(1, n + 1), steps)) % 1
+    points: Floats = (0.5 + np.outer(np.arange(1, n + 1), steps)) % 1
     return points
 
 
-def _inside(body: ConvexBody, even: NDArray[np.float64]) -> NDArray[np.float64]:
+def _inside(body: ConvexBody, even: Floats) -> Floats:
     """Map points of the four-dimensional unit cube (n, 4) evenly into the body.
 
     The first coordinate chooses a tetrahedron between the middle and a triangle of the surface, the others a point.
@@ -94,20 +95,18 @@ def _inside(body: ConvexBody, even: NDArray[np.float64]) -> NDArray[np.float64]:
     chosen = edges[np.searchsorted(share[:-1], even[:, 0])]
     outwards = np.cbrt(even[:, 1:2])
     u, v = np.sqrt(even[:, 2:3]), even[:, 3:4]
-    points: NDArray[np.float64] = middle + outwards * (
-        (1 - u) * chosen[:, 0] + u * (1 - v) * chosen[:, 1] + u * v * chosen[:, 2]
-    )
+    points: Floats = middle + outwards * ((1 - u) * chosen[:, 0] + u * (1 - v) * chosen[:, 1] + u * v * chosen[:, 2])
     return points
 
 
 # Least values don't depend on the order in which they are found, so the loop over faces may be done in vectors.
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "nsz"})
+@kernel(fastmath={"nnan", "nsz"})
 def _chords(
-    normals: NDArray[np.float64],
-    offsets: NDArray[np.float64],
-    points: NDArray[np.float64],
-    directions: NDArray[np.float64],
-) -> NDArray[np.float64]:
+    normals: Floats,
+    offsets: Floats,
+    points: Floats,
+    directions: Floats,
+) -> Floats:
     """Return the length within the body of the line through each of its points along a unit vector."""
     nx, ny, nz = normals[:, 0].copy(), normals[:, 1].copy(), normals[:, 2].copy()
     chords = np.empty(len(points))

@@ -6,11 +6,11 @@ from itertools import permutations, product
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Booleans, Floats, Integers, Integers32
 from stemdask.kernels.atoms.components import connected_parts, largest_first
 from stemdask.kernels.atoms.neighbours import Neighbours
+from stemdask.kernels.compiled import kernel
 
 #: A bond belongs to the lattice when it ends nearer to the ideal place than this fraction of the bond.
 _TOLERANCE = 0.35
@@ -21,15 +21,15 @@ _FEWEST = 8
 class LatticeFit(NamedTuple):
     """A lattice fitted to a particle: position of site (h, k, l) = origin + cell @ (h, k, l) / 2."""
 
-    cell: NDArray[np.float64]
+    cell: Floats
     """(3, 3), columns are the edges of the cubic cell, in the unit of the positions."""
-    origin: NDArray[np.float64]
+    origin: Floats
     """(3,)."""
-    site: NDArray[np.int32]
+    site: Integers32
     """(n, 3), site of each atom in half edges."""
-    on_site: NDArray[np.bool_]
+    on_site: Booleans
     """(n,), atoms that have a site."""
-    fitted: NDArray[np.bool_]
+    fitted: Booleans
     """(n,), atoms of the core that the lattice was fitted to."""
     rms: float
     """Root mean square distance of these from their sites."""
@@ -37,13 +37,11 @@ class LatticeFit(NamedTuple):
     """Lattice parameter: the edge of a cube as large as the cell."""
     parameter_err: float
     """Its standard error, from the distances of the core atoms from their sites."""
-    orientation: NDArray[np.float64]
+    orientation: Floats
     """(3, 3), columns are the directions of the cube axes; of the 24 equal choices the one nearest to x, y, z."""
 
 
-def fit_fcc_lattice(
-    positions: NDArray[np.float64], neighbours: Neighbours, is_fcc: NDArray[np.bool_]
-) -> LatticeFit | None:
+def fit_fcc_lattice(positions: Floats, neighbours: Neighbours, is_fcc: Booleans) -> LatticeFit | None:
     """Fit an fcc lattice to the largest single crystal of a particle.
 
     Atoms get sites by following bonds from the middle of the core, which holds for strained crystals of any size and
@@ -114,7 +112,7 @@ def fit_fcc_lattice(
     )
 
 
-def _cell_around(bonds: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cell_around(bonds: Floats) -> Floats:
     """Return the cell (columns) that the bonds of one fcc atom suggest: two at a right angle span two of its edges."""
     unit = bonds / np.linalg.norm(bonds, axis=1, keepdims=True)
     cosine = np.abs(unit @ unit.T)
@@ -124,25 +122,25 @@ def _cell_around(bonds: NDArray[np.float64]) -> NDArray[np.float64]:
     first /= np.linalg.norm(first)
     second = second - (second @ first) * first
     second /= np.linalg.norm(second)
-    cell: NDArray[np.float64] = edge * np.column_stack([first, second, np.cross(first, second)])
+    cell: Floats = edge * np.column_stack([first, second, np.cross(first, second)])
     return cell
 
 
-def _rotation_of(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rotation_of(matrix: Floats) -> Floats:
     """Return the rotation in a matrix of positive determinant (its polar decomposition)."""
     u, _, vt = np.linalg.svd(matrix)
-    rotation: NDArray[np.float64] = u @ vt
+    rotation: Floats = u @ vt
     return rotation
 
 
-def _nearest_to_lab(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+def _nearest_to_lab(rotation: Floats) -> Floats:
     """Return the equivalent orientation of a cube that is turned least from the axes x, y and z."""
     equal = rotation @ _CUBE
-    nearest: NDArray[np.float64] = equal[np.argmax(np.trace(equal, axis1=1, axis2=2))]
+    nearest: Floats = equal[np.argmax(np.trace(equal, axis1=1, axis2=2))]
     return nearest
 
 
-def _cube_rotations() -> NDArray[np.float64]:
+def _cube_rotations() -> Floats:
     matrices = [
         np.eye(3)[list(order)] * np.array(signs)
         for order in permutations(range(3))
@@ -154,17 +152,17 @@ def _cube_rotations() -> NDArray[np.float64]:
 _CUBE = _cube_rotations()
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _follow_bonds(
-    first: NDArray[np.int64],
-    other: NDArray[np.int32],
-    vector: NDArray[np.float64],
-    leads_on: NDArray[np.bool_],
+    first: Integers,
+    other: Integers32,
+    vector: Floats,
+    leads_on: Booleans,
     seed: int,
-    cell: NDArray[np.float64],
-    inverse: NDArray[np.float64],
+    cell: Floats,
+    inverse: Floats,
     tolerance: float,
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.bool_]]:
+) -> tuple[Integers32, Floats, Booleans]:
     """Return the site of each atom, where it is seen from the seed, and whether bonds of the lattice lead to it."""
     n = len(first) - 1
     site = np.zeros((n, 3), np.int32)

@@ -8,14 +8,16 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
+from stemdask.kernels.arrays import Floats, Integers
+
 
 def link(
-    before: NDArray[np.float64],
-    after: NDArray[np.float64],
+    before: Floats,
+    after: Floats,
     reach: float,
     before_numbers: NDArray[np.uint8] | None = None,
     after_numbers: NDArray[np.uint8] | None = None,
-) -> NDArray[np.int64]:
+) -> Integers:
     """Return for each atom after the atom that it was before, -1 for one that is new.
 
     Of all ways to pair atoms of the same element, the one with the least sum of squared displacements is taken, where
@@ -45,9 +47,7 @@ def link(
     return links
 
 
-def _assign(
-    i: NDArray[np.int64], j: NDArray[np.int64], cost: NDArray[np.float64], unlinked: float, links: NDArray[np.int64]
-) -> None:
+def _assign(i: Integers, j: Integers, cost: Floats, unlinked: float, links: Integers) -> None:
     """Solve the assignment of those atoms that have a choice; write it into `links`.
 
     Every atom gets a stand-in for having no partner, and the stand-ins are paired as their atoms could be, so that the

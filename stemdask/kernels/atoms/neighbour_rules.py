@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial import QhullError, Voronoi, cKDTree
 
+from stemdask.kernels.arrays import Array, Floats, Indices, Integers32
 from stemdask.kernels.atoms.neighbours import Neighbours
 from stemdask.kernels.atoms.periodic import Images, images
 
@@ -108,17 +107,17 @@ def voronoi(positions: ArrayLike, cell: ArrayLike | None = None, periodic: Array
     return Neighbours(first, other[order].astype(np.int32), points[:last], owner, area[order])
 
 
-def _points(box: Images) -> NDArray[np.float64]:
+def _points(box: Images) -> Floats:
     return np.vstack([box.wrapped, box.wrapped[box.owner] + box.shift])
 
 
-def _owners(box: Images) -> NDArray[np.int32]:
+def _owners(box: Images) -> Integers32:
     return np.concatenate([np.arange(len(box.wrapped), dtype=np.int32), box.owner])
 
 
 def _sorted_by_distance(
     positions: ArrayLike, k: int, cell: ArrayLike | None, periodic: ArrayLike
-) -> tuple[Images, NDArray[np.float64], NDArray[np.intp]]:
+) -> tuple[Images, Floats, Indices]:
     """Return atoms and images, and of the k nearest of each atom the distances (n, k) and which they are.
 
     Where there are fewer the distance is infinite; where a position isn't finite all are.
@@ -152,7 +151,7 @@ def _sorted_by_distance(
         reach *= 1.5
 
 
-def _lists(box: Images, counts: NDArray[Any], point: NDArray[np.intp]) -> Neighbours:
+def _lists(box: Images, counts: Array, point: Indices) -> Neighbours:
     """Make lists of the first entries of each row."""
     owner = _owners(box)
     taken = np.arange(point.shape[1]) < counts[:, None]
@@ -162,7 +161,7 @@ def _lists(box: Images, counts: NDArray[Any], point: NDArray[np.intp]) -> Neighb
     return Neighbours(first, other[order].astype(np.int32), _points(box), owner, symmetric=False)
 
 
-def _areas(vertices: NDArray[np.float64], faces: list[list[int]]) -> NDArray[np.float64]:
+def _areas(vertices: Floats, faces: list[list[int]]) -> Floats:
     """Return the area of each plane polygon, whose corners are in order."""
     if not faces:
         return np.empty(0)
@@ -173,5 +172,5 @@ def _areas(vertices: NDArray[np.float64], faces: list[list[int]]) -> NDArray[np.
     follower[begin + sizes - 1] = begin
     origin = np.repeat(corner[begin], sizes, axis=0)
     cross = np.cross(corner - origin, corner[follower] - origin)
-    area: NDArray[np.float64] = np.linalg.norm(np.add.reduceat(cross, begin), axis=1) / 2
+    area: Floats = np.linalg.norm(np.add.reduceat(cross, begin), axis=1) / 2
     return area

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from stemdask.kernels.atoms.cells import FINE, Cells, Floats, Integers, sort_into_cells
+from stemdask.kernels.arrays import Floats, Integers, Integers32
+from stemdask.kernels.atoms.cells import FINE, Cells, sort_into_cells
 from stemdask.kernels.atoms.periodic import images
 from stemdask.kernels.atoms.workspace import Workspace
+from stemdask.kernels.compiled import kernel
 
 
 @dataclass(frozen=True)
@@ -26,23 +27,21 @@ class Neighbours:
     Neighbours are points: the atoms, followed by the images of them that a periodic box needs.
     """
 
-    first: NDArray[np.int64]
+    first: Integers
     """(n + 1,)."""
-    point: NDArray[np.int32]
+    point: Integers32
     """(m,), the neighbouring point."""
-    points: NDArray[np.float64]
+    points: Floats
     """(n + images, 3)."""
-    owner: NDArray[np.int32] | None = None
+    owner: Integers32 | None = None
     """(n + images,), the atom that each point is or is an image of; None without images."""
-    weight: NDArray[np.float64] | None = None
+    weight: Floats | None = None
     """(m,), the share of the neighbour where they don't count the same."""
     symmetric: bool = True
     """Whether j -> i is in the list with every i -> j."""
 
     @classmethod
-    def from_vectors(
-        cls, first: NDArray[np.int64], other: NDArray[np.int32], vector: NDArray[np.float64], *, symmetric: bool = False
-    ) -> Neighbours:
+    def from_vectors(cls, first: Integers, other: Integers32, vector: Floats, *, symmetric: bool = False) -> Neighbours:
         """Make a list of neighbours that are given as atoms (m,) and vectors to them (m, 3)."""
         n, m = len(first) - 1, len(other)
         points = np.vstack([np.zeros((n, 3)), vector])
@@ -50,30 +49,30 @@ class Neighbours:
         return cls(first, np.arange(n, n + m, dtype=np.int32), points, owner, symmetric=symmetric)
 
     @cached_property
-    def other(self) -> NDArray[np.int32]:
+    def other(self) -> Integers32:
         """(m,), the neighbouring atom; in a small box it may come more than once, or be the atom itself."""
         return self.point if self.owner is None else self.owner[self.point]
 
     @cached_property
-    def counts(self) -> NDArray[np.int64]:
+    def counts(self) -> Integers:
         """(n,), number of neighbours."""
         return np.diff(self.first)
 
     @cached_property
-    def centre(self) -> NDArray[np.int64]:
+    def centre(self) -> Integers:
         """(m,), the atom whose neighbour each entry is."""
         return np.repeat(np.arange(len(self.first) - 1), self.counts)
 
     @cached_property
-    def vector(self) -> NDArray[np.float64]:
+    def vector(self) -> Floats:
         """(m, 3), from the atom to its neighbour, in the unit of the positions."""
-        vector: NDArray[np.float64] = self.points[self.point] - self.points[self.centre]
+        vector: Floats = self.points[self.point] - self.points[self.centre]
         return vector
 
     @cached_property
-    def distance(self) -> NDArray[np.float64]:
+    def distance(self) -> Floats:
         """(m,), length of each vector."""
-        length: NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", self.vector, self.vector))
+        length: Floats = np.sqrt(np.einsum("ij,ij->i", self.vector, self.vector))
         return length
 
 
@@ -135,15 +134,15 @@ def find_neighbours(
     return Neighbours(first, point, xyz if every is None else np.concatenate([xyz, xyz[owner] + shift]), every)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _search(
     cells: Cells,
     cutoff: float,
     xyz: Floats,
-    owner: Integers,
+    owner: Integers32,
     shift: Floats,
-    hits: Integers,
-    begin: NDArray[np.int64],
+    hits: Integers32,
+    begin: Integers,
 ) -> tuple[int, bool]:
     """Find each pair once, as places in the order of the cells: place s has the hits ``hits[begin[s]:begin[s + 1]]``.
 
@@ -189,7 +188,7 @@ def _search(
     return int(k), complete
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@kernel(inline="always")
 def following_run(cell: int, row: int, along_y: int, along_z: int) -> int:
     """Return the middle cell of a run in which neighbours may follow: in the same row, then in four more."""
     if row == 0:
@@ -197,8 +196,8 @@ def following_run(cell: int, row: int, along_y: int, along_z: int) -> int:
     return cell + along_y if row == 1 else cell + along_z + (row - 3) * along_y
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def separation(xyz: Floats, owner: Integers, shift: Floats, i: int, other: int) -> tuple[float, float, float]:
+@kernel(inline="always")
+def separation(xyz: Floats, owner: Integers32, shift: Floats, i: int, other: int) -> tuple[float, float, float]:
     """Return the vector from atom i to an atom or image; that from the other atom is its exact opposite."""
     n = len(xyz)
     if other < n:
@@ -212,18 +211,18 @@ def separation(xyz: Floats, owner: Integers, shift: Floats, i: int, other: int) 
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _lists(
-    hits: Integers,
-    begin: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    both: Integers,
-    sequence: NDArray[np.int64],
-    order: Integers,
-    rank: Integers,
-    first: NDArray[np.int64],
-    filled: NDArray[np.int64],
-    point: Integers,
+    hits: Integers32,
+    begin: Integers,
+    ends: Integers,
+    both: Integers32,
+    sequence: Integers,
+    order: Integers32,
+    rank: Integers32,
+    first: Integers,
+    filled: Integers,
+    point: Integers32,
 ) -> None:
     """Make the lists of all atoms, sorted by atom number, from pairs of places."""
     places, n = len(begin) - 1, len(first) - 1

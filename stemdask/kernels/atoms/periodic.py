@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from stemdask.kernels.arrays import Array, Floats, Integers32
 
 
 class Images(NamedTuple):
     """Atoms of a periodic box wrapped into it, followed by their images around it."""
 
-    wrapped: NDArray[np.float64]
+    wrapped: Floats
     """(n, 3), the atoms inside the box."""
-    owner: NDArray[np.int32]
+    owner: Integers32
     """(m,), the atom of which each image is one."""
-    shift: NDArray[np.float64]
+    shift: Floats
     """(m, 3), image = wrapped[owner] + shift."""
 
 
-def heights(cell: NDArray[np.float64]) -> NDArray[np.float64]:
+def heights(cell: Floats) -> Floats:
     """Return the distance between opposite faces along each of the three cell vectors; 0 for a flat cell."""
     normals = np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]])
     areas = np.linalg.norm(normals, axis=1)
     volume = abs(float(np.linalg.det(cell)))
-    found: NDArray[np.float64] = np.divide(volume, areas, out=np.zeros(3), where=areas > 0)
+    found: Floats = np.divide(volume, areas, out=np.zeros(3), where=areas > 0)
     return found
 
 
-def images(positions: NDArray[np.float64], cutoff: float, cell: ArrayLike, periodic: ArrayLike = True) -> Images:
+def images(positions: Floats, cutoff: float, cell: ArrayLike, periodic: ArrayLike = True) -> Images:
     """Return the images that lie within `cutoff` of the box.
 
     Boxes smaller than the cutoff are repeated as often as it takes, so that an atom can be its own neighbour.
@@ -62,8 +64,8 @@ def images(positions: NDArray[np.float64], cutoff: float, cell: ArrayLike, perio
     # A little more than the cutoff: the search itself decides, by a distance that is the same seen from both atoms.
     reach = np.where(along, cutoff / height * (1 + 1e-9) + 1e-9, 0.0)
     counts = np.where(along, np.ceil(reach).astype(int), 0)
-    owners: list[NDArray[Any]] = [np.empty(0, np.intp)]
-    shifts: list[NDArray[Any]] = [np.empty((0, 3))]
+    owners: list[Array] = [np.empty(0, np.intp)]
+    shifts: list[Array] = [np.empty((0, 3))]
     for turn in product(*(range(-count, count + 1) for count in counts)):
         if any(turn):
             moved = fraction + np.array(turn)

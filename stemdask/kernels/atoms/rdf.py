@@ -5,31 +5,32 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.ndimage import convolve1d
 
-from stemdask.kernels.atoms.cells import FINE, Cells, Floats, sort_into_cells
+from stemdask.kernels.arrays import Floats, Integers
+from stemdask.kernels.atoms.cells import FINE, Cells, sort_into_cells
 from stemdask.kernels.atoms.neighbours import following_run
 from stemdask.kernels.atoms.periodic import images
 from stemdask.kernels.atoms.workspace import Workspace
+from stemdask.kernels.compiled import kernel
 
 _CHUNK = 512
 
 
-def bin_edges(r_max: float, width: float) -> NDArray[np.float64]:
+def bin_edges(r_max: float, width: float) -> Floats:
     """Return the edges k · width of the bins that lie below `r_max`, as ``numpy.arange`` rounds them."""
     return np.arange(max(int(np.ceil(r_max / width - 1e-9)), 1) + 1, dtype=np.float64) * width
 
 
 def pair_counts(
     positions: ArrayLike,
-    edges: NDArray[np.float64],
+    edges: Floats,
     cell: ArrayLike | None = None,
     periodic: ArrayLike = True,
     *,
     workspace: Workspace | None = None,
-) -> NDArray[np.int64]:
+) -> Integers:
     """Count the pairs of atoms in each bin of distance, each pair once; a pair on an edge belongs to the upper bin.
 
     The bin is decided by comparison with the edges themselves, so that the counts are those of ``numpy.histogram``
@@ -48,7 +49,7 @@ def pair_counts(
 
     Returns
     -------
-    NDArray[np.int64]
+    Integers
         (bins,).
     """
     xyz = np.ascontiguousarray(positions, float)
@@ -61,11 +62,11 @@ def pair_counts(
         space = workspace or Workspace()
         cells = sort_into_cells(xyz, owner, shift, float(edges[-1]), space)
         _count(cells, len(xyz), len(owner) > 0, edges, counts)
-    found: NDArray[np.int64] = counts.sum(axis=0)[:-1] // 2
+    found: Integers = counts.sum(axis=0)[:-1] // 2
     return found
 
 
-def tutorial_rdf(counts: NDArray[np.int64], edges: NDArray[np.float64], positions: ArrayLike) -> NDArray[np.float64]:
+def tutorial_rdf(counts: Integers, edges: Floats, positions: ArrayLike) -> Floats:
     """Normalise the pair counts of an isolated particle by those of a sphere of the same size.
 
     g(r) = n(r) / N · R³ / (3 r² dr) with the n(r) of all N pairs of atoms that lie in the bin around r, and R half the
@@ -82,15 +83,15 @@ def tutorial_rdf(counts: NDArray[np.int64], edges: NDArray[np.float64], position
     radius = np.ptp(xyz, axis=0).mean() / 2
     width = edges[1] - edges[0]
     centres = edges[:-1] + width / 2
-    g: NDArray[np.float64] = counts * (radius**3 / (3 * width * pairs)) / centres**2
+    g: Floats = counts * (radius**3 / (3 * width * pairs)) / centres**2
     return g
 
 
-def periodic_rdf(counts: NDArray[np.int64], edges: NDArray[np.float64], n: int, volume: float) -> NDArray[np.float64]:
+def periodic_rdf(counts: Integers, edges: Floats, n: int, volume: float) -> Floats:
     """Normalise the pair counts of a periodic box of `n` atoms by those of an ideal gas in the same shells."""
     if n == 0:
         return np.full(len(counts), np.nan)
-    g: NDArray[np.float64] = counts / (n * n / (2 * volume) * (4 / 3) * np.pi * np.diff(edges**3))
+    g: Floats = counts / (n * n / (2 * volume) * (4 / 3) * np.pi * np.diff(edges**3))
     return g
 
 
@@ -102,7 +103,7 @@ class FirstMinimum(NamedTuple):
     """Standard error."""
 
 
-def first_minimum(counts: ArrayLike, edges: NDArray[np.float64]) -> FirstMinimum:
+def first_minimum(counts: ArrayLike, edges: Floats) -> FirstMinimum:
     """Find the first minimum of the radial distribution function from pair counts.
 
     n(r)/r² is smoothed by a Gaussian of 3.5 % of the first distance, so that single pairs make no minimum. From the
@@ -145,8 +146,8 @@ def first_minimum(counts: ArrayLike, edges: NDArray[np.float64]) -> FirstMinimum
     return FirstMinimum(float(r[begin] + r[end]) / 2, float(plateau / np.sqrt(12)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _count(cells: Cells, n: int, images: bool, edges: Floats, counts: NDArray[np.int64]) -> None:
+@kernel
+def _count(cells: Cells, n: int, images: bool, edges: Floats, counts: Integers) -> None:
     """Add 2 for each pair of atoms, 1 for an atom and an image; beyond the last edge into the last bin.
 
     `counts` has two rows, filled in turn, so that an addition need not wait for the one before.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Booleans, Codes, Floats, Integers, Integers32
 from stemdask.kernels.atoms.components import connected_parts, largest_first
 from stemdask.kernels.atoms.neighbours import Neighbours
 
@@ -21,24 +21,24 @@ _FLAT = np.sin(np.radians(25))
 class Layers(NamedTuple):
     """Close-packed layers of hcp atoms, the largest first."""
 
-    label: NDArray[np.int32]
+    label: Integers32
     """(n,), the layer of each atom; -1 where it is in none."""
-    size: NDArray[np.int64]
+    size: Integers
     """(m,), atoms in each layer."""
-    normal: NDArray[np.float64]
+    normal: Floats
     """(m, 3), unit normals; the component of largest magnitude is positive."""
-    centre: NDArray[np.float64]
+    centre: Floats
     """(m, 3), mean position of each layer."""
-    kind: NDArray[np.int8]
+    kind: Codes
     """(m,), `TWIN`: a single layer; `FAULT`: one of two on top of each other; `LAMELLA`: one of three or more."""
-    defect: NDArray[np.int32]
+    defect: Integers32
     """(m,), which layers lie on top of each other and form one defect."""
 
 
 def hcp_layers(
-    positions: NDArray[np.float64],
-    is_hcp: NDArray[np.bool_],
-    normals: NDArray[np.float64],
+    positions: Floats,
+    is_hcp: Booleans,
+    normals: Floats,
     neighbours: Neighbours,
     min_atoms: int = 3,
 ) -> Layers:
@@ -81,7 +81,7 @@ def hcp_layers(
     return Layers(label, size, normal, centre, kind, defect)
 
 
-def _mean_axis(normals: NDArray[np.float64]) -> NDArray[np.float64]:
+def _mean_axis(normals: Floats) -> Floats:
     """Return the mean of unit vectors whose signs mean nothing."""
-    axis: NDArray[np.float64] = np.linalg.eigh(normals.T @ normals)[1][:, -1]
+    axis: Floats = np.linalg.eigh(normals.T @ normals)[1][:, -1]
     return -axis if axis[np.argmax(np.abs(axis))] < 0 else axis

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Booleans, Floats, Integers, Integers32
 from stemdask.kernels.atoms.neighbours import Neighbours
 
 #: Bonds that leave a direction nearly open don't fix the strain along it: least of 3 eigenvalues by their mean.
@@ -16,23 +16,23 @@ _FLAT = 0.1
 class AtomicStrain(NamedTuple):
     """Strain of each atom in the axes of the crystal; NaN where its bonds don't fix it."""
 
-    strain: NDArray[np.float64]
+    strain: Floats
     """(n, 3, 3), stretch minus 1: a bond that is 1 % longer than the ideal one reads 0.01."""
-    error: NDArray[np.float64]
+    error: Floats
     """(n,), standard error of a component, from how well one strain describes all bonds of the atom."""
-    volume: NDArray[np.float64]
+    volume: Floats
     """(n,), relative change of volume."""
-    rotation: NDArray[np.float64]
+    rotation: Floats
     """(n,), angle between the surroundings of the atom and the whole crystal, degrees."""
-    n_bonds: NDArray[np.int32]
+    n_bonds: Integers32
     """(n,), bonds of the lattice that were used."""
 
 
 def atomic_strain(
     neighbours: Neighbours,
-    site: NDArray[np.int32],
-    on_site: NDArray[np.bool_],
-    orientation: NDArray[np.float64],
+    site: Integers32,
+    on_site: Booleans,
+    orientation: Floats,
     parameter: float,
     min_bonds: int = 6,
 ) -> AtomicStrain:
@@ -86,14 +86,12 @@ def atomic_strain(
     return AtomicStrain(strain, error, volume, rotation, n_bonds)
 
 
-def _sums(centre: NDArray[np.int64], vectors: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+def _sums(centre: Integers, vectors: Floats, n: int) -> Floats:
     """Return for each of n atoms the sum over its bonds of vectors (m, 3)."""
     return np.column_stack([np.bincount(centre, vectors[:, axis], n) for axis in range(3)])
 
 
-def _sums_of_products(
-    centre: NDArray[np.int64], a: NDArray[np.float64], b: NDArray[np.float64], n: int
-) -> NDArray[np.float64]:
+def _sums_of_products(centre: Integers, a: Floats, b: Floats, n: int) -> Floats:
     """Return for each of n atoms the sum over its bonds of the outer products of two vectors (m, 3)."""
     sums = np.empty((n, 3, 3))
     for row in range(3):

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Booleans, Floats, Integers, Integers32
 from stemdask.kernels.atoms.neighbours import Neighbours
+from stemdask.kernels.compiled import kernel
 
 _ROUNDING = 1e-9
 _FIRST_SHELL = 12
 
 
-def has_empty_cone(neighbours: Neighbours, half_angle: float = 60.0) -> NDArray[np.bool_]:
+def has_empty_cone(neighbours: Neighbours, half_angle: float = 60.0) -> Booleans:
     """Tell for each atom whether some cone with its tip at the atom holds none of the neighbours.
 
     No direction is sampled: cones of that angle around all neighbours leave a direction free exactly where the rims of
@@ -35,10 +35,8 @@ def has_empty_cone(neighbours: Neighbours, half_angle: float = 60.0) -> NDArray[
     return _has_empty_cone(neighbours.first, neighbours.point, neighbours.points, math.cos(math.radians(half_angle)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _has_empty_cone(
-    first: NDArray[np.int64], point: NDArray[np.int32], points: NDArray[np.float64], cosine: float
-) -> NDArray[np.bool_]:
+@kernel
+def _has_empty_cone(first: Integers, point: Integers32, points: Floats, cosine: float) -> Booleans:
     n = len(first) - 1
     empty = np.zeros(n, np.bool_)
     most = 1
@@ -68,8 +66,8 @@ def _has_empty_cone(
     return empty
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _leaves_a_direction_free(unit: NDArray[np.float64], cosine: float) -> bool:
+@kernel
+def _leaves_a_direction_free(unit: Floats, cosine: float) -> bool:
     n = len(unit)
     for j in range(n):
         crosses = False
@@ -100,8 +98,8 @@ def _leaves_a_direction_free(unit: NDArray[np.float64], cosine: float) -> bool:
     return n == 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _is_free(unit: NDArray[np.float64], x: float, y: float, z: float, cosine: float) -> bool:
+@kernel
+def _is_free(unit: Floats, x: float, y: float, z: float, cosine: float) -> bool:
     for k in range(len(unit)):  # noqa: SIM110 (numba knows no generator expression)
         if unit[k, 0] * x + unit[k, 1] * y + unit[k, 2] * z > cosine + _ROUNDING:
             return False

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from stemdask.kernels.arrays import AnyIntegers, Floats, Integers
 from stemdask.kernels.atoms.alignment import Rigid, align
 from stemdask.kernels.atoms.linking import link
 
@@ -41,9 +42,9 @@ TRACK = np.dtype(
 class Linked:
     """One frame in the light of those before."""
 
-    track: NDArray[np.int64]
+    track: Integers
     """(n,), identity of each atom; -1 in a frame that couldn't be aligned, and for an atom without a place."""
-    aligned: NDArray[np.float64]
+    aligned: Floats
     """(n, 3), the atoms turned and moved to where the particle was in the first frame; NaN without a track."""
     angle: float
     """Rotation since the first frame, degrees; NaN where nothing was linked."""
@@ -70,15 +71,15 @@ class Tracker:
     """Frames for which an atom may be missing and yet be the same when it comes back."""
     _table: NDArray[np.void] = field(init=False, default_factory=lambda: np.empty(64, TRACK))
     _n_tracks: int = field(init=False, default=0)
-    _living: NDArray[np.int64] = field(init=False, default_factory=lambda: np.empty(0, np.int64))
-    _rotation: NDArray[np.float64] = field(init=False, default_factory=lambda: np.eye(3))
+    _living: Integers = field(init=False, default_factory=lambda: np.empty(0, np.int64))
+    _rotation: Floats = field(init=False, default_factory=lambda: np.eye(3))
 
     @property
     def tracks(self) -> NDArray[np.void]:
         """What is known of each track (tracks,), with the fields of `TRACK`."""
         return self._table[: self._n_tracks]
 
-    def add(self, frame: int, positions: NDArray[np.float64], numbers: NDArray[np.uint8]) -> Linked:
+    def add(self, frame: int, positions: Floats, numbers: NDArray[np.uint8]) -> Linked:
         """Link the atoms of the next frame.
 
         Parameters
@@ -127,7 +128,7 @@ class Tracker:
         self._living = self._living[remembered]
         return n_lost
 
-    def _bear(self, frame: int, aligned: NDArray[np.float64], numbers: NDArray[np.uint8]) -> None:
+    def _bear(self, frame: int, aligned: Floats, numbers: NDArray[np.uint8]) -> None:
         start, stop = self._n_tracks, self._n_tracks + len(aligned)
         if stop > len(self._table):
             self._table = np.concatenate([self._table, np.empty(max(stop, len(self._table)), TRACK)])
@@ -137,7 +138,7 @@ class Tracker:
         self._living = np.concatenate([self._living, np.arange(start, stop)])
         self._n_tracks = stop
 
-    def _move(self, frame: int, track: NDArray[np.int64], aligned: NDArray[np.float64]) -> None:
+    def _move(self, frame: int, track: Integers, aligned: Floats) -> None:
         moved = self._table[track]
         moved["last"], moved["latest"] = frame, aligned
         moved["seen"] += 1
@@ -149,9 +150,7 @@ class Tracker:
         self._table[track] = moved
 
 
-def by_track(
-    values: NDArray[np.float64], track: NDArray[np.integer], n_tracks: int | None = None
-) -> NDArray[np.float64]:
+def by_track(values: Floats, track: AnyIntegers, n_tracks: int | None = None) -> Floats:
     """Return a property of the atoms as a time series of each.
 
     Parameters
@@ -165,7 +164,7 @@ def by_track(
 
     Returns
     -------
-    NDArray[np.float64]
+    Floats
         (frames, tracks), NaN where the atom isn't seen.
     """
     n = int(track.max(initial=-1)) + 1 if n_tracks is None else n_tracks
@@ -175,6 +174,6 @@ def by_track(
     return series
 
 
-def _half_spacing(points: NDArray[np.float64]) -> float | None:
+def _half_spacing(points: Floats) -> float | None:
     spacing = float(np.median(cKDTree(points).query(points, k=2)[0][:, 1]))
     return 0.5 * spacing if spacing > 0 else None

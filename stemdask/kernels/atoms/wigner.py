@@ -17,13 +17,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats
+
 
 class CubicTerms(NamedTuple):
     """w = Σ coefficient · Re(q_a q_b conj(q_c)), with the elements of v that are the real and imaginary parts."""
 
     parts: NDArray[np.uint64]
     """(n, 6), elements of v: real and imaginary part of each of the three; 2l + 1 stands for zero."""
-    coefficients: NDArray[np.float64]
+    coefficients: Floats
     """(n,)."""
 
 

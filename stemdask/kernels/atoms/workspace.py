@@ -6,10 +6,11 @@ Fresh arrays of some megabytes cost more in page faults than the kernels that fi
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
+
+from stemdask.kernels.arrays import Array
 
 #: Bytes of a line of cache, where every buffer begins.
 _LINE = 64
@@ -19,9 +20,9 @@ class Workspace:
     """Named buffers that grow and are never given back; what a kernel returns in them lasts until its next call."""
 
     def __init__(self) -> None:
-        self._buffers: dict[str, NDArray[Any]] = {}
+        self._buffers: dict[str, Array] = {}
 
-    def get(self, name: str, size: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+    def get(self, name: str, size: int, dtype: DTypeLike = np.float64) -> Array:
         """Return `size` elements whose content is arbitrary; the same memory as before where it suffices."""
         buffer = self._buffers.get(name)
         if buffer is None or len(buffer) < size or buffer.dtype != dtype:

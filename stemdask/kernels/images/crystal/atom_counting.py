@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import AnyFloats, Floats
+
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
 
@@ -24,20 +26,20 @@ _FEWEST = 30
 class AtomCounts:
     """The steps found in a set of intensities."""
 
-    means: NDArray[np.float64]
+    means: Floats
     """(g,), ascending: intensity of each number of atoms."""
     sigma: float
     """Spread of the intensities of columns of equally many atoms."""
-    weights: NDArray[np.float64]
+    weights: Floats
     """(g,), fraction of the columns."""
     first: int
     """Number of atoms of the first component; 0: unknown, since one step alone doesn't tell its number."""
-    criterion: NDArray[np.float64]
+    criterion: Floats
     """Integrated completed likelihood for 1, 2, ... components; the least is the best."""
     linearity: float
     """RMS deviation of the means from proportionality to the number of atoms, in units of one step."""
 
-    def count(self, intensities: NDArray[np.floating]) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+    def count(self, intensities: AnyFloats) -> tuple[NDArray[np.int16], Floats]:
         """Return the number of atoms (-1 where it is unknown) and the probability that the intensity belongs to it."""
         known = np.isfinite(intensities)
         values = np.where(known, intensities, self.means[0])[..., None]
@@ -49,7 +51,7 @@ class AtomCounts:
         )
 
 
-def count_atoms(intensities: NDArray[np.floating], most: int = 20, first: int | None = None) -> AtomCounts | None:
+def count_atoms(intensities: AnyFloats, most: int = 20, first: int | None = None) -> AtomCounts | None:
     """Find the steps in the intensities of columns of one kind.
 
     Parameters
@@ -94,7 +96,7 @@ def count_atoms(intensities: NDArray[np.floating], most: int = 20, first: int | 
     )
 
 
-def _fit(data: NDArray[np.float64], k: int) -> GaussianMixture:
+def _fit(data: Floats, k: int) -> GaussianMixture:
     """Fit k components of one width, from means spread evenly over the values and over their ranks."""
     from sklearn.mixture import GaussianMixture  # a second and 200 extension modules for every worker otherwise
 
@@ -118,7 +120,7 @@ def _fit(data: NDArray[np.float64], k: int) -> GaussianMixture:
     return max(models, key=lambda model: model.lower_bound_)
 
 
-def _completed_likelihood(model: GaussianMixture, data: NDArray[np.float64]) -> float:
+def _completed_likelihood(model: GaussianMixture, data: Floats) -> float:
     """Return -2 log likelihood + (number of parameters) log n + 2 entropy of the assignment (De Backer 2013, eq. 9)."""
     chance = model.predict_proba(data)
     entropy = -np.sum(chance * np.log(np.maximum(chance, 1e-300)))
@@ -126,7 +128,7 @@ def _completed_likelihood(model: GaussianMixture, data: NDArray[np.float64]) -> 
     return float(-2 * model.score(data) * len(data) + n_parameters * np.log(len(data)) + 2 * entropy)
 
 
-def _first_number(means: NDArray[np.float64], given: int | None) -> tuple[int, float]:
+def _first_number(means: Floats, given: int | None) -> tuple[int, float]:
     """Return the number of atoms of the first component, and how far the means are from proportionality, in steps."""
     if given is None and len(means) == 1:
         return 0, np.nan

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Codes, Floats
 from stemdask.kernels.images.finding.growth import nearest_points
 
 #: Steps along each side of a circuit, and how far a neighbour may be from where it is expected, in units of the
@@ -13,9 +13,7 @@ _SIDE = 3
 _TOLERANCE = 0.4
 
 
-def near_dislocation(
-    positions: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
-) -> NDArray[np.int8]:
+def near_dislocation(positions: Floats, a: Floats, b: Floats) -> Codes:
     """Tell which columns of one sublattice lie within a Burgers circuit that doesn't close.
 
     From each column three steps along a, three along b, and back again lead to the same column in a perfect lattice,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats, Integers, Integers32
+
 _ALIKE = 1.08
 _TILT = np.deg2rad(3.0)
 
@@ -15,17 +17,17 @@ _TILT = np.deg2rad(3.0)
 class Lattice:
     """A two-dimensional lattice: ``position = origin + i·a + j·b``."""
 
-    a: NDArray[np.float64]
+    a: Floats
     """(2,), (y, x)."""
-    b: NDArray[np.float64]
-    origin: NDArray[np.float64]
+    b: Floats
+    origin: Floats
 
-    def at(self, i: NDArray[np.generic], j: NDArray[np.generic]) -> NDArray[np.float64]:
+    def at(self, i: NDArray[np.generic], j: NDArray[np.generic]) -> Floats:
         """Positions (n, 2) of fractional indices."""
         return self.origin + np.asarray(i, np.float64)[:, None] * self.a + np.asarray(j, np.float64)[:, None] * self.b
 
 
-def fit_lattice(positions: NDArray[np.float64], i: NDArray[np.int32], j: NDArray[np.int32]) -> Lattice:
+def fit_lattice(positions: Floats, i: Integers32, j: Integers32) -> Lattice:
     """Fit a lattice to indexed columns by least squares.
 
     Parameters
@@ -55,7 +57,7 @@ def fit_lattice(positions: NDArray[np.float64], i: NDArray[np.int32], j: NDArray
     return Lattice(a, b, mean - centre[0] * a - centre[1] * b)
 
 
-def name_vectors(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.int64]:
+def name_vectors(a: Floats, b: Floats) -> Integers:
     """Choose which lattice vectors are called a and b.
 
     Of the two shortest vectors of the lattice and their negatives, a is the one nearest to +x of the image and b the

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-Float = NDArray[np.float64]
+from stemdask.kernels.arrays import Floats
 
 #: An oxygen column belongs to the octahedron within this fraction of the cell from where an upright one has it.
 _REACH = 0.25
 
 
-def octahedral_tilt(centres: Float, a: Float, b: Float, oxygen: Float, oxygen_err: Float) -> tuple[Float, Float]:
+def octahedral_tilt(centres: Floats, a: Floats, b: Floats, oxygen: Floats, oxygen_err: Floats) -> tuple[Floats, Floats]:
     """Return the rotation of each octahedron, degree, counter-clockwise as displayed, and its standard error.
 
     Parameters

@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from stemdask.kernels.arrays import AnyIntegers, Floats, Integers
 
 _NONE = -1
 #: Corners of a cell as steps along (i, j), and their sign in the cell's mean a and b.
@@ -23,15 +22,15 @@ _IN_B = np.array([-0.5, -0.5, 0.5, 0.5])
 class CellVectors:
     """The two vectors of each cell; (y, x), in the unit of the positions; NaN where a corner is missing."""
 
-    a: Float
+    a: Floats
     """(n, 2), mean of the two sides along i."""
-    b: Float
+    b: Floats
     """(n, 2), mean of the two sides along j."""
-    corner_variance: Float
+    corner_variance: Floats
     """(n, 4, 2), squared standard errors of the corners (0, 0), (1, 0), (0, 1), (1, 1)."""
-    curvature_a: Float
+    curvature_a: Floats
     """(n,), curvature of the rows along a; positive where they bend towards +b."""
-    curvature_b: Float
+    curvature_b: Floats
     """(n,), curvature of the rows along b; positive where they bend towards +a."""
 
 
@@ -39,36 +38,36 @@ class CellVectors:
 class Strain:
     """Strain of each cell against a reference; rotation in degree. `*_err` are standard errors."""
 
-    exx: Float
-    eyy: Float
-    exy: Float
-    rotation: Float
-    exx_err: Float
-    eyy_err: Float
-    exy_err: Float
-    rotation_err: Float
+    exx: Floats
+    eyy: Floats
+    exy: Floats
+    rotation: Floats
+    exx_err: Floats
+    eyy_err: Floats
+    exy_err: Floats
+    rotation_err: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class LatticeParameters:
     """Shape of each cell."""
 
-    a: Float
-    b: Float
-    gamma: Float
+    a: Floats
+    b: Floats
+    gamma: Floats
     """Angle from a to b, degree."""
-    spacing_a: Float
+    spacing_a: Floats
     """Distance of the rows along a."""
-    spacing_b: Float
+    spacing_b: Floats
     """Distance of the rows along b."""
-    ratio: Float
+    ratio: Floats
     """b / a."""
-    a_err: Float
-    b_err: Float
-    ratio_err: Float
+    a_err: Floats
+    b_err: Floats
+    ratio_err: Floats
 
 
-def complete_cells(i: NDArray[np.integer], j: NDArray[np.integer]) -> NDArray[np.int64]:
+def complete_cells(i: AnyIntegers, j: AnyIntegers) -> Integers:
     """Return the (i, j) of all cells of which the four corners (i or i + 1, j or j + 1) exist, ascending."""
     corners = _Index(i, j)
     first = np.column_stack([i, j])[(i >= 0) & (j >= 0)].astype(np.int64)
@@ -76,9 +75,7 @@ def complete_cells(i: NDArray[np.integer], j: NDArray[np.integer]) -> NDArray[np
     return first[whole][np.lexsort((first[whole][:, 0], first[whole][:, 1]))]
 
 
-def cell_vectors(
-    positions: Float, errors: Float, i: NDArray[np.integer], j: NDArray[np.integer], cells: NDArray[np.integer]
-) -> CellVectors:
+def cell_vectors(positions: Floats, errors: Floats, i: AnyIntegers, j: AnyIntegers, cells: AnyIntegers) -> CellVectors:
     """Measure the vectors of cells from the columns at their corners.
 
     Parameters
@@ -94,14 +91,14 @@ def cell_vectors(
     padded = np.vstack([positions, [np.nan, np.nan]])
     variance = np.vstack([errors, [np.nan, np.nan]]) ** 2
 
-    def at(di: int, dj: int) -> NDArray[np.int64]:
+    def at(di: int, dj: int) -> Integers:
         return index.at(cells[:, 0] + di, cells[:, 1] + dj)
 
     corners = np.stack([at(*step) for step in _CORNERS], axis=1)
     a = np.einsum("k,nkc->nc", _IN_A, padded[corners])
     b = np.einsum("k,nkc->nc", _IN_B, padded[corners])
 
-    def bend(line: list[tuple[int, int]], along: Float, across: Float) -> Float:
+    def bend(line: list[tuple[int, int]], along: Floats, across: Floats) -> Floats:
         before, first, second, after = (padded[at(*step)] for step in line)
         turn = 0.5 * (after - second - first + before)
         unit = along / np.linalg.norm(along, axis=1, keepdims=True)
@@ -114,15 +111,13 @@ def cell_vectors(
     return CellVectors(a, b, variance[corners], np.asarray(curvature_a), np.asarray(curvature_b))
 
 
-def columns_of_cells(
-    positions: Float, i: NDArray[np.integer], j: NDArray[np.integer], cells: NDArray[np.integer]
-) -> Float:
+def columns_of_cells(positions: Floats, i: AnyIntegers, j: AnyIntegers, cells: AnyIntegers) -> Floats:
     """Return the position of the column with the indices of each cell: (n, 2), NaN where there is none."""
-    found: Float = np.vstack([positions, [np.nan, np.nan]])[_Index(i, j).at(cells[:, 0], cells[:, 1])]
+    found: Floats = np.vstack([positions, [np.nan, np.nan]])[_Index(i, j).at(cells[:, 0], cells[:, 1])]
     return found
 
 
-def strain_of(cells: CellVectors, reference: Float) -> Strain:
+def strain_of(cells: CellVectors, reference: Floats) -> Strain:
     """Return the strain of cells: F = R (1 + ε), the polar decomposition of what takes the reference to the cell.
 
     Parameters
@@ -148,7 +143,7 @@ def strain_of(cells: CellVectors, reference: Float) -> Strain:
     gain = inverse @ np.stack([_IN_A, _IN_B])  # (2, 4)
     var_y, var_x = cells.corner_variance[..., 0], cells.corner_variance[..., 1]
 
-    def error(along_x: Float, along_y: Float) -> Float:
+    def error(along_x: Floats, along_y: Floats) -> Floats:
         return np.asarray(np.sqrt((along_x**2 * var_x + along_y**2 * var_y).sum(axis=1)))
 
     return Strain(
@@ -189,7 +184,7 @@ def lattice_parameters(cells: CellVectors) -> LatticeParameters:
         return LatticeParameters(a, b, gamma, area / a, area / b, b / a, errors[0], errors[1], errors[2] * b / a)
 
 
-def oriented_reference(a: float, b: float, gamma: float, like: Float) -> Float:
+def oriented_reference(a: float, b: float, gamma: float, like: Floats) -> Floats:
     """Return a reference lattice of given lengths and angle (degree), turned to lie like another one.
 
     Parameters
@@ -202,21 +197,21 @@ def oriented_reference(a: float, b: float, gamma: float, like: Float) -> Float:
     (xx, yx), (xy, yy) = np.linalg.inv(upright) @ like[:, ::-1]
     angle = np.arctan2(xy - yx, xx + yy)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    turned: Float = (upright @ rotation)[:, ::-1]
+    turned: Floats = (upright @ rotation)[:, ::-1]
     return turned
 
 
 class _Index:
     """Which column has given indices."""
 
-    def __init__(self, i: NDArray[np.integer], j: NDArray[np.integer]) -> None:
+    def __init__(self, i: AnyIntegers, j: AnyIntegers) -> None:
         size = (int(i.max(initial=-1)) + 1, int(j.max(initial=-1)) + 1)
         self._table = np.full((max(size[0], 0) + 1, max(size[1], 0) + 1), _NONE, dtype=np.int64)
         known = np.flatnonzero((i >= 0) & (j >= 0))
         self._table[i[known], j[known]] = known
 
-    def at(self, i: NDArray[np.integer], j: NDArray[np.integer]) -> NDArray[np.int64]:
+    def at(self, i: AnyIntegers, j: AnyIntegers) -> Integers:
         last = np.array(self._table.shape) - 1
         inside = (i >= 0) & (j >= 0) & (i < last[0]) & (j < last[1])
-        found: NDArray[np.int64] = self._table[np.where(inside, i, last[0]), np.where(inside, j, last[1])]
+        found: Integers = self._table[np.where(inside, i, last[0]), np.where(inside, j, last[1])]
         return found

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 from scipy.spatial import KDTree
+
+from stemdask.kernels.arrays import AnyFloats, Floats, Integers
+from stemdask.kernels.compiled import kernel
 
 #: Cells end this far from their column, in units of the usual distance of neighbours; those of a honeycomb reach 1.0.
 _REACH = 1.05
@@ -18,13 +19,13 @@ _OPEN = 0.97
 class Cells(NamedTuple):
     """What the Voronoi cell of each column holds."""
 
-    total: NDArray[np.float64]
+    total: Floats
     """(n,), sum of the pixels; NaN where the cell is cut by the border, lacks a neighbour there, or misses a pixel."""
-    n_pixels: NDArray[np.int64]
+    n_pixels: Integers
     """(n,)"""
 
 
-def voronoi_cells(image: NDArray[np.floating], positions: NDArray[np.float64]) -> Cells:
+def voronoi_cells(image: AnyFloats, positions: Floats) -> Cells:
     """Sum the pixels of each column's Voronoi cell.
 
     Parameters
@@ -51,10 +52,8 @@ def voronoi_cells(image: NDArray[np.floating], positions: NDArray[np.float64]) -
     return Cells(total, n_pixels)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _sums(
-    image: NDArray[np.floating], positions: NDArray[np.float64], reach: float
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+@kernel
+def _sums(image: AnyFloats, positions: Floats, reach: float) -> tuple[Floats, Integers]:
     ny, nx = image.shape
     nearest = np.full((ny, nx), np.float32(np.inf), dtype=np.float32)
     owner = np.full((ny, nx), -1, dtype=np.int32)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from stemdask.kernels.arrays import AnyIntegers, Booleans, Floats, Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class CellGrid:
         """(rows, columns)."""
         return self.rows, self.columns
 
-    def place(self, i: NDArray[np.integer], j: NDArray[np.integer], present: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def place(self, i: AnyIntegers, j: AnyIntegers, present: Booleans) -> Integers:
         """Return the flat grid place of every cell; -1 where `present` is False or the cell lies off the grid.
 
         Parameters
@@ -57,7 +56,7 @@ def spanning(ranges: Sequence[tuple[int, int, int, int]]) -> CellGrid:
     return CellGrid(first_i, first_j, int(greatest_j.max()) - first_j + 1, int(greatest_i.max()) - first_i + 1)
 
 
-def scatter(values: Array, places: NDArray[np.int64], size: int) -> Array:
+def scatter(values: Floats, places: Integers, size: int) -> Floats:
     """Lay the cells of each frame on the grid.
 
     Parameters
@@ -79,7 +78,7 @@ def scatter(values: Array, places: NDArray[np.int64], size: int) -> Array:
     return laid
 
 
-def gather(laid: Array, places: NDArray[np.int64]) -> Array:
+def gather(laid: Floats, places: Integers) -> Floats:
     """Take the cells of each frame back from the grid; (frame, cell), NaN where a place is -1."""
     if laid.shape[1] == 0:
         return np.full(places.shape, np.nan)
@@ -87,7 +86,7 @@ def gather(laid: Array, places: NDArray[np.int64]) -> Array:
     return np.where(places >= 0, taken, np.nan)
 
 
-def lattice_steps(points: Array, vectors: Array) -> NDArray[np.int64]:
+def lattice_steps(points: Floats, vectors: Floats) -> Integers:
     """Return how many whole lattice vectors each point lies away from zero.
 
     A lattice that was indexed from another column in every frame is brought to one origin by these steps.
@@ -104,5 +103,5 @@ def lattice_steps(points: Array, vectors: Array) -> NDArray[np.int64]:
     (n, 2), steps along a and b; 0 where a point is not finite.
     """
     steps = np.linalg.solve(vectors.T, np.where(np.isfinite(points), points, 0.0).T).T
-    whole: NDArray[np.int64] = np.rint(steps).astype(np.int64)
+    whole: Integers = np.rint(steps).astype(np.int64)
     return whole

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import AnyIntegers, Booleans, Floats
 from stemdask.kernels.images.denoising.gram_pca import pca_with_missing
 from stemdask.kernels.images.denoising.low_rank import LowRank, prior_variance
-
-Array = NDArray[np.float64]
 
 #: Groups of rows.
 ROW_FOLDS = 4
 
 
-def held_out_errors(rows: Array, noise: Array, folds: NDArray[np.integer], max_rank: int, seed: int = 0) -> Array:
+def held_out_errors(rows: Floats, noise: Floats, folds: AnyIntegers, max_rank: int, seed: int = 0) -> Floats:
     """Return the RMS error with which each number of components predicts held-out entries.
 
     Components come from three quarters of the rows. For each row of the last quarter the scores come from three
@@ -53,11 +51,11 @@ def held_out_errors(rows: Array, noise: Array, folds: NDArray[np.integer], max_r
             counted = weight[test][:, held]
             squares += np.nansum(residuals**2 * counted, axis=(1, 2))
             total += float(counted.sum())
-    errors: Array = np.sqrt(squares / max(total, 1e-300))
+    errors: Floats = np.sqrt(squares / max(total, 1e-300))
     return errors
 
 
-def weights(rows: Array, noise: Array) -> Array:
+def weights(rows: Floats, noise: Floats) -> Floats:
     """Return 1/noise² of the entries present, scaled to a mean of 1; 0 where missing."""
     present = np.isfinite(rows)
     known = present & np.isfinite(noise) & (noise > 0)
@@ -65,11 +63,11 @@ def weights(rows: Array, noise: Array) -> Array:
         return present.astype(float)
     typical = float(np.median(noise[known]))
     weight = np.where(present, (typical / np.where(known, noise, typical)) ** 2, 0.0)
-    scaled: Array = weight / weight[present].mean()
+    scaled: Floats = weight / weight[present].mean()
     return scaled
 
 
-def _predict(model: LowRank, rows: Array, held: NDArray[np.bool_], max_rank: int) -> Array:
+def _predict(model: LowRank, rows: Floats, held: Booleans, max_rank: int) -> Floats:
     """Residuals of the held columns for 0 ... max_rank components, (max_rank + 1, n, held); NaN where missing."""
     centred = rows - model.mean
     residuals = np.empty((max_rank + 1, len(rows), int(held.sum())))

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats
 from stemdask.kernels.images.denoising.gram_pca import Blocks, pca, pca_with_missing, upright
 from stemdask.kernels.images.denoising.low_rank import LowRank, fill, reconstruct
 from stemdask.kernels.quiet import quiet
 
-Array = NDArray[np.float64]
 Method = Literal["pca", "svd", "incremental_pca", "sparse_pca", "ica", "robust_pca", "nmf", "kernel_pca"]
 
 #: Residuals beyond this many standard errors count as outliers in robust PCA (the constant of Huber 1981 is 1.345 for
@@ -29,9 +28,9 @@ class Decomposition:
 
     model: LowRank
     """Fills missing entries; for the linear methods also projects."""
-    project: Callable[[Array], Array] | None = None
+    project: Callable[[Floats], Floats] | None = None
     """Complete rows to denoised rows, where that isn't the projection onto `model`."""
-    parts: Array | None = None
+    parts: Floats | None = None
     """(k, p), the method's own components, where they differ from those of `model`."""
     reach: float = np.inf
     """Entries are pulled in to so far from the fit before they count."""
@@ -42,11 +41,11 @@ class Decomposition:
         return self.project is None
 
     @property
-    def shown(self) -> Array:
+    def shown(self) -> Floats:
         """(k, p), components to look at."""
         return self.model.components if self.parts is None else self.parts
 
-    def apply(self, rows: Array) -> Array:
+    def apply(self, rows: Floats) -> Floats:
         """Denoise rows (n, p); NaN is missing and comes back as its expectation."""
         complete = fill(self.model, rows)
         if self.project is None:
@@ -58,7 +57,7 @@ class Decomposition:
             return self.project(complete)
 
 
-def decompose(method: Method, blocks: Blocks, sample: Array, noise: float, rank: int, seed: int = 0) -> Decomposition:
+def decompose(method: Method, blocks: Blocks, sample: Floats, noise: float, rank: int, seed: int = 0) -> Decomposition:
     """Fit a decomposition.
 
     Parameters
@@ -98,13 +97,13 @@ def _uncentred(blocks: Blocks, p: int, rank: int) -> LowRank:
     """SVD of the rows as they are."""
     start = pca_with_missing(blocks, p, rank - 1)
 
-    def filled() -> Iterator[Array]:
+    def filled() -> Iterator[Floats]:
         return (fill(start, rows) for rows in blocks())
 
     return pca(filled, p, rank, centre=False)
 
 
-def pull_in(rows: Array, fitted: Array, reach: float) -> Array:
+def pull_in(rows: Floats, fitted: Floats, reach: float) -> Floats:
     """Move entries that lie further than `reach` from the fit to that distance."""
     return fitted + np.clip(rows - fitted, -reach, reach)
 
@@ -113,7 +112,7 @@ def _robust(blocks: Blocks, p: int, rank: int, noise: float) -> LowRank:
     """PCA with outliers pulled in to `OUTLIER` standard errors from the fit, until they rest (Huber 1981, ch. 7.8)."""
     model = pca_with_missing(blocks, p, rank)
 
-    def pulled() -> Iterator[Array]:
+    def pulled() -> Iterator[Floats]:
         for rows in blocks():
             complete = fill(model, rows)
             yield pull_in(complete, reconstruct(model, complete), OUTLIER * noise)
@@ -143,7 +142,7 @@ def _incremental(blocks: Blocks, p: int, rank: int) -> LowRank:
     return model
 
 
-def _batches(blocks: Blocks, model: LowRank, least: int) -> Iterator[Array]:
+def _batches(blocks: Blocks, model: LowRank, least: int) -> Iterator[Floats]:
     """Blocks joined until each has at least `least` rows."""
     held = np.zeros((0, len(model.mean)))
     for rows in blocks():
@@ -154,7 +153,7 @@ def _batches(blocks: Blocks, model: LowRank, least: int) -> Iterator[Array]:
     yield held
 
 
-def _sparse(filler: LowRank, rows: Array, noise: float, rank: int, seed: int) -> Decomposition:
+def _sparse(filler: LowRank, rows: Floats, noise: float, rank: int, seed: int) -> Decomposition:
     """Projection onto the span of sparse components: the penalty chooses cells and doesn't shrink their amplitude."""
     from sklearn.decomposition import SparsePCA
 
@@ -164,14 +163,14 @@ def _sparse(filler: LowRank, rows: Array, noise: float, rank: int, seed: int) ->
     return _spanned(filler, rows, fit.components_)
 
 
-def _independent(filler: LowRank, rows: Array, noise: float, rank: int, seed: int) -> Decomposition:
+def _independent(filler: LowRank, rows: Floats, noise: float, rank: int, seed: int) -> Decomposition:
     from sklearn.decomposition import FastICA
 
     fit = FastICA(rank, whiten="unit-variance", whiten_solver="svd", max_iter=500, random_state=seed).fit(rows)
     return _spanned(filler, rows, fit.mixing_.T)
 
 
-def _spanned(filler: LowRank, rows: Array, parts: Array) -> Decomposition:
+def _spanned(filler: LowRank, rows: Floats, parts: Floats) -> Decomposition:
     alive = parts[np.linalg.norm(parts, axis=1) > 0]
     basis = np.linalg.qr(alive.T)[0].T if len(alive) else np.zeros((0, rows.shape[1]))
     centred = rows - rows.mean(axis=0)
@@ -185,7 +184,7 @@ def _spanned(filler: LowRank, rows: Array, parts: Array) -> Decomposition:
     return Decomposition(model, parts=upright(alive / norms))
 
 
-def _non_negative(filler: LowRank, rows: Array, noise: float, rank: int, seed: int) -> Decomposition:
+def _non_negative(filler: LowRank, rows: Floats, noise: float, rank: int, seed: int) -> Decomposition:
     """NMF of the rows above their columns' minima."""
     from sklearn.decomposition import NMF
 
@@ -193,16 +192,16 @@ def _non_negative(filler: LowRank, rows: Array, noise: float, rank: int, seed: i
     fit = NMF(rank + 1, init="nndsvda", max_iter=500, tol=1e-5, random_state=seed).fit(rows - floor)
     parts = np.asarray(fit.components_)
 
-    def project(complete: Array) -> Array:
+    def project(complete: Floats) -> Floats:
         weights = fit.transform(np.maximum(complete - floor, 0.0))
-        projected: Array = weights @ parts + floor
+        projected: Floats = weights @ parts + floor
         return projected
 
     norms = np.maximum(np.linalg.norm(parts, axis=1, keepdims=True), 1e-300)
     return Decomposition(filler, project, parts / norms)
 
 
-def _kernel(filler: LowRank, rows: Array, noise: float, rank: int, seed: int) -> Decomposition:
+def _kernel(filler: LowRank, rows: Floats, noise: float, rank: int, seed: int) -> Decomposition:
     from sklearn.decomposition import KernelPCA
 
     spread = float(np.sum((rows - rows.mean(axis=0)) ** 2) / len(rows))
@@ -216,8 +215,8 @@ def _kernel(filler: LowRank, rows: Array, noise: float, rank: int, seed: int) ->
         random_state=seed,
     ).fit(rows - filler.mean)
 
-    def project(complete: Array) -> Array:
-        projected: Array = fit.inverse_transform(fit.transform(complete - filler.mean)) + filler.mean
+    def project(complete: Floats) -> Floats:
+        projected: Floats = fit.inverse_transform(fit.transform(complete - filler.mean)) + filler.mean
         return projected
 
     return Decomposition(filler, project)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from stemdask.kernels.arrays import Floats, Integers
+
 #: Denoises a stack of images (n, y, x).
-Filter = Callable[[Array], Array]
+Filter = Callable[[Floats], Floats]
 
 #: Cells along each side of a simulated image, and simulated images.
 CELLS, IMAGES = 10, 12
@@ -81,7 +81,7 @@ def in_words(method: str, slope: Slope) -> str:
     return said + f"20 pm would {'lose' if lost > 0 else 'gain'} {abs(lost):.0f} pm."
 
 
-def _lattice(step: int, shift: Array) -> Array:
+def _lattice(step: int, shift: Floats) -> Floats:
     """Draw A columns at the corners of the cells, B columns near their middles."""
     size = CELLS * step
     sigma = WIDTH * step
@@ -98,12 +98,12 @@ def _lattice(step: int, shift: Array) -> Array:
     return image
 
 
-def _profile(axis: NDArray[np.int64], centre: float, sigma: float) -> Array:
-    profile: Array = np.exp(-0.5 * ((axis - centre) / sigma) ** 2)
+def _profile(axis: Integers, centre: float, sigma: float) -> Floats:
+    profile: Floats = np.exp(-0.5 * ((axis - centre) / sigma) ** 2)
     return profile
 
 
-def _fitted_shifts(images: Array, step: int) -> Array:
+def _fitted_shifts(images: Floats, step: int) -> Floats:
     """Shift of each B column, (image, row, column, 2), px, from a linear fit of it and its four A columns.
 
     The width that all columns share is the one that fits the mean cell best.
@@ -114,11 +114,11 @@ def _fitted_shifts(images: Array, step: int) -> Array:
     design = min(designs, key=lambda tried: float(np.linalg.lstsq(tried, mean, rcond=None)[1].sum()))
     fitted = cells @ np.linalg.pinv(design).T
     height = float(fitted[:, 1].mean()) or 1.0
-    found: Array = (fitted[:, 2:4] / height).reshape(len(images), CELLS, CELLS, 2)
+    found: Floats = (fitted[:, 2:4] / height).reshape(len(images), CELLS, CELLS, 2)
     return found
 
 
-def _design(step: int, sigma: float) -> Array:
+def _design(step: int, sigma: float) -> Floats:
     """Background, then height and shift along y and x of B and of the four A columns, (pixel, 16)."""
     axis = np.arange(step)
     middle, corners = (step - 1) / 2, (-0.5, step - 0.5)
@@ -131,7 +131,7 @@ def _design(step: int, sigma: float) -> Array:
     return np.stack([column.ravel() for column in columns], axis=1)
 
 
-def _regress(true: Array, found: Array) -> tuple[float, float]:
+def _regress(true: Floats, found: Floats) -> tuple[float, float]:
     power = float(true @ true)
     value = float(true @ found) / power
     scatter = float(np.sum((found - value * true) ** 2)) / max(len(true) - 1, 1)

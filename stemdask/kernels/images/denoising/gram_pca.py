@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigh
 
+from stemdask.kernels.arrays import Floats, Integers
 from stemdask.kernels.images.denoising.low_rank import LowRank, fill
 
-Array = NDArray[np.float64]
-Blocks = Callable[[], Iterable[Array]]
+Blocks = Callable[[], Iterable[Floats]]
 
 #: Bytes of rows held at once while the Gram matrix between rows is built.
 GROUP = 64 * 2**20
@@ -25,7 +24,7 @@ TOLERANCE = 1e-3
 LARGEST_SIDE = 20_000
 
 
-def column_means(blocks: Blocks, p: int) -> tuple[Array, NDArray[np.int64], int]:
+def column_means(blocks: Blocks, p: int) -> tuple[Floats, Integers, int]:
     """Return the mean and the number of the entries present in each column, and the number of rows.
 
     Parameters
@@ -115,7 +114,7 @@ def pca_with_missing(blocks: Blocks, p: int, rank: int, passes: int = 30) -> Low
     return model
 
 
-def upright(components: Array) -> Array:
+def upright(components: Floats) -> Floats:
     """Give each component the sign that makes its largest entry positive, as scikit-learn does."""
     if components.size == 0:
         return components
@@ -124,7 +123,7 @@ def upright(components: Array) -> Array:
 
 
 def _filled(blocks: Blocks, model: LowRank) -> Blocks:
-    def filled() -> Iterator[Array]:
+    def filled() -> Iterator[Floats]:
         return (fill(model, rows) for rows in blocks())
 
     return filled
@@ -140,7 +139,7 @@ def _change(blocks: Blocks, before: LowRank, after: LowRank) -> float:
     return float(np.sqrt(total / max(count, 1)))
 
 
-def _leading(gram: Array, rank: int) -> tuple[Array, Array]:
+def _leading(gram: Floats, rank: int) -> tuple[Floats, Floats]:
     """Return the largest eigenvalues, falling, and their vectors as columns."""
     side = len(gram)
     if rank == 0:
@@ -149,7 +148,7 @@ def _leading(gram: Array, rank: int) -> tuple[Array, Array]:
     return values[::-1], vectors[:, ::-1]
 
 
-def _row_gram(blocks: Blocks, mean: Array, n: int) -> Array:
+def _row_gram(blocks: Blocks, mean: Floats, n: int) -> Floats:
     gram = np.empty((n, n))
     for first, start in _groups(blocks, mean):
         for second, other in _groups(blocks, mean):
@@ -161,9 +160,9 @@ def _row_gram(blocks: Blocks, mean: Array, n: int) -> Array:
     return gram
 
 
-def _groups(blocks: Blocks, mean: Array) -> Iterator[tuple[Array, int]]:
+def _groups(blocks: Blocks, mean: Floats) -> Iterator[tuple[Floats, int]]:
     """Yield centred rows in groups of at most `GROUP` bytes (or one block), with their first index."""
-    held: list[Array] = []
+    held: list[Floats] = []
     start = 0
     for rows in blocks():
         centred = rows - mean

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from stemdask.kernels.arrays import AnyFloats, Floats
 from stemdask.kernels.images.denoising.gram_pca import Blocks, pca_with_missing
 from stemdask.kernels.images.denoising.low_rank import LowRank, fill, reconstruct
 
-Array = NDArray[np.float64]
 ImageFilter = Literal["gaussian", "butterworth", "nl_means", "tv", "wavelet"]
 
 #: Scales of the wavelet transform: structures up to 2³ px; larger ones are kept as they are.
@@ -22,7 +21,7 @@ _SCALE_NOISE = (0.8907, 0.2007, 0.0856)
 _TRACY_WIDOM = 2.0234
 
 
-def noise_level(image: NDArray[np.floating]) -> float:
+def noise_level(image: AnyFloats) -> float:
     """Return the standard deviation of white noise in an image, from its median second difference (Immerkær 1996)."""
     kernel = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6
     difference = ndimage.convolve(np.asarray(image, dtype=float), kernel)
@@ -30,7 +29,7 @@ def noise_level(image: NDArray[np.floating]) -> float:
     return float(np.median(found)) / 0.6744897501960817 if found.size else 0.0
 
 
-def filter_image(image: NDArray[np.floating], method: ImageFilter, strength: float, period: float) -> Array:
+def filter_image(image: AnyFloats, method: ImageFilter, strength: float, period: float) -> Floats:
     """Denoise one image.
 
     Parameters
@@ -105,14 +104,14 @@ def fit_stack(blocks: Blocks, n_pixels: int, rank: int | Literal["auto"], most: 
     return model
 
 
-def project_image(model: LowRank, image: NDArray[np.floating]) -> Array:
+def project_image(model: LowRank, image: AnyFloats) -> Floats:
     """Project one image onto the components of its stack; NaN stays NaN."""
     row = np.asarray(image, dtype=float).reshape(1, -1)
     found = reconstruct(model, fill(model, row)).reshape(image.shape)
     return np.where(np.isfinite(image), found, np.nan)
 
 
-def _starlet(image: Array, threshold: float) -> Array:
+def _starlet(image: Floats, threshold: float) -> Floats:
     """Undecimated wavelet transform with a B3 spline; coefficients below the noise are dropped, none is shrunk."""
     taps = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     kept = np.zeros_like(image)

@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from stemdask.kernels.arrays import Booleans, Floats
 
 
 @dataclass(frozen=True, slots=True)
 class LowRank:
     """Rows are modelled as mean + scores @ components."""
 
-    mean: Array
+    mean: Floats
     """(p,)"""
-    components: Array
+    components: Floats
     """(k, p), orthonormal rows."""
-    singular_values: Array
+    singular_values: Floats
     """(k,), of the rows less their mean."""
     n_rows: int
     """Rows that it was fitted to."""
@@ -49,19 +48,19 @@ class LowRank:
         return max(float((self.n_rows - 1 - rank) * (len(self.mean) - rank)), 1.0)
 
 
-def scores(model: LowRank, rows: Array) -> Array:
+def scores(model: LowRank, rows: Floats) -> Floats:
     """Return the scores of complete rows, (n, k)."""
-    centred: Array = (rows - model.mean) @ model.components.T
+    centred: Floats = (rows - model.mean) @ model.components.T
     return centred
 
 
-def reconstruct(model: LowRank, rows: Array) -> Array:
+def reconstruct(model: LowRank, rows: Floats) -> Floats:
     """Project complete rows, (n, p), onto the model."""
-    projected: Array = model.mean + scores(model, rows) @ model.components
+    projected: Floats = model.mean + scores(model, rows) @ model.components
     return projected
 
 
-def fill(model: LowRank, rows: Array) -> Array:
+def fill(model: LowRank, rows: Floats) -> Floats:
     """Fill the missing (NaN) entries of rows with their expectation under the model.
 
     The expectation is that of probabilistic PCA given the entries present (Tipping & Bishop 1999); its prior keeps a
@@ -82,7 +81,7 @@ def fill(model: LowRank, rows: Array) -> Array:
     return filled
 
 
-def masked_scores(model: LowRank, centred: Array, present: NDArray[np.bool_]) -> Array:
+def masked_scores(model: LowRank, centred: Floats, present: Booleans) -> Floats:
     """Return the posterior mean of the scores from the entries present.
 
     Parameters
@@ -102,7 +101,7 @@ def masked_scores(model: LowRank, centred: Array, present: NDArray[np.bool_]) ->
     return np.asarray(np.linalg.solve(normal, projected)[..., 0], dtype=np.float64)
 
 
-def prior_variance(model: LowRank) -> Array:
+def prior_variance(model: LowRank) -> Floats:
     """Return the variance of each score, noise removed, (k,)."""
     variance = model.singular_values**2 / max(model.n_rows - 1, 1)
     floor = np.maximum(1e-3 * variance, 1e-12)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from stemdask.kernels.arrays import Booleans, Floats
+
 #: Fits to maps (frame, 2, row, column) and returns them denoised.
-Denoise = Callable[[Array], Array]
+Denoise = Callable[[Floats], Floats]
 
 #: Size of the probing noise over that of the data.
 PROBE = 0.1
@@ -19,7 +19,7 @@ PROBED = 20_000
 STEPS = ("every frame", "half of the frames", "one frame")
 
 
-def risk(denoise: Denoise, values: Array, noise: Array, seed: int = 0) -> float:
+def risk(denoise: Denoise, values: Floats, noise: Floats, seed: int = 0) -> float:
     """Estimate the mean square error of a denoiser against the truth, pm²; it can come out slightly negative.
 
     Stein's unbiased risk estimate: what the denoiser removes, less the noise, plus twice the noise that it lets
@@ -49,7 +49,7 @@ def risk(denoise: Denoise, values: Array, noise: Array, seed: int = 0) -> float:
     return removed - float(np.mean(spread[known] ** 2)) + 2 * passed / repeats
 
 
-def lost_steps(denoise: Denoise, values: Array, step: float) -> Array:
+def lost_steps(denoise: Denoise, values: Floats, step: float) -> Floats:
     """Return how many pm of an injected step the denoiser loses, for each place in `STEPS`.
 
     All cells beyond a straight wall through the middle of the map are moved by `step` along the diagonal of u and v.
@@ -85,9 +85,9 @@ def lost_steps(denoise: Denoise, values: Array, step: float) -> Array:
     return lost
 
 
-def _beyond_wall(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _beyond_wall(shape: tuple[int, ...]) -> Booleans:
     """Cells beyond a wall through the middle that runs along neither rows nor columns nor their diagonals."""
     row, column = np.indices(shape)
     middle = (shape[0] - 1) / 2, (shape[1] - 1) / 2
-    beyond: NDArray[np.bool_] = (column - middle[1]) + 0.5 * (row - middle[0]) > 0
+    beyond: Booleans = (column - middle[1]) + 0.5 * (row - middle[0]) > 0
     return beyond

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats
 from stemdask.kernels.images.denoising import patch_pca
 from stemdask.kernels.images.denoising.cross_validation import held_out_errors
 from stemdask.kernels.images.denoising.decompositions import Decomposition, Method, decompose
@@ -16,9 +16,8 @@ from stemdask.kernels.images.denoising.low_rank import fill
 from stemdask.kernels.images.denoising.map_layout import MapLayout
 from stemdask.kernels.images.denoising.noise_propagation import error_scale, noise_of_columns, projected_errors
 
-Array = NDArray[np.float64]
 #: Maps and the standard errors of their entries, both (frame, 2, row, column), pm; NaN is missing.
-Fields = tuple[Array, Array]
+Fields = tuple[Floats, Floats]
 FieldBlocks = Callable[[], Iterable[Fields]]
 MapMethod = Literal["none", Method, "patch_pca"]
 
@@ -39,9 +38,9 @@ class MapDenoiser:
     """Factor on the stated errors, from the scatter about the fit."""
     decomposition: Decomposition | None = None
     patches: patch_pca.PatchPCA | None = None
-    columns: Array | None = None
+    columns: Floats | None = None
     """Noise of the columns of a linear fit, as `noise_of_columns` returns it."""
-    ratio: Array | None = None
+    ratio: Floats | None = None
     """(p,), error after over error before, of a fit that isn't linear."""
 
     @property
@@ -51,7 +50,7 @@ class MapDenoiser:
             return len(self.patches.components)
         return self.decomposition.model.rank if self.decomposition is not None else 0
 
-    def apply(self, values: Array, noise: Array) -> Fields:
+    def apply(self, values: Floats, noise: Floats) -> Fields:
         """Denoise maps, and return them with their standard errors.
 
         Missing cells come back filled in; cells that too few frames hold come back as they were.
@@ -123,7 +122,7 @@ def fit_denoiser(
     return MapDenoiser(method, layout, scale, decomposition, ratio=ratio)
 
 
-def choose_rank(sample: Fields, layout: MapLayout, max_rank: int, seed: int = 0) -> tuple[int, Array]:
+def choose_rank(sample: Fields, layout: MapLayout, max_rank: int, seed: int = 0) -> tuple[int, Floats]:
     """Return the number of components that predicts held-out cells best, and the RMS errors of 0, 1, ... (pm)."""
     rows, noise = layout.rows(sample[0]), layout.rows(sample[1])
     some = np.isfinite(rows).any(axis=1)
@@ -142,20 +141,20 @@ def scatter_scale(denoiser: MapDenoiser, sample: Fields) -> float:
     return error_scale(values - denoised, noise, freedom)
 
 
-def typical_noise(noise: Array) -> float:
+def typical_noise(noise: Floats) -> float:
     """Return the median standard error; 1 where none is known."""
     known = noise[np.isfinite(noise) & (noise > 0)]
     return float(np.median(known)) if known.size else 1.0
 
 
-def known_noise(rows: Array, noise: Array) -> Array:
+def known_noise(rows: Floats, noise: Floats) -> Floats:
     """Return the errors of the entries present, the typical one where unknown, 0 where the entry is missing."""
     typical = typical_noise(noise)
     return np.where(np.isfinite(rows), np.where(np.isfinite(noise) & (noise >= 0), noise, typical), 0.0)
 
 
-def _rows(blocks: FieldBlocks, layout: MapLayout) -> Callable[[], Iterator[Array]]:
-    def rows() -> Iterator[Array]:
+def _rows(blocks: FieldBlocks, layout: MapLayout) -> Callable[[], Iterator[Floats]]:
+    def rows() -> Iterator[Floats]:
         for values, _ in blocks():
             block = layout.rows(values)
             yield block[np.isfinite(block).any(axis=1)]
@@ -163,7 +162,7 @@ def _rows(blocks: FieldBlocks, layout: MapLayout) -> Callable[[], Iterator[Array
     return rows
 
 
-def _columns(blocks: FieldBlocks, fitted: MapDenoiser) -> Array:
+def _columns(blocks: FieldBlocks, fitted: MapDenoiser) -> Floats:
     assert fitted.decomposition is not None
     model, layout = fitted.decomposition.model, fitted.layout
 
@@ -177,8 +176,8 @@ def _columns(blocks: FieldBlocks, fitted: MapDenoiser) -> Array:
 
 
 def _bootstrap_ratio(
-    decomposition: Decomposition, method: Method, rows: Array, noise: Array, rank: int, seed: int
-) -> Array:
+    decomposition: Decomposition, method: Method, rows: Floats, noise: Floats, rank: int, seed: int
+) -> Floats:
     """Error after over error before, for each column: the fit repeated on the denoised rows with new noise."""
     random = np.random.default_rng(seed)
     known, truth = known_noise(rows, noise), decomposition.apply(rows)
@@ -187,5 +186,5 @@ def _bootstrap_ratio(
         noisy = np.where(np.isfinite(rows), truth + known * random.standard_normal(rows.shape), np.nan)
         again = decompose(method, lambda noisy=noisy: [noisy], noisy, typical_noise(noise), rank, seed)  # type: ignore[misc]
         squares += np.mean((again.apply(noisy) - truth) ** 2, axis=0)
-    ratio: Array = np.sqrt(squares / REPEATS / np.maximum(np.mean(known**2, axis=0), 1e-300))
+    ratio: Floats = np.sqrt(squares / REPEATS / np.maximum(np.mean(known**2, axis=0), 1e-300))
     return ratio

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats
 from stemdask.kernels.images.denoising.low_rank import LowRank, scores
 
-Array = NDArray[np.float64]
 
-
-def row_basis(model: LowRank, rows: Array) -> Array:
+def row_basis(model: LowRank, rows: Floats) -> Floats:
     """Return the coordinates of complete rows in the space that the fit draws its mean and components from.
 
     Returns
@@ -26,7 +24,7 @@ def row_basis(model: LowRank, rows: Array) -> Array:
     return np.concatenate([constant, coordinates], axis=1)
 
 
-def noise_of_columns(blocks: Iterable[tuple[Array, Array]], model: LowRank) -> Array:
+def noise_of_columns(blocks: Iterable[tuple[Floats, Floats]], model: LowRank) -> Floats:
     """Sum each column's noise over the rows of the fit, weighted by pairs of their coordinates.
 
     Parameters
@@ -49,7 +47,7 @@ def noise_of_columns(blocks: Iterable[tuple[Array, Array]], model: LowRank) -> A
     return total
 
 
-def projected_errors(model: LowRank, rows: Array, noise: Array, columns: Array) -> Array:
+def projected_errors(model: LowRank, rows: Floats, noise: Floats, columns: Floats) -> Floats:
     """Return the standard errors of reconstructed rows.
 
     To first order in the noise E the change of a truncated PCA is P E + (1 - P) E Q, where P projects onto the mean
@@ -80,11 +78,11 @@ def projected_errors(model: LowRank, rows: Array, noise: Array, columns: Array) 
         spread = (noise**2) @ outer.T
         left = np.maximum(1 - np.sum(basis**2, axis=1), 0.0)[:, None]
         variance += left * (spread @ outer)
-    errors: Array = np.sqrt(np.maximum(variance, 0.0))
+    errors: Floats = np.sqrt(np.maximum(variance, 0.0))
     return errors
 
 
-def error_scale(residuals: Array, noise: Array, freedom: float) -> float:
+def error_scale(residuals: Floats, noise: Floats, freedom: float) -> float:
     """Return the factor by which the stated errors fall short of the scatter about the fit, at least 1.
 
     It is the scale factor of Birge (1932) with the median absolute residual in place of the mean square, so that a

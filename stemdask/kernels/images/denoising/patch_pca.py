@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.ndimage import convolve, gaussian_filter
 
-Array = NDArray[np.float64]
+from stemdask.kernels.arrays import Floats
 
 #: Side of a patch, cells.
 SIDE = 5
@@ -26,13 +25,13 @@ MOST = 16
 class PatchPCA:
     """Components of patches of (u, v)."""
 
-    mean: Array
+    mean: Floats
     """(2,), mean u and v."""
-    components: Array
+    components: Floats
     """(k, 2 · side²), orthonormal."""
     side: int
 
-    def apply(self, fields: Array) -> Array:
+    def apply(self, fields: Floats) -> Floats:
         """Denoise fields (frame, 2, row, column); missing cells are filled from their neighbours first."""
         if self.side < 2 or fields.size == 0:
             return np.broadcast_to(self.mean[:, None, None], fields.shape).copy()
@@ -43,7 +42,7 @@ class PatchPCA:
             centred = np.where(missing, smooth, centred)
         return smooth + self.mean[:, None, None]
 
-    def errors(self, noise: Array) -> Array:
+    def errors(self, noise: Floats) -> Floats:
         """Return the standard errors of the denoised fields; `noise` (frame, 2, row, column), NaN where missing.
 
         The filter is taken as fitted: with thousands of patches its own uncertainty is small beside the noise.
@@ -57,10 +56,10 @@ class PatchPCA:
         for out in range(2):
             for given in range(2):
                 total[:, out] += convolve(variance[:, given], kernel[out, given][None], mode="nearest")
-        errors: Array = np.sqrt(total)
+        errors: Floats = np.sqrt(total)
         return errors
 
-    def _smooth(self, centred: Array) -> Array:
+    def _smooth(self, centred: Floats) -> Floats:
         total, count = np.zeros_like(centred), np.zeros(centred.shape[2:])
         patches = _patches(centred, self.side)
         projected = (patches @ self.components.T) @ self.components
@@ -70,10 +69,10 @@ class PatchPCA:
             for dx in range(self.side):
                 total[:, :, dy : dy + rows, dx : dx + columns] += projected[..., dy, dx].transpose(0, 3, 1, 2)
                 count[dy : dy + rows, dx : dx + columns] += 1
-        smooth: Array = total / count
+        smooth: Floats = total / count
         return smooth
 
-    def _filter(self) -> Array:
+    def _filter(self) -> Floats:
         """Weights of the filter, (2 out, 2 in, 2 side - 1, 2 side - 1)."""
         s = self.side
         projector = (self.components.T @ self.components).reshape(2, s, s, 2, s, s)
@@ -85,7 +84,7 @@ class PatchPCA:
         return kernel
 
 
-def fit(fields: Array, noise: Array, rank: int | None = None, side: int = SIDE) -> PatchPCA:
+def fit(fields: Floats, noise: Floats, rank: int | None = None, side: int = SIDE) -> PatchPCA:
     """Fit the components of the patches of fields.
 
     Parameters
@@ -117,7 +116,7 @@ def fit(fields: Array, noise: Array, rank: int | None = None, side: int = SIDE) 
     return PatchPCA(mean, np.ascontiguousarray(vectors[:, :rank].T), side)
 
 
-def _least_risk(mean: Array, vectors: Array, side: int, fields: Array, sigma: float) -> int:
+def _least_risk(mean: Floats, vectors: Floats, side: int, fields: Floats, sigma: float) -> int:
     """Return the number of components of least risk; the first rise of it ends the search after some more."""
     present = np.isfinite(fields)
     n, width = present.sum(), len(vectors)
@@ -131,13 +130,13 @@ def _least_risk(mean: Array, vectors: Array, side: int, fields: Array, sigma: fl
     return int(np.argmin(risks))
 
 
-def _patches(fields: Array, side: int) -> Array:
+def _patches(fields: Floats, side: int) -> Floats:
     """All overlapping patches, (frame, row, column, 2 · side²)."""
     view = np.lib.stride_tricks.sliding_window_view(fields, (side, side), axis=(2, 3))
     return view.transpose(0, 2, 3, 1, 4, 5).reshape(len(fields), view.shape[2], view.shape[3], -1)
 
 
-def _filled(centred: Array) -> Array:
+def _filled(centred: Floats) -> Floats:
     """Fill missing cells with a local mean of those present; zero (the global mean) where none is near."""
     missing = np.isnan(centred)
     if not missing.any():

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import AnyIntegers, Floats, Integers
 from stemdask.kernels.images.domains import directions
 from stemdask.kernels.images.domains.domain_models import DomainModel, Features, as_features
 from stemdask.kernels.quiet import quiet
 
-Array = NDArray[np.float64]
-Labels = NDArray[np.int64]
 Classifier = Literal["logistic", "svc", "random_forest", "knn"]
 
 CLASSIFIERS: tuple[Classifier, ...] = ("logistic", "svc", "random_forest", "knn")
@@ -24,9 +22,9 @@ _IDEAL = 1000
 
 def train(
     method: Classifier,
-    points: Array,
-    noise: Array,
-    labels: Labels,
+    points: Floats,
+    noise: Floats,
+    labels: Integers,
     names: tuple[str, ...],
     features: Features = "vector",
     seed: int = 0,
@@ -61,14 +59,14 @@ def train(
 
 def confusion(
     method: Classifier,
-    points: Array,
-    noise: Array,
-    labels: Labels,
-    groups: NDArray[np.integer],
+    points: Floats,
+    noise: Floats,
+    labels: Integers,
+    groups: AnyIntegers,
     names: tuple[str, ...],
     features: Features = "vector",
     seed: int = 0,
-) -> Array:
+) -> Floats:
     """Return the cross-validated confusion matrix: rows are the true classes, columns the predicted ones.
 
     Parameters
@@ -99,7 +97,7 @@ def confusion(
     return counted
 
 
-def ideal_vectors(ideal: Array, points: Array, noise: Array, seed: int = 0) -> tuple[Array, Array, Labels]:
+def ideal_vectors(ideal: Floats, points: Floats, noise: Floats, seed: int = 0) -> tuple[Floats, Floats, Integers]:
     """Make labelled vectors from ideal directions: as long as the measured ones and as noisy.
 
     Parameters
@@ -129,9 +127,9 @@ def ideal_vectors(ideal: Array, points: Array, noise: Array, seed: int = 0) -> t
 
 def _fitted(
     method: Classifier,
-    arrays: dict[str, Array],
-    x: Array,
-    labels: Labels,
+    arrays: dict[str, Floats],
+    x: Floats,
+    labels: Integers,
     names: tuple[str, ...],
     features: Features,
     seed: int,
@@ -168,9 +166,9 @@ def _fitted(
     return DomainModel("forest", arrays | _trees(forest.estimators_), names, features)
 
 
-def _trees(estimators: list[Any]) -> dict[str, Array]:
+def _trees(estimators: list[Any]) -> dict[str, Floats]:
     """All trees one after the other, their node numbers moved along."""
-    parts: dict[str, list[Array]] = {name: [] for name in ("feature", "threshold", "left", "right", "shares")}
+    parts: dict[str, list[Floats]] = {name: [] for name in ("feature", "threshold", "left", "right", "shares")}
     roots, start = [], 0
     for estimator in estimators:
         tree = estimator.tree_

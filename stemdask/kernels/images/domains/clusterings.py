@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import AnyIntegers, Floats
 from stemdask.kernels.images.domains import deconvolved_mixture, directions
 from stemdask.kernels.images.domains.domain_models import DomainModel, Features, as_features
 from stemdask.kernels.quiet import quiet
 
-Array = NDArray[np.float64]
 Clustering = Literal["gmm", "kmeans", "minibatch_kmeans", "dbscan", "hdbscan", "spectral", "agglomerative"]
 
 CLUSTERINGS: tuple[Clustering, ...] = (
@@ -24,7 +23,7 @@ MOST_PAIRS = 3000
 
 
 def cluster(
-    method: Clustering, points: Array, noise: Array, k: int, features: Features = "vector", seed: int = 0
+    method: Clustering, points: Floats, noise: Floats, k: int, features: Features = "vector", seed: int = 0
 ) -> DomainModel:
     """Partition vectors and return a model that predicts the domain of any other vector.
 
@@ -62,7 +61,7 @@ def cluster(
 
 
 def _mixture(
-    points: Array, noise: Array, x: Array, errors: Array, k: int, features: Features, seed: int
+    points: Floats, noise: Floats, x: Floats, errors: Floats, k: int, features: Features, seed: int
 ) -> DomainModel:
     mixture = deconvolved_mixture.fit(x, errors, k, seed)
     shares = deconvolved_mixture.posterior(mixture, x, errors)
@@ -76,7 +75,7 @@ def _mixture(
     return DomainModel("mixture", arrays, features=features)
 
 
-def _centres(method: Clustering, points: Array, x: Array, k: int, features: Features, seed: int) -> DomainModel:
+def _centres(method: Clustering, points: Floats, x: Floats, k: int, features: Features, seed: int) -> DomainModel:
     from sklearn.cluster import KMeans, MiniBatchKMeans
 
     kind = KMeans if method == "kmeans" else MiniBatchKMeans
@@ -89,7 +88,7 @@ def _centres(method: Clustering, points: Array, x: Array, k: int, features: Feat
 
 
 def _neighbours(
-    method: Clustering, points: Array, x: Array, errors: Array, k: int, features: Features, seed: int
+    method: Clustering, points: Floats, x: Floats, errors: Floats, k: int, features: Features, seed: int
 ) -> DomainModel:
     from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering, SpectralClustering
 
@@ -121,13 +120,13 @@ def _neighbours(
     return DomainModel("neighbours", arrays, features=features, extra={"reach": float(reach)})
 
 
-def _means(points: Array, label: NDArray[np.integer], k: int) -> Array:
+def _means(points: Floats, label: AnyIntegers, k: int) -> Floats:
     return np.array([points[label == c].mean(axis=0) if (label == c).any() else np.zeros(2) for c in range(k)]).reshape(
         k, 2
     )
 
 
-def _usual_reach(x: Array, least: int) -> float:
+def _usual_reach(x: Floats, least: int) -> float:
     """Distance within which nine in ten vectors have `least` neighbours (after Ester et al. 1996)."""
     from scipy.spatial import cKDTree
 

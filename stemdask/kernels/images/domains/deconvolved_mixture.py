@@ -5,23 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats
+from stemdask.kernels.compiled import kernel
 from stemdask.kernels.quiet import quiet
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
     """What the vectors would be distributed like without noise."""
 
-    weights: Array
+    weights: Floats
     """(k,), sum 1."""
-    means: Array
+    means: Floats
     """(k, 2)."""
-    covariances: Array
+    covariances: Floats
     """(k, 2, 2), of the vectors themselves, without noise; may vanish."""
     log_likelihood: float
     """Mean over the measurements."""
@@ -32,7 +30,7 @@ class Mixture:
         return 6 * len(self.weights) - 1
 
 
-def fit(points: Array, noise: Array, k: int, seed: int = 0, steps: int = 200, tolerance: float = 1e-6) -> Mixture:
+def fit(points: Floats, noise: Floats, k: int, seed: int = 0, steps: int = 200, tolerance: float = 1e-6) -> Mixture:
     """Fit a mixture of `k` Gaussians to points with independent errors.
 
     The result doesn't depend on the order of the points: they are sorted first.
@@ -63,22 +61,22 @@ def fit(points: Array, noise: Array, k: int, seed: int = 0, steps: int = 200, to
     return Mixture(weights, means, covariances, likelihood)
 
 
-def posterior(mixture: Mixture, points: Array, noise: Array) -> Array:
+def posterior(mixture: Mixture, points: Floats, noise: Floats) -> Floats:
     """Return the probability of each component for each measurement, (n, k)."""
     log_density = _log_densities(points, noise**2, mixture.weights, mixture.means, mixture.covariances)
-    shares: Array = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+    shares: Floats = np.exp(log_density - log_density.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     return shares
 
 
-def noise_alone(points: Array, noise: Array) -> float:
+def noise_alone(points: Floats, noise: Floats) -> float:
     """Return the mean log likelihood of the points if every true vector is zero."""
     zero = np.zeros((1, 2))
     return float(_log_densities(points, noise**2, np.ones(1), zero, np.zeros((1, 2, 2))).mean())
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _log_densities(points: Array, variance: Array, weights: Array, means: Array, covariances: Array) -> Array:
+@kernel
+def _log_densities(points: Floats, variance: Floats, weights: Floats, means: Floats, covariances: Floats) -> Floats:
     """Log of weight × density of each component at each measurement, (n, k)."""
     n, k = len(points), len(weights)
     log_density = np.empty((n, k))
@@ -94,10 +92,10 @@ def _log_densities(points: Array, variance: Array, weights: Array, means: Array,
     return log_density
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _step(
-    points: Array, variance: Array, weights: Array, means: Array, covariances: Array, floor: float
-) -> tuple[float, Array, Array, Array]:
+    points: Floats, variance: Floats, weights: Floats, means: Floats, covariances: Floats, floor: float
+) -> tuple[float, Floats, Floats, Floats]:
     """One step of expectation and maximisation; the mean log likelihood is that before the step."""
     n, k = len(points), len(weights)
     log_density = _log_densities(points, variance, weights, means, covariances)
@@ -138,7 +136,7 @@ def _step(
     return likelihood / n, mass / n, new_means, new_covariances
 
 
-def _start(points: Array, k: int, seed: int) -> tuple[Array, Array, Array]:
+def _start(points: Floats, k: int, seed: int) -> tuple[Floats, Floats, Floats]:
     if k == 1:
         label = np.zeros(len(points), dtype=int)
     else:

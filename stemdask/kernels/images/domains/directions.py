@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from stemdask.kernels.arrays import Floats, Indices
 
 #: Where the order of directions begins, degree: between the axes and diagonals that domains like to lie along.
 SEAM = -22.5
 
 
-def angle(u: Array, v: Array) -> Array:
+def angle(u: Floats, v: Floats) -> Floats:
     """Return the direction in degree, in (-180, 180]; NaN where the vector is zero or missing.
 
     Parameters
@@ -30,19 +29,19 @@ def in_words(u: float, v: float) -> str:
     return f"{180 if whole == -180 else whole} degree"
 
 
-def vector(direction: Array | float) -> Array:
+def vector(direction: Floats | float) -> Floats:
     """Return the unit vector (u, v) of a direction in degree; shape (..., 2)."""
     radians = np.radians(direction)
     return np.stack([np.cos(radians), -np.sin(radians)], axis=-1)
 
 
-def difference(first: Array, second: Array | float) -> Array:
+def difference(first: Floats, second: Floats | float) -> Floats:
     """Return the angle from `second` to `first`, degree, in [-180, 180)."""
-    turned: Array = (np.asarray(first, dtype=float) - second + 180.0) % 360.0 - 180.0
+    turned: Floats = (np.asarray(first, dtype=float) - second + 180.0) % 360.0 - 180.0
     return turned
 
 
-def order(centres: Array) -> NDArray[np.intp]:
+def order(centres: Floats) -> Indices:
     """Return the order of vectors (n, 2) by direction, counter-clockwise from `SEAM`; equal ones by length."""
     turned = (angle(centres[:, 0], centres[:, 1]) - SEAM) % 360.0
     return np.lexsort((np.hypot(centres[:, 0], centres[:, 1]), np.nan_to_num(turned, nan=-1.0)))

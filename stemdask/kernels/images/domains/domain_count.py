@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats, Indices
 from stemdask.kernels.images.domains import deconvolved_mixture, directions
 from stemdask.kernels.images.domains.deconvolved_mixture import Mixture
 from stemdask.kernels.images.domains.unimodality import evidence_of_two
-
-Array = NDArray[np.float64]
 
 #: Gain of log likelihood that counts as strong evidence (Kass & Raftery 1995: 2 ln B > 6).
 STRONG = 3.0
@@ -31,22 +29,22 @@ class DomainCount:
 
     n: int
     """Number of domains: 0 noise alone, 1 a single population."""
-    bic: Array
+    bic: Floats
     """Bayesian information criterion, in log likelihood times -2; least is best."""
     noise_bic: float
     """The same for no displacement at all."""
-    evidence: Array
+    evidence: Floats
     """Weakest gain of log likelihood of two peaks over one among all pairs of components; NaN for one component and
     for more than the BIC allows."""
-    silhouette: Array
+    silhouette: Floats
     """Mean silhouette of the partition (Rousseeuw 1987); NaN for one component."""
-    stability: Array
+    stability: Floats
     """Mean adjusted Rand index between the partition and those of bootstrap samples; NaN without strong evidence."""
     mixtures: tuple[Mixture, ...]
     """Fitted mixtures of 1, 2, ... components."""
 
 
-def count_domains(points: Array, noise: Array, effective: float, most: int, seed: int = 0) -> DomainCount:
+def count_domains(points: Floats, noise: Floats, effective: float, most: int, seed: int = 0) -> DomainCount:
     """Decide how many domains there are.
 
     A mixture behind the known errors is fitted with 1, 2, ... components. Taken is the largest number up to the one
@@ -103,7 +101,7 @@ def centred_on_zero(single: Mixture, effective: float) -> bool:
     return length < 3 * float(np.sqrt(max(along @ covariance @ along, 0.0)))
 
 
-def _weakest_pair(mixture: Mixture, points: Array, noise: Array, label: NDArray[np.intp], effective: float) -> float:
+def _weakest_pair(mixture: Mixture, points: Floats, noise: Floats, label: Indices, effective: float) -> float:
     weakest = np.inf
     for first, second in combinations(range(len(mixture.weights)), 2):
         pair = (label == first) | (label == second)
@@ -123,7 +121,7 @@ def _weakest_pair(mixture: Mixture, points: Array, noise: Array, label: NDArray[
     return float(weakest)
 
 
-def _evidence_of_turn(means: Array, points: Array, noise: Array, effective: float) -> float:
+def _evidence_of_turn(means: Floats, points: Floats, noise: Floats, effective: float) -> float:
     """Evidence that the angle has two peaks; infinite where the directions hardly differ."""
     first, second = directions.angle(means[:, 0], means[:, 1])
     half = float(directions.difference(np.array(second), first)) / 2
@@ -140,7 +138,7 @@ def _evidence_of_turn(means: Array, points: Array, noise: Array, effective: floa
     return float(effective * clear.mean() * evidence_of_two(turned, np.degrees(across)))
 
 
-def _silhouette(points: Array, label: NDArray[np.intp]) -> float:
+def _silhouette(points: Floats, label: Indices) -> float:
     from sklearn.metrics import silhouette_score
 
     chosen = np.linspace(0, len(points) - 1, min(len(points), _RESAMPLED)).round().astype(int)
@@ -149,7 +147,7 @@ def _silhouette(points: Array, label: NDArray[np.intp]) -> float:
     return float(silhouette_score(points[chosen], label[chosen]))
 
 
-def _stability(points: Array, noise: Array, mixture: Mixture, seed: int) -> float:
+def _stability(points: Floats, noise: Floats, mixture: Mixture, seed: int) -> float:
     """Mean adjusted Rand index between the partition by the mixture and those by refits to bootstrap samples."""
     from sklearn.metrics import adjusted_rand_score
 

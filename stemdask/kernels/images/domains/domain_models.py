@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats, Indices, Integers
 from stemdask.kernels.images.domains.deconvolved_mixture import Mixture, posterior
 
-Array = NDArray[np.float64]
-Labels = NDArray[np.int64]
 ModelKind = Literal["mixture", "centres", "neighbours", "logistic", "svc", "forest"]
 Features = Literal["vector", "direction"]
 
@@ -25,7 +23,7 @@ class DomainModel:
     """A partition of vectors (u, v) into `k` domains, numbered from 0."""
 
     kind: ModelKind
-    arrays: dict[str, Array]
+    arrays: dict[str, Floats]
     names: tuple[str, ...] = ()
     """Name of each domain, where they were named."""
     features: Features = "vector"
@@ -33,7 +31,7 @@ class DomainModel:
     extra: dict[str, float] = field(default_factory=dict)
 
     @property
-    def centres(self) -> Array:
+    def centres(self) -> Floats:
         """(k, 2), mean vector of each domain in the fit, pm."""
         return self.arrays["centres"]
 
@@ -42,7 +40,7 @@ class DomainModel:
         """Number of domains."""
         return len(self.centres)
 
-    def predict(self, points: Array, noise: Array) -> tuple[Labels, Array]:
+    def predict(self, points: Floats, noise: Floats) -> tuple[Integers, Floats]:
         """Return the domain of each vector and the probability of it.
 
         Parameters
@@ -64,7 +62,7 @@ class DomainModel:
         probability = shares[np.arange(len(points)), label]
         return np.where(probability > 0, label, -1), probability
 
-    def probabilities(self, x: Array, errors: Array) -> Array:
+    def probabilities(self, x: Floats, errors: Floats) -> Floats:
         """Return the probability of each domain, (n, k), for features (n, 2) and their errors; rows sum to 1 or 0."""
         a = self.arrays
         if self.kind == "mixture":
@@ -80,7 +78,7 @@ class DomainModel:
             return _support_votes(scaled, a, self.extra["gamma"])
         return _forest(scaled, a)
 
-    def reordered(self, order: NDArray[np.intp]) -> DomainModel:
+    def reordered(self, order: Indices) -> DomainModel:
         """Return the model with its domains renumbered: `order[new] = old`."""
         a = dict(self.arrays)
         for name in ("centres", "weights", "means", "covariances", "variance"):
@@ -131,7 +129,7 @@ def load(path: Path) -> DomainModel:
         )
 
 
-def as_features(points: Array, noise: Array, features: Features) -> tuple[Array, Array]:
+def as_features(points: Floats, noise: Floats, features: Features) -> tuple[Floats, Floats]:
     """Return vectors as they are, or as unit vectors with their errors; directions so have no seam at ±180°."""
     if features == "vector":
         return points, noise
@@ -143,14 +141,14 @@ def as_features(points: Array, noise: Array, features: Features) -> tuple[Array,
     return unit, errors
 
 
-def _nearest_centre(x: Array, errors: Array, means: Array, variance: Array) -> Array:
+def _nearest_centre(x: Floats, errors: Floats, means: Floats, variance: Floats) -> Floats:
     """Probability that a vector belongs to its nearest centre, clusters being round and equally wide."""
     total = float(variance.mean()) + np.mean(errors**2, axis=1, keepdims=True)
     squared = ((x[:, None] - means) ** 2).sum(axis=2)
     return _softmax(-0.5 * squared / np.maximum(total, 1e-12))
 
 
-def _votes(x: Array, points: Array, labels: Labels, k: int, reach: float) -> Array:
+def _votes(x: Floats, points: Floats, labels: Integers, k: int, reach: float) -> Floats:
     from scipy.spatial import cKDTree
 
     near = min(VOTERS, len(points))
@@ -165,13 +163,13 @@ def _votes(x: Array, points: Array, labels: Labels, k: int, reach: float) -> Arr
     return shares
 
 
-def _softmax(scores: Array) -> Array:
+def _softmax(scores: Floats) -> Floats:
     raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares: Array = raised / raised.sum(axis=1, keepdims=True)
+    shares: Floats = raised / raised.sum(axis=1, keepdims=True)
     return shares
 
 
-def _support_votes(x: Array, a: dict[str, Array], gamma: float) -> Array:
+def _support_votes(x: Floats, a: dict[str, Floats], gamma: float) -> Floats:
     """Share of the one-against-one duels that each class wins, of a support vector machine with an RBF kernel."""
     k = len(a["centres"])
     start = np.concatenate([[0], np.cumsum(a["n_support"])]).astype(int)
@@ -196,7 +194,7 @@ def _support_votes(x: Array, a: dict[str, Array], gamma: float) -> Array:
     return shares
 
 
-def _forest(x: Array, a: dict[str, Array]) -> Array:
+def _forest(x: Floats, a: dict[str, Floats]) -> Floats:
     """Mean over the trees of the class shares in the leaf that a vector falls into."""
     roots = a["roots"].astype(int)
     feature, left, right = (a[name].astype(int) for name in ("feature", "left", "right"))

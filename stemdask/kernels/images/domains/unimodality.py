@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
-Array = NDArray[np.float64]
+from stemdask.kernels.arrays import Floats
 
 #: Measurements at most; more are thinned evenly along their values.
 MOST = 400
 _MODES, _WIDTHS, _STEPS = 15, 16, 200
 
 
-def evidence_of_two(values: Array, noise: Array) -> float:
+def evidence_of_two(values: Floats, noise: Floats) -> float:
     """Return how much better a mixture of two Gaussians fits than the best unimodal distribution.
 
     The unimodal one is as free as can be: by Khinchin's theorem it is a mixture of uniform distributions that all
@@ -44,7 +43,7 @@ def evidence_of_two(values: Array, noise: Array) -> float:
     )
 
 
-def _two_peaks(values: Array, noise: Array) -> float:
+def _two_peaks(values: Floats, noise: Floats) -> float:
     """Mean log likelihood of two Gaussians blurred by the noise."""
     low, high = np.quantile(values, [0.2, 0.8])
     best = -np.inf
@@ -75,7 +74,7 @@ def _two_peaks(values: Array, noise: Array) -> float:
     return best
 
 
-def _one_peak(values: Array, noise: Array, mode: float) -> float:
+def _one_peak(values: Floats, noise: Floats, mode: float) -> float:
     """Mean log likelihood of the best distribution with its only mode at `mode`, blurred by the noise."""
     reach = max(values.max() - mode, mode - values.min()) + 2 * float(np.median(noise))
     widths = np.geomspace(1e-2, 1.0, _WIDTHS) * reach

@@ -5,24 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from stemdask.kernels.arrays import AnyIntegers, Booleans, Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Walls:
     """Walls of one map."""
 
-    at_wall: NDArray[np.bool_]
+    at_wall: Booleans
     """(row, column), a neighbour along a lattice vector belongs to another domain."""
-    length: Array
+    length: Floats
     """(k, k), between each pair of domains, unit of the lattice vectors; symmetric, 0 on the diagonal."""
-    position: Array
+    position: Floats
     """(k, k, 2), mean of the points where it lies between two cells, unit of `positions`; NaN where there is none."""
 
 
-def find_walls(labels: NDArray[np.integer], positions: Array, n_domains: int, vectors: Array) -> Walls:
+def find_walls(labels: AnyIntegers, positions: Floats, n_domains: int, vectors: Floats) -> Walls:
     """Find the walls between domains.
 
     A wall crosses the lines between neighbouring cells. Its length is that of a curve that crosses the lines of four
@@ -62,7 +61,7 @@ def find_walls(labels: NDArray[np.integer], positions: Array, n_domains: int, ve
     return Walls(at_wall, length + length.T, position)
 
 
-def _crofton_weights(vectors: Array, steps: tuple[tuple[int, int], ...]) -> Array:
+def _crofton_weights(vectors: Floats, steps: tuple[tuple[int, int], ...]) -> Floats:
     """Length that one crossing stands for, for each family of lines."""
     lines = np.array([right * vectors[0] + down * vectors[1] for down, right in steps])
     area = abs(float(np.linalg.det(vectors)))
@@ -71,5 +70,5 @@ def _crofton_weights(vectors: Array, steps: tuple[tuple[int, int], ...]) -> Arra
     turned = angle[order]
     share = np.empty(len(steps))
     share[order] = (np.roll(turned, -1) - np.roll(turned, 1)) % np.pi / 2
-    weights: Array = area * share / (2 * np.hypot(lines[:, 0], lines[:, 1]))
+    weights: Floats = area * share / (2 * np.hypot(lines[:, 0], lines[:, 1]))
     return weights

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Booleans, Floats, Image, Integers32
 from stemdask.kernels.images.crystal.lattice import fit_lattice, name_vectors
 from stemdask.kernels.images.finding.growth import UNINDEXED, best_seed, grow
 from stemdask.kernels.images.finding.peaks import contrast, local_maxima, smooth
@@ -28,16 +28,16 @@ _PADDING = 2
 class Anchors:
     """Indexed columns of one kind on their index grid."""
 
-    grid: NDArray[np.float64]
+    grid: Floats
     """(ni, nj, 2), px, (y, x); NaN where there is none, and two cells wide around them."""
-    heights: NDArray[np.float64]
+    heights: Floats
     """(ni, nj), height of each over its surroundings."""
-    a: NDArray[np.float64]
+    a: Floats
     """(2,), mean lattice vector, px, (y, x), named by the rule of `name_vectors`."""
-    b: NDArray[np.float64]
+    b: Floats
 
 
-def find_anchors(pixels: NDArray[np.float32], free: NDArray[np.bool_], vectors: LatticeVectors) -> Anchors:
+def find_anchors(pixels: Image, free: Booleans, vectors: LatticeVectors) -> Anchors:
     """Find the bright columns that continue a lattice of given vectors.
 
     Parameters
@@ -66,9 +66,7 @@ def find_anchors(pixels: NDArray[np.float32], free: NDArray[np.bool_], vectors: 
     return Anchors(grid, _grid_values(heights, i, j, _PADDING), a, b)
 
 
-def _grow(
-    peaks: NDArray[np.float64], heights: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64], d: float
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _grow(peaks: Floats, heights: Floats, a: Floats, b: Floats, d: float) -> tuple[Integers32, Integers32]:
     high = heights[heights > 0]
     if len(high) == 0:
         raise NoLatticeError("no lattice: the image repeats, but has no maxima")
@@ -85,7 +83,7 @@ def _grow(
     return i, j
 
 
-def _prune(peaks: NDArray[np.float64], i: NDArray[np.int32], j: NDArray[np.int32], d: float) -> None:
+def _prune(peaks: Floats, i: Integers32, j: Integers32, d: float) -> None:
     """Take out, in place, columns that their neighbours don't expect there, and those with hardly a neighbour."""
     part = np.flatnonzero(i != UNINDEXED)
     lattice = fit_lattice(peaks[part], i[part], j[part])
@@ -100,16 +98,14 @@ def _prune(peaks: NDArray[np.float64], i: NDArray[np.int32], j: NDArray[np.int32
     j[bad] = UNINDEXED
 
 
-def _grid_values(
-    values: NDArray[np.float64], i: NDArray[np.int32], j: NDArray[np.int32], padding: int
-) -> NDArray[np.float64]:
+def _grid_values(values: Floats, i: Integers32, j: Integers32, padding: int) -> Floats:
     grid, _, _ = to_grid(np.stack([values, values], axis=1), i, j, padding)
     return grid[..., 0]
 
 
 def _true_cell(
-    peaks: NDArray[np.float64], heights: NDArray[np.float64], i: NDArray[np.int32], j: NDArray[np.int32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]:
+    peaks: Floats, heights: Floats, i: Integers32, j: Integers32
+) -> tuple[Floats, Floats, Integers32, Integers32]:
     """Replace the cell of the autocorrelation by the true one, named, with the brightest columns at its corners."""
     part = np.flatnonzero(i != UNINDEXED)
     combination = np.array(find_superlattice(_grid_values(heights, i, j, 0)), float)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from stemdask.kernels.arrays import Booleans, Codes, Floats, Image, Integers32
 from stemdask.kernels.images.finding.anchors import find_anchors
 from stemdask.kernels.images.finding.motif import Motif, find_motif, mean_cell
 from stemdask.kernels.images.finding.populate import Sites, populate
@@ -41,29 +42,29 @@ _AS_BRIGHT = 0.95
 class Columns:
     """Columns found in one image, and the columns beyond its border that reach into it."""
 
-    positions: NDArray[np.float64]
+    positions: Floats
     """(n, 2), px, (y, x); starting values for a fit."""
-    sublattice: NDArray[np.int8]
+    sublattice: Codes
     """(n,), 0 = A, the brightest; 1 = B, ...; within its grain."""
-    i: NDArray[np.int32]
+    i: Integers32
     """(n,), cell index along a, not negative; no two columns of a sublattice share a pair, in whatever grains."""
-    j: NDArray[np.int32]
+    j: Integers32
     """(n,), cell index along b, not negative."""
-    grain: NDArray[np.int8]
+    grain: Codes
     """(n,), 0 for the largest grain."""
-    interior: NDArray[np.bool_]
+    interior: Booleans
     """(n,), far enough from the border to be measured: half the shortest distance of two columns."""
-    ghosts: NDArray[np.float64]
+    ghosts: Floats
     """(m, 2), px; sites of the lattice just outside the image."""
-    ghost_sublattice: NDArray[np.int8]
+    ghost_sublattice: Codes
     """(m,)."""
-    ghost_grain: NDArray[np.int8]
+    ghost_grain: Codes
     """(m,)."""
     vectors: LatticeVectors
     """Named vectors of the largest grain, px, and the confidence in them."""
     distance: float
     """Shortest distance of two columns in px."""
-    widths: NDArray[np.float64]
+    widths: Floats
     """(grains,), standard deviation in px of the columns, roughly."""
 
 
@@ -108,7 +109,7 @@ def find_columns(image: NDArray[np.generic], separation: tuple[float, float] | N
     return _join(grains, pixels.shape)
 
 
-def _filled(image: NDArray[np.generic]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _filled(image: NDArray[np.generic]) -> tuple[Image, Booleans]:
     """Return the image as float32 of mean 0 and deviation 1, missing pixels filled from around, and what is valid."""
     valid = np.isfinite(image)
     if not valid.any():
@@ -128,8 +129,8 @@ def _filled(image: NDArray[np.generic]) -> tuple[NDArray[np.float32], NDArray[np
 
 
 def _best_vectors(
-    pixels: NDArray[np.float32],
-    free: NDArray[np.bool_],
+    pixels: Image,
+    free: Booleans,
     separation: tuple[float, float] | None,
     min_confidence: float = 0.25,
 ) -> LatticeVectors:
@@ -162,7 +163,7 @@ def _best_vectors(
     return best
 
 
-def _find_grain(pixels: NDArray[np.float32], free: NDArray[np.bool_], vectors: LatticeVectors) -> _Grain:
+def _find_grain(pixels: Image, free: Booleans, vectors: LatticeVectors) -> _Grain:
     anchors = find_anchors(pixels, free, vectors)
     a, b = anchors.a, anchors.b
     samples = tuple(int(np.clip(round(float(np.hypot(*v))), 16, 64)) for v in (a, b))
@@ -174,7 +175,7 @@ def _find_grain(pixels: NDArray[np.float32], free: NDArray[np.bool_], vectors: L
     return _Grain(populate(pixels, free, anchors, motif), LatticeVectors(a, b, vectors.confidence), motif.width)
 
 
-def _named(motif: Motif, a: NDArray[np.float64], b: NDArray[np.float64]) -> Motif:
+def _named(motif: Motif, a: Floats, b: Floats) -> Motif:
     """Order the columns of the motif: brightest first, and those as bright (within 5 %) by where they are.
 
     Without the second rule noise would exchange the names from frame to frame, as in graphene, along <110> of silicon,
@@ -196,7 +197,7 @@ def _named(motif: Motif, a: NDArray[np.float64], b: NDArray[np.float64]) -> Moti
     return Motif(motif.fractions[order], motif.amplitudes[order], motif.width)
 
 
-def _covered(shape: tuple[int, ...], grain: _Grain) -> NDArray[np.bool_]:
+def _covered(shape: tuple[int, ...], grain: _Grain) -> Booleans:
     """Pixels that a grain explains: those nearer to one of its A columns than its longer lattice vector."""
     empty = np.ones(shape, np.bool_)
     corners = np.round(grain.sites.positions[grain.sites.sublattice == 0]).astype(np.int64)
@@ -207,7 +208,7 @@ def _covered(shape: tuple[int, ...], grain: _Grain) -> NDArray[np.bool_]:
     return np.asarray(ndimage.distance_transform_cdt(empty, "chessboard") <= reach)
 
 
-def _worth_a_search(pixels: NDArray[np.float32], free: NDArray[np.bool_], grain: _Grain) -> bool:
+def _worth_a_search(pixels: Image, free: Booleans, grain: _Grain) -> bool:
     """Tell whether what is left over is large, and has the contrast that columns would have."""
     area = abs(float(np.linalg.det(np.stack([grain.vectors.a, grain.vectors.b]))))
     if np.count_nonzero(free) < _FEWEST_CELLS * area:

@@ -8,17 +8,16 @@ columns.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
+
+from stemdask.kernels.arrays import Floats, Integers, Integers32
+from stemdask.kernels.compiled import kernel
 
 #: Index of a column that belongs to no lattice.
 UNINDEXED = np.iinfo(np.int32).min
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _bins(
-    positions: NDArray[np.float64], size: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+@kernel
+def _bins(positions: Floats, size: float) -> tuple[Integers, Integers, Integers, Floats]:
     """Sort points into square bins; returns start of each bin, order, shape of the grid and its origin."""
     origin = np.array([np.inf, np.inf])
     top = np.array([-np.inf, -np.inf])
@@ -44,13 +43,13 @@ def _bins(
     return start, order, shape, origin
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _nearest(
-    positions: NDArray[np.float64],
-    start: NDArray[np.int64],
-    order: NDArray[np.int64],
-    shape: NDArray[np.int64],
-    origin: NDArray[np.float64],
+    positions: Floats,
+    start: Integers,
+    order: Integers,
+    shape: Integers,
+    origin: Floats,
     size: float,
     y: float,
     x: float,
@@ -72,8 +71,8 @@ def _nearest(
     return best
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def nearest_points(positions: NDArray[np.float64], queries: NDArray[np.float64], radius: float) -> NDArray[np.int64]:
+@kernel
+def nearest_points(positions: Floats, queries: Floats, radius: float) -> Integers:
     """For each query the index of the nearest position within `radius`, or -1; cost proportional to the points."""
     found = np.full(len(queries), -1, np.int64)
     if len(positions) == 0:
@@ -85,13 +84,13 @@ def nearest_points(positions: NDArray[np.float64], queries: NDArray[np.float64],
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def best_seed(
-    positions: NDArray[np.float64],
-    heights: NDArray[np.float64],
-    candidates: NDArray[np.int64],
-    a: NDArray[np.float64],
-    b: NDArray[np.float64],
+    positions: Floats,
+    heights: Floats,
+    candidates: Integers,
+    a: Floats,
+    b: Floats,
     tolerance: float,
 ) -> int:
     """Candidate whose eight lattice neighbours fit best and are as high as itself; -1 if none has six of them."""
@@ -121,16 +120,16 @@ def best_seed(
     return best
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def grow(
-    positions: NDArray[np.float64],
-    heights: NDArray[np.float64],
-    a: NDArray[np.float64],
-    b: NDArray[np.float64],
+    positions: Floats,
+    heights: Floats,
+    a: Floats,
+    b: Floats,
     seed: int,
     tolerance: float,
     min_ratio: float,
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+) -> tuple[Integers32, Integers32]:
     """Give integer indices to the peaks that continue a lattice from its seed.
 
     Parameters
@@ -194,8 +193,8 @@ def grow(
     return i, j
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _one_peak_per_index(i: NDArray[np.int32], j: NDArray[np.int32], order: NDArray[np.int64]) -> None:
+@kernel
+def _one_peak_per_index(i: Integers32, j: Integers32, order: Integers) -> None:
     """Keep, of peaks with the same indices, the one that was reached first."""
     low_i, low_j, high_i, high_j = 0, 0, 0, 0
     for k in order:

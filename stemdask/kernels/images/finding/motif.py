@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 from scipy import fft, ndimage, optimize
 
+from stemdask.kernels.arrays import Floats, Image, Integers
+from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.finding.peaks import interpolate_cubic
 
 _MAX_SAMPLES = 2_000_000
@@ -35,18 +35,16 @@ _SMOOTHINGS = (0.06, 0.09, 0.13, 0.18)
 class Motif:
     """The columns of one cell, brightest first."""
 
-    fractions: NDArray[np.float64]
+    fractions: Floats
     """(n, 2), positions along (a, b) relative to the corner of the cell, in -0.5 .. 0.5."""
-    amplitudes: NDArray[np.float64]
+    amplitudes: Floats
     """(n,), height of the Gaussian over the background, in the units of the image."""
     width: float
     """Standard deviation of the Gaussians in px."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _accumulate(
-    image: NDArray[np.float32], grid: NDArray[np.float64], cells: NDArray[np.int64], samples: tuple[int, int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+@kernel
+def _accumulate(image: Image, grid: Floats, cells: Integers, samples: tuple[int, int]) -> tuple[Floats, Floats, int]:
     na, nb = samples
     total = np.zeros((na, nb))
     square = np.zeros((na, nb))
@@ -77,9 +75,7 @@ def _accumulate(
     return total, square, used
 
 
-def mean_cell(
-    image: NDArray[np.float32], grid: NDArray[np.float64], samples: tuple[int, int]
-) -> tuple[NDArray[np.float64], float]:
+def mean_cell(image: Image, grid: Floats, samples: tuple[int, int]) -> tuple[Floats, float]:
     """Average the image over its cells, each mapped onto the unit square by its four corners.
 
     Parameters
@@ -113,7 +109,7 @@ def mean_cell(
     return mean, float(np.sqrt(np.median(variance) / used))
 
 
-def find_motif(cell: NDArray[np.float64], error: float, a: NDArray[np.float64], b: NDArray[np.float64]) -> Motif:
+def find_motif(cell: Floats, error: float, a: Floats, b: Floats) -> Motif:
     """Find the columns of a mean cell.
 
     A column is where the intensity is bent like a hill, even on the flank of a brighter one where it makes no maximum
@@ -152,21 +148,17 @@ def find_motif(cell: NDArray[np.float64], error: float, a: NDArray[np.float64], 
     return _fit_gaussians(cell, found, a, b)
 
 
-def _laplacian_response(
-    shape: tuple[int, ...], a: NDArray[np.float64], b: NDArray[np.float64], smoothing: float
-) -> NDArray[np.float64]:
+def _laplacian_response(shape: tuple[int, ...], a: Floats, b: Floats, smoothing: float) -> Floats:
     """Fourier response of minus the Laplacian of a Gaussian on a cell that needn't be square."""
     reciprocal = np.linalg.inv(np.stack([a, b]))
     h = fft.fftfreq(shape[0], 1.0 / shape[0])[:, None]
     k = fft.rfftfreq(shape[1], 1.0 / shape[1])[None, :]
     f2 = (reciprocal[0, 0] * h + reciprocal[0, 1] * k) ** 2 + (reciprocal[1, 0] * h + reciprocal[1, 1] * k) ** 2
-    response: NDArray[np.float64] = 4.0 * np.pi**2 * f2 * np.exp(-2.0 * (np.pi * smoothing) ** 2 * f2)
+    response: Floats = 4.0 * np.pi**2 * f2 * np.exp(-2.0 * (np.pi * smoothing) ** 2 * f2)
     return response
 
 
-def _fit_gaussians(
-    cell: NDArray[np.float64], fractions: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
-) -> Motif:
+def _fit_gaussians(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> Motif:
     """Fit round Gaussians of one width (all columns share the probe) to the periodic cell, over a constant."""
     points = np.moveaxis(np.indices(cell.shape), 0, 2) / cell.shape
     thin = tuple(slice(None, None, -(-size // _FIT_SAMPLES)) for size in cell.shape)
@@ -175,7 +167,7 @@ def _fit_gaussians(
     basis = np.stack([a, b])
     width = _core_width(cell, fractions, a, b)
 
-    def heights(unknowns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def heights(unknowns: Floats) -> tuple[Floats, Floats]:
         design = np.ones((len(data), len(fractions) + 1))
         for k, at in enumerate(unknowns.reshape(-1, 2)):
             away = ((points - at - np.round(points - at))[:, None] + images) @ basis
@@ -194,9 +186,7 @@ def _fit_gaussians(
     return Motif(at[order], amplitudes[order], width)
 
 
-def _core_width(
-    cell: NDArray[np.float64], fractions: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
-) -> float:
+def _core_width(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> float:
     """Width of the highest column from its core, where neighbours and background add hardly more than a slope.
 
     The height over a ring of radius 2r is 1 + q + q² + q³ times that over a ring of radius r for a Gaussian, where
@@ -206,7 +196,7 @@ def _core_width(
     angle = np.arange(24) * (np.pi / 12)
     ring = radius * np.stack([np.sin(angle), np.cos(angle)], axis=1) @ np.linalg.inv(np.stack([a, b]))
 
-    def value(at: NDArray[np.float64]) -> NDArray[np.float64]:
+    def value(at: Floats) -> Floats:
         return np.asarray(ndimage.map_coordinates(cell, (at * cell.shape).T, order=3, mode="grid-wrap"))
 
     tops = value(fractions)
@@ -216,7 +206,7 @@ def _core_width(
     return float(np.interp(far / max(near, 1e-9), 1.0 + q + q**2 + q**3, radius / np.sqrt(-2.0 * np.log(q))))
 
 
-def shortest_distance(fractions: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def shortest_distance(fractions: Floats, a: Floats, b: Floats) -> float:
     """Return the shortest distance in px of two columns in a crystal of this motif."""
     shifts = np.array([(n, m) for n in (-1, 0, 1) for m in (-1, 0, 1)], float)
     difference = (fractions[:, None, None] - fractions[None, :, None] + shifts).reshape(-1, 2) @ np.stack([a, b])
@@ -224,8 +214,8 @@ def shortest_distance(fractions: NDArray[np.float64], a: NDArray[np.float64], b:
     return float(lengths[lengths > 1e-6].min())
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _prominent_maxima(cell: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+@kernel
+def _prominent_maxima(cell: Floats) -> tuple[Integers, Floats]:
     """Maxima of a periodic image and how far each stands above the pass to a higher one."""
     na, nb = cell.shape
     flat = cell.ravel()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from stemdask.kernels.arrays import Booleans, Floats, Image
+from stemdask.kernels.compiled import kernel
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def local_maxima(image: NDArray[np.float32], border: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+
+@kernel
+def local_maxima(image: Image, border: int) -> tuple[Floats, Floats]:
     """Find every pixel that is the highest of its 3 × 3 neighbourhood, and refine it by a parabola along each axis.
 
     Of a plateau the first pixel in reading order is taken. A NaN is never a maximum, nor is a pixel that touches one.
@@ -68,13 +69,13 @@ def local_maxima(image: NDArray[np.float32], border: int) -> tuple[NDArray[np.fl
     return positions[:n].copy(), heights[:n].copy()
 
 
-def smooth(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+def smooth(image: Image, sigma: float) -> Image:
     """Convolve with a Gaussian of standard deviation `sigma` px, truncated at 3 σ; edges are mirrored."""
     return ndimage.gaussian_filter(image, sigma, mode="reflect", truncate=3.0)  # type: ignore[no-any-return]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def interpolate(image: NDArray[np.float32], y: float, x: float) -> float:
+@kernel
+def interpolate(image: Image, y: float, x: float) -> float:
     """Return the bilinear value of the image at (y, x) px; NaN outside."""
     ny, nx = image.shape
     if not (y >= 0.0 and x >= 0.0 and y <= ny - 1 and x <= nx - 1):
@@ -88,8 +89,8 @@ def interpolate(image: NDArray[np.float32], y: float, x: float) -> float:
     return float(top * (1.0 - fy) + bottom * fy)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def interpolate_cubic(image: NDArray[np.float32], y: float, x: float) -> float:
+@kernel
+def interpolate_cubic(image: Image, y: float, x: float) -> float:
     """Return the value of the image at (y, x) px by cubic convolution (Keys 1981, a = -0.5); NaN near the border."""
     ny, nx = image.shape
     if not (y >= 1.0 and x >= 1.0 and y < ny - 2 and x < nx - 2):
@@ -112,8 +113,8 @@ def interpolate_cubic(image: NDArray[np.float32], y: float, x: float) -> float:
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def contrast(image: NDArray[np.float32], positions: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
+@kernel
+def contrast(image: Image, positions: Floats, radius: float) -> Floats:
     """Height of each position above the mean of a ring of twelve points around it.
 
     It doesn't change with a constant or a slope added to the image, which is what makes heights comparable from a
@@ -134,10 +135,8 @@ def contrast(image: NDArray[np.float32], positions: NDArray[np.float64], radius:
     return heights
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def climb(
-    image: NDArray[np.float32], positions: NDArray[np.float64], radius: float
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+@kernel
+def climb(image: Image, positions: Floats, radius: float) -> tuple[Floats, Booleans]:
     """Walk from each position to the local maximum, if there is one within `radius` px; else stay.
 
     Returns

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from stemdask.kernels.arrays import Booleans, Codes, Floats, Image, Integers, Integers32
 from stemdask.kernels.images.finding.anchors import Anchors
 from stemdask.kernels.images.finding.motif import Motif, shortest_distance
 from stemdask.kernels.images.finding.peaks import climb, contrast, smooth
@@ -34,21 +34,21 @@ _SHIFT = 0.33
 class Sites:
     """Occupied sites of one grain, and its sites just outside the image."""
 
-    positions: NDArray[np.float64]
+    positions: Floats
     """(n, 2), px, (y, x)."""
-    sublattice: NDArray[np.int8]
+    sublattice: Codes
     """(n,), place in the motif."""
-    i: NDArray[np.int32]
+    i: Integers32
     """(n,), from 0."""
-    j: NDArray[np.int32]
-    ghosts: NDArray[np.float64]
+    j: Integers32
+    ghosts: Floats
     """(m, 2), px."""
-    ghost_sublattice: NDArray[np.int8]
+    ghost_sublattice: Codes
     distance: float
     """Shortest distance of two sites, px."""
 
 
-def populate(pixels: NDArray[np.float32], free: NDArray[np.bool_], anchors: Anchors, motif: Motif) -> Sites:
+def populate(pixels: Image, free: Booleans, anchors: Anchors, motif: Motif) -> Sites:
     """Look for every column of the motif in every cell.
 
     Parameters
@@ -111,11 +111,11 @@ def populate(pixels: NDArray[np.float32], free: NDArray[np.bool_], anchors: Anch
     )
 
 
-def _from_zero(indices: NDArray[np.int64]) -> NDArray[np.int32]:
+def _from_zero(indices: Integers) -> Integers32:
     return (indices - (indices.min() if len(indices) else 0)).astype(np.int32)
 
 
-def _first_of_twins(positions: NDArray[np.float64], radius: float) -> NDArray[np.bool_]:
+def _first_of_twins(positions: Floats, radius: float) -> Booleans:
     """Tell which columns to keep where two sites, at a dislocation, found the same one."""
     twins = cKDTree(positions).query_pairs(radius, output_type="ndarray")
     keep = np.ones(len(positions), np.bool_)
@@ -123,13 +123,13 @@ def _first_of_twins(positions: NDArray[np.float64], radius: float) -> NDArray[np
     return keep
 
 
-def _relative_to_first(fractions: NDArray[np.float64]) -> NDArray[np.float64]:
+def _relative_to_first(fractions: Floats) -> Floats:
     """Positions in the cell relative to its brightest column, in -0.1 .. 0.9."""
     relative = fractions - fractions[0]
     return np.asarray(relative - np.floor(relative + 0.1))
 
 
-def _local_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _local_mean(values: Floats) -> Floats:
     """Mean over 5 × 5 cells of what is known, in units of the overall median."""
     known = np.isfinite(values)
     total = ndimage.uniform_filter(np.where(known, values, 0.0), 5, mode="constant")
@@ -138,7 +138,7 @@ def _local_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(mean / np.nanmedian(values))
 
 
-def _occupied(heights: NDArray[np.float64], own: float, deep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _occupied(heights: Floats, own: float, deep: Booleans) -> Booleans:
     """Tell at which sites there is a column.
 
     Inside the crystal nearly every site is occupied: the median of the heights is that of an occupied site, and an

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from stemdask.kernels.arrays import Floats, Image
 from stemdask.kernels.images.finding.peaks import local_maxima
 
 #: Standard deviations in px by which the autocorrelation is smoothed; a lattice is trusted where several agree.
@@ -36,9 +36,9 @@ class NoLatticeError(ValueError):
 class LatticeVectors:
     """Two shortest lattice vectors as seen in the autocorrelation."""
 
-    a: NDArray[np.float64]
+    a: Floats
     """(2,), px, (y, x)."""
-    b: NDArray[np.float64]
+    b: Floats
     confidence: float
     """0 to 1: how well repeating a and b predicts the autocorrelation."""
 
@@ -49,7 +49,7 @@ class LatticeVectors:
 
 
 def estimate_lattice(
-    image: NDArray[np.float32], separation: tuple[float, float] | None = None, *, min_confidence: float = 0.25
+    image: Image, separation: tuple[float, float] | None = None, *, min_confidence: float = 0.25
 ) -> LatticeVectors:
     """Find the two shortest lattice vectors of an image.
 
@@ -94,7 +94,7 @@ def estimate_lattice(
     return best
 
 
-def reduce_vectors(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def reduce_vectors(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     """Return the two shortest vectors of the same lattice (Lagrange-Gauss reduction)."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     while True:
@@ -107,8 +107,8 @@ def reduce_vectors(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[NDAr
 
 
 def _mean_power(
-    image: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], int]:
+    image: Image,
+) -> tuple[Image, Floats, Floats, int]:
     """Power spectrum averaged over tiles, the autocorrelations of its window along y and x, and the longest lag."""
     ny, nx = image.shape
     ty, tx = min(ny, _TILE), min(nx, _TILE)
@@ -128,20 +128,20 @@ def _mean_power(
     return power, _self_overlap(window_y, max_lag), _self_overlap(window_x, max_lag), max_lag
 
 
-def _self_overlap(window: NDArray[np.float64], max_lag: int) -> NDArray[np.float64]:
+def _self_overlap(window: Floats, max_lag: int) -> Floats:
     full = np.correlate(window, window, mode="full")
     middle = len(window) - 1
-    lags: NDArray[np.float64] = full[middle - max_lag : middle + max_lag + 1] / full[middle]
+    lags: Floats = full[middle - max_lag : middle + max_lag + 1] / full[middle]
     return lags
 
 
 def _autocorrelation(
-    power: NDArray[np.float32],
-    window_y: NDArray[np.float64],
-    window_x: NDArray[np.float64],
+    power: Image,
+    window_y: Floats,
+    window_x: Floats,
     max_lag: int,
     scale: float,
-) -> NDArray[np.float32]:
+) -> Image:
     """Autocorrelation for lags of -max_lag .. max_lag, of the image band-passed from `scale` to 40 px."""
     ny = power.shape[0]
     nx = 2 * (power.shape[1] - 1)
@@ -155,7 +155,7 @@ def _autocorrelation(
 
 
 def _shortest_pair(
-    lags: NDArray[np.float32], max_lag: int, shortest: float, separation: tuple[float, float] | None
+    lags: Image, max_lag: int, shortest: float, separation: tuple[float, float] | None
 ) -> LatticeVectors | None:
     positions, heights = local_maxima(lags, 1)
     vectors = positions - max_lag
@@ -187,9 +187,7 @@ def _shortest_pair(
     return best
 
 
-def _confidence(
-    lags: NDArray[np.float32], max_lag: int, a: NDArray[np.float64], b: NDArray[np.float64], highest: float
-) -> float:
+def _confidence(lags: Image, max_lag: int, a: Floats, b: Floats, highest: float) -> float:
     """Lower quartile of the autocorrelation over other lattice vectors, in units of its highest peak."""
     n, m = np.mgrid[-_REPEATS : _REPEATS + 1, 0 : _REPEATS + 1].reshape(2, -1)
     other = ((m > 0) | (n > 0)) & (np.abs(n) + np.abs(m) > 1)
@@ -205,10 +203,10 @@ def _confidence(
     return float(np.clip(np.percentile(_sample(lags, max_lag, points), 25) / highest, 0.0, 1.0))
 
 
-def _sample(lags: NDArray[np.float32], max_lag: int, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    sampled: NDArray[np.float64] = ndimage.map_coordinates(lags, (vectors + max_lag).T, order=1, mode="nearest")
+def _sample(lags: Image, max_lag: int, vectors: Floats) -> Floats:
+    sampled: Floats = ndimage.map_coordinates(lags, (vectors + max_lag).T, order=1, mode="nearest")
     return sampled
 
 
-def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def _cross(a: Floats, b: Floats) -> float:
     return float(a[1] * b[0] - a[0] * b[1])

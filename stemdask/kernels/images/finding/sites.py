@@ -7,9 +7,9 @@ Everything here is local in that grid, so it costs time and memory in proportion
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import Floats, Integers, Integers32
+from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.finding.growth import UNINDEXED
 
 _REACH = 2
@@ -19,9 +19,7 @@ _STIFFNESS = 0.3
 _GATE = 0.45
 
 
-def to_grid(
-    positions: NDArray[np.float64], i: NDArray[np.int32], j: NDArray[np.int32], padding: int = 0
-) -> tuple[NDArray[np.float64], int, int]:
+def to_grid(positions: Floats, i: Integers32, j: Integers32, padding: int = 0) -> tuple[Floats, int, int]:
     """Lay indexed columns out on their index grid.
 
     Parameters
@@ -50,14 +48,14 @@ def to_grid(
     return grid, i0, j0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def predict_sites(
-    grid: NDArray[np.float64],
-    a: NDArray[np.float64],
-    b: NDArray[np.float64],
-    offset: NDArray[np.float64],
+    grid: Floats,
+    a: Floats,
+    b: Floats,
+    offset: Floats,
     without_itself: bool,
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+) -> tuple[Floats, Integers]:
     """Predict the site at ``(i, j) + offset`` of every cell from the columns around it.
 
     The deviations from the mean lattice of the columns within two cells are fitted by an affine function, weighted by a

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
+
+from stemdask.kernels.arrays import Floats
 
 #: Smallest alternation of the heights, relative to them.
 ALTERNATION = 0.03
@@ -12,7 +13,7 @@ ALTERNATION = 0.03
 SIGNIFICANCE = 6.0
 
 
-def find_superlattice(grid_heights: NDArray[np.float64]) -> tuple[tuple[int, int], tuple[int, int]]:
+def find_superlattice(grid_heights: Floats) -> tuple[tuple[int, int], tuple[int, int]]:
     """Tell whether the heights of the columns alternate from cell to cell, as where A and B are nearly equally bright.
 
     The relative difference of each column from the mean of its eight neighbours is tested for each of the three

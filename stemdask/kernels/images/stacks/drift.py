@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import AnyFloats, Floats, Image, Integers
 from stemdask.kernels.images.stacks.shift import NO_SHIFT, Shift, find_shift, is_blank, lattice_period
 from stemdask.kernels.images.stacks.shift_image import shift_image
-
-Image = NDArray[np.floating]
 
 #: Frames that the running average remembers, and that it takes before a new reference begins.
 _MEMORY = 64
@@ -38,15 +36,15 @@ _REFERENCE_BYTES = 256 * 2**20
 class Drift:
     """The way of a stack, and the averages against which each of its frames can be measured; px, y down."""
 
-    frames: NDArray[np.int64]
+    frames: Integers
     """(m,), the frames that were followed, ascending."""
-    shifts: NDArray[np.float64]
+    shifts: Floats
     """(m, 2), shift (y, x) of each against the first frame of the walk."""
-    references: NDArray[np.float32]
+    references: Image
     """(r, ny, nx), averages of aligned frames; NaN beyond what they saw."""
-    starts: NDArray[np.int64]
+    starts: Integers
     """(r,), first frame for which each reference serves."""
-    offsets: NDArray[np.int64]
+    offsets: Integers
     """(r, 2), whole shift of each reference itself."""
     quality: float
     """Usual quality of a frame; one below half of it shows something else."""
@@ -58,13 +56,13 @@ class Drift:
             float(np.interp(frame, self.frames, self.shifts[:, 1])),
         )
 
-    def measure(self, frame: int, image: Image) -> Shift:
+    def measure(self, frame: int, image: AnyFloats) -> Shift:
         """Measure the shift of a frame against the reference of its time."""
         which = max(int(np.searchsorted(self.starts, frame, side="right")) - 1, 0)
         return _against(self.references[which], self.offsets[which], image, self.expected(frame))
 
 
-def follow_drift(read: Callable[[int], Image | None], n_frames: int, reference: int | None = None) -> Drift | None:
+def follow_drift(read: Callable[[int], AnyFloats | None], n_frames: int, reference: int | None = None) -> Drift | None:
     """Follow the drift of a stack.
 
     Parameters
@@ -114,7 +112,7 @@ def follow_drift(read: Callable[[int], Image | None], n_frames: int, reference: 
     )
 
 
-def stitch(drift: Drift) -> tuple[NDArray[np.float32], tuple[int, int]]:
+def stitch(drift: Drift) -> tuple[Image, tuple[int, int]]:
     """Return the average of all references on one grid, and the place of its pixel (0, 0) in the frame of shift 0."""
     shape = np.array(drift.references.shape[1:])
     first = -drift.offsets.max(axis=0)
@@ -132,7 +130,7 @@ def stitch(drift: Drift) -> tuple[NDArray[np.float32], tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    image: NDArray[np.float32]
+    image: Image
     start: int
     offset: tuple[int, int]
 
@@ -140,7 +138,7 @@ class _Reference:
 class _Average:
     """A running average of aligned frames; a new one begins where the specimen leaves the field or after some time."""
 
-    def __init__(self, image: Image, start: int, fixed: bool) -> None:
+    def __init__(self, image: AnyFloats, start: int, fixed: bool) -> None:
         self.offset = (0, 0)
         self._fixed = fixed
         self._start = start
@@ -149,11 +147,11 @@ class _Average:
         self._total = np.where(np.isfinite(image), image, 0).astype(np.float32)
         self._count = 1
 
-    def mean(self) -> NDArray[np.float32]:
+    def mean(self) -> Image:
         seen = self._weight > min(0.3 * self._weight.max(), 4.0)
         return np.where(seen, self._total / np.where(seen, self._weight, 1), np.nan).astype(np.float32)
 
-    def add(self, frame: int, image: Image, shift: tuple[float, float]) -> None:
+    def add(self, frame: int, image: AnyFloats, shift: tuple[float, float]) -> None:
         if self._fixed:
             return
         relative = (shift[0] - self.offset[0], shift[1] - self.offset[1])
@@ -179,11 +177,11 @@ class _Average:
 
 
 def _walk(
-    read: Callable[[int], Image | None], way: Sequence[int], average: _Average, period: float, longest: int
+    read: Callable[[int], AnyFloats | None], way: Sequence[int], average: _Average, period: float, longest: int
 ) -> tuple[dict[int, tuple[float, float]], list[float]]:
     """Follow the frames of `way`, whose first one has no shift; return shifts and qualities of those that were read."""
     found: dict[int, tuple[float, float]] = {}
-    read_ahead: dict[int, Image] = {}
+    read_ahead: dict[int, AnyFloats] = {}
     here, shift, speed = 0, np.zeros(2), np.zeros(2)
     stride, skipped = 1, 0
     qualities: list[float] = []
@@ -219,9 +217,9 @@ def _walk(
 
 
 def _against(
-    reference: NDArray[np.float32],
-    offset: tuple[int, int] | NDArray[np.int64],
-    image: Image | None,
+    reference: Image,
+    offset: tuple[int, int] | Integers,
+    image: AnyFloats | None,
     guess: tuple[float, float],
     *,
     with_error: bool = True,
@@ -234,7 +232,7 @@ def _against(
     return one._replace(y=one.y + float(offset[0]), x=one.x + float(offset[1]))
 
 
-def _first(read: Callable[[int], Image | None], frames: Iterable[int]) -> tuple[int, Image | None]:
+def _first(read: Callable[[int], AnyFloats | None], frames: Iterable[int]) -> tuple[int, AnyFloats | None]:
     for frame in frames:
         image = read(frame)
         if image is not None and not is_blank(image):

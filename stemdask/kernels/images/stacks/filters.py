@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.ndimage
-from numpy.typing import NDArray
+
+from stemdask.kernels.arrays import AnyFloats
 
 
-def gaussian(image: NDArray[np.floating], sigma: float) -> NDArray[np.floating]:
+def gaussian(image: AnyFloats, sigma: float) -> AnyFloats:
     """Smooth an image by a Gaussian of standard deviation `sigma` (px); missing pixels (NaN) count for nothing."""
     finite = np.isfinite(image)
     if finite.all():
-        smoothed: NDArray[np.floating] = scipy.ndimage.gaussian_filter(image, sigma)
+        smoothed: AnyFloats = scipy.ndimage.gaussian_filter(image, sigma)
         return smoothed
     weight = scipy.ndimage.gaussian_filter(finite.astype(image.dtype), sigma)
     total = scipy.ndimage.gaussian_filter(np.where(finite, image, 0).astype(image.dtype), sigma)
     return np.where(finite, total / np.where(weight > 0, weight, 1), np.nan).astype(image.dtype)
 
 
-def flatten(image: NDArray[np.floating], sigma: float) -> NDArray[np.floating]:
+def flatten(image: AnyFloats, sigma: float) -> AnyFloats:
     """Subtract the local mean, a Gaussian average of standard deviation `sigma` (px)."""
     return image - gaussian(image, sigma)
 
 
-def invert(image: NDArray[np.floating]) -> NDArray[np.floating]:
+def invert(image: AnyFloats) -> AnyFloats:
     """Turn dark columns (bright field) into bright ones: what is missing up to the brightest pixel."""
     finite = np.isfinite(image)
     return np.asarray(image[finite].max() - image) if finite.any() else image

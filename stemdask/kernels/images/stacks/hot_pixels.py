@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.ndimage
-from numpy.typing import NDArray
+
+from stemdask.kernels.arrays import AnyFloats, Booleans, Floats
 
 _NEIGHBOURS = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
 _LEVELS = 16
@@ -12,7 +13,7 @@ _LEVELS = 16
 _WRONG = 0.005
 
 
-def find_hot_pixels(image: NDArray[np.floating], threshold: float = 6.0) -> NDArray[np.bool_]:
+def find_hot_pixels(image: AnyFloats, threshold: float = 6.0) -> Booleans:
     """Find pixels that stand out of all their eight neighbours by more than the noise allows.
 
     A column is never one: even the sharpest spreads over its neighbours. The noise is taken from the image itself as a
@@ -38,18 +39,18 @@ def find_hot_pixels(image: NDArray[np.floating], threshold: float = 6.0) -> NDAr
     level = _filter(scipy.ndimage.median_filter, np.where(finite, image, middle))
     sigma = _noise_of_level(level, np.where(finite, image - level, np.nan))
     with np.errstate(invalid="ignore"):
-        wrong: NDArray[np.bool_] = finite & (
+        wrong: Booleans = finite & (
             (image - np.maximum(highest, level) > threshold * sigma)
             | (np.minimum(lowest, level) - image > threshold * sigma)
         )
     return wrong
 
 
-def _filter(kind: object, image: NDArray[np.floating]) -> NDArray[np.floating]:
+def _filter(kind: object, image: AnyFloats) -> AnyFloats:
     return kind(image, footprint=_NEIGHBOURS, mode="reflect")  # type: ignore[operator, no-any-return]
 
 
-def _noise_of_level(level: NDArray[np.floating], difference: NDArray[np.floating]) -> NDArray[np.float64]:
+def _noise_of_level(level: AnyFloats, difference: AnyFloats) -> Floats:
     """Return the standard deviation of the difference for each pixel, from pixels of the same level."""
     known = np.isfinite(difference)
     edges = np.quantile(level[known], np.linspace(0, 1, _LEVELS + 1))
@@ -64,5 +65,5 @@ def _noise_of_level(level: NDArray[np.floating], difference: NDArray[np.floating
     if not found.any():
         return np.full(level.shape, np.inf)
     sigma = np.interp(np.arange(_LEVELS), np.flatnonzero(found), sigma[found])
-    of_pixel: NDArray[np.float64] = np.where(sigma > 0, sigma, sigma.max())[which]
+    of_pixel: Floats = np.where(sigma > 0, sigma, sigma.max())[which]
     return of_pixel

@@ -6,36 +6,37 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.ndimage
-from numpy.typing import NDArray
+
+from stemdask.kernels.arrays import AnyFloats, Floats
 
 
 @dataclass(frozen=True, slots=True)
 class PixelGrid:
     """The place of new pixels in their source: source = matrix @ new + origin; px, (y, x)."""
 
-    matrix: NDArray[np.float64]
+    matrix: Floats
     """(2, 2)"""
-    origin: NDArray[np.float64]
+    origin: Floats
     """(2,)"""
 
-    def to_source(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+    def to_source(self, points: AnyFloats) -> Floats:
         """Return points (n, 2) of the new pixels as points of the source."""
-        placed: NDArray[np.float64] = points @ self.matrix.T + self.origin
+        placed: Floats = points @ self.matrix.T + self.origin
         return placed
 
-    def from_source(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+    def from_source(self, points: AnyFloats) -> Floats:
         """Return points (n, 2) of the source as points of the new pixels."""
-        placed: NDArray[np.float64] = (points - self.origin) @ np.linalg.inv(self.matrix).T
+        placed: Floats = (points - self.origin) @ np.linalg.inv(self.matrix).T
         return placed
 
 
-def crop(image: NDArray[np.floating], box: tuple[int, int, int, int]) -> tuple[NDArray[np.floating], PixelGrid]:
+def crop(image: AnyFloats, box: tuple[int, int, int, int]) -> tuple[AnyFloats, PixelGrid]:
     """Cut out the rows and columns (top, left, bottom, right), the last two exclusive, as far as they exist."""
     top, left = (min(max(edge, 0), size) for edge, size in zip(box[:2], image.shape, strict=True))
     return image[top : max(box[2], top), left : max(box[3], left)], PixelGrid(np.eye(2), np.array([top, left], float))
 
 
-def turn(image: NDArray[np.floating], angle: float, upsample: int = 1) -> tuple[NDArray[np.floating], PixelGrid]:
+def turn(image: AnyFloats, angle: float, upsample: int = 1) -> tuple[AnyFloats, PixelGrid]:
     """Turn an image and make its pixels finer, by cubic splines.
 
     Parameters

@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from stemdask.kernels.arrays import AnyIntegers, Booleans, Floats
 
 #: Strength found by chance alone in so many standard errors is none.
 _SIGNIFICANT = 3.0
@@ -24,21 +23,21 @@ _FEWEST = 20
 class LineShifts:
     """Shift of each line of the image against the lattice, in the unit of the residuals."""
 
-    shift: Float
+    shift: Floats
     """(n,)"""
-    error: Float
+    error: Floats
     """(n,), its standard error."""
     strength: float
     """RMS shift as columns feel it; 0 where there is none beyond chance."""
 
 
 def lattice_residuals(
-    positions: Float,
-    i: NDArray[np.integer],
-    j: NDArray[np.integer],
+    positions: Floats,
+    i: AnyIntegers,
+    j: AnyIntegers,
     order: int = 3,
-    trusted: NDArray[np.bool_] | None = None,
-) -> Float:
+    trusted: Booleans | None = None,
+) -> Floats:
     """Return how far columns lie from a lattice that may bend slowly: a polynomial in (i, j).
 
     Parameters
@@ -68,7 +67,7 @@ def lattice_residuals(
     return residual
 
 
-def line_shifts(where: Float, residual: Float, error: Float, n_lines: int, length: float) -> LineShifts:
+def line_shifts(where: Floats, residual: Floats, error: Floats, n_lines: int, length: float) -> LineShifts:
     """Estimate the shift of each line of the image.
 
     Parameters
@@ -109,7 +108,7 @@ def line_shifts(where: Float, residual: Float, error: Float, n_lines: int, lengt
     mean = np.bincount(bins, residual / variance)[used] / weight[used]
     place = np.bincount(bins, where / variance)[used] / weight[used]
 
-    def covariance(first: Float, second: Float) -> Float:
+    def covariance(first: Floats, second: Floats) -> Floats:
         return np.asarray(shared * np.exp(-0.5 * ((first[:, None] - second) / length) ** 2))
 
     measured = covariance(place, place) + np.diag(1 / weight[used])

@@ -13,6 +13,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from stemdask.kernels.arrays import AnyFloats, Floats, Image
+
 #: Fraction of each side over which the window falls to zero.
 _TAPER = 0.125
 #: A frequency of the reference counts where its power is this many times the noise's.
@@ -42,8 +44,8 @@ NO_SHIFT = Shift(np.nan, np.nan, np.nan, np.nan, np.nan)
 
 
 def find_shift(
-    reference: NDArray[np.floating],
-    image: NDArray[np.floating],
+    reference: AnyFloats,
+    image: AnyFloats,
     guess: tuple[float, float] = (0.0, 0.0),
     *,
     with_error: bool = True,
@@ -92,7 +94,7 @@ def find_shift(
     return found._replace(y=guess[0], x=guess[1])
 
 
-def lattice_period(image: NDArray[np.floating]) -> float:
+def lattice_period(image: AnyFloats) -> float:
     """Return the shortest period of an image, px, from its autocorrelation; NaN where it has none."""
     spectrum = _spectrum(image)
     if spectrum is None:
@@ -112,13 +114,13 @@ def lattice_period(image: NDArray[np.floating]) -> float:
     return float(distance[others].min()) if others.any() else np.nan
 
 
-def is_blank(image: NDArray[np.floating]) -> bool:
+def is_blank(image: AnyFloats) -> bool:
     """Tell whether an image has no finite pixels or no contrast."""
     seen = image[np.isfinite(image)]
     return seen.size == 0 or bool(seen.min() == seen.max())
 
 
-def _extents(image: NDArray[np.floating]) -> list[tuple[int, int]]:
+def _extents(image: AnyFloats) -> list[tuple[int, int]]:
     """Return the first and last (exclusive) row and column that are seen for the most part."""
     finite = np.isfinite(image)
     extents = []
@@ -138,9 +140,7 @@ def _common(reference: tuple[int, int], image: tuple[int, int], whole: int) -> t
     return start, start + length
 
 
-def _correlate(
-    reference: NDArray[np.floating], image: NDArray[np.floating], guess: tuple[float, float], with_error: bool
-) -> Shift:
+def _correlate(reference: AnyFloats, image: AnyFloats, guess: tuple[float, float], with_error: bool) -> Shift:
     shape = reference.shape
     first, second = _spectrum(reference), _spectrum(image)
     if first is None or second is None:
@@ -172,13 +172,13 @@ def _correlate(
 
 
 def _scatter(
-    weight: NDArray[np.floating],
+    weight: AnyFloats,
     reference: NDArray[np.complexfloating],
     image: NDArray[np.complexfloating],
-    at: NDArray[np.float64],
+    at: Floats,
     contrast: float,
     shape: tuple[int, ...],
-) -> NDArray[np.float64]:
+) -> Floats:
     """Return the covariance of the correlation's gradient; a pixel's noise is what the reference leaves in it."""
     k = (2 * np.pi * scipy.fft.fftfreq(shape[0])[:, None], 2 * np.pi * scipy.fft.rfftfreq(shape[1]))
     expected = (np.exp(-1j * at[0] * k[0]) * np.exp(-1j * at[1] * k[1]) * reference).astype(np.complex64)
@@ -188,7 +188,7 @@ def _scatter(
     return np.array([products[:2], products[1:]])
 
 
-def _spectrum(image: NDArray[np.floating]) -> NDArray[np.complexfloating] | None:
+def _spectrum(image: AnyFloats) -> NDArray[np.complexfloating] | None:
     """Return the Fourier transform of the windowed image without its mean; None where it is blank."""
     finite = np.isfinite(image)
     seen = image if finite.all() else image[finite]
@@ -210,22 +210,22 @@ def _spectrum(image: NDArray[np.floating]) -> NDArray[np.complexfloating] | None
     return transformed
 
 
-def _window(n: int) -> NDArray[np.float32]:
+def _window(n: int) -> Image:
     ramp = np.minimum(np.minimum(np.arange(n) + 0.5, n - 0.5 - np.arange(n)) / (_TAPER * n), 1.0)
-    window: NDArray[np.float32] = (0.5 - 0.5 * np.cos(np.pi * ramp)).astype(np.float32)
+    window: Image = (0.5 - 0.5 * np.cos(np.pi * ramp)).astype(np.float32)
     return window
 
 
-def _power(spectrum: NDArray[np.complexfloating]) -> NDArray[np.floating]:
+def _power(spectrum: NDArray[np.complexfloating]) -> AnyFloats:
     return spectrum.real**2 + spectrum.imag**2
 
 
-def _noise(power: NDArray[np.floating]) -> float:
+def _noise(power: AnyFloats) -> float:
     """Return the mean power of white noise: most frequencies hold nothing else, and theirs is exponential."""
     return float(np.median(power) / np.log(2))
 
 
-def _peaks(correlation: NDArray[np.floating], reach: float) -> NDArray[np.float64] | None:
+def _peaks(correlation: AnyFloats, reach: float) -> Floats | None:
     """Return the local maxima of a correlation as (y, x, height), for lags up to a fraction of the field.
 
     Heights are those of the parabola through a maximum, divided by the overlap of the windows.
@@ -256,7 +256,7 @@ def _peaks(correlation: NDArray[np.floating], reach: float) -> NDArray[np.float6
     return np.column_stack([lags[0][y + 1], lags[1][x + 1], height])
 
 
-def _branch(correlation: NDArray[np.floating], spread: float, guess: tuple[float, float]) -> NDArray[np.float64] | None:
+def _branch(correlation: AnyFloats, spread: float, guess: tuple[float, float]) -> Floats | None:
     """Return the peak nearest to the guess among those that noise may have made lower than the best one."""
     peaks = _peaks(correlation, _REACH)
     if peaks is None:
@@ -265,13 +265,11 @@ def _branch(correlation: NDArray[np.floating], spread: float, guess: tuple[float
     score = peaks[:, 2] * (1 - _SLOPE * away / min(correlation.shape))
     doubt = max(_DOUBT[0] * spread, _DOUBT[1] * score.max())
     equal = score >= score.max() - doubt
-    nearest: NDArray[np.float64] = peaks[equal][away[equal].argmin(), :2]
+    nearest: Floats = peaks[equal][away[equal].argmin(), :2]
     return nearest
 
 
-def _climb(
-    cross: NDArray[np.complexfloating], k: NDArray[np.float64], start: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
+def _climb(cross: NDArray[np.complexfloating], k: Floats, start: Floats) -> tuple[Floats, float, Floats]:
     """Return the maximum of Re Σ cross exp(i k·t) next to `start`, its height and its curvature."""
     at = start.astype(np.float64)
     step = np.zeros(2)

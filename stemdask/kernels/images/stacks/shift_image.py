@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.ndimage
-from numpy.typing import NDArray
+
+from stemdask.kernels.arrays import AnyFloats, Floats
 
 _TAPS = 10
 _KAISER = 6.0
 
 
-def shift_image(image: NDArray[np.floating], shift: tuple[float, float]) -> NDArray[np.floating]:
+def shift_image(image: AnyFloats, shift: tuple[float, float]) -> AnyFloats:
     """Move an image by (y, x) px; what comes from beyond its border is NaN.
 
     The fraction of a pixel is one short filter along each axis: a sinc of 10 taps in a Kaiser window. It keeps columns
@@ -38,7 +39,7 @@ def _slices(size: int, whole: int, reach: int) -> tuple[slice, slice]:
     return slice(start, stop), slice(start - whole, stop - whole)
 
 
-def _taps(fraction: float) -> NDArray[np.float64]:
+def _taps(fraction: float) -> Floats:
     """Return the filter whose result at pixel n is the image at n - fraction."""
     at = np.arange(-(_TAPS // 2), _TAPS // 2 + 1) + fraction
     inside = np.clip(1 - (at / (_TAPS / 2)) ** 2, 0, None)
