@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stemdask._version import __version__
+from stemdask.engine.queues.records import queues
 
 #: Packages that the runs lean on, and those that only some features need.
 CORE = (
@@ -103,12 +104,11 @@ def _files() -> Iterator[Finding]:
         yield Finding("working folder", False, f"{here}: {error.strerror}; run from a folder that you can write")
 
 
-def _slurm() -> Iterator[Finding]:
-    missing = [name for name in ("sbatch", "squeue", "scancel", "sinfo") if shutil.which(name) is None]
-    if missing:
-        yield Finding("slurm", True, "not on this machine; 'cluster: {kind: slurm}' needs sbatch and squeue")
-    else:
-        yield Finding("slurm", True, f"{shutil.which('sbatch')}")
+def _queues() -> Iterator[Finding]:
+    for queue in queues():
+        submit, look = queue.submit[0], queue.look[0]
+        absent = f"not on this machine; 'cluster: {{kind: {queue.kind}}}' needs {submit} and {look}"
+        yield Finding(queue.kind, True, absent if queue.missing() else str(shutil.which(submit)))
 
 
-_LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (_versions, _machine, _files, _slurm)
+_LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (_versions, _machine, _files, _queues)

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from stemdask.analyses import chain
+from stemdask.engine.queues.records import queue_around
 from stemdask.errors import FrameError, InputError, StemdaskError
 from stemdask.model import RAGGED, Array, AtomsFrame, Block, FrameStatus, Plan, Variable
 from stemdask.store import layout
@@ -131,7 +132,7 @@ class _Page:
         self._ragged = layout.ragged_dims(plan)
         self.reasons: list[str] = []
         self.status = np.full(n, FrameStatus.PENDING, dtype=np.int8)
-        self._text: dict[str, list[str]] = {"frames/file": [], "frames/error": [], "frames/worker": [_place()] * n}
+        self._text: dict[str, list[str]] = {"frames/file": [], "frames/error": [], "frames/worker": [_location()] * n}
         self._numbers: dict[str, Array] = {}
         for variable in (*layout.frame_variables(plan), *self._declared.values()):
             if variable.dtype != "string" and variable.path != layout.STATUS:
@@ -161,8 +162,8 @@ class _Page:
                 for path, variable in self._declared.items():
                     value = result.values[path]
                     self._check_fixed(variable, value)
-                    room: tuple[int | slice, ...] = (row, *(slice(n) for n in value.shape))
-                    self._numbers[path][room] = value
+                    where: tuple[int | slice, ...] = (row, *(slice(n) for n in value.shape))
+                    self._numbers[path][where] = value
         else:
             self.reasons.append(error)
         self.status[row] = status
@@ -203,8 +204,10 @@ def _inode(store: str) -> int:
 
 
 @lru_cache(maxsize=1)
-def _place() -> str:
-    """Return where this process runs: the node, and the job where SLURM started it."""
-    node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-    job = os.environ.get("SLURM_JOB_ID")
-    return f"{node} job {job}" if job else node
+def _location() -> str:
+    """Return where this process runs: the node, and the job where a queue started it."""
+    queue = queue_around()
+    if queue is None:
+        return socket.gethostname()
+    node = os.environ.get(queue.inside.node) or socket.gethostname()
+    return f"{node} job {os.environ[queue.inside.job]}"

@@ -115,13 +115,13 @@ def dispatch(
         A block can't be done: the disk is full, an analysis breaks its declaration, workers die of it.
     """
     waiting: Iterator[Block] = iter(blocks)
-    again: deque[Block] = deque()
+    returned: deque[Block] = deque()
     tries: dict[int, int] = {}
     in_flight = 0
-    heard = time.monotonic()
+    last_return = time.monotonic()
     while True:
         while not stop.requested and in_flight < pool.window:
-            block = again.popleft() if again else next(waiting, None)
+            block = returned.popleft() if returned else next(waiting, None)
             if block is None:
                 break
             # A block that took its workers with it is tried in a helper, which tells the guilty frame.
@@ -129,20 +129,20 @@ def dispatch(
             in_flight += 1
         if in_flight == 0 or (stop.requested and (stop.overdue() or pool.alive() == 0)):
             return
-        for one in pool.collect(TICK):
+        for back in pool.collect(TICK):
             in_flight -= 1
-            heard = time.monotonic()
-            if one.ack is not None:
-                tries.pop(one.block.index, None)
-                done(one.ack)
-            elif not isinstance(one.error, InterruptedError):
-                tries[one.block.index] = tries.get(one.block.index, 0) + 1
-                _raise_if_hopeless(one, tries[one.block.index])
-                again.append(one.block)
+            last_return = time.monotonic()
+            if back.ack is not None:
+                tries.pop(back.block.index, None)
+                done(back.ack)
+            elif not isinstance(back.error, InterruptedError):
+                tries[back.block.index] = tries.get(back.block.index, 0) + 1
+                _raise_if_hopeless(back, tries[back.block.index])
+                returned.append(back.block)
         note = pool.supervise()
         if note:
-            heard = time.monotonic()
-        elif time.monotonic() - heard > patience:
+            last_return = time.monotonic()
+        elif time.monotonic() - last_return > patience:
             raise ClusterError(
                 f"no block came back for {patience:.0f} s",
                 remedy="If frames run without limits.isolate, one may never end; with it, it would be stopped in time",
@@ -150,15 +150,15 @@ def dispatch(
         tick(note)
 
 
-def _raise_if_hopeless(one: Done, tries: int) -> None:
-    if isinstance(one.error, StemdaskError):
-        raise one.error
-    log.warning("block %d came back undone (%d of %d): %r", one.block.index, tries, TRIES, one.error)
+def _raise_if_hopeless(back: Done, tries: int) -> None:
+    if isinstance(back.error, StemdaskError):
+        raise back.error
+    log.warning("block %d came back undone (%d of %d): %r", back.block.index, tries, TRIES, back.error)
     if tries < TRIES:
         return
-    kind = ClusterError if isinstance(one.error, WorkerDied) else StemdaskError
+    kind = ClusterError if isinstance(back.error, WorkerDied) else StemdaskError
     raise kind(
-        f"block {one.block.index} (frames {one.block.start} to {one.block.stop - 1}) failed {tries} times: "
-        f"{type(one.error).__name__}: {one.error}",
+        f"block {back.block.index} (frames {back.block.start} to {back.block.stop - 1}) failed {tries} times: "
+        f"{type(back.error).__name__}: {back.error}",
         remedy="See the log in the run directory; running again continues",
-    ) from one.error
+    ) from back.error

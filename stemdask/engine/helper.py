@@ -19,7 +19,7 @@ from stemdask.engine import wire
 from stemdask.engine.block import FrameResult, evaluate, failed
 from stemdask.errors import StemdaskError
 from stemdask.model import FrameStatus, Plan
-from stemdask.planning import plan as plans
+from stemdask.planning import plan_file as plan_files
 from stemdask.store.constants import read_constants
 from stemdask.store.layout import plan_file
 
@@ -33,7 +33,7 @@ def main(store: str, parent: int, requests: int, answers: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()
     try:
-        plan = plans.load(plan_file(store))
+        plan = plan_files.load(plan_file(store))
         prepared = read_constants(plan)
         _limit_memory(plan)
     except Exception as error:  # noqa: BLE001 - said by the worker

@@ -61,7 +61,7 @@ class Helper:
         self._process: subprocess.Popen[bytes] | None = None
         self._requests = self._answers = -1
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the helper
-        self._good: int | None = None
+        self._good_frame: int | None = None
 
     def __call__(self, index: int) -> FrameResult:
         """Analyse one frame."""
@@ -93,7 +93,7 @@ class Helper:
         start = time.monotonic()
         seconds = self._plan.limits.seconds
         try:
-            header, values = self._ask(index, seconds + (COMPILE_SECONDS if self._good is None else 0))
+            header, values = self._ask(index, seconds + (COMPILE_SECONDS if self._good_frame is None else 0))
         except TimeoutError:
             self._end()
             return failed(f"took longer than {seconds:g} s", time.monotonic() - start)
@@ -109,8 +109,8 @@ class Helper:
             raise StemdaskError(header["broken"])
         self._forget_words()
         result = FrameResult(wire.status_of(header), header["error"], header["seconds"], header["time"], values)
-        if self._good is None and result.status is FrameStatus.OK:
-            self._good = index
+        if self._good_frame is None and result.status is FrameStatus.OK:
+            self._good_frame = index
         return result
 
     def _start(self) -> None:
@@ -119,8 +119,8 @@ class Helper:
             self._spawn()
             try:
                 header, _ = self._receive(START_SECONDS)
-                if "broken" not in header and self._good is not None:
-                    header, _ = self._ask(self._good, self._plan.limits.seconds + COMPILE_SECONDS)
+                if "broken" not in header and self._good_frame is not None:
+                    header, _ = self._ask(self._good_frame, self._plan.limits.seconds + COMPILE_SECONDS)
             except (TimeoutError, _Died) as error:
                 words = self._words()
                 self._end()

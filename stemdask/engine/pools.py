@@ -6,10 +6,11 @@ import os
 
 from stemdask.config import clusters as kinds
 from stemdask.engine.dispatch import Job, Pool
-from stemdask.engine.queues.allocation import AllocationPool
-from stemdask.engine.queues.pool import SlurmPool
+from stemdask.engine.queues.records import queue_around
 from stemdask.engine.workers.address import AddressPool
+from stemdask.engine.workers.allocation import AllocationPool
 from stemdask.engine.workers.cluster import Processes
+from stemdask.engine.workers.job_pool import JobPool
 from stemdask.engine.workers.local import Inline, Threads
 
 
@@ -23,8 +24,7 @@ def pool_of(cluster: kinds.Cluster, job: Job, n_blocks: int) -> Pool:
         case kinds.Processes():
             return Processes(job, _workers(cluster.workers, n_blocks), cluster.workers_timeout)
         case kinds.Slurm():
-            most = cluster.workers if isinstance(cluster.workers, int) else cluster.workers.max
-            return SlurmPool(job, cluster, min(most, n_blocks))
+            return JobPool(job, cluster, min(cluster.most_workers, n_blocks))
         case kinds.Allocation():
             return AllocationPool(job, cluster, n_blocks)
         case kinds.Address():
@@ -33,7 +33,8 @@ def pool_of(cluster: kinds.Cluster, job: Job, n_blocks: int) -> Pool:
 
 def cores() -> int:
     """Return the cores that this job may use."""
-    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    queue = queue_around()
+    given = os.environ.get(queue.inside.cores, "") if queue is not None else ""
     return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
 
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from threadpoolctl import threadpool_limits
 
-from stemdask.config import keys as configs
 from stemdask.config.clusters import Allocation, Slurm
+from stemdask.config.document import Document, read
 from stemdask.engine import lock
 from stemdask.engine.driver import Driver, Outcome
 from stemdask.engine.log import logged
@@ -21,7 +21,10 @@ from stemdask.engine.queues.script import too_long
 from stemdask.engine.setup import chosen, set_up
 from stemdask.engine.signals import Stop
 from stemdask.errors import ConfigError
-from stemdask.planning import plan as plans
+from stemdask.planning.estimate import estimate
+from stemdask.planning.plan import draw
+from stemdask.planning.resolve import resolve
+from stemdask.planning.survey import survey as survey_of
 from stemdask.store import place
 from stemdask.store.writer import storage_error
 
@@ -70,14 +73,14 @@ def run(
     StorageError, ClusterError, TooManyFailures
         The run can't go on; all finished blocks are kept.
     """
-    document = configs.Document(dict(config)) if isinstance(config, Mapping) else configs.read(config)
+    document = Document(dict(config)) if isinstance(config, Mapping) else read(config)
     if output is not None:
         document = dataclasses.replace(document, data=document.data | {"output": str(output)})
     return execute(document, retry=retry, fresh=fresh, progress=progress).store
 
 
 def execute(
-    document: configs.Document,
+    document: Document,
     *,
     frames: str | None = None,
     blocks: str | None = None,
@@ -99,7 +102,7 @@ def execute(
     """
     if retry not in (None, "failed", "overflow"):
         raise ConfigError("not a status to retry", where="--retry", value=retry, allowed="failed, overflow")
-    resolved = plans.resolve(document)
+    resolved = resolve(document)
     store = Path(resolved.config.output).expanduser().absolute()
     place.is_taken(store)
     subset = frames is not None or blocks is not None
@@ -127,18 +130,18 @@ def execute(
         raise
 
 
-def plan(document: configs.Document) -> list[tuple[str, str]]:
+def plan(document: Document) -> list[tuple[str, str]]:
     """Say what a run would take, without writing anything."""
-    resolved = plans.resolve(document)
-    survey = plans.survey(resolved)
-    drawn = plans.draw(resolved, survey, Path(resolved.config.output).expanduser().absolute())
-    cost = plans.estimate(drawn, survey)
-    rooms = ", ".join(f"{n} {dim}s" for dim, n in drawn.sizes.items() if dim != "frame")
+    resolved = resolve(document)
+    survey = survey_of(resolved)
+    drawn = draw(resolved, survey, Path(resolved.config.output).expanduser().absolute())
+    cost = estimate(drawn, survey)
+    capacities = ", ".join(f"{n} {dim}s" for dim, n in drawn.sizes.items() if dim != "frame")
     rows = [
         ("store", drawn.store),
         ("frames", str(cost.frames)),
         ("blocks", f"{cost.blocks} of {drawn.block_frames} frames"),
-        ("room a frame", rooms or "no lists"),
+        ("room a frame", capacities or "no lists"),
         ("analyses", ", ".join(step.name for step in drawn.steps)),
         ("memory", f"{cost.worker_bytes / 2**30:.2g} GiB a worker"),
         ("disk", f"{cost.store_bytes / 2**20:.3g} MiB at the most, {cost.files} files"),

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from stemdask.errors import ConfigError, StemdaskError, StoreError
 from stemdask.model import Block, FrameStatus, Plan
-from stemdask.planning import plan as plans
+from stemdask.planning import plan_file as plan_files
+from stemdask.planning.plan import blocks as blocks_of
+from stemdask.planning.plan import draw
+from stemdask.planning.resolve import Resolved
+from stemdask.planning.survey import survey as survey_of
+from stemdask.sources.frame_range import parse_range
 from stemdask.store import constants, grow, layout, place, statuses
 
 log = logging.getLogger(__name__)
 
 
-def set_up(resolved: plans.Resolved, store: Path, *, retry: str | None, fresh: bool, sweep: bool) -> Plan:
+def set_up(resolved: Resolved, store: Path, *, retry: str | None, fresh: bool, sweep: bool) -> Plan:
     """Lay out the store or continue the one that is there; return the plan that fits it.
 
     Parameters
@@ -43,26 +47,26 @@ def set_up(resolved: plans.Resolved, store: Path, *, retry: str | None, fresh: b
     if place.is_taken(store):
         plan = _continued(resolved, store)
     else:
-        survey = plans.survey(resolved)
-        plan = plans.draw(resolved, survey, store)
+        survey = survey_of(resolved)
+        plan = draw(resolved, survey, store)
         place.install(lambda path: layout.create(plan, survey.prepared, path), store)
     if retry == "overflow":
         plan = grow.make_room(plan)
     if retry == "failed":
         _set_pending(plan, FrameStatus.FAILED)
     new = layout.run_directory(store) / "plan.new"
-    plans.save(plan, new)
+    plan_files.save(plan, new)
     new.replace(layout.plan_file(store))
     return plan
 
 
-def _continued(resolved: plans.Resolved, store: Path) -> Plan:
+def _continued(resolved: Resolved, store: Path) -> Plan:
     """Return the plan of a store that is there, with its sizes and the limits of the config."""
     place.check_same(store, resolved.fingerprint, resolved.text)
     try:
-        stored = plans.load(layout.plan_file(store))
+        stored = plan_files.load(layout.plan_file(store))
     except StemdaskError:  # the run directory is gone, or of another version
-        stored = plans.draw(resolved, plans.survey(resolved), store)
+        stored = draw(resolved, survey_of(resolved), store)
     wanted = resolved.config.limits
     limits = dataclasses.replace(
         stored.limits,
@@ -84,19 +88,19 @@ def _continued(resolved: plans.Resolved, store: Path) -> Plan:
     try:
         constants.read_constants(plan)
     except StoreError:
-        constants.write_constants(plan, plans.survey(resolved).prepared)
+        constants.write_constants(plan, survey_of(resolved).prepared)
     return plan
 
 
 def _set_pending(plan: Plan, status: FrameStatus) -> None:
     found = statuses.read_statuses(plan.store)
-    again = [block for block in plans.blocks(plan) if (found[block.start : block.stop] == status).any()]
-    statuses.set_pending(plan.store, again)
+    affected = [block for block in blocks_of(plan) if (found[block.start : block.stop] == status).any()]
+    statuses.set_pending(plan.store, affected)
 
 
 def chosen(plan: Plan, frames: str | None, blocks: str | None) -> Sequence[Block]:
     """Return the blocks of a part; frames must be those of whole blocks, since two runs may not share a chunk."""
-    whole = plans.blocks(plan)
+    whole = blocks_of(plan)
     if blocks is not None:
         first, stop = _range(blocks, "--blocks", len(whole))
         whole = whole[first:stop]
@@ -115,8 +119,10 @@ def chosen(plan: Plan, frames: str | None, blocks: str | None) -> Sequence[Block
 
 
 def _range(text: str, where: str, n: int) -> tuple[int, int]:
-    match = re.fullmatch(r"\s*(\d*)\s*:\s*(\d*)\s*", text)
-    start, stop = (int(match[1] or 0), min(int(match[2] or n), n)) if match else (0, 0)
+    try:
+        start, stop, _ = parse_range(text).indices(n)
+    except ValueError:
+        start = stop = 0
     if start >= stop:
         raise ConfigError("not a part of the run", where=where, value=text, allowed=f"first:last+1 within 0:{n}")
     return start, stop

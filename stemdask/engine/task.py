@@ -11,11 +11,11 @@ from stemdask.engine.isolate import Helper
 from stemdask.engine.lock import read_epoch
 from stemdask.errors import Stopped
 from stemdask.model import Array, Block, Plan
-from stemdask.planning import plan as plans
+from stemdask.planning import plan_file as plan_files
 from stemdask.store.constants import read_constants
 from stemdask.store.layout import plan_file, run_directory
 
-_mine = threading.local()
+_thread = threading.local()
 _helpers: set[Helper] = set()
 _guard = threading.Lock()
 
@@ -70,13 +70,13 @@ def close_helpers() -> None:
 
 @lru_cache(maxsize=1)
 def _load(store: str, epoch: int) -> tuple[Plan, dict[str, Array]]:
-    plan = plans.load(plan_file(store))
+    plan = plan_files.load(plan_file(store))
     return plan, read_constants(plan)
 
 
 def _helper(plan: Plan, give_up: Callable[[], bool] | None) -> Helper:
     """Return the helper of this thread; a new plan takes a new one."""
-    current: tuple[Plan, Helper] | None = getattr(_mine, "helper", None)
+    current: tuple[Plan, Helper] | None = getattr(_thread, "helper", None)
     if current is not None and current[0] is plan and current[1] in _helpers:
         return current[1]
     helper = Helper(plan, give_up)
@@ -85,5 +85,5 @@ def _helper(plan: Plan, give_up: Callable[[], bool] | None) -> Helper:
             current[1].close()
             _helpers.discard(current[1])
         _helpers.add(helper)
-    _mine.helper = plan, helper
+    _thread.helper = plan, helper
     return helper

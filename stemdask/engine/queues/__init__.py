@@ -1,1 +1,1 @@
-"""Workers that are SLURM jobs, or steps of an allocation, and the job of a driver."""
+"""Batch systems, one record each, and what is done with them: jobs of workers, the job of a driver."""

@@ -9,14 +9,17 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from stemdask.config import clusters as kinds
+from stemdask.config.clusters import Slurm
+from stemdask.engine.queues.queue import Queue
 
 
-def scheduler(config: kinds.Slurm, memory: int, security: Any) -> Any:
+def scheduler(queue: Queue, config: Slurm, memory: int, security: Any) -> Any:
     """Start a scheduler without workers; the site's jobqueue.yaml holds where the config is silent.
 
     Parameters
     ----------
+    queue
+        Whose class of dask-jobqueue it is.
     config
         Of the cluster.
     memory
@@ -26,10 +29,10 @@ def scheduler(config: kinds.Slurm, memory: int, security: Any) -> Any:
 
     Returns
     -------
-    dask_jobqueue.SLURMCluster
+    dask_jobqueue.JobQueueCluster
         Of no jobs.
     """
-    room = max(300 * 2**20, int(0.15 * memory))
+    own = max(300 * 2**20, int(0.15 * memory))
     more = dict(config.options)
     arguments = [*more.pop("worker_extra_args", ()), "--nthreads", "1", "--dashboard-address", "127.0.0.1:0"]
     with _own_interrupts():
@@ -40,16 +43,11 @@ def scheduler(config: kinds.Slurm, memory: int, security: Any) -> Any:
             "n_workers": 0,
             "processes": 1,
             "cores": config.cores,
-            "memory": f"{memory - room} B",
-            "job_mem": f"{memory // 2**20}M",
-            "queue": config.partition,
-            "account": config.account,
-            "walltime": config.walltime,
+            "memory": f"{memory - own} B",
             "interface": config.interface,
             "local_directory": config.local_directory or "${TMPDIR:-/tmp}",
             "job_extra_directives": list(config.job_extra_directives) or None,
             "job_script_prologue": list(config.prologue) or None,
-            "job_directives_skip": ["#SBATCH -J", "#SBATCH -o", "#SBATCH -e"],
             "nanny": False,
             "worker_extra_args": arguments,
             "death_timeout": 60,
@@ -57,9 +55,10 @@ def scheduler(config: kinds.Slurm, memory: int, security: Any) -> Any:
             "security": security,
             "silence_logs": logging.WARNING,
             "scheduler_options": {"dashboard_address": "127.0.0.1:0"},
+            **queue.options(config, memory),
             **more,
         }
-        return library.SLURMCluster(**options)
+        return getattr(library, queue.library)(**options)
 
 
 @contextlib.contextmanager

@@ -1,63 +1,36 @@
-"""Talking to SLURM: submit, look, cancel. Every call has a deadline; no answer is not an answer."""
+"""Jobs in a queue: submit, look, cancel. Every call has a deadline; no answer is not an answer."""
 
 from __future__ import annotations
 
 import logging
 import os
-import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from stemdask.engine.queues.queue import JobView, Queue
 from stemdask.errors import ClusterError
 
 log = logging.getLogger(__name__)
 
 
 class NoAnswer(ClusterError):
-    """SLURM's controller is busy, restarting or out of reach; later it may answer."""
+    """The queue's server is busy, restarting or out of reach; later it may answer."""
 
 
 #: Seconds that one command may take.
 CALL_SECONDS = 30.0
 #: Seconds before each new try of a submission that failed for a passing reason.
 BACK_OFF = (2.0, 5.0, 15.0)
-#: What a controller says that is busy, restarting or out of reach.
-_PASSING = re.compile(
-    r"unable to contact|timed out|temporarily|connection refused|try again|socket|communication", re.IGNORECASE
-)
-#: Pending reasons that waiting doesn't change; SLURM accepts such jobs all the same.
-HOPELESS = re.compile(
-    r"Partition(Down|Inactive|TimeLimit|NodeLimit)|BadConstraints|Invalid(Account|QOS)|MaxWallDuration|"
-    r"Max\w*PerJob|JobHeld|AccountNotAllowed|QOSNotAllowed|held"
-)
-#: States of a job that is over.
-OVER = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"}
-OVER |= {"PREEMPTED", "REVOKED", "TIMEOUT"}
 
 
-@dataclass(frozen=True, slots=True)
-class JobView:
-    """A job as its queue shows it."""
+class WorkerJobs(Protocol):
+    """Where the scripts of workers are handed in: a queue, or the steps of an allocation."""
 
-    id: str
-    name: str
-    state: str
-    reason: str = ""
-    node: str = ""
-    seconds_left: float = float("inf")
-
-    @property
-    def over(self) -> bool:
-        """It will not run any more."""
-        return self.state in OVER
-
-
-class Queue(Protocol):
-    """Where worker scripts are handed in: SLURM's queue, or the steps of an allocation."""
+    def test(self, script: str) -> None:
+        """Raise ClusterError where a script would not be taken."""
+        ...
 
     def submit(self, script: str, name: str) -> str:
         """Hand in a script; return its id. Raise NoAnswer for a passing reason, ClusterError where it is refused."""
@@ -71,25 +44,31 @@ class Queue(Protocol):
         """End jobs; ids that are over are no error."""
         ...
 
+    def sweep(self, family: str) -> int:
+        """End what earlier drivers of the same store left; return how many jobs that were."""
+        ...
+
 
 class Jobs:
-    """SLURM's own queue; the jobs of a run are those whose names begin with its tag."""
+    """The jobs of a run in a queue: those whose names begin with its tag."""
 
-    def __init__(self, tag: str) -> None:
-        missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
-        if missing:
+    def __init__(self, queue: Queue, tag: str) -> None:
+        if missing := queue.missing():
             raise ClusterError(
                 f"there is no {', '.join(missing)} here",
-                where="cluster.kind: slurm",
+                where=f"cluster.kind: {queue.kind}",
                 remedy="Run on a login node, or use another kind of cluster",
             )
+        self._queue = queue
         self._tag = tag
 
     def test(self, script: str) -> None:
-        """Ask whether SLURM would take a script; raise ClusterError with its words where it would not."""
-        tested = _call(["sbatch", "--test-only"], script)
-        if tested is not None and tested.returncode and not _PASSING.search(tested.stderr):
-            raise _refused(tested.stderr)
+        """Ask whether the queue would take a script; raise ClusterError with its words where it would not."""
+        if not self._queue.rehearse:
+            return
+        tested = self._call(self._queue.rehearse, script)
+        if tested is not None and tested.returncode and not self._queue.passing.search(tested.stderr):
+            raise self._refused(tested.stderr)
 
     def submit(self, script: str, name: str) -> str:
         """Hand in a script; return the id of its job.
@@ -102,27 +81,32 @@ class Jobs:
         NoAnswer
             For a passing reason there is no job after several tries.
         ClusterError
-            SLURM refuses the script; has its words.
+            The queue refuses the script; has its words.
         """
+        command = self._queue.submit[0]
         said, unseen = "", False
         for delay in (*BACK_OFF, None):
-            done = None if unseen else _call(["sbatch", "--parsable"], script)
+            done = None if unseen else self._call(self._queue.submit, script)
             if done is not None:
-                number = done.stdout.strip().partition(";")[0]
-                if done.returncode == 0 and number.isdecimal():
-                    return number
+                answer = self._queue.answer.fullmatch(done.stdout.strip())
+                if done.returncode == 0 and answer is not None:
+                    return str(answer[1])
                 said = (done.stderr or done.stdout).strip()
             listed = self._listed(name)
             if found := [job.id for job in listed or () if job.name == name and not job.over]:
                 return found[0]
             unseen = listed is None and (unseen or done is None or done.returncode == 0)
-            if done is not None and done.returncode and not _PASSING.search(done.stderr):
-                raise _refused(said)
+            if done is not None and done.returncode and not self._queue.passing.search(done.stderr):
+                raise self._refused(said)
             if delay is not None:
-                log.warning("sbatch gave no job for %s (%s); trying again in %g s", name, said or "no answer", delay)
+                log.warning(
+                    "%s gave no job for %s (%s); trying again in %g s", command, name, said or "no answer", delay
+                )
                 time.sleep(delay)
         raise NoAnswer(
-            "sbatch gave no job", value=said or "no answer", remedy="Run again when SLURM answers; nothing is lost"
+            f"{command} gave no job",
+            value=said or "no answer",
+            remedy=f"Run again when {self._queue.title} answers; nothing is lost",
         )
 
     def look(self) -> list[JobView] | None:
@@ -131,9 +115,9 @@ class Jobs:
 
     def cancel(self, ids: Iterable[str]) -> None:
         """End jobs."""
-        chosen = [number for number in ids if number.isdecimal()]
+        chosen = [number for number in ids if self._queue.job_id.fullmatch(number)]
         if chosen:
-            _call(["scancel", *chosen])
+            self._call([*self._queue.cancel, *chosen])
 
     def sweep(self, family: str) -> int:
         """End what earlier drivers of the same store left; return how many jobs that were."""
@@ -142,15 +126,35 @@ class Jobs:
         return len(left)
 
     def _listed(self, prefix: str) -> list[JobView] | None:
-        done = _call(["squeue", "--me", "--noheader", "--states=all", "--format=%i|%j|%T|%r|%N|%L"])
+        done = self._call(self._queue.look)
         if done is None or done.returncode:
             return None
-        rows = [line.split("|") for line in done.stdout.splitlines() if line.count("|") >= 5]
-        return [
-            JobView(number, name, state, reason, node, _seconds(left))
-            for number, name, state, reason, node, left in (row[:6] for row in rows)
-            if name.startswith(prefix)
-        ]
+        return [job for job in self._queue.read(done.stdout) if job.name.startswith(prefix)]
+
+    def _call(self, command: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str] | None:
+        """Run a command of the queue without a shell; None where it doesn't answer in time."""
+        leaking, kept = self._queue.leaking, self._queue.kept
+        clean = {key: value for key, value in os.environ.items() if key in kept or not key.startswith(leaking)}
+        try:
+            return subprocess.run(
+                list(command),
+                input=text,
+                env=clean,
+                capture_output=True,
+                text=True,
+                timeout=CALL_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            log.warning("%s did not answer within %g s", command[0], CALL_SECONDS)
+            return None
+
+    def _refused(self, said: str) -> ClusterError:
+        return ClusterError(
+            f"{self._queue.title} refused the job",
+            value=" ".join(said.split()),
+            remedy="Change the keys of 'cluster' in the config",
+        )
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> bool:
@@ -161,41 +165,3 @@ def wait_until(true: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.2)
     return True
-
-
-def _call(command: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str] | None:
-    """Run a command of SLURM without a shell; None where it doesn't answer in time."""
-    # Inside a job the environment would make every worker a copy of the driver's job.
-    leaking = ("SLURM_", "SBATCH_", "SQUEUE_", "SCANCEL_", "SRUN_")
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(leaking) or k == "SLURM_CONF"}
-    try:
-        return subprocess.run(
-            list(command),
-            input=text or "",
-            env=clean,
-            capture_output=True,
-            text=True,
-            timeout=CALL_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        log.warning("%s did not answer within %g s", command[0], CALL_SECONDS)
-        return None
-
-
-def _refused(said: str) -> ClusterError:
-    return ClusterError(
-        "SLURM refused the job", value=" ".join(said.split()), remedy="Change the keys of 'cluster' in the config"
-    )
-
-
-def _seconds(text: str) -> float:
-    """Read squeue's time left: [D-]HH:MM:SS or MM:SS; without a limit, infinity."""
-    days, _, rest = text.rpartition("-")
-    parts = rest.split(":")
-    if not all(part.isdecimal() for part in parts) or (days and not days.isdecimal()):
-        return float("inf")
-    seconds = 0.0
-    for part in parts:
-        seconds = 60 * seconds + int(part)
-    return seconds + 86400 * int(days or 0)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemdask.config.clusters import parse_walltime
+from stemdask.config.values import parse_walltime
 from stemdask.engine.isolate import ONE_THREAD
+from stemdask.engine.queues.queue import Queue, WorkerJob
 from stemdask.engine.workers.leaving import LEAVE_AFTER
 
 #: Seconds before the walltime at which a worker leaves; a quarter of a walltime that is shorter than six minutes.
 MARGIN = 90.0
-#: Variables that a worker's job takes over from the driver; nothing else of its environment.
-EXPORTED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYTHONPATH", "SLURM_CONF", "USER")
+#: Variables that a worker's job takes over from the driver, beside the queue's own; nothing else of its environment.
+EXPORTED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYTHONPATH", "USER")
 #: Beginnings of the variables that choose the kernels of BLAS and numpy; other ones change the last bits of results.
 NUMERIC = ("BLIS_", "MKL_", "NPY_", "OPENBLAS_")
-#: Memory of a worker beside what a frame may take: its own start, and a nod to SLURM's polling of memory.
+#: Memory of a worker beside what a frame may take: its own start, and what a queue that polls memory may miss.
 WORKER_BYTES = 2**30
 
 
@@ -49,6 +50,7 @@ def too_long(walltime: str, block_frames: int, frame_seconds: float) -> str:
 class WorkerScript:
     """What the scripts of one run have in common."""
 
+    queue: Queue
     base: str
     """dask-jobqueue's script; its last line starts the worker."""
     directory: Path
@@ -77,18 +79,21 @@ class WorkerScript:
         """
         head, command = self.base.rstrip().rsplit("\n", 1)
         lines = [line for line in head.splitlines() if line.strip()]
-        directives = [line for line in lines[1:] if line.startswith("#SBATCH")]
-        rest = [line for line in lines[1:] if not line.startswith("#SBATCH")]
+        directives = [line for line in lines[1:] if line.startswith(self.queue.directive)]
+        rest = [line for line in lines[1:] if not line.startswith(self.queue.directive)]
         if memory_factor > 1:
-            directives.append(f"#SBATCH --mem={int(memory_factor * self.memory / 2**20)}M")
+            directives += self.queue.directives([self.queue.memory(int(memory_factor * self.memory))])
+        job = WorkerJob(
+            name=name,
+            log=f"{self.directory}/{self.queue.log_id}.log",
+            folder=Path.cwd(),
+            exported=_exported(self.queue.kept),
+            warning=int(margin(self.walltime)),
+        )
         variables = {**self.environment, LEAVE_AFTER: f"{self.leaves_after(slot):.0f}"}
         text = [
             lines[0],
-            f"#SBATCH -J {name}",
-            f"#SBATCH -o {self.directory}/%j.log",
-            f"#SBATCH -D {Path.cwd()}",
-            f"#SBATCH --export={','.join(_exported())}",
-            f"#SBATCH --no-requeue --open-mode=append --signal=B:USR1@{int(margin(self.walltime))}",
+            *self.queue.directives(self.queue.worker(job)),
             *directives,
             "set -eo pipefail",
             *rest,
@@ -102,5 +107,5 @@ class WorkerScript:
         return "\n".join(text) + "\n"
 
 
-def _exported() -> list[str]:
-    return sorted(name for name in os.environ if name in EXPORTED or name.startswith(NUMERIC))
+def _exported(kept: Sequence[str]) -> list[str]:
+    return sorted(name for name in os.environ if name in (*EXPORTED, *kept) or name.startswith(NUMERIC))

@@ -1,4 +1,4 @@
-"""The job that runs the driver: a readable sbatch script beside the store, filled with the plan's numbers."""
+"""The job that runs the driver: a readable script beside the store, filled with the plan's numbers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from pathlib import Path
 from string import Template
 
 from stemdask.config import clusters as kinds
-from stemdask.config import keys as configs
+from stemdask.config.document import Document
+from stemdask.config.shell_safe import check_directive, check_path
 from stemdask.engine.isolate import ONE_THREAD
 from stemdask.engine.queues.jobs import Jobs
+from stemdask.engine.queues.queue import DriverJob, Queue, Resources
+from stemdask.engine.queues.records import queue_here, queue_of
 from stemdask.engine.queues.script import WORKER_BYTES, too_long
 from stemdask.errors import ClusterError, ConfigError
-from stemdask.planning import plan as plans
+from stemdask.planning.estimate import estimate
+from stemdask.planning.plan import blocks, draw
+from stemdask.planning.resolve import resolve
+from stemdask.planning.survey import survey as survey_of
 from stemdask.store import place
 
 #: Memory of a driver whose workers are elsewhere.
@@ -27,25 +33,17 @@ PATIENCE = 3
 _SCRIPT = Template("""\
 #!/bin/bash
 # Runs the driver of $store; submitted by 'stemdask submit', and may be edited and submitted again.
-#SBATCH --job-name=$name
-#SBATCH --output=$log
-#SBATCH --open-mode=append
-#SBATCH --chdir=$folder
-#SBATCH --time=$time
-$resources
-#SBATCH --requeue
-#SBATCH --signal=B:TERM@120
 $directives
 set -euo pipefail
 $threads
 
-# The driver gets SLURM's warning before the walltime, saves its state and leaves with 75; then the job is requeued.
+# The driver gets $title's warning before the walltime, saves its state and leaves with 75; then the job is requeued.
 $python -m stemdask run $config &
 driver=$$!
 trap 'kill -TERM "$$driver"' TERM USR1
 code=0
 while kill -0 "$$driver" 2>/dev/null; do wait "$$driver" && code=0 || code=$$?; done
-if [ "$$code" -eq 75 ]; then scontrol requeue "$$SLURM_JOB_ID" || true; fi
+if [ "$$code" -eq 75 ]; then $requeue || true; fi
 exit "$$code"
 """)
 
@@ -56,11 +54,16 @@ class Submission:
 
     script: Path
     text: str
-    log: str
+    job: DriverJob
+    queue: Queue
     store: Path
 
+    def log(self, job: str) -> str:
+        """Return the path of the log that a job of this id writes."""
+        return self.job.log.replace(self.queue.log_id, job)
 
-def write(config: Path, document: configs.Document, directives: Sequence[str] = ()) -> Submission:
+
+def write(config: Path, document: Document, directives: Sequence[str] = ()) -> Submission:
     """Write the script of a config beside its store.
 
     Raises
@@ -70,78 +73,83 @@ def write(config: Path, document: configs.Document, directives: Sequence[str] = 
     ClusterError
         A path can't stand in a job script.
     """
-    resolved = plans.resolve(document)
+    resolved = resolve(document)
     store = Path(resolved.config.output).expanduser().absolute()
     place.is_taken(store)
-    survey = plans.survey(resolved)
-    plan = plans.draw(resolved, survey, store)
+    survey = survey_of(resolved)
+    plan = draw(resolved, survey, store)
     cluster = resolved.config.cluster
     if isinstance(cluster, kinds.Slurm) and (why := too_long(cluster.walltime, plan.block_frames, survey.seconds)):
         raise ConfigError(why, where="cluster.walltime")
-    for directive in directives:
-        try:
-            kinds.check_directive(directive)
-        except ValueError as error:
-            raise ConfigError(str(error), where="--directive") from None
+    _check_directives(directives)
     folder = place.open_run_directory(store)
-    for path in (folder, Path.cwd(), config.absolute()):
-        try:
-            kinds.check_path(str(path))
-        except ValueError as error:
-            raise ClusterError(str(error)) from None
-    workers, resources = _resources(cluster, plan.limits.memory, len(plans.blocks(plan)))
-    minutes = max(30, math.ceil(PATIENCE * plans.estimate(plan, survey).minutes / workers))
-    log = f"{folder}/driver-%j.log"
-    text = _SCRIPT.substitute(
-        store=store,
+    _check_paths(folder, Path.cwd(), config.absolute())
+    queue = queue_of(cluster.kind) if isinstance(cluster, kinds.Slurm) else queue_here()
+    workers, resources = _resources(cluster, plan.limits.memory, len(blocks(plan)))
+    minutes = max(30, math.ceil(PATIENCE * estimate(plan, survey).minutes / workers))
+    job = DriverJob(
         name=f"stemdask-{store.name.removesuffix('.zarr')}",
-        log=log,
+        log=f"{folder}/driver-{queue.log_id}.log",
         folder=Path.cwd(),
-        time=f"{minutes // 60:02d}:{minutes % 60:02d}:00",
-        resources="\n".join(f"#SBATCH {line}" for line in resources),
-        directives="\n".join(f"#SBATCH {line}" for line in [*_site(cluster), *directives]),
-        threads="\n".join(f"export {name}={value}" for name, value in ONE_THREAD.items()),
-        python=shlex.quote(sys.executable),
-        config=shlex.quote(str(config.absolute())),
-    ).replace("\n\nset -euo", "\nset -euo")
-    script = folder / "driver.sbatch"
+        seconds=60 * minutes,
+        resources=resources,
+        cluster=cluster,
+    )
+    script = folder / f"driver.{queue.submit[0]}"
+    text = _text(queue, job, store, config, directives)
     script.write_text(text)
-    return Submission(script, text, log, store)
+    return Submission(script, text, job, queue, store)
 
 
 def send(submission: Submission) -> str:
-    """Submit a script; return the id of its job. Raise ClusterError with SLURM's words where it is refused."""
-    jobs = Jobs("stemdask-")
+    """Submit a script; return the id of its job. Raise ClusterError with the queue's words where it is refused."""
+    jobs = Jobs(submission.queue, "stemdask-")
     jobs.test(submission.text)
-    return jobs.submit(submission.text, f"stemdask-{submission.store.name.removesuffix('.zarr')}")
+    return jobs.submit(submission.text, submission.job.name)
 
 
-def _resources(cluster: kinds.Cluster, frame_memory: int, n_blocks: int) -> tuple[int, list[str]]:
+def _check_directives(directives: Sequence[str]) -> None:
+    for directive in directives:
+        try:
+            check_directive(directive)
+        except ValueError as error:
+            raise ConfigError(str(error), where="--directive") from None
+
+
+def _check_paths(*paths: Path) -> None:
+    for path in paths:
+        try:
+            check_path(str(path))
+        except ValueError as error:
+            raise ClusterError(str(error)) from None
+
+
+def _text(queue: Queue, job: DriverJob, store: Path, config: Path, directives: Sequence[str]) -> str:
+    return _SCRIPT.substitute(
+        store=store,
+        directives="\n".join(queue.directives([*queue.driver(job), *directives])),
+        threads="\n".join(f"export {name}={value}" for name, value in ONE_THREAD.items()),
+        title=queue.title,
+        python=shlex.quote(sys.executable),
+        config=shlex.quote(str(config.absolute())),
+        requeue=queue.requeue,
+    )
+
+
+def _resources(cluster: kinds.Cluster, frame_memory: int, n_blocks: int) -> tuple[int, Resources]:
     """Return the workers, and what the driver's job asks for."""
     one = WORKER_BYTES + frame_memory
     match cluster:
         case kinds.Slurm():
-            most = cluster.workers if isinstance(cluster.workers, int) else cluster.workers.max
-            return min(most, n_blocks), ["--ntasks=1", "--cpus-per-task=1", f"--mem={_mib(DRIVER_BYTES)}"]
+            return min(cluster.most_workers, n_blocks), Resources(memory=DRIVER_BYTES)
         case kinds.Allocation():
-            return cluster.workers, [f"--ntasks={cluster.workers}", "--cpus-per-task=1", f"--mem-per-cpu={_mib(one)}"]
+            return cluster.workers, Resources(tasks=cluster.workers, memory=one)
         case kinds.Threads() | kinds.Processes():
-            if cluster.workers == "auto":
+            cores = cluster.workers
+            if cores == "auto":
                 raise ConfigError(
                     "a job asks for a number of cores", where="cluster.workers", value="auto", allowed="a number"
                 )
-            cores = cluster.workers
-            return cores, ["--ntasks=1", f"--cpus-per-task={cores}", f"--mem={_mib(DRIVER_BYTES + cores * one)}"]
+            return cores, Resources(cores=cores, memory=DRIVER_BYTES + cores * one)
         case kinds.Inline() | kinds.Address():
-            return 1, ["--ntasks=1", "--cpus-per-task=1", f"--mem={_mib(DRIVER_BYTES + one)}"]
-
-
-def _site(cluster: kinds.Cluster) -> list[str]:
-    if not isinstance(cluster, kinds.Slurm):
-        return []
-    keys = {"partition": cluster.partition, "account": cluster.account}
-    return [f"--{key}={value}" for key, value in keys.items() if value is not None]
-
-
-def _mib(size: int) -> str:
-    return f"{math.ceil(size / 2**20)}M"
+            return 1, Resources(memory=DRIVER_BYTES + one)

@@ -1,1 +1,1 @@
-"""Workers of each kind but SLURM's, and what a worker of Dask does as it starts and leaves."""
+"""Workers of each kind, and what a worker of Dask does as it starts and leaves."""

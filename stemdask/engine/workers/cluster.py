@@ -46,7 +46,7 @@ class DaskPool(ABC):
         self._blocks: dict[Any, Block] = {}
         self._ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._stack = contextlib.ExitStack()
-        self._full = self._some = self._looked = time.monotonic()
+        self._all_seen = self._any_seen = self._looked = time.monotonic()
         self._handed = 0
         self._note = "waiting for workers"
 
@@ -73,7 +73,7 @@ class DaskPool(ABC):
             self._stack.enter_context(_quiet())
             self._stack.enter_context(dask.config.set(settings(isolated=self._job.isolate)))
             self._client = self.start()
-            self._full = self._some = time.monotonic()
+            self._all_seen = self._any_seen = time.monotonic()
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
@@ -114,13 +114,13 @@ class DaskPool(ABC):
             return self._note
         self._looked, alive = now, self.alive()
         if alive:
-            self._some = now
+            self._any_seen = now
         if alive >= self.workers:
-            self._full = now
-        elif now - self._full > RESTORE_SECONDS:
-            self._full = now
+            self._all_seen = now
+        elif now - self._all_seen > RESTORE_SECONDS:
+            self._all_seen = now
             self.restore()
-        if now - self._some > self._timeout:
+        if now - self._any_seen > self._timeout:
             raise ClusterError(
                 f"no worker for {self._timeout:g} s{self.why_none()}",
                 remedy="See the log in the run directory; running again continues",

@@ -12,9 +12,11 @@ import pytest
 from pydantic import ValidationError
 
 from stemdask.config import clusters as kinds
+from stemdask.config.shell_safe import check_path
 from stemdask.engine.isolate import ONE_THREAD
-from stemdask.engine.queues import script as slurm_script
+from stemdask.engine.queues import script as scripts
 from stemdask.engine.queues.script import WorkerScript
+from stemdask.engine.queues.slurm import QUEUE
 from stemdask.engine.workers.leaving import LEAVE_AFTER
 
 BASE = """\
@@ -35,9 +37,10 @@ HOSTILE = [
 
 @pytest.fixture
 def script(tmp_path: Path) -> WorkerScript:
-    return WorkerScript(BASE, tmp_path, "00:30:00", 4 * 2**30, {"STEMDASK_LOG": "/a b/log"})
+    return WorkerScript(QUEUE, BASE, tmp_path, "00:30:00", 4 * 2**30, {"STEMDASK_LOG": "/a b/log"})
 
 
+@pytest.mark.processes
 def test_a_script_names_its_job_and_its_log_and_ends_in_exec(script: WorkerScript, tmp_path: Path) -> None:
     lines = script.text("stemdask-ab-1-0-1", 0).splitlines()
     assert lines[0] == "#!/usr/bin/env bash"
@@ -58,15 +61,15 @@ def test_nothing_but_a_handful_of_variables_is_exported(script: WorkerScript, mo
     monkeypatch.setenv("MY_TOKEN", "hunter2")
     text = script.text("a", 0)
     exported = next(line for line in text.splitlines() if "--export=" in line).partition("--export=")[2].split(",")
-    numeric = {name for name in os.environ if name.startswith(slurm_script.NUMERIC)}
-    assert set(exported) == {name for name in slurm_script.EXPORTED if name in os.environ} | numeric
+    numeric = {name for name in os.environ if name.startswith(scripts.NUMERIC)}
+    assert set(exported) == {name for name in (*scripts.EXPORTED, *QUEUE.kept) if name in os.environ} | numeric
     assert "hunter2" not in text
 
 
 def test_workers_leave_before_the_walltime_and_not_all_at_once(script: WorkerScript) -> None:
     ends = [script.leaves_after(slot) for slot in range(8)]
     assert len(set(ends)) == 8
-    assert all(1800 - 2 * slurm_script.MARGIN < end <= 1800 - slurm_script.MARGIN for end in ends)
+    assert all(1800 - 2 * scripts.MARGIN < end <= 1800 - scripts.MARGIN for end in ends)
     assert f"export {LEAVE_AFTER}=1710" in script.text("a", 0)
 
 
@@ -74,16 +77,16 @@ def test_workers_leave_before_the_walltime_and_not_all_at_once(script: WorkerScr
     ("walltime", "margin", "longest"), [("00:01:00", 15, 15), ("01:00:00", 90, 1710), ("1-00:00:00", 90, 43110)]
 )
 def test_a_short_walltime_has_a_short_margin(walltime: str, margin: float, longest: float) -> None:
-    assert slurm_script.margin(walltime) == margin
-    assert slurm_script.longest_block(walltime) == longest
+    assert scripts.margin(walltime) == margin
+    assert scripts.longest_block(walltime) == longest
 
 
 def test_blocks_that_do_not_fit_twice_into_the_life_of_a_worker_are_named_with_what_would() -> None:
-    assert slurm_script.too_long("01:00:00", 100, 17.0) == ""
-    said = slurm_script.too_long("01:00:00", 100, 18.0)
+    assert scripts.too_long("01:00:00", 100, 17.0) == ""
+    said = scripts.too_long("01:00:00", 100, 18.0)
     assert "a block of 100 frames takes about 1800 s" in said
     assert "block_frames to 95 at the most" in said
-    assert "block_frames to" not in slurm_script.too_long("01:00:00", 1, 1800.0)
+    assert "block_frames to" not in scripts.too_long("01:00:00", 1, 1800.0)
 
 
 def test_more_memory_is_the_last_word(script: WorkerScript) -> None:
@@ -120,7 +123,7 @@ def test_no_sign_that_a_shell_acts_on_is_allowed_within_a_word(key: str, sign: s
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_a_path_that_a_shell_would_act_on_is_refused(hostile: str) -> None:
     with pytest.raises(ValueError, match="can't stand in a job script"):
-        kinds.check_path(hostile)
+        check_path(hostile)
 
 
 def test_what_sites_ask_for_is_allowed() -> None:
@@ -137,11 +140,12 @@ def test_what_sites_ask_for_is_allowed() -> None:
     )
 
 
+@pytest.mark.processes
 def test_the_variables_of_a_job_are_taken_as_they_are(tmp_path: Path) -> None:
     """The script runs up to its exec, with values that a shell would act on."""
     values = {"A": "$(touch canary)", "B": 'it\'s "quoted"; `touch canary`'}
     show = f'{sys.executable} -c \'import os; print(os.environ["A"]); print(os.environ["B"])\' --name dummy-name'
-    script = WorkerScript(f"#!/bin/bash\n{show}\n", tmp_path, "00:30:00", 2**30, values)
+    script = WorkerScript(QUEUE, f"#!/bin/bash\n{show}\n", tmp_path, "00:30:00", 2**30, values)
     done = subprocess.run(
         ["bash", "-c", script.text("a", 0)],
         cwd=tmp_path,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,13 +12,15 @@ import pytest
 import toy
 
 from stemdask.config import clusters as kinds
-from stemdask.config.keys import Document
+from stemdask.config.document import Document
 from stemdask.engine import run as engine
 from stemdask.engine.block import Ack
 from stemdask.engine.dispatch import Job
-from stemdask.engine.queues.jobs import JobView, NoAnswer
-from stemdask.engine.queues.pool import BROKEN, GRACE, SlurmPool
+from stemdask.engine.queues.jobs import NoAnswer
+from stemdask.engine.queues.queue import JobView, State
 from stemdask.engine.queues.script import WorkerScript
+from stemdask.engine.queues.slurm import QUEUE
+from stemdask.engine.workers.job_pool import BROKEN, GRACE, JobPool
 from stemdask.errors import ClusterError, ConfigError
 from stemdask.model import Block
 
@@ -36,8 +37,8 @@ class FakeQueue:
     def submit(self, script: str, name: str) -> str:
         if not self.answers:
             raise NoAnswer("sbatch gave no job")
-        number = str(len(self.jobs) + 1)
-        self.jobs[number] = JobView(number, name, "PENDING", "Priority")
+        number = str(len(self.scripts) + 1)
+        self.jobs[number] = JobView(number, name, State.PENDING, "PENDING", "Priority")
         self.scripts[number] = script
         return number
 
@@ -47,10 +48,16 @@ class FakeQueue:
     def cancel(self, ids: Iterable[str]) -> None:
         for number in ids:
             self.cancelled.append(number)
-            self.becomes(number, "CANCELLED")
+            self.becomes(number, State.TAKEN)
 
-    def becomes(self, number: str, state: str, **more: Any) -> None:
-        self.jobs[number] = dataclasses.replace(self.jobs[number], state=state, **more)
+    def sweep(self, family: str) -> int:
+        return 0
+
+    def test(self, script: str) -> None:
+        return
+
+    def becomes(self, number: str, state: State, **more: Any) -> None:
+        self.jobs[number] = dataclasses.replace(self.jobs[number], state=state, word=state.name, **more)
 
 
 @dataclasses.dataclass(eq=False)
@@ -63,17 +70,17 @@ class Future:
         return self.ack
 
 
-class Pool(SlurmPool):
+class Pool(JobPool):
     """A pool whose scheduler is a list of workers."""
 
     def __init__(self, store: Path, queue: FakeQueue, workers: int, **config: Any) -> None:
         job = Job(str(store), 3, True, 2 * 2**30, lambda: False)
-        settings = kinds.Slurm(kind="slurm", workers=config.pop("wanted", workers), poll_seconds=0.5, **config)
+        settings = kinds.Slurm(kind="slurm", workers=config.pop("wanted", workers), poll_seconds=300, **config)
         super().__init__(job, settings, workers, queue)
         self.directory = store.with_suffix(".stemdask") / "jobs"
         self.directory.mkdir(parents=True)
         self._script = WorkerScript(
-            "#!/bin/bash\n#SBATCH -n 1\nrun --name dummy-name\n", self.directory, settings.walltime, 2**30, {}
+            QUEUE, "#!/bin/bash\n#SBATCH -n 1\nrun --name dummy-name\n", self.directory, settings.walltime, 2**30, {}
         )
         self._cluster = SimpleNamespace(scheduler=SimpleNamespace(workers={}))
         self.queue = queue
@@ -91,11 +98,11 @@ class Pool(SlurmPool):
         assert [done.block.index for done in self._taken(future)] == [index]
 
     def comes(self, number: str, *, busy: bool = False) -> None:
-        self.queue.becomes(number, "RUNNING", reason="", seconds_left=3000.0)
+        self.queue.becomes(number, State.RUNNING, reason="", seconds_left=3000.0)
         name = self.queue.jobs[number].name
         self._cluster.scheduler.workers[name] = SimpleNamespace(name=name, processing=["block"] if busy else [])
 
-    def goes(self, number: str, state: str) -> None:
+    def goes(self, number: str, state: State) -> None:
         self.queue.becomes(number, state, node="node2")
         self._cluster.scheduler.workers.pop(self.queue.jobs[number].name, None)
 
@@ -121,8 +128,8 @@ def test_each_wanted_worker_gets_one_job_and_what_waits_is_said(pool: Pool, queu
     assert all(f"--name {name}\n" in queue.scripts[number] for number, name in zip("12", sorted(names), strict=True))
 
 
-@pytest.mark.parametrize("state", ["CANCELLED", "PREEMPTED", "NODE_FAIL", "FAILED", "TIMEOUT", "COMPLETED"])
-def test_a_job_that_is_over_is_replaced_by_one_of_another_name(pool: Pool, queue: FakeQueue, state: str) -> None:
+@pytest.mark.parametrize("state", [State.OVER, State.TAKEN, State.OUT_OF_MEMORY])
+def test_a_job_that_is_over_is_replaced_by_one_of_another_name(pool: Pool, queue: FakeQueue, state: State) -> None:
     pool.comes("1")
     pool.look()
     pool.goes("1", state)
@@ -137,7 +144,7 @@ def test_jobs_that_others_cancel_in_the_queue_are_replaced_for_as_long_as_it_tak
 ) -> None:
     for _ in range(2 * BROKEN):
         latest = [*queue.jobs][-1]
-        queue.becomes(latest, "CANCELLED")
+        queue.becomes(latest, State.TAKEN)
         pool.look()
     assert len(queue.jobs) == 2 + 2 * BROKEN
 
@@ -147,14 +154,25 @@ def test_a_job_that_the_queue_has_not_listed_yet_is_not_handed_in_again(pool: Po
     assert len(queue.jobs) == 2
 
 
+def test_a_job_that_the_queue_has_forgotten_is_replaced(pool: Pool, queue: FakeQueue) -> None:
+    pool.comes("1")
+    pool.look()
+    del queue.jobs["1"]
+    for slot in pool._slots:
+        slot.submitted = -float("inf")  # long ago
+    pool.look()
+    assert [*queue.jobs] == ["2", "3"]
+    assert queue.jobs["3"].name.endswith("0-2"), "slot 0, attempt 2"
+
+
 def test_jobs_that_end_before_their_worker_came_end_the_run_with_what_the_last_one_said(
     pool: Pool, queue: FakeQueue
 ) -> None:
     for number in "23":
         (pool.directory / f"{number}.log").write_text("one\ntwo\nModuleNotFoundError: no stemdask\n")
-        queue.becomes(number, "FAILED")
+        queue.becomes(number, State.OVER)
         pool.look()
-    queue.becomes("4", "FAILED")
+    queue.becomes("4", State.OVER)
     (pool.directory / "4.log").write_text("No module named stemdask\n")
     with pytest.raises(
         ClusterError, match=r"3 jobs ended before their worker came.*No module named stemdask"
@@ -166,13 +184,13 @@ def test_jobs_that_end_before_their_worker_came_end_the_run_with_what_the_last_o
 def test_a_job_out_of_memory_gets_half_as_much_on_top_once(pool: Pool, queue: FakeQueue) -> None:
     pool.comes("1")
     pool.look()
-    pool.goes("1", "OUT_OF_MEMORY")
+    pool.goes("1", State.OUT_OF_MEMORY)
     pool.look()
     assert "#SBATCH --mem=1536M" in queue.scripts["3"]
     assert "--mem" not in queue.scripts["2"]
     pool.comes("3")
     pool.look()
-    pool.goes("3", "OUT_OF_MEMORY")
+    pool.goes("3", State.OUT_OF_MEMORY)
     with pytest.raises(ClusterError, match=r"had too little memory, though it got 1\.5 times as much"):
         pool.look()
 
@@ -180,15 +198,15 @@ def test_a_job_out_of_memory_gets_half_as_much_on_top_once(pool: Pool, queue: Fa
 def test_a_replacement_is_handed_in_before_the_walltime_ends(pool: Pool, queue: FakeQueue) -> None:
     pool.comes("1", busy=True)
     pool.comes("2", busy=True)
-    queue.becomes("1", "RUNNING", seconds_left=181.0)
+    queue.becomes("1", State.RUNNING, seconds_left=181.0)
     pool.look()
     assert len(queue.jobs) == 2
-    queue.becomes("1", "RUNNING", seconds_left=179.0)
+    queue.becomes("1", State.RUNNING, seconds_left=179.0)
     pool.look()
     pool.look()
     assert [*queue.jobs] == ["1", "2", "3"]
     assert queue.cancelled == [], "the old one ends its block"
-    pool.goes("1", "COMPLETED")
+    pool.goes("1", State.OVER)
     pool.look()
     assert len(queue.jobs) == 3
 
@@ -212,7 +230,7 @@ def test_workers_follow_the_work_between_the_least_and_the_most(tmp_path: Path, 
 
 
 def test_a_job_of_an_unanswered_submission_is_ended(pool: Pool, queue: FakeQueue) -> None:
-    queue.jobs["99"] = JobView("99", queue.jobs["1"].name, "RUNNING")
+    queue.jobs["99"] = JobView("99", queue.jobs["1"].name, State.RUNNING)
     pool.look()
     assert queue.cancelled == ["99"]
     pool.look()
@@ -224,14 +242,14 @@ def test_a_controller_that_is_away_costs_no_job_and_does_not_end_the_run(pool: P
     pool.comes("2")
     pool.look()
     queue.answers = False
-    pool._asked = time.monotonic() - 10
+    pool._compared = -float("inf")
     pool.supervise()
     assert "controller doesn't answer" in pool.why_none()
-    pool.goes("2", "NODE_FAIL")
+    pool.goes("2", State.TAKEN)
     with pytest.raises(NoAnswer):
         pool.look()
     queue.answers = True
-    pool._asked = time.monotonic() - 10
+    pool._compared = -float("inf")
     pool.supervise()
     assert [*queue.jobs] == ["1", "2", "3"]
     assert queue.cancelled == []
@@ -250,7 +268,7 @@ def test_a_block_that_takes_too_long_for_the_walltime_is_said_once(
 
 
 def test_a_job_that_can_never_start_ends_the_run_after_some_looks(pool: Pool, queue: FakeQueue) -> None:
-    queue.becomes("1", "PENDING", reason="PartitionDown")
+    queue.becomes("1", State.PENDING, reason="PartitionDown")
     for _ in range(GRACE):
         pool.look()
     with pytest.raises(ClusterError, match="job 1 can never start: PartitionDown"):

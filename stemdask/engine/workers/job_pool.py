@@ -1,4 +1,4 @@
-"""Workers that are SLURM jobs: wanted slots held against what the queue shows."""
+"""Workers that are jobs: wanted slots held against what the queue shows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from pathlib import Path
 from socket import gethostname
 from typing import Any
 
-from stemdask.config import clusters as kinds
+from stemdask.config.clusters import Slurm
+from stemdask.config.shell_safe import check_path
 from stemdask.engine.dispatch import Done, Job
 from stemdask.engine.log import LOG
 from stemdask.engine.queues import jobqueue
-from stemdask.engine.queues.jobs import HOPELESS, Jobs, JobView, NoAnswer, Queue, wait_until
+from stemdask.engine.queues.jobs import Jobs, NoAnswer, WorkerJobs, wait_until
+from stemdask.engine.queues.queue import JobView, State
+from stemdask.engine.queues.records import queue_of
 from stemdask.engine.queues.script import WORKER_BYTES, WorkerScript, longest_block, margin
 from stemdask.engine.workers import keys
 from stemdask.engine.workers.cluster import REPLY_SECONDS, DaskPool, settings
@@ -34,8 +37,6 @@ BROKEN = 3
 GRACE = 4
 #: After a job that had too little memory, its slot gets this many times as much, once.
 MORE_MEMORY = 1.5
-#: Ends of a job that say nothing about what it ran.
-_NOT_ITS_FAULT = {"CANCELLED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL"}
 
 
 @dataclass(slots=True)
@@ -55,25 +56,26 @@ class Slot:
     """Jobs near their walltime whose replacement is on its way."""
 
 
-class SlurmPool(DaskPool):
+class JobPool(DaskPool):
     """One Dask worker a job. dask-jobqueue makes scheduler, keys and script; jobs are handed in and watched here.
 
     dask-jobqueue alone takes a rejected, cancelled or lost job for a running one.
     """
 
-    def __init__(self, job: Job, cluster: kinds.Slurm, workers: int, queue: Queue | None = None) -> None:
+    def __init__(self, job: Job, cluster: Slurm, workers: int, jobs: WorkerJobs | None = None) -> None:
         super().__init__(job, workers, cluster.workers_timeout)
         self._config = cluster
         self._directory = run_directory(job.store)
         family = hashlib.sha256(str(Path(job.store).absolute()).encode()).hexdigest()[:8]
         self._family = f"stemdask-{family}-"
         self._tag = f"{self._family}{job.epoch}-"
-        self._queue: Queue = Jobs(self._tag) if queue is None else queue
+        self._queue = queue_of(cluster.kind)
+        self._jobs: WorkerJobs = Jobs(self._queue, self._tag) if jobs is None else jobs
         self._slots = [Slot(number) for number in range(workers)]
-        self._asked = 0.0
+        self._compared = 0.0
         self._broken = 0
-        self._said = ""
-        self._long_block_said = False
+        self._pending = ""
+        self._warned = False
 
     def start(self) -> Any:
         """Start the scheduler in this process and hand in the first jobs."""
@@ -81,7 +83,7 @@ class SlurmPool(DaskPool):
 
         for path in (self._directory, Path.cwd(), Path(sys.executable)):
             try:
-                kinds.check_path(str(path))
+                check_path(str(path))
             except ValueError as error:
                 raise ClusterError(str(error)) from None
         folder = self._directory / "tls"
@@ -89,12 +91,13 @@ class SlurmPool(DaskPool):
         security = keys.make(folder)
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         (self._directory / "jobs").mkdir(mode=0o700, exist_ok=True)
-        self._cluster = jobqueue.scheduler(self._config, self._memory(), security)
+        self._cluster = jobqueue.scheduler(self._queue, self._config, self._memory(), security)
         self._stack.callback(self._cluster.close, timeout=REPLY_SECONDS)
         if importlib.util.find_spec("bokeh") is not None:
             port = self._cluster.dashboard_link.rpartition(":")[2].partition("/")[0]
             log.info("http://127.0.0.1:8787 is Dask's dashboard after ssh -L 8787:127.0.0.1:%s %s", port, gethostname())
         self._script = WorkerScript(
+            queue=self._queue,
             base=self._cluster.job_script(),
             directory=self._directory / "jobs",
             walltime=self._config.walltime,
@@ -105,10 +108,9 @@ class SlurmPool(DaskPool):
         client = dask.Client(self._cluster, set_as_default=False)
         self._stack.callback(client.close, timeout=REPLY_SECONDS)
         self._stack.callback(self._end)
-        if isinstance(self._queue, Jobs):
-            if swept := self._queue.sweep(self._family):
-                log.warning("ended %d jobs that an earlier driver left", swept)
-            self._queue.test(self._script.text("test", 0))
+        if swept := self._jobs.sweep(self._family):
+            log.warning("ended %d jobs that an earlier driver left", swept)
+        self._jobs.test(self._script.text("test", 0))
         for slot in self._slots:
             self._hand_in(slot)
         return client
@@ -118,18 +120,18 @@ class SlurmPool(DaskPool):
         return len(self._cluster.scheduler.workers)
 
     def why_none(self) -> str:
-        """Return what SLURM says of the jobs."""
-        return f" ({self._said})" if self._said else ""
+        """Return what the queue says of the jobs."""
+        return f" ({self._pending})" if self._pending else ""
 
     def supervise(self) -> str:
         """Hold the wanted slots against the queue, every so often."""
-        if time.monotonic() - self._asked > self._config.poll_seconds:
-            self._asked = time.monotonic()
-            jobs = self._queue.look()
-            self._said = "SLURM's controller doesn't answer"  # unknown isn't gone
+        if time.monotonic() - self._compared > self._config.poll_seconds:
+            self._compared = time.monotonic()
+            jobs = self._jobs.look()
+            self._pending = f"{self._queue.title}'s controller doesn't answer"  # unknown isn't gone
             if jobs is not None:
                 with contextlib.suppress(NoAnswer):
-                    self._said = self.compare({job.id: job for job in jobs})
+                    self._pending = self.compare({job.id: job for job in jobs})
         return super().supervise()
 
     def compare(self, seen: dict[str, JobView]) -> str:
@@ -138,29 +140,29 @@ class SlurmPool(DaskPool):
         Raises
         ------
         NoAnswer
-            SLURM takes no jobs at the moment.
+            The queue takes no jobs at the moment.
         ClusterError
             More jobs wouldn't help.
         """
-        here = {str(worker.name) for worker in self._present()}
+        present = {str(worker.name) for worker in self._dask_workers()}
         waiting = []
         for slot in self._slots:
             slot.leaving = [number for number in slot.leaving if number in seen and not seen[number].over]
-            if slot.name in here:
+            if slot.name in present:
                 slot.came, self._broken = True, 0
             job = seen.get(slot.job)
             if job is None and time.monotonic() - slot.submitted < 2 * self._config.poll_seconds:
                 continue  # not listed yet
             if slot.job and (job is None or job.over):
                 self._lost(slot, job)
-            elif job is not None and job.state == "PENDING":
+            elif job is not None and job.state is State.PENDING:
                 waiting.append(job)
                 self._check_hope(slot, job)
         self._end_strays(seen)
         self._follow_work()
         for slot in self._slots:
             job = seen.get(slot.job)
-            if job is not None and job.state == "RUNNING" and job.seconds_left < 2 * margin(self._config.walltime):
+            if job is not None and job.state is State.RUNNING and job.seconds_left < 2 * margin(self._config.walltime):
                 slot.leaving.append(slot.job)
                 self._hand_in(slot)
         reasons = sorted({job.reason for job in waiting if job.reason not in ("", "None")})
@@ -174,14 +176,14 @@ class SlurmPool(DaskPool):
         for slot in empty[: max(0, -surplus)]:
             self._hand_in(slot)
         if surplus > 0:
-            busy = {str(worker.name) for worker in self._present() if worker.processing}
+            busy = {str(worker.name) for worker in self._dask_workers() if worker.processing}
             idle = [slot for slot in self._slots if slot.job and slot.name not in busy][:surplus]
-            self._queue.cancel([slot.job for slot in idle])
+            self._jobs.cancel([slot.job for slot in idle])
             for slot in idle:
                 log.info("job %s of slot %d has nothing to do any more", slot.job, slot.number)
                 slot.job = ""
 
-    def _present(self) -> list[Any]:
+    def _dask_workers(self) -> list[Any]:
         # The scheduler lives in another thread; a plain dict's values are taken all at once, its sorted one's aren't.
         return list(dict.values(self._cluster.scheduler.workers))
 
@@ -197,10 +199,10 @@ class SlurmPool(DaskPool):
         strays = [number for number, job in seen.items() if number not in known and not job.over]
         if strays:
             log.warning("ending jobs that stand for no worker: %s", ", ".join(strays))
-            self._queue.cancel(strays)
+            self._jobs.cancel(strays)
 
     def _check_hope(self, slot: Slot, job: JobView) -> None:
-        slot.hopeless = slot.hopeless + 1 if HOPELESS.search(job.reason) else 0
+        slot.hopeless = slot.hopeless + 1 if self._queue.hopeless.search(job.reason) else 0
         if slot.hopeless > GRACE:
             raise ClusterError(
                 f"job {job.id} can never start: {job.reason}",
@@ -209,10 +211,11 @@ class SlurmPool(DaskPool):
             )
 
     def _lost(self, slot: Slot, job: JobView | None) -> None:
-        state = job.state if job is not None else "gone from the queue"
+        state = job.state if job is not None else State.OVER
+        word = job.word if job is not None else "gone from the queue"
         where = f" on {job.node}" if job is not None and job.node else ""
-        log.warning("job %s of slot %d is over: %s%s", slot.job, slot.number, state, where)
-        if state == "OUT_OF_MEMORY":
+        log.warning("job %s of slot %d is over: %s%s", slot.job, slot.number, word, where)
+        if state is State.OUT_OF_MEMORY:
             if slot.memory_factor > 1:
                 raise ClusterError(
                     f"job {slot.job} had too little memory, though it got {slot.memory_factor:g} times as much",
@@ -221,7 +224,7 @@ class SlurmPool(DaskPool):
                     remedy="Raise it; limits.frame_memory and 1 GiB should fit. Running again continues",
                 )
             slot.memory_factor = MORE_MEMORY
-        self._broken += not slot.came and state not in _NOT_ITS_FAULT
+        self._broken += not slot.came and state is not State.TAKEN
         if self._broken >= BROKEN:
             raise ClusterError(
                 f"{self._broken} jobs ended before their worker came; the last said: {self._tail(slot)}",
@@ -233,29 +236,30 @@ class SlurmPool(DaskPool):
     def _hand_in(self, slot: Slot) -> None:
         slot.attempt += 1
         slot.job, slot.name = "", f"{self._tag}{slot.number}-{slot.attempt}"
-        slot.job = self._queue.submit(self._script.text(slot.name, slot.number, slot.memory_factor), slot.name)
+        slot.job = self._jobs.submit(self._script.text(slot.name, slot.number, slot.memory_factor), slot.name)
         slot.submitted, slot.came, slot.hopeless = time.monotonic(), False, 0
         log.info("job %s stands for slot %d, attempt %d", slot.job, slot.number, slot.attempt)
 
     def _end(self) -> None:
         """End every job of this run, those too whose submission gave no answer, and look whether they are gone."""
         ids = [number for slot in self._slots for number in (slot.job, *slot.leaving) if number]
-        self._queue.cancel(ids)
+        self._jobs.cancel(ids)
 
         def gone() -> bool:
-            jobs = self._queue.look()
-            left = [job.id for job in jobs or () if not job.over and job.state != "COMPLETING"]
-            self._queue.cancel(left)
+            jobs = self._jobs.look()
+            left = [job.id for job in jobs or () if not job.over and job.state is not State.ENDING]
+            self._jobs.cancel(left)
             return jobs is not None and not left
 
         if not wait_until(gone, REPLY_SECONDS):
-            log.warning("jobs of this run are still in the queue; scancel those named %s*", self._tag)
+            command = self._queue.cancel[0]
+            log.warning("jobs of this run are still in the queue; %s those named %s*", command, self._tag)
 
     def _taken(self, future: Any) -> Iterator[Done]:
         limit = longest_block(self._config.walltime)
         for done in super()._taken(future):
-            if done.ack is not None and done.ack.seconds > limit and not self._long_block_said:
-                self._long_block_said = True
+            if done.ack is not None and done.ack.seconds > limit and not self._warned:
+                self._warned = True
                 log.warning(
                     "block %d took %.0f s; within a walltime of %s it should take less than %.0f s, or it may be cut: "
                     "raise cluster.walltime, or start over with smaller block_frames",

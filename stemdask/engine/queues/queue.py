@@ -1,0 +1,165 @@
+"""A batch system as one record of all that differs between them; what is done with it is the same for all."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+from stemdask.config.clusters import BatchKind, Cluster, Slurm
+
+
+class State(Enum):
+    """What a job is doing, whatever its queue calls it."""
+
+    PENDING = auto()
+    RUNNING = auto()
+    ENDING = auto()
+    """Its processes are gone or going."""
+    OTHER = auto()
+    """Neither: suspended, being configured, a word that the record doesn't know."""
+    OVER = auto()
+    """It ended, well or not."""
+    TAKEN = auto()
+    """It was ended by somebody else: cancelled, preempted, its node died; that says nothing about what it ran."""
+    OUT_OF_MEMORY = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as its queue shows it."""
+
+    id: str
+    name: str
+    state: State
+    word: str = ""
+    """The state in the queue's own words."""
+    reason: str = ""
+    """Why it is pending."""
+    node: str = ""
+    seconds_left: float = float("inf")
+
+    @property
+    def over(self) -> bool:
+        """It will not run any more."""
+        return self.state in (State.OVER, State.TAKEN, State.OUT_OF_MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerJob:
+    """What a worker's job needs beside the directives that dask-jobqueue writes."""
+
+    name: str
+    log: str
+    folder: Path
+    """Where it starts."""
+    exported: Sequence[str]
+    """Variables that it takes over; no others."""
+    warning: int
+    """Seconds before its end at which it gets SIGUSR1, where the queue can send it; workers also watch the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a driver's job asks for: tasks, each of so many cores and bytes."""
+
+    memory: int
+    """Bytes of a task."""
+    tasks: int = 1
+    cores: int = 1
+    """Of a task."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverJob:
+    """What the job of a driver needs."""
+
+    name: str
+    log: str
+    folder: Path
+    """Where it starts."""
+    seconds: int
+    """Walltime."""
+    resources: Resources
+    cluster: Cluster
+    """Of the config; with keys of the site where its workers are jobs too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Environment variables by which a process knows the job in which it runs."""
+
+    job: str
+    """Its id."""
+    tasks: str
+    cores: str
+    """Of a task."""
+    node: str = ""
+    """Name of this node; the host's own where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """One batch system."""
+
+    kind: BatchKind
+    """Its kind in a config, and the name of its file."""
+    title: str
+    """Its name in messages."""
+
+    submit: Sequence[str]
+    """Command that takes a script on standard input."""
+    look: Sequence[str]
+    """Command that lists the user's jobs, those too that were over a while ago where it knows them."""
+    cancel: Sequence[str]
+    """Command that ends the jobs whose ids follow."""
+    rehearse: Sequence[str] = ()
+    """Command that says whether a script on standard input would be taken, without taking it."""
+
+    job_id: re.Pattern[str]
+    """An id, whole; nothing else is ever handed to `cancel`."""
+    answer: re.Pattern[str]
+    """What `submit` prints, whole but for blanks around it; its first group is the id."""
+    read: Callable[[str], list[JobView]]
+    """Reads what `look` prints."""
+    passing: re.Pattern[str]
+    """Errors after which the same may succeed: a server that is busy, restarting or out of reach."""
+    hopeless: re.Pattern[str]
+    """Reasons of pending jobs that waiting doesn't change."""
+
+    leaking: tuple[str, ...]
+    """Beginnings of variables that would make a worker a copy of the job in which the driver runs."""
+    kept: Sequence[str] = ()
+    """Variables that begin so and are handed on all the same, to commands and to workers."""
+    inside: Inside
+
+    directive: str
+    """Beginning of a line of a script that the queue reads."""
+    log_id: str
+    """What the path of a log may hold for the id of the job."""
+    library: str
+    """Class of dask-jobqueue that writes the script of a worker."""
+    options: Callable[[Slurm, int], dict[str, Any]]
+    """Its keywords that other classes don't have, of a config and the bytes of a job."""
+    worker: Callable[[WorkerJob], Sequence[str]]
+    """Directives of a worker's job."""
+    driver: Callable[[DriverJob], Sequence[str]]
+    """Directives of a driver's job."""
+    memory: Callable[[int], str]
+    """Directive that asks for bytes; given after the others, it counts."""
+    requeue: str
+    """Shell command by which a job goes back into the queue."""
+    step: Callable[[str, str], Sequence[str]] | None = None
+    """Command that starts the one after it as a task of the job around, of a name and the path of a log."""
+
+    def missing(self) -> list[str]:
+        """Return its commands that this machine doesn't have."""
+        return [name for name, *_ in (self.submit, self.look, self.cancel) if shutil.which(name) is None]
+
+    def directives(self, texts: Sequence[str]) -> list[str]:
+        """Return directives as lines of a script."""
+        return [f"{self.directive} {text}" for text in texts]

@@ -1,0 +1,121 @@
+"""SLURM."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from stemdask.config.clusters import Slurm
+from stemdask.engine.queues.queue import DriverJob, Inside, JobView, Queue, State, WorkerJob
+
+#: Seconds before its walltime at which the driver is asked to save its state.
+_DRIVER_WARNING = 120
+_STATES = {
+    "PENDING": State.PENDING,
+    "RUNNING": State.RUNNING,
+    "COMPLETING": State.ENDING,
+    **dict.fromkeys(("COMPLETED", "DEADLINE", "FAILED", "REVOKED", "TIMEOUT"), State.OVER),
+    **dict.fromkeys(("BOOT_FAIL", "CANCELLED", "NODE_FAIL", "PREEMPTED"), State.TAKEN),
+    "OUT_OF_MEMORY": State.OUT_OF_MEMORY,
+}
+
+
+def _read(text: str) -> list[JobView]:
+    rows = [line.split("|") for line in text.splitlines() if line.count("|") >= 5]
+    return [
+        JobView(number, name, _STATES.get(word, State.OTHER), word, reason, node, _seconds(left))
+        for number, name, word, reason, node, left in (row[:6] for row in rows)
+    ]
+
+
+def _seconds(text: str) -> float:
+    """Read squeue's time left: [D-]HH:MM:SS or MM:SS; without a limit, infinity."""
+    days, _, rest = text.rpartition("-")
+    parts = rest.split(":")
+    if not all(part.isdecimal() for part in parts) or (days and not days.isdecimal()):
+        return float("inf")
+    seconds = 0.0
+    for part in parts:
+        seconds = 60 * seconds + int(part)
+    return seconds + 86400 * int(days or 0)
+
+
+def _options(config: Slurm, memory: int) -> dict[str, Any]:
+    return {
+        "queue": config.partition,
+        "account": config.account,
+        "walltime": config.walltime,
+        "job_mem": f"{memory // 2**20}M",  # MiB, to SLURM
+        "job_directives_skip": ["#SBATCH -J", "#SBATCH -o", "#SBATCH -e"],
+    }
+
+
+def _worker(job: WorkerJob) -> Sequence[str]:
+    return [
+        f"-J {job.name}",
+        f"-o {job.log}",
+        f"-D {job.folder}",
+        f"--export={','.join(job.exported)}",
+        f"--no-requeue --open-mode=append --signal=B:USR1@{job.warning}",
+    ]
+
+
+def _driver(job: DriverJob) -> Sequence[str]:
+    minutes = math.ceil(job.seconds / 60)
+    asked = job.resources
+    memory = "--mem-per-cpu" if asked.tasks > 1 else "--mem"
+    lines = [
+        f"--job-name={job.name}",
+        f"--output={job.log}",
+        "--open-mode=append",
+        f"--chdir={job.folder}",
+        f"--time={minutes // 60:02d}:{minutes % 60:02d}:00",
+        f"--ntasks={asked.tasks}",
+        f"--cpus-per-task={asked.cores}",
+        f"{memory}={math.ceil(asked.memory / 2**20)}M",
+        "--requeue",
+        f"--signal=B:TERM@{_DRIVER_WARNING}",
+    ]
+    if isinstance(job.cluster, Slurm):
+        site = {"partition": job.cluster.partition, "account": job.cluster.account}
+        lines += [f"--{key}={value}" for key, value in site.items() if value is not None]
+    return lines
+
+
+def _step(name: str, log: str) -> Sequence[str]:
+    command = ["srun", "--exact", "--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--kill-on-bad-exit=0"]
+    return [*command, f"--job-name={name}", f"--output={log}", "--open-mode=append"]
+
+
+QUEUE = Queue(
+    kind="slurm",
+    title="SLURM",
+    submit=("sbatch", "--parsable"),
+    look=("squeue", "--me", "--noheader", "--states=all", "--format=%i|%j|%T|%r|%N|%L"),
+    cancel=("scancel",),
+    rehearse=("sbatch", "--test-only"),
+    job_id=re.compile(r"\d+"),
+    answer=re.compile(r"(\d+)(?:;.*)?", re.DOTALL),  # id, or id;cluster
+    read=_read,
+    passing=re.compile(
+        r"unable to contact|timed out|temporarily|connection refused|try again|socket|communication", re.IGNORECASE
+    ),
+    hopeless=re.compile(
+        r"Partition(Down|Inactive|TimeLimit|NodeLimit)|BadConstraints|Invalid(Account|QOS)|MaxWallDuration|"
+        r"Max\w*PerJob|JobHeld|AccountNotAllowed|QOSNotAllowed|held"
+    ),
+    leaking=("SLURM_", "SBATCH_", "SQUEUE_", "SCANCEL_", "SRUN_"),
+    kept=("SLURM_CONF",),
+    inside=Inside(job="SLURM_JOB_ID", tasks="SLURM_NTASKS", cores="SLURM_CPUS_PER_TASK", node="SLURMD_NODENAME"),
+    directive="#SBATCH",
+    log_id="%j",
+    library="SLURMCluster",
+    options=_options,
+    worker=_worker,
+    driver=_driver,
+    memory=lambda size: f"--mem={int(size / 2**20)}M",
+    requeue='scontrol requeue "$SLURM_JOB_ID"',
+    step=_step,
+)
