@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemdask.kernels.arrays import Codes, Floats, Integers, Integers32
-from stemdask.kernels.atoms.crystallinity import block_of_flags, block_of_products
+from stemdask.kernels.atoms.crystallinity import Crystallinity, block_of_flags, block_of_products
 from stemdask.kernels.atoms.harmonics import (
     LANES,
     SCRATCH,
@@ -54,6 +54,46 @@ class BondOrder(NamedTuple):
     """(n,), 1 where enough bonds are above the threshold; 0 without neighbours; -1 where s6 isn't defined."""
     margin: Floats
     """(n,), how much the threshold may rise (or, where negative, must fall) before `crystalline` changes."""
+
+
+class _Lists(NamedTuple):
+    """The lists of neighbours as arrays alone."""
+
+    first: Integers
+    other: Integers32
+    point: Integers32
+    points: Floats
+    weight: Floats
+    """(m,), or empty where all count the same."""
+    symmetric: bool
+
+
+class _Harmonics(NamedTuple):
+    """How the coefficients are made."""
+
+    from_moments: bool
+    moments: MomentMap
+    recurrence: Recurrence
+
+
+class _Choices(NamedTuple):
+    """What the arguments of `bond_order` of the same or a like name choose."""
+
+    with_itself: bool
+    normalised: bool
+    threshold: float
+    min_fraction: float
+
+
+class _Scratch(NamedTuple):
+    """Memory of the kernel, in order of the atoms."""
+
+    rows: Floats
+    """(n, stride), the coefficients of each atom."""
+    scale: Floats
+    """(n,), the inverse length of those of degree 6."""
+    seen: Integers
+    """(n,), the next entry of each atom that `block_of_products` writes."""
 
 
 class _Layout(NamedTuple):
@@ -139,95 +179,59 @@ def bond_order(
     rows, scale, s6 = (space.get(name, size) for name, size in (("rows", n * stride), ("scale", n), ("s6", n_entries)))
     values, flags = np.empty((4 * len(every) + 2, n)), np.empty(n, np.int8)
     q, q_avg, w, w_avg = values[:-2].reshape(4, len(every), n)
+    order = BondOrder(q, q_avg, w, w_avg, s6, values[-2], flags, values[-1])
+    weight = np.empty(0) if neighbours.weight is None else neighbours.weight
     moments = set(every) <= {2, 4, 6}
     _order(
-        neighbours.first,
-        neighbours.other,
-        neighbours.point,
-        neighbours.points,
-        np.empty(0) if neighbours.weight is None else neighbours.weight,
-        moments,
-        moment_map(every if moments else (6,)),
-        recurrence(every),
+        _Lists(neighbours.first, neighbours.other, neighbours.point, neighbours.points, weight, neighbours.symmetric),
+        _Harmonics(moments, moment_map(every if moments else (6,)), recurrence(every)),
         layout,
-        convention == "lechner-dellago",
-        normalisation == "steinhardt",
-        neighbours.symmetric,
-        threshold,
-        min_fraction,
-        rows.reshape(n, stride),
-        scale,
-        space.get("seen", n, np.int64),
-        q,
-        q_avg,
-        w,
-        w_avg,
-        s6,
-        values[-2],
-        flags,
-        values[-1],
+        _Choices(convention == "lechner-dellago", normalisation == "steinhardt", threshold, min_fraction),
+        _Scratch(rows.reshape(n, stride), scale, space.get("seen", n, np.int64)),
+        order,
     )
     k = len(wanted)
-    return BondOrder(q[:k], q_avg[:k], w[:k], w_avg[:k], s6, values[-2], flags, values[-1])
+    return order._replace(q=q[:k], q_avg=q_avg[:k], w=w[:k], w_avg=w_avg[:k])
 
 
 @kernel
 def _order(
-    first: Integers,
-    other: Integers32,
-    point: Integers32,
-    points: Floats,
-    weight: Floats,
-    moments: bool,
-    mapping: MomentMap,
-    coefficients: Recurrence,
-    layout: _Layout,
-    with_itself: bool,
-    normalised: bool,
-    symmetric: bool,
-    threshold: float,
-    min_fraction: float,
-    rows: Floats,
-    scale: Floats,
-    seen: Integers,
-    q: Floats,
-    q_avg: Floats,
-    w: Floats,
-    w_avg: Floats,
-    s6: Floats,
-    mean: Floats,
-    crystalline: Codes,
-    margin: Floats,
+    lists: _Lists, harmonics: _Harmonics, layout: _Layout, choices: _Choices, scratch: _Scratch, order: BondOrder
 ) -> None:
     """Do all atoms in blocks of lanes: first their own coefficients, then all that needs those of their neighbours.
 
     Degree 6 comes first in the layout, where the products of bonds expect it.
     """
+    first, other, point, points, weight, symmetric = lists
+    rows, scale, seen = scratch
+    s6 = order.s6
+    flags = Crystallinity(order.crystallinity, order.crystalline, order.margin)
     n, stride = rows.shape
     width = layout.offset[-1]
-    block, scratch, total = np.zeros((width + 1) * LANES), np.empty(SCRATCH), np.empty(stride)
+    block, sums, total = np.zeros((width + 1) * LANES), np.empty(SCRATCH), np.empty(stride)
     longest = 1
     for i in range(n):
         longest = max(longest, first[i + 1] - first[i])
         seen[i] = first[i]
     sorting = np.empty(longest * LANES)
     for begin in range(0, n, LANES):
-        if moments:
-            block_from_moments(first, point, points, weight, begin, mapping, scratch, block[: width * LANES])
+        own = block[: width * LANES]
+        if harmonics.from_moments:
+            block_from_moments(first, point, points, weight, begin, harmonics.moments, sums, own)
         else:
-            block_from_recurrence(first, point, points, weight, begin, coefficients, block[: width * LANES])
-        _invariants(block, begin, layout, normalised, q, w)
+            block_from_recurrence(first, point, points, weight, begin, harmonics.recurrence, own)
+        _invariants(block, begin, layout, choices.normalised, order.q, order.w)
         for i in range(begin, min(begin + LANES, n)):
             for k in range(width):
                 rows[i, k] = block[k * LANES + i - begin]
             for k in range(width, stride):
                 rows[i, k] = 0.0
-            scale[i] = np.sqrt(4 * np.pi / 13) / q[layout.place[0], i]
+            scale[i] = np.sqrt(4 * np.pi / 13) / order.q[layout.place[0], i]
     for begin in range(0, n, LANES):
-        _averaged(first, other, rows, with_itself, begin, total, block)
-        _invariants(block, begin, layout, normalised, q_avg, w_avg)
+        _averaged(first, other, rows, choices.with_itself, begin, total, block)
+        _invariants(block, begin, layout, choices.normalised, order.q_avg, order.w_avg)
         block_of_products(first, other, rows, scale, symmetric, begin, seen, s6)
-        block_of_flags(first, s6, threshold, min_fraction, begin, sorting, mean, crystalline, margin)
+        block_of_flags(first, s6, choices.threshold, choices.min_fraction, begin, sorting, flags)
 
 
 @kernel

@@ -35,6 +35,18 @@ class Cells(NamedTuple):
     """From a cell to the next along z."""
 
 
+class _Grid(NamedTuple):
+    """The lowest corner of all that is finite, the inverse of the width of a cell, and the number of cells."""
+
+    x0: float
+    y0: float
+    z0: float
+    inverse: float
+    nx: int
+    ny: int
+    nz: int
+
+
 def sort_into_cells(
     positions: Floats,
     owner: Integers32,
@@ -50,10 +62,11 @@ def sort_into_cells(
     total = len(positions) + len(owner)
     x, y, z = (workspace.get(name, total) for name in ("x", "y", "z"))
     order, rank, home = (workspace.get(name, total, np.int32) for name in ("order", "rank", "home"))
-    x0, y0, z0, inverse, nx, ny, nz = _grid(positions, owner, shift, width)
-    start = workspace.get("start", nx * ny * nz + 1, np.int32)
-    _count_sort(positions, owner, shift, x0, y0, z0, inverse, nx, nx * ny, start, home, order, rank, x, y, z)
-    return Cells(x, y, z, order, rank, start, nx, nx * ny)
+    grid = _grid(positions, owner, shift, width)
+    start = workspace.get("start", grid.nx * grid.ny * grid.nz + 1, np.int32)
+    cells = Cells(x, y, z, order, rank, start, grid.nx, grid.nx * grid.ny)
+    _count_sort(positions, owner, shift, grid, home, cells)
+    return cells
 
 
 @kernel(inline="always")
@@ -67,10 +80,7 @@ def place(positions: Floats, owner: Integers32, shift: Floats, i: int) -> tuple[
 
 
 @kernel
-def _grid(
-    positions: Floats, owner: Integers32, shift: Floats, width: float
-) -> tuple[float, float, float, float, int, int, int]:
-    """Return the lowest corner of all that is finite, the inverse of the width of a cell, and the number of cells."""
+def _grid(positions: Floats, owner: Integers32, shift: Floats, width: float) -> _Grid:
     x0 = y0 = z0 = np.inf
     x1 = y1 = z1 = -np.inf
     total = len(positions) + len(owner)
@@ -88,30 +98,17 @@ def _grid(
         nx = np.floor((x1 - x0) * inverse * FINE) + 1
         ny, nz = np.floor((y1 - y0) * inverse) + 1, np.floor((z1 - z0) * inverse) + 1
         if nx * ny * nz <= FINE * (2.0 * total + 64):
-            return x0, y0, z0, inverse, int(nx) + 2 * FINE, int(ny) + 2, int(nz) + 2
+            return _Grid(x0, y0, z0, inverse, int(nx) + 2 * FINE, int(ny) + 2, int(nz) + 2)
         inverse /= 1.2
 
 
 @kernel
 def _count_sort(
-    positions: Floats,
-    owner: Integers32,
-    shift: Floats,
-    x0: float,
-    y0: float,
-    z0: float,
-    inverse: float,
-    row: int,
-    layer: int,
-    start: Integers32,
-    home: Integers32,
-    order: Integers32,
-    rank: Integers32,
-    x: Floats,
-    y: Floats,
-    z: Floats,
+    positions: Floats, owner: Integers32, shift: Floats, grid: _Grid, home: Integers32, cells: Cells
 ) -> None:
-    """Sort by cell, keeping the order of the atoms within each."""
+    """Fill the cells, keeping the order of the atoms within each; `home` is scratch, one number an atom."""
+    x, y, z, order, rank, start, row, layer = cells
+    x0, y0, z0, inverse, _, _, _ = grid
     total = len(positions) + len(owner)
     start[:] = 0
     for i in range(total):

@@ -5,6 +5,8 @@ Ten Wolde, Ruiz-Montero and Frenkel, J. Chem. Phys. 104, 9932 (1996).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from stemdask.kernels.arrays import Codes, Floats, Integers, Integers32
@@ -12,7 +14,18 @@ from stemdask.kernels.atoms.harmonics import LANES, WIDE
 from stemdask.kernels.compiled import kernel
 
 
-def crystallinity(first: Integers, s6: Floats, threshold: float, min_fraction: float) -> tuple[Floats, Codes, Floats]:
+class Crystallinity(NamedTuple):
+    """What the bonds of each atom say of it."""
+
+    mean: Floats
+    """(n,), mean s6."""
+    crystalline: Codes
+    """(n,), 1 where enough bonds are above the threshold; 0 without bonds; -1 where s6 isn't defined."""
+    margin: Floats
+    """(n,), how much the threshold may rise (or, where negative, must fall) before `crystalline` changes."""
+
+
+def crystallinity(first: Integers, s6: Floats, threshold: float, min_fraction: float) -> Crystallinity:
     """Return the mean s6 of each atom, whether it is crystalline, and the margin to the threshold.
 
     An atom with N bonds is crystalline if the bond that counts, the one of rank floor(min_fraction N) + 1 from the
@@ -28,11 +41,11 @@ def crystallinity(first: Integers, s6: Floats, threshold: float, min_fraction: f
         As in `bond_order`.
     """
     n = len(first) - 1
-    mean, crystalline, margin = np.empty(n), np.empty(n, np.int8), np.empty(n)
+    result = Crystallinity(np.empty(n), np.empty(n, np.int8), np.empty(n))
     sorting = np.empty(max(int(np.diff(first).max(initial=1)), 1) * LANES)
     for begin in range(0, n, LANES):
-        block_of_flags(first, s6, threshold, min_fraction, begin, sorting, mean, crystalline, margin)
-    return mean, crystalline, margin
+        block_of_flags(first, s6, threshold, min_fraction, begin, sorting, result)
+    return result
 
 
 @kernel
@@ -88,14 +101,13 @@ def block_of_flags(
     min_fraction: float,
     begin: int,
     sorting: Floats,
-    mean: Floats,
-    crystalline: Codes,
-    margin: Floats,
+    result: Crystallinity,
 ) -> None:
     """Write the mean s6 of each atom of a block, whether enough are above the threshold, and by how much.
 
     `sorting` is scratch of length (longest list) × LANES.
     """
+    mean, crystalline, margin = result
     count = min(LANES, len(mean) - begin)
     rows, ranks = 1, 0
     for lane in range(count):

@@ -129,7 +129,8 @@ def find_neighbours(
     first, filled, ends = (space.get(k, m + 1, np.int64) for k, m in (("first", n), ("filled", n), ("ends", n_sorted)))
     both = space.get("both", 2 * n_hits, np.int32)
     point = space.get("point", 2 * n_hits, np.int32)
-    _lists(hits, begin, ends, both, sequence, cells.order, cells.rank, first, filled, point)
+    _pair_both_ways(hits, begin, ends, both)
+    _lists(both, ends, sequence, cells, first, filled, point)
     point = point[: first[-1]]
     return Neighbours(first, point, xyz if every is None else np.concatenate([xyz, xyz[owner] + shift]), every)
 
@@ -212,21 +213,9 @@ def separation(xyz: Floats, owner: Integers32, shift: Floats, i: int, other: int
 
 
 @kernel
-def _lists(
-    hits: Integers32,
-    begin: Integers,
-    ends: Integers,
-    both: Integers32,
-    sequence: Integers,
-    order: Integers32,
-    rank: Integers32,
-    first: Integers,
-    filled: Integers,
-    point: Integers32,
-) -> None:
-    """Make the lists of all atoms, sorted by atom number, from pairs of places."""
-    places, n = len(begin) - 1, len(first) - 1
-    # Each pair at both its places. In the end those of place s end before ends[s].
+def _pair_both_ways(hits: Integers32, begin: Integers, ends: Integers, both: Integers32) -> None:
+    """Write each pair at both its places: ``both[ends[s - 1]:ends[s]]`` are the partners of place s."""
+    places = len(begin) - 1
     ends[:] = 0
     for s in range(places):
         ends[s + 1] += begin[s + 1] - begin[s]
@@ -243,6 +232,20 @@ def _lists(
             both[ends[t]] = s
             ends[t] += 1
         ends[s] = k
+
+
+@kernel
+def _lists(
+    both: Integers32,
+    ends: Integers,
+    sequence: Integers,
+    cells: Cells,
+    first: Integers,
+    filled: Integers,
+    point: Integers32,
+) -> None:
+    """Make the lists of all atoms, sorted by atom number, from pairs of places; `filled` is scratch."""
+    order, rank, n = cells.order, cells.rank, len(first) - 1
     total = 0
     for i in range(n):
         first[i] = filled[i] = total
