@@ -13,17 +13,56 @@ almost replace one another where columns overlap strongly, and single columns do
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from stemdask.kernels.arrays import Booleans, Floats, Image, Indices, Integers32
 from stemdask.kernels.compiled import kernel
-from stemdask.kernels.images.fitting.blocks import assemble, invert_blocks
+from stemdask.kernels.images.fitting.assembly import Information, Parts, Placement, assemble
+from stemdask.kernels.images.fitting.blocks import invert_blocks
 from stemdask.kernels.images.fitting.smooth import Patches
 
 #: The products (1, y, x, yy, yx, xx) as the matrix (1, y, x)·(1, y, x)ᵀ.
 _SQUARE = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The fields that columns share, apart from their values.
+
+    Attributes
+    ----------
+    patches, bases
+        For each field (t, l, its coefficients): what its splines are in each patch. The last one is that of the
+        amplitude modes of the coarse system.
+    n_sublattices
+        Number of sublattices, each with fields of its own.
+    weight
+        (y, x), 1 / variance of the pixels.
+    stiffness
+        Of the background's coefficients among themselves, known beforehand.
+    caution
+        The same for each map of a width, in units of the mean of its diagonal: shortens steps, nothing more.
+    """
+
+    patches: Patches
+    bases: list[Floats]
+    n_sublattices: int
+    weight: Image
+    stiffness: Floats
+    caution: Floats | None
+
+    def stiffen(self, among: Floats) -> None:
+        """Add what is known beforehand to the fields' coefficients among themselves (c, c), in place."""
+        size = len(self.stiffness)
+        among[:size, :size] += self.stiffness
+        if self.caution is None:
+            return
+        for start in range(size, len(among), len(self.caution)):
+            of = slice(start, start + len(self.caution))
+            among[of, of] += self.caution * np.mean(np.diag(among[of, of]))
 
 
 @dataclass
@@ -69,62 +108,50 @@ class NormalEquations:
 
     @classmethod
     def build(
-        cls,
-        blocks: Floats,
-        pairs: Integers32,
-        beneath: Floats,
-        free: Booleans,
-        sublattice: Indices,
-        n_sublattices: int,
-        positions: Floats,
-        patches: Patches,
-        bases: list[Floats],
-        weight: Image,
-        stiffness: Floats,
-        caution: Floats | None,
+        cls, information: Information, free: Booleans, sublattice: Indices, positions: Floats, fields: Fields
     ) -> NormalEquations:
         """Sort Fisher information into the matrix.
 
         Parameters
         ----------
-        blocks
-            (n + p, 6, 6): of each column, then of each pair.
-        pairs
-            (p, 2).
-        beneath
-            (n, 6, l): coupling of each column's parameters to the background's value and slopes at its centre.
+        information
+            Of the columns.
         free
             (n, P): parameters that are fitted; the others are held.
         sublattice, positions
             (n,) and (n, 2), px.
-        patches, bases
-            See the class.
-        weight
-            (y, x), 1 / variance of the pixels.
-        stiffness
-            Of the background's coefficients among themselves, known beforehand.
-        caution
-            The same for each map of a width, in units of the mean of its diagonal: shortens steps, nothing more.
+        fields
+            Background and widths.
         """
         n, size = free.shape
-        n_fields, length = len(bases) - 1, bases[0].shape[1]
-        centres, patch = patches.centres, patches.holding(positions)
+        placement = Placement(positions, fields.patches.holding(positions), fields.patches.centres)
+        n_fields, length = len(fields.bases) - 1, fields.bases[0].shape[1]
         levers = np.ones((n, length))
-        levers[:, 1:] = (positions - centres[patch])[:, : length - 1]
-        own, coupling = np.empty((n, size, size)), np.empty((len(pairs), size, size))
-        border = np.zeros((n, size, n_fields * length))
-        every = [*bases[:-1], *([bases[-1]] * n_sublattices)]
-        sums = np.zeros((len(centres), len(every), len(every), 6 if length == 3 else 1))
-        assemble(blocks, pairs, beneath, free, sublattice, patch, positions, centres, own, coupling, border, sums)
-        sums[:, 0, 0] = patches.moments(weight)
-        coarse = _project(sums, every)
-        coarse[: len(stiffness), : len(stiffness)] += stiffness
-        c = sum(basis.shape[2] for basis in bases[:-1])
-        if caution is not None:
-            for start in range(len(stiffness), c, len(caution)):
-                of = slice(start, start + len(caution))
-                coarse[of, of] += caution * np.mean(np.diag(coarse[of, of]))
-        return cls(own, pairs, coupling, border, patch, sublattice, levers, bases, coarse[:c, :c].copy(), coarse)
+        levers[:, 1:] = (positions - placement.centres[placement.patch])[:, : length - 1]
+        every = [*fields.bases[:-1], *([fields.bases[-1]] * fields.n_sublattices)]
+        parts = Parts(
+            own=np.empty((n, size, size)),
+            coupling=np.empty((len(information.pairs), size, size)),
+            border=np.zeros((n, size, n_fields * length)),
+            sums=np.zeros((len(placement.centres), len(every), len(every), 6 if length == 3 else 1)),
+        )
+        assemble(information, free, sublattice, placement, parts)
+        parts.sums[:, 0, 0] = fields.patches.moments(fields.weight)
+        coarse = _project(parts.sums, every)
+        c = sum(basis.shape[2] for basis in fields.bases[:-1])
+        fields.stiffen(coarse[:c, :c])
+        return cls(
+            own=parts.own,
+            pairs=information.pairs,
+            coupling=parts.coupling,
+            border=parts.border,
+            patch=placement.patch,
+            sublattice=sublattice,
+            levers=levers,
+            bases=fields.bases,
+            among_fields=coarse[:c, :c].copy(),
+            coarse=coarse,
+        )
 
     def damped(self, columns: Floats, fields: float) -> NormalEquations:
         """Return the matrix with a raised diagonal: of each column by 1 + columns (n,), of the fields by 1 + fields."""
@@ -158,7 +185,7 @@ class NormalEquations:
             fields[:, f * length : (f + 1) * length] = basis @ coefficients[start : start + basis.shape[2]]
             start += basis.shape[2]
         out, sums = np.empty_like(columns), np.zeros_like(fields)
-        _multiply(self.own, self.pairs, self.coupling, self.border, self.patch, fields, columns, out, sums)
+        _multiply(_Matrix(self.own, self.pairs, self.coupling, self.border, self.patch), fields, columns, out, sums)
         collected = [
             np.tensordot(sums[:, f * length : (f + 1) * length], basis, axes=2)
             for f, basis in enumerate(self.bases[:-1])
@@ -256,18 +283,19 @@ def factorise(matrix: Floats) -> tuple[Floats, bool]:
         return np.tril(factor) * size[:, None], lower
 
 
+class _Matrix(NamedTuple):
+    """What of :class:`NormalEquations` multiplies columns."""
+
+    own: Floats
+    pairs: Integers32
+    coupling: Floats
+    border: Floats
+    patch: Indices
+
+
 @kernel
-def _multiply(
-    own: Floats,
-    pairs: Integers32,
-    coupling: Floats,
-    border: Floats,
-    patch: Indices,
-    fields: Floats,
-    x: Floats,
-    out: Floats,
-    sums: Floats,
-) -> None:
+def _multiply(matrix: _Matrix, fields: Floats, x: Floats, out: Floats, sums: Floats) -> None:
+    own, pairs, coupling, border, patch = matrix
     n, size = x.shape
     n_fields = border.shape[2]
     for k in range(n):

@@ -9,10 +9,11 @@ import numpy as np
 from stemdask.kernels.arrays import Floats, Image, Indices
 from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.fitting import fisher
+from stemdask.kernels.images.fitting.assembly import Information
 from stemdask.kernels.images.fitting.constraints import Constraints
 from stemdask.kernels.images.fitting.gaussian import moments, render
 from stemdask.kernels.images.fitting.noise import Noise
-from stemdask.kernels.images.fitting.normal_equations import NormalEquations
+from stemdask.kernels.images.fitting.normal_equations import Fields, NormalEquations
 from stemdask.kernels.images.fitting.overlaps import overlapping_pairs
 from stemdask.kernels.images.fitting.profile import Profile
 from stemdask.kernels.images.fitting.smooth import Patches, SmoothBasis
@@ -171,19 +172,16 @@ class Scene:
         moments(self.weight, state.positions, state.precision, 4, True, under)
         fisher.coupling_to_background(state.amplitude, state.precision, under, beneath)
         blocks[held.ghosts, 0, 0] += held.trust
-        return NormalEquations.build(
-            blocks,
-            pairs,
-            beneath,
-            held.free,
-            self.sublattice,
-            self.n_sublattices,
-            state.positions,
+        fields = Fields(
             self.patches,
             self.bases,
+            self.n_sublattices,
             self.weight,
             self.stiffness,
             None if self.widths is None else _STIFFNESS * self.widths.roughness(),
+        )
+        return NormalEquations.build(
+            Information(blocks, pairs, beneath), held.free, self.sublattice, state.positions, fields
         )
 
 

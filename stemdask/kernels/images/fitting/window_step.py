@@ -6,7 +6,10 @@ import numpy as np
 
 from stemdask.kernels.arrays import Floats
 from stemdask.kernels.compiled import kernel
+from stemdask.kernels.images.fitting.cholesky import factorise, invert
 from stemdask.kernels.images.fitting.window_equations import SIZE
+
+_LEAST_PIVOT = 1e-13
 
 
 @kernel
@@ -49,28 +52,9 @@ def solve(matrix: Floats, vector: Floats, damping: float, circular: bool, invers
             low[fixed, fixed] = 1.0
     for i in range(n):
         low[i, i] *= 1.0 + damping
-    for i in range(n):
-        for j in range(i + 1):
-            total = low[i, j]
-            for m in range(j):
-                total -= low[i, m] * low[j, m]
-            if i == j:
-                if not total > 1e-13 * low[i, i]:
-                    return False
-                low[i, i] = np.sqrt(total)
-            else:
-                low[i, j] = total / low[j, j]
-    for column in range(n):
-        for i in range(n):
-            total = 1.0 if i == column else 0.0
-            for m in range(i):
-                total -= low[i, m] * inverse[m, column]
-            inverse[i, column] = total / low[i, i]
-        for i in range(n - 1, -1, -1):
-            total = inverse[i, column]
-            for m in range(i + 1, n):
-                total -= low[m, i] * inverse[m, column]
-            inverse[i, column] = total / low[i, i]
+    if not factorise(low, _LEAST_PIVOT):
+        return False
+    invert(low, inverse)
     for i in range(n):
         step[i] = 0.0
         for j in range(n):
