@@ -15,9 +15,10 @@ import pytest
 import stemdask
 from stemdask import simulate
 from stemdask.analyses import chain, registry
-from stemdask.config.keys import Document, steps
+from stemdask.config.document import Document
 from stemdask.errors import FrameError, StemdaskError
 from stemdask.model import RAGGED, Analysis, AtomsFrame, Frame, ImageFrame, Kind, Step, Variable
+from stemdask.planning.steps import steps
 from stemdask.results.shows import Shows, shown_by
 
 ALL = [pytest.param(analysis, id=f"{analysis.kind}-{analysis.name}") for analysis in registry.ANALYSES]

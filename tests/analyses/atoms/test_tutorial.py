@@ -12,9 +12,10 @@ from stemdask import simulate
 from stemdask.analyses import chain, registry
 from stemdask.analyses.atoms.order.bond_order import BondOrderParams
 from stemdask.analyses.atoms.order.coordination import nearest_distance
-from stemdask.config.keys import Document, steps
+from stemdask.config.document import Document
 from stemdask.errors import ConfigError
 from stemdask.model import AtomsFrame
+from stemdask.planning.steps import steps
 
 TUTORIAL = {
     "shape": {},

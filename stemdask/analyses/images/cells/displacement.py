@@ -84,7 +84,7 @@ def outputs(params: DisplacementParams) -> tuple[Variable, ...]:
 def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
     """Measure the displacement of every column that has its neighbours; no column of that sublattice, no cells."""
     positions = _PM * positions_of(frame)
-    errors = _PM * np.column_stack([frame[columns.Y_ERR], frame[columns.X_ERR]]).astype(np.float64)
+    covariance = columns.covariance_of(frame).transformed(_PM * np.eye(2))
     sublattice, grain = frame[lattice.SUBLATTICE], frame[lattice.GRAIN]
     i, j = frame[lattice.I], frame[lattice.J]
     parts, others = [], []
@@ -94,7 +94,7 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
             reference: _removed(
                 displacements(
                     positions[of],
-                    errors[of],
+                    covariance.subset(of),
                     sublattice[of],
                     i[of],
                     j[of],

@@ -18,6 +18,7 @@ from stemdask.kernels.images.fitting.centre_of_mass import centre_of_mass
 from stemdask.kernels.images.fitting.column_fit import FLAG_MEANINGS, ColumnFit
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.kernels.images.fitting.noise import Noise
+from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 from stemdask.kernels.images.fitting.single_fit import fit_single
 from stemdask.model import Analysis, Array, ImageFrame, Params, Variable
 from stemdask.units import LengthPx
@@ -90,13 +91,27 @@ FOUND_SUBLATTICE = Variable("columns/found_sublattice", _COLUMN, "int8", "1", "s
 FOUND_I = Variable("columns/found_i", _COLUMN, "int32", "1", "cell along a", stored=False)
 FOUND_J = Variable("columns/found_j", _COLUMN, "int32", "1", "cell along b", stored=False)
 FOUND_GRAIN = Variable("columns/found_grain", _COLUMN, "int8", "1", "grain", stored=False)
+#: Covariance of the positions, (y, x): of each column, and of those pairs of columns that share information.
+COVARIANCE = Variable(
+    "columns/covariance", (*_COLUMN, "axis", "other_axis"), "float64", "nm2", "covariance of the position", stored=False
+)
+PAIRS = Variable("columns/pairs", ("frame", "pair", "which"), "int64", "1", "columns that overlap", stored=False)
+PAIR_COVARIANCE = Variable(
+    "columns/pair_covariance",
+    ("frame", "pair", "axis", "other_axis"),
+    "float64",
+    "nm2",
+    "covariance of the positions of two columns",
+    stored=False,
+)
 CONFIDENCE = Variable("columns/confidence", ("frame",), "float64", "1", "confidence in the lattice", stored=False)
 
 
 def outputs(params: ColumnsParams) -> tuple[Variable, ...]:
-    """Declare the columns, and what is handed on of their lattice."""
+    """Declare the columns, and what is handed on of their lattice and of their common errors."""
     measured = (Y, X, Y_ERR, X_ERR, AMPLITUDE, AMPLITUDE_ERR, SIGMA_MAJOR, SIGMA_MINOR, ROTATION, BACKGROUND)
-    return (*measured, REDUCED_CHI2, FLAG, FOUND_SUBLATTICE, FOUND_I, FOUND_J, FOUND_GRAIN, CONFIDENCE)
+    found = (FOUND_SUBLATTICE, FOUND_I, FOUND_J, FOUND_GRAIN, CONFIDENCE)
+    return (*measured, REDUCED_CHI2, FLAG, *found, COVARIANCE, PAIRS, PAIR_COVARIANCE)
 
 
 def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
@@ -140,9 +155,24 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
         FOUND_J.path: j,
         FOUND_GRAIN.path: found.grain[keep],
     }
+    number, n = np.arange(len(i)), len(i)
     if series is not None:
-        values = {path: spread(array, series.site[keep], series.n_sites) for path, array in values.items()}
-    return values | {CONFIDENCE.path: np.asarray(found.vectors.confidence)}
+        number, n = series.site[keep], series.n_sites
+        values = {path: spread(array, number, n) for path, array in values.items()}
+    becomes = np.full(len(fit), -1)  # columns beyond the border are left out
+    becomes[np.flatnonzero(keep)] = number
+    covariance = fit.covariance.renumbered(becomes, n).transformed(np.diag(scale) @ grid.matrix)
+    return values | {
+        CONFIDENCE.path: np.asarray(found.vectors.confidence),
+        COVARIANCE.path: covariance.own,
+        PAIRS.path: covariance.pairs,
+        PAIR_COVARIANCE.path: covariance.between,
+    }
+
+
+def covariance_of(frame: ImageFrame) -> PositionCovariance:
+    """Return the covariance of the positions of the columns of a frame, nm²."""
+    return PositionCovariance(frame[COVARIANCE], frame[PAIRS], frame[PAIR_COVARIANCE])
 
 
 def _find(pixels: Array, params: ColumnsParams, nm: float) -> Columns:

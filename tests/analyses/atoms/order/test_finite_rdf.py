@@ -6,10 +6,11 @@ from ase.build import bulk
 from scipy.spatial.distance import pdist
 
 from stemdask.analyses import chain
-from stemdask.config.keys import Document, steps
+from stemdask.config.document import Document
 from stemdask.kernels.atoms.convex_body import particle_body
 from stemdask.kernels.atoms.ideal_gas import pair_distance_probability
 from stemdask.model import AtomsFrame
+from stemdask.planning.steps import steps
 from stemdask.simulate import nanocrystal
 
 

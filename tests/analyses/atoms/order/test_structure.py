@@ -3,8 +3,9 @@ import pytest
 
 from stemdask.analyses import chain
 from stemdask.analyses.atoms.order.structure import KINDS
-from stemdask.config.keys import Document, steps
+from stemdask.config.document import Document
 from stemdask.model import AtomsFrame
+from stemdask.planning.steps import steps
 from stemdask.simulate import nanocrystal
 
 NUMBER = {name: kind for kind, name in KINDS.items()}

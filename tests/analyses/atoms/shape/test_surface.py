@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from stemdask.analyses import chain
-from stemdask.config.keys import Document, steps
+from stemdask.config.document import Document
 from stemdask.model import AtomsFrame
+from stemdask.planning.steps import steps
 from stemdask.simulate import nanocrystal
 
 
