@@ -53,7 +53,8 @@ def cpu_time(work: Callable[[], object], budget: float) -> float:
 
 def stemdask_tasks(positions: np.ndarray) -> dict[str, Callable[[], object]]:
     from stemdask.analyses import chain
-    from stemdask.config.keys import Document, steps
+    from stemdask.config.document import Document
+from stemdask.planning.steps import steps
     from stemdask.kernels.atoms.bond_order import bond_order
     from stemdask.kernels.atoms.neighbours import find_neighbours
     from stemdask.kernels.atoms.rdf import bin_edges, pair_counts

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stemdask import simulate
-from stemdask.config import keys as configs
+from stemdask.config import document as configs
 from stemdask.engine import run as engine
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))

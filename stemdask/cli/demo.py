@@ -15,7 +15,7 @@ from rich.table import Table
 from scipy.spatial import ConvexHull, cKDTree
 
 from stemdask import report, simulate
-from stemdask.config import keys as config
+from stemdask.config.document import Document
 from stemdask.engine import run as engine
 from stemdask.errors import StorageError, StoreError
 from stemdask.results import reader
@@ -160,7 +160,7 @@ def _analyse(folder: Path, half: str, source: dict[str, str]) -> xr.DataTree:
     store = folder / f"{half}.zarr"
     cluster = {"kind": "processes", "workers": 1}  # two would compile the same kernels at the same time
     data: dict[str, Any] = {"input": source, "output": str(store), "cluster": cluster}
-    engine.execute(config.Document(data, name=f"{half} demo"), fresh=store.exists(), progress=sys.stderr.isatty())
+    engine.execute(Document(data, name=f"{half} demo"), fresh=store.exists(), progress=sys.stderr.isatty())
     return reader.open_results(store)
 
 

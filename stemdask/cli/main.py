@@ -13,7 +13,7 @@ import typer.exceptions
 from stemdask.errors import ConfigError, StemdaskError
 
 if TYPE_CHECKING:
-    from stemdask.config.keys import Document
+    from stemdask.config.document import Document
 
 
 class _Verbs(typer.core.TyperGroup):
@@ -112,9 +112,9 @@ def inspect(inputs: Inputs) -> None:
 @app.command(epilog="Example: stemdask check run.yaml")
 def check(config: Sources, settings: Settings = None) -> None:
     """Check a config against its data; every problem at once, each with its line."""
-    from stemdask.planning import plan
+    from stemdask.planning.resolve import resolve
 
-    resolved = plan.resolve(_document(config, settings))
+    resolved = resolve(_document(config, settings))
     typer.echo(f"{resolved.source.n_frames} frames; analyses: {', '.join(step.name for step in resolved.steps)}")
     for warning in resolved.source.warnings:
         typer.echo(f"warning: {warning}")
@@ -178,8 +178,7 @@ def submit(
     typer.echo(f"{written.text}\n# {written.script}")
     if not dry_run:
         job = submit.send(written)
-        log = written.log.replace("%j", job)
-        typer.echo(f"job {job}; follow it with:\n  tail -f {log}\n  stemdask status {written.store}")
+        typer.echo(f"job {job}; follow it with:\n  tail -f {written.log(job)}\n  stemdask status {written.store}")
 
 
 @app.command(epilog="Example: stemdask status results.zarr")
@@ -257,19 +256,17 @@ def _document(
     config: list[str], settings: list[str] | None, output: Path | None = None, cluster: str | None = None
 ) -> Document:
     """Return the config that was named, or the one that the inputs alone mean."""
-    from stemdask.config import keys as configs
+    from stemdask.config import document as documents
 
     if len(config) == 1 and Path(config[0]).suffix.lower() in (".yaml", ".yml"):
-        document = configs.read(config[0])
+        document = documents.read(config[0])
     elif any(Path(item).suffix.lower() in (".yaml", ".yml") for item in config):
         raise ConfigError("a config stands alone", value=" ".join(config), allowed="one YAML file, or inputs")
     else:
-        document = configs.Document(
-            {"input": {"path": config}, "output": configs.beside(config[0])}, name="command line"
-        )
+        document = documents.of_inputs(config)
     if cluster is not None and cluster != (document.data.get("cluster") or {}).get("kind"):
         document.data["cluster"] = {"kind": cluster}  # the other keys are those of another kind
-    document = configs.override(document, settings or [])
+    document = documents.override(document, settings or [])
     if output is not None:
         document.data["output"] = str(output)
     return document

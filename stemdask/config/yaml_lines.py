@@ -1,4 +1,4 @@
-"""YAML of a config, read strictly and with the line of every key."""
+"""YAML of a config: read strictly and with the line of every key, and written so that it reads back the same."""
 
 from __future__ import annotations
 
@@ -35,6 +35,31 @@ def _decimal(loader: _Loader, node: yaml.ScalarNode) -> int:
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _decimal)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that either YAML 1.1 or the loader here would take for something else, such as `no` or `1e3`."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write a value out wherever it stands, since the loader refuses aliases."""
+        return True
+
+
+_Dumper.yaml_implicit_resolvers = {
+    first: yaml.SafeDumper.yaml_implicit_resolvers.get(first, []) + _Loader.yaml_implicit_resolvers.get(first, [])
+    for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *_Loader.yaml_implicit_resolvers}
+}
+
+
+def dump(data: Any) -> str:
+    """Write keys, each on a line of its own."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+
+
+def dump_value(value: Any) -> str:
+    """Write a value as it stands behind a key, in one line."""
+    text = str(yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=1000))
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def load(text: str, name: str) -> tuple[dict[str, Any], Lines]:

@@ -7,12 +7,14 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from stemdask.analyses import registry
-from stemdask.config import keys as configs
+from stemdask.config import keys
+from stemdask.config.clusters import cluster_kinds
+from stemdask.config.document import store_beside
+from stemdask.config.yaml_lines import dump_value
 from stemdask.model import Kind
 from stemdask.sources import opening
 
@@ -24,24 +26,24 @@ def write(inputs: Sequence[str]) -> str:
     lines = [f"# {key}: {value}" for key, value in described.items() if not isinstance(value, list)]
     lines += [f"# warning: {warning}" for warning in source.warnings]
     path: Any = inputs[0] if len(inputs) == 1 else list(inputs)
-    lines += ["", "input:", f"  path: {_inline(path)}", f"  kind: {source.kind}"]
+    lines += ["", "input:", f"  path: {dump_value(path)}", f"  kind: {source.kind}"]
     for name in ("pixel_size", "calibrate_from", "frames"):
         if source.kind == "images" or name == "frames":
-            lines += _comment(configs.Input.model_fields[name], 2)
+            lines += _comment(keys.Input.model_fields[name], 2)
             lines.append(f"  # {name}: {_EXAMPLES[name]}")
-    lines += [f"output: {_inline(configs.beside(inputs[0]))}", "", "analyses:"]
+    lines += [f"output: {dump_value(store_beside(inputs[0]))}", "", "analyses:"]
     for name in registry.names(source.kind):
         lines += _analysis(source.kind, name, on=name in registry.defaults(source))
-    lines += ["", "cluster:", "  kind: processes    # inline, threads, processes, slurm, allocation or address"]
+    lines += ["", "cluster:", f"  kind: processes    # {', '.join(cluster_kinds()[:-1])} or {cluster_kinds()[-1]}"]
     lines += ["  workers: auto", "", "# limits:"]
-    for key, field in configs.Limits.model_fields.items():
-        lines += [*("# " + line for line in _comment(field, 2)), f"#   {key}: {_inline(field.get_default())}"]
+    for key, field in keys.LimitsSection.model_fields.items():
+        lines += [*("# " + line for line in _comment(field, 2)), f"#   {key}: {dump_value(field.get_default())}"]
     return "\n".join(lines) + "\n"
 
 
 def schema() -> str:
     """Return the JSON schema of a config, with the parameters of every analysis of both kinds."""
-    whole = configs.Config.model_json_schema()
+    whole = keys.Config.model_json_schema()
     definitions = whole.setdefault("$defs", {})
     sections: dict[str, Any] = {}
     for analysis in registry.ANALYSES:
@@ -75,7 +77,7 @@ def _analysis(kind: Kind, name: str, *, on: bool) -> list[str]:
 
 def default_text(field: FieldInfo) -> str:
     """Return the default of a parameter as it is written in a config."""
-    return _inline(_default(field))
+    return dump_value(_default(field))
 
 
 def _default(field: FieldInfo) -> Any:
@@ -89,7 +91,3 @@ def _default(field: FieldInfo) -> Any:
 
 def _comment(field: FieldInfo, indent: int) -> list[str]:
     return [f"{' ' * indent}# {line}" for line in textwrap.wrap(field.description or "", 110 - indent)]
-
-
-def _inline(value: Any) -> str:
-    return str(yaml.safe_dump(value, default_flow_style=True, width=1000)).removesuffix("\n").removesuffix("\n...")

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from stemdask.config import clusters as cluster_config
-from stemdask.config import keys as configs
 from stemdask.config import yaml_lines
+from stemdask.config.document import Document, override, read
+from stemdask.config.keys import to_yaml
+from stemdask.config.problems import validate
 from stemdask.errors import ConfigError
+from stemdask.planning import steps as planning
 
 GOOD = """\
 input:
@@ -23,12 +26,12 @@ cluster: {kind: threads, workers: 2}
 """
 
 
-def document(text: str) -> configs.Document:
-    return configs.Document(*yaml_lines.load(text, "test.yaml"), name="test.yaml")
+def document(text: str) -> Document:
+    return Document(*yaml_lines.load(text, "test.yaml"), name="test.yaml")
 
 
 def test_a_right_config_is_read_whole() -> None:
-    config, problems = configs.validate(document(GOOD))
+    config, problems = validate(document(GOOD))
     assert problems == []
     assert config is not None
     assert config.input.pixel_size.nm() == pytest.approx(0.0297)  # type: ignore[union-attr]
@@ -38,7 +41,7 @@ def test_a_right_config_is_read_whole() -> None:
 def test_every_problem_is_said_at_once_with_its_line() -> None:
     text = GOOD.replace("pixel_size: 0.0297 nm", "pixel_sise: 0.0297 nm").replace("workers: 2", "workers: many")
     text = text.replace('"0:100"', "backwards") + "limits: {max_failed: 7}\n"
-    config, problems = configs.validate(document(text))
+    config, problems = validate(document(text))
     assert config is None
     assert len(problems) == 4
     said = "\n".join(problems)
@@ -49,44 +52,44 @@ def test_every_problem_is_said_at_once_with_its_line() -> None:
 
 
 def test_an_unknown_analysis_names_the_nearest_one_and_its_line() -> None:
-    _, problems = configs.steps(document(GOOD.replace("displacement:", "displacment:")), "images")
+    _, problems = planning.steps(document(GOOD.replace("displacement:", "displacment:")), "images")
     assert problems == ["line 9: analyses.displacment: unknown analysis; did you mean 'displacement'?"]
 
 
 def test_an_analysis_of_the_other_kind_is_called_so() -> None:
-    _, problems = configs.steps(document(GOOD.replace("displacement:", "rdf:")), "images")
+    _, problems = planning.steps(document(GOOD.replace("displacement:", "rdf:")), "images")
     assert len(problems) == 1
     assert "not an analysis of images" in problems[0]
 
 
 def test_needed_analyses_are_added_and_stand_before_those_that_need_them() -> None:
-    steps, problems = configs.steps(document("input: {path: a.tif}\nanalyses: {displacement: {}}\n"), "images")
+    steps, problems = planning.steps(document("input: {path: a.tif}\nanalyses: {displacement: {}}\n"), "images")
     assert problems == []
     names = [step.name for step in steps]
     assert names.index("columns") < names.index("lattice") < names.index("displacement")
 
 
 def test_the_order_in_the_config_does_not_change_the_run() -> None:
-    one = configs.steps(document("analyses: {columns: {}, displacement: {}}\n"), "images")[0]
-    other = configs.steps(document("analyses: {displacement: {}, columns: {}}\n"), "images")[0]
+    one = planning.steps(document("analyses: {columns: {}, displacement: {}}\n"), "images")[0]
+    other = planning.steps(document("analyses: {displacement: {}, columns: {}}\n"), "images")[0]
     assert one == other
 
 
 def test_a_config_written_out_is_read_back_the_same() -> None:
     first = document(GOOD)
-    config, _ = configs.validate(first)
+    config, _ = validate(first)
     assert config is not None
-    steps, _ = configs.steps(first, "images")
-    text = configs.to_yaml(config, steps)
-    again, problems = configs.validate(document(text))
+    steps, _ = planning.steps(first, "images")
+    text = to_yaml(config, steps)
+    again, problems = validate(document(text))
     assert problems == []
     assert again is not None
     assert again.model_dump(exclude={"analyses"}) == config.model_dump(exclude={"analyses"})
-    assert configs.steps(document(text), "images")[0] == steps
+    assert planning.steps(document(text), "images")[0] == steps
 
 
 def test_settings_lie_over_the_config() -> None:
-    changed = configs.override(document(GOOD), ["analyses.columns.separation=12 px", "limits.max_failed=0.25"])
+    changed = override(document(GOOD), ["analyses.columns.separation=12 px", "limits.max_failed=0.25"])
     assert changed.data["analyses"]["columns"]["separation"] == "12 px"
     assert changed.data["limits"]["max_failed"] == 0.25
 
@@ -94,7 +97,7 @@ def test_settings_lie_over_the_config() -> None:
 @pytest.mark.parametrize("setting", ["nonsense", "=3", "output.x=3"])
 def test_a_setting_that_is_none_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError):
-        configs.override(document(GOOD), [setting])
+        override(document(GOOD), [setting])
 
 
 @pytest.mark.parametrize(
@@ -154,7 +157,7 @@ def test_a_walltime_that_programs_read_differently_is_refused(text: object) -> N
 def test_a_name_that_could_reach_a_shell_is_refused(hostile: str) -> None:
     data = {"input": {"path": "a.tif"}, "output": "o.zarr"}
     for key in ("partition", "account", "interface"):
-        config, problems = configs.validate(configs.Document(data | {"cluster": {"kind": "slurm", key: hostile}}))
+        config, problems = validate(Document(data | {"cluster": {"kind": "slurm", key: hostile}}))
         assert config is None
         assert len(problems) == 1
 
@@ -164,9 +167,9 @@ def test_a_name_that_could_reach_a_shell_is_refused(hostile: str) -> None:
 )
 def test_a_prologue_line_that_runs_something_else_is_refused(line: str) -> None:
     data = {"input": {"path": "a.tif"}, "output": "o.zarr", "cluster": {"kind": "slurm", "prologue": [line]}}
-    assert configs.validate(configs.Document(data))[0] is None
+    assert validate(Document(data))[0] is None
 
 
 def test_a_missing_config_is_said_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be read: No such file"):
-        configs.read(tmp_path / "none.yaml")
+        read(tmp_path / "none.yaml")

@@ -11,7 +11,7 @@ import toy
 
 import stemdask as sd
 from stemdask.analyses import registry
-from stemdask.config.keys import Document
+from stemdask.config.document import Document
 from stemdask.engine import run as engine
 from stemdask.engine.lock import driving, read_epoch
 from stemdask.engine.progress import Progress
@@ -45,9 +45,11 @@ def _same(store: Path) -> dict[str, bytes]:
     return {key: value for key, value in toy.contents(store).items() if not key.startswith("frames/file")}
 
 
-@pytest.mark.parametrize("isolate", [False, True], ids=["here", "isolated"])
+@pytest.mark.parametrize(
+    "isolate", [pytest.param(False, id="here"), pytest.param(True, id="isolated", marks=pytest.mark.processes)]
+)
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("kind", ["inline", "threads", "processes"])
+@pytest.mark.parametrize("kind", ["inline", "threads", pytest.param("processes", marks=pytest.mark.processes)])
 def test_every_kind_and_number_of_workers_gives_the_same_bytes(
     frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], kind: str, workers: int, isolate: bool
 ) -> None:
@@ -230,13 +232,13 @@ def test_a_run_without_its_run_directory_is_continued(
     assert _same(store) == undisturbed
 
 
-def test_progress_is_told_from_the_first_to_the_last_frame(frames: Path, tmp_path: Path) -> None:
-    told: list[Progress] = []
-    _execute(frames, tmp_path / "o.zarr", {"progress": told.append})
-    assert (told[0].done, told[0].note) == (0, "starting workers")
-    assert (told[-1].done, told[-1].total, told[-1].note) == (22, 22, "")
-    assert [one.done for one in told] == sorted(one.done for one in told)
-    assert told[-1].counts[FrameStatus.FAILED] == 2
+def test_progress_is_reports_from_the_first_to_the_last_frame(frames: Path, tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    _execute(frames, tmp_path / "o.zarr", {"progress": reports.append})
+    assert (reports[0].done, reports[0].note) == (0, "starting workers")
+    assert (reports[-1].done, reports[-1].total, reports[-1].note) == (22, 22, "")
+    assert [one.done for one in reports] == sorted(one.done for one in reports)
+    assert reports[-1].counts[FrameStatus.FAILED] == 2
 
 
 def test_what_a_run_takes_is_said_without_writing(frames: Path, tmp_path: Path) -> None:

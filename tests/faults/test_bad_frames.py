@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,12 @@ import psutil
 import pytest
 import toy
 
-from stemdask.config.keys import Document
+from stemdask.config.document import Document
 from stemdask.engine.run import Outcome, execute
 from stemdask.model import FrameStatus
 from stemdask.results import reader
+
+pytestmark = pytest.mark.processes
 
 LIMITS = {"isolate": True, "frame_seconds": 6.0, "frame_memory": "400 MiB", "max_failed": 1}
 
@@ -67,20 +68,19 @@ def test_bad_frames_beside_each_other_cost_no_good_one(tmp_path: Path, kind: str
 
 def test_a_helper_that_is_killed_from_outside_costs_no_frame(tmp_path: Path) -> None:
     frames = toy.write_frames(tmp_path / "f.npy", 20)
-    undisturbed = _run(frames, tmp_path / "undisturbed.zarr", params={"seconds": 0.05})
+    store = tmp_path / "o.zarr"
+    undisturbed = _run(frames, tmp_path / "undisturbed.zarr")
     killed = []
 
     def kill_one_helper() -> None:
-        end = time.monotonic() + 30
-        while not killed and time.monotonic() < end:
-            if toy.blocks_done(tmp_path / "o.zarr") >= 2:
-                killed.extend(psutil.Process().children())
-                os.kill(killed[0].pid, signal.SIGKILL)
-            time.sleep(0.005)
+        toy.wait_until(lambda: toy.blocks_done(store) >= 2)
+        killed.extend(psutil.Process().children())
+        os.kill(killed[0].pid, signal.SIGKILL)
+        toy.go_on(store)
 
     thread = threading.Thread(target=kill_one_helper)
     thread.start()
-    outcome = _run(frames, tmp_path / "o.zarr", params={"seconds": 0.05})
+    outcome = _run(frames, store, params=toy.pausing(store), limits=LIMITS | {"frame_seconds": 300.0})
     thread.join()
     assert killed
     assert toy.contents(outcome.store) == toy.contents(undisturbed.store)

@@ -14,29 +14,35 @@ import psutil
 import pytest
 import toy
 
-from stemdask.config.keys import Document
+from stemdask.config.document import Document
 from stemdask.engine.run import execute
 from stemdask.results import reader
 
+pytestmark = pytest.mark.processes
+
 LIMITS = {"isolate": True}
-SLOW = {"seconds": 0.02}
 KINDS = ["inline", pytest.param("threads", marks=pytest.mark.slow), "processes"]
 
 
 def _config(folder: Path, output: str, cluster: str = "processes", **more: Any) -> dict[str, Any]:
-    return toy.config(folder / "f.npy", folder / output, cluster=cluster, params=SLOW, **{"limits": LIMITS} | more)
+    more = {"params": {"seconds": 0.02}, "limits": LIMITS} | more
+    return toy.config(folder / "f.npy", folder / output, cluster=cluster, **more)
+
+
+def _pausing(folder: Path, output: str, cluster: str = "processes", after: int = 2, **more: Any) -> dict[str, Any]:
+    return _config(folder, output, cluster, params=toy.pausing(folder / output, after), **more)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kills")
     toy.write_frames(folder / "f.npy", 80, {17: "refuse", 33: "raise"})
-    _continue(folder, "undisturbed.zarr")
+    _continue(folder, _config(folder, "undisturbed.zarr"))
     return folder
 
 
-def _continue(folder: Path, output: str) -> None:
-    outcome = execute(Document(_config(folder, output, "inline", limits={"isolate": False})))
+def _continue(folder: Path, data: dict[str, Any]) -> None:
+    outcome = execute(Document(data | {"cluster": {"kind": "inline"}, "limits": {"isolate": False}}))
     assert outcome.complete
 
 
@@ -46,6 +52,14 @@ def _family(pid: int) -> list[psutil.Process]:
     return []
 
 
+def _workers(pid: int) -> list[psutil.Process]:
+    found = []
+    for one in _family(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += [one] if "spawn_main" in " ".join(one.cmdline()) else []
+    return found
+
+
 def _same(folder: Path, output: str) -> bool:
     return toy.contents(folder / output) == toy.contents(folder / "undisturbed.zarr")
 
@@ -53,16 +67,18 @@ def _same(folder: Path, output: str) -> bool:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_driver_killed_half_way_leaves_no_process_and_is_continued(folder: Path, kind: str) -> None:
     output = f"half-{kind}.zarr"
-    driver = toy.drive(_config(folder, output, kind))
+    data = _pausing(folder, output, kind, after=6)
+    driver = toy.drive(data)
     toy.wait_until(lambda: toy.blocks_done(folder / output) >= 6)
     family = _family(driver.pid)
     driver.kill()
     driver.wait()
-    _, left = psutil.wait_procs(family, timeout=5)
+    _, left = psutil.wait_procs(family, timeout=60)
     assert not left
     done = toy.blocks_done(folder / output)
     assert 6 <= done < 20
-    _continue(folder, output)
+    toy.go_on(folder / output)
+    _continue(folder, data)
     assert _same(folder, output)
 
 
@@ -97,19 +113,19 @@ def test_kills_at_random_times_of_anything_lose_nothing(folder: Path, seed: int)
         if code == 3:
             break
     if code != 3:
-        _continue(folder, output)
+        _continue(folder, _config(folder, output))
     assert kills
     assert _same(folder, output)
 
 
 def test_a_run_goes_on_when_workers_are_killed_under_it(folder: Path) -> None:
-    driver = toy.drive(_config(folder, "workers.zarr"))
+    driver = toy.drive(_pausing(folder, "workers.zarr"))
     toy.wait_until(lambda: toy.blocks_done(folder / "workers.zarr") >= 2)
-    workers = [one for one in _family(driver.pid) if "spawn_main" in " ".join(one.cmdline())]
-    assert len(workers) == 2
-    for one in workers:
+    toy.wait_until(lambda: len(_workers(driver.pid)) == 2)
+    for one in _workers(driver.pid):
         one.kill()
-    assert driver.wait(90) == 3
+    toy.go_on(folder / "workers.zarr")
+    assert driver.wait(180) == 3
     assert _same(folder, "workers.zarr")
 
 
@@ -119,24 +135,26 @@ def test_a_run_that_is_asked_to_stop_ends_in_order_and_is_continued(
     folder: Path, kind: str, number: signal.Signals, code: int
 ) -> None:
     output = f"{number.name}-{kind}.zarr"
-    driver = toy.drive(_config(folder, output, kind))
+    data = _pausing(folder, output, kind, after=3)
+    driver = toy.drive(data)
     toy.wait_until(lambda: toy.blocks_done(folder / output) >= 3)
-    start = time.monotonic()
     os.killpg(driver.pid, number) if number == signal.SIGINT else driver.send_signal(number)
-    assert driver.wait(25) == code
-    assert time.monotonic() - start < 20
+    toy.go_on(folder / output)
+    assert driver.wait(120) == code
     status = reader.status(folder / output)
     assert status.state == "partial"
     words = toy.words_of(folder / output)
     assert f"stopped by {number.name}" in words
     assert "Run again to continue" in words
     assert not list((folder / output.replace(".zarr", ".stemdask")).glob("scratch*"))
-    _continue(folder, output)
+    _continue(folder, data)
     assert _same(folder, output)
 
 
 def test_of_two_drivers_one_is_refused_and_the_other_is_unharmed(folder: Path) -> None:
-    data = toy.config(folder / "f.npy", folder / "two.zarr", limits={"isolate": False}, params={"seconds": 0.1})
+    data = _pausing(folder, "two.zarr", "inline", limits={"isolate": False})
     drivers = [toy.drive(data), toy.drive(data)]
-    assert sorted(driver.wait(150) for driver in drivers) == [3, 75]
+    toy.wait_until(lambda: any(driver.poll() is not None for driver in drivers))
+    toy.go_on(folder / "two.zarr")
+    assert sorted(driver.wait(200) for driver in drivers) == [3, 75]
     assert _same(folder, "two.zarr")

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 import toy
 
-from stemdask.config.keys import Document
+from stemdask.config.document import Document
 from stemdask.engine.run import execute
 from stemdask.model import FrameStatus
 from stemdask.results import reader
+
+pytestmark = pytest.mark.processes
 
 HERE = {"isolate": False}
 

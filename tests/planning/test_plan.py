@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemdask import simulate
-from stemdask.config.keys import Document
+from stemdask.config.document import Document
 from stemdask.errors import ConfigError, InputError
 from stemdask.model import Block, Limits, Plan
 from stemdask.planning import plan as plans
+from stemdask.planning import plan_file
+from stemdask.planning.resolve import resolve
+from stemdask.planning.survey import survey
 
 
 class Frames:
@@ -45,44 +48,44 @@ def test_blocks_partition_the_frames(n_frames: int, per_block: int) -> None:
 
 def test_a_plan_written_and_read_is_the_same(tmp_path: Path) -> None:
     data = {"input": {"path": str(write_atoms(tmp_path / "a.xyz", 5))}, "output": str(tmp_path / "o.zarr")}
-    resolved = plans.resolve(Document(data))
-    plan = plans.draw(resolved, plans.survey(resolved), tmp_path / "o.zarr")
-    plans.save(plan, tmp_path / "plan.json")
-    again = plans.load(tmp_path / "plan.json")
+    resolved = resolve(Document(data))
+    plan = plans.draw(resolved, survey(resolved), tmp_path / "o.zarr")
+    plan_file.save(plan, tmp_path / "plan.json")
+    again = plan_file.load(tmp_path / "plan.json")
     assert again == plan
 
 
 def test_the_same_frames_and_config_give_the_same_plan_and_others_another_fingerprint(tmp_path: Path) -> None:
     path = write_atoms(tmp_path / "a.xyz", 20)
     data = {"input": {"path": str(path)}, "output": str(tmp_path / "o.zarr")}
-    one, two = (plans.resolve(Document(data)) for _ in range(2))
+    one, two = (resolve(Document(data)) for _ in range(2))
     assert one.fingerprint == two.fingerprint
-    changed = plans.resolve(Document(data | {"analyses": {"rdf": {"bin_width": "0.03 angstrom"}}}))
+    changed = resolve(Document(data | {"analyses": {"rdf": {"bin_width": "0.03 angstrom"}}}))
     assert changed.fingerprint != one.fingerprint
     path.write_text(path.read_text().replace("Pt", "Au", 1))
-    assert plans.resolve(Document(data)).fingerprint != one.fingerprint
+    assert resolve(Document(data)).fingerprint != one.fingerprint
 
 
 def test_workers_and_output_do_not_change_the_fingerprint(tmp_path: Path) -> None:
     data = {"input": {"path": str(write_atoms(tmp_path / "a.xyz", 3))}, "output": "a.zarr"}
-    one = plans.resolve(Document(data))
-    two = plans.resolve(Document(data | {"output": "b.zarr", "cluster": {"kind": "threads", "workers": 7}}))
+    one = resolve(Document(data))
+    two = resolve(Document(data | {"output": "b.zarr", "cluster": {"kind": "threads", "workers": 7}}))
     assert one.fingerprint == two.fingerprint
 
 
 def test_problems_of_the_config_and_of_its_input_are_said_together(tmp_path: Path) -> None:
     data = {"input": {"path": str(tmp_path / "none.xyz"), "paths": 3}, "output": "o.zarr", "analyses": {"rdff": {}}}
     with pytest.raises(ConfigError) as caught:
-        plans.resolve(Document(data))
+        resolve(Document(data))
     assert len(caught.value.problems) == 3
     with pytest.raises(InputError):
-        plans.resolve(Document({"input": {"path": str(tmp_path / "none.xyz")}, "output": "o.zarr"}))
+        resolve(Document({"input": {"path": str(tmp_path / "none.xyz")}, "output": "o.zarr"}))
 
 
 def test_a_known_lattice_constant_gives_the_pixel_size(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", simulate.perovskite((200, 200), 13.5, seed=1)[0])
     section = {"path": str(tmp_path / "a.npy"), "calibrate_from": {"a": "4.01 angstrom"}}
-    resolved = plans.resolve(Document({"input": section, "output": str(tmp_path / "o.zarr")}))
+    resolved = resolve(Document({"input": section, "output": str(tmp_path / "o.zarr")}))
     frame = resolved.source.read(0)
     assert frame.pixel_size[0] == pytest.approx(0.401 / 13.5, rel=1e-3)  # type: ignore[union-attr]
     assert "calibrate_from" not in resolved.text
@@ -93,4 +96,4 @@ def test_a_calibration_without_a_lattice_is_refused_in_words(tmp_path: Path) -> 
     np.save(tmp_path / "a.npy", np.random.default_rng(0).poisson(5.0, (128, 128)).astype(np.float32))
     section = {"path": str(tmp_path / "a.npy"), "calibrate_from": {"a": "4.01 angstrom"}}
     with pytest.raises(InputError, match="no lattice to calibrate from"):
-        plans.resolve(Document({"input": section, "output": str(tmp_path / "o.zarr")}))
+        resolve(Document({"input": section, "output": str(tmp_path / "o.zarr")}))

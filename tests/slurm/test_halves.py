@@ -11,7 +11,7 @@ import toy
 from private_slurm import PrivateSlurm
 
 from stemdask import simulate
-from stemdask.config.keys import Document
+from stemdask.config.document import Document
 from stemdask.engine import run as engine
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]

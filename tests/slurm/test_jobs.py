@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,8 +16,8 @@ import toy
 import yaml
 from private_slurm import PrivateSlurm
 
-from stemdask.config import keys as configs
-from stemdask.config.keys import Document
+from stemdask.config import document as configs
+from stemdask.config.document import Document
 from stemdask.engine import run as engine
 from stemdask.engine.workers import keys
 from stemdask.errors import ClusterError
@@ -196,6 +197,14 @@ def test_submit_says_what_slurm_refuses(slurm: PrivateSlurm, frames: Path, tmp_p
     assert "invalid partition" in refused.stderr
 
 
+def _written_address(file: Path) -> str:
+    """Return the address in a scheduler's file; empty while the file isn't whole."""
+    try:
+        return str(json.loads(file.read_text())["address"])
+    except (OSError, ValueError):
+        return ""
+
+
 @pytest.mark.parametrize("found_by", ["file", "address"])
 def test_the_workers_of_a_running_scheduler_do_the_work_over_tls(
     slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], found_by: str
@@ -211,9 +220,9 @@ def test_the_workers_of_a_running_scheduler_do_the_work_over_tls(
     with (tmp_path / "dask.log").open("wb") as said:
         started = [subprocess.Popen(one, cwd=tmp_path, stdout=said, stderr=said) for one in (scheduler, worker)]
     try:
-        toy.wait_until(file.exists, 60)
-        address = str(yaml.safe_load(file.read_text())["address"])
-        where = {"scheduler_file": str(file)} if found_by == "file" else {"scheduler": address}
+        if found_by == "address":
+            toy.wait_until(lambda: _written_address(file))
+        where = {"scheduler_file": str(file)} if found_by == "file" else {"scheduler": _written_address(file)}
         cluster = {"kind": "address", "tls_directory": str(folder), "workers_timeout": 60, **where}
         data = toy.config(frames, tmp_path / "toy.zarr", INLINE) | {"cluster": cluster}
         outcome = engine.execute(Document(data))
@@ -222,5 +231,4 @@ def test_the_workers_of_a_running_scheduler_do_the_work_over_tls(
             process.terminate()
             process.wait(30)
     assert outcome.complete
-    assert address.startswith("tls://")
     assert toy.contents(tmp_path / "toy.zarr") == undisturbed

@@ -11,7 +11,7 @@ import pytest
 import toy
 from private_slurm import PrivateSlurm
 
-from stemdask.config.keys import Document
+from stemdask.config.document import Document
 from stemdask.engine import run as engine
 from stemdask.errors import ClusterError
 from stemdask.results import reader

@@ -5,7 +5,7 @@ import sys
 
 import toy
 
-from stemdask.config.keys import Document
+from stemdask.config.document import Document
 from stemdask.engine.run import execute
 from stemdask.errors import StemdaskError
 

@@ -1,0 +1,68 @@
+"""What may reach a job script or a command line: nothing that a shell would act on, and no second directive."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+#: A directive is a comment to the shell, where | and & are signs of a constraint.
+_DIRECTIVE = re.compile(r"--[A-Za-z0-9_.,:=/@+%\[\]|&-]{1,200}\Z")
+_WORD = re.compile(r"[A-Za-z0-9_.,:=/@+%-]{1,200}\Z")
+_OPTION = re.compile(r"(#!)?[A-Za-z0-9_.,:=/@+% -]*\Z")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@:=,-]+\Z")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:@+-]{0,63}\Z")
+
+
+def check_directive(text: str) -> str:
+    """Return an sbatch directive as it is; raise ValueError where it could be more than one."""
+    if not _DIRECTIVE.match(text):
+        raise ValueError(f"{text!r} is not a directive; write for example '--constraint=haswell'")
+    return text
+
+
+def check_path(text: str) -> str:
+    """Return a path as it is; raise ValueError where a job script couldn't hold it."""
+    if not _PLAIN_PATH.match(text):
+        raise ValueError(f"{text!r} can't stand in a job script; use a path of letters, digits and _ . / + @ : = , -")
+    return text
+
+
+def _name(text: str) -> str:
+    if not _NAME.match(text):
+        raise ValueError(f"{text!r} is not a name that SLURM knows; letters, digits and _.,:@+- are allowed")
+    return text
+
+
+def _prologue(line: str) -> str:
+    words = line.split(" ")
+    command = " ".join(words[:2]) if words[0] == "module" else words[0]
+    if command not in ("module load", "module purge", "module use", "source", "export") or not all(
+        _WORD.match(word) for word in words
+    ):
+        raise ValueError(
+            f"{line!r} is not allowed in a prologue; write 'module load X', 'source /path/activate' or 'export A=B'"
+        )
+    return line
+
+
+def _options(value: Any) -> Any:
+    """Return keywords for dask-jobqueue as they are; it quotes nothing, so each text in them is checked."""
+    leaves = [value] if isinstance(value, str) else []
+    if isinstance(value, dict):
+        leaves = [*value]
+        value = {key: _options(one) for key, one in value.items()}
+    elif isinstance(value, list | tuple):
+        value = [_options(one) for one in value]
+    for text in leaves:
+        if not _OPTION.match(str(text)):
+            raise ValueError(f"{text!r} can't stand in a job script; letters, digits, blanks and _.,:=/@+%- can")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+PlainPath = Annotated[str, AfterValidator(check_path)]
+Directive = Annotated[str, AfterValidator(check_directive)]
+PrologueLine = Annotated[str, AfterValidator(_prologue)]
+Options = Annotated[dict[str, Any], AfterValidator(_options)]

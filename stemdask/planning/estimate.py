@@ -1,0 +1,47 @@
+"""What a run will take: memory, disk, files and time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from stemdask.analyses import chain
+from stemdask.model import Plan
+from stemdask.planning.plan import blocks
+from stemdask.planning.survey import Survey
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run will take."""
+
+    frames: int
+    blocks: int
+    worker_bytes: int
+    """Memory of a worker."""
+    store_bytes: int
+    """Size of the store before compression."""
+    files: int
+    minutes: float
+    """With one worker."""
+
+
+def estimate(plan: Plan, survey: Survey) -> Estimate:
+    """Return what the run will take."""
+    variables = chain.declared(plan.source.kind, plan.steps)
+    per_frame = sum(
+        np.dtype(v.dtype).itemsize * math.prod(plan.sizes[d] for d in v.dims[1:])
+        for v in variables
+        if v.stage == "run" and v.dims[:1] == ("frame",)
+    )
+    n_blocks = len(blocks(plan))
+    return Estimate(
+        frames=plan.source.n_frames,
+        blocks=n_blocks,
+        worker_bytes=500 * 2**20 + 8 * survey.frame_bytes + 2 * plan.block_frames * per_frame,
+        store_bytes=plan.source.n_frames * per_frame,
+        files=n_blocks * (len(variables) + 6) + len(variables) + 12,
+        minutes=plan.source.n_frames * survey.seconds / 60,
+    )

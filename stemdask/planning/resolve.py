@@ -1,0 +1,104 @@
+"""A config against its input: what will be done, before any frame is analysed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stemdask._version import __version__
+from stemdask.analyses import registry
+from stemdask.config.document import Document
+from stemdask.config.keys import Config, to_yaml
+from stemdask.config.problems import validate
+from stemdask.errors import ConfigError, InputError
+from stemdask.model import Kind, Source, Step
+from stemdask.planning import calibration
+from stemdask.planning.steps import steps as steps_of
+from stemdask.sources import opening
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A config against its input."""
+
+    source: Source
+    steps: tuple[Step, ...]
+    config: Config
+    text: str
+    """The resolved config as YAML."""
+    fingerprint: str
+
+
+def resolve(document: Document) -> Resolved:
+    """Check a config against its input.
+
+    Raises
+    ------
+    ConfigError
+        With every problem found, each with its line.
+    InputError
+        Where only the input fails.
+    """
+    config, problems = validate(document)
+    source, failure = _open(config, document)
+    kind = source.kind if source is not None else _guessed(document)
+    defaults = registry.defaults(source) if source is not None else None
+    steps, more = steps_of(document, kind, defaults) if kind is not None else ((), [])
+    problems += more
+    if source is not None and not steps and not problems:
+        problems = [document.problem(("analyses",), "names no analysis")]
+    if problems:
+        problems += [document.problem(("input", "path"), str(failure))] if failure is not None else []
+        raise ConfigError(_count(problems), where=document.name, problems=problems)
+    if config is None or source is None:
+        raise failure or InputError("the input can't be read", where=document.name)
+    known: dict[str, Any] = {"kind": source.kind}
+    if config.input.calibrate_from is not None and source.kind == "images":
+        known |= {"pixel_size": calibration.pixel_size(source, config.input.calibrate_from.a), "calibrate_from": None}
+    config = config.model_copy(update={"input": config.input.model_copy(update=known)})
+    if "pixel_size" in known:
+        source = _open(config, document)[0] or source
+    return Resolved(source, steps, config, to_yaml(config, steps), _fingerprint(source, steps, config))
+
+
+def _open(config: Config | None, document: Document) -> tuple[Source | None, InputError | None]:
+    if config is None:
+        paths = _input(document).get("path")
+        options: dict[str, Any] = {}
+    else:
+        paths = config.input.path
+        options = config.input.model_dump(exclude={"path", "calibrate_from"})
+    if not isinstance(paths, str | list):
+        return None, None
+    try:
+        return opening.open_source(paths, **options), None
+    except InputError as error:
+        return None, error
+
+
+def _guessed(document: Document) -> Kind | None:
+    kind = _input(document).get("kind")
+    return kind if kind in ("images", "atoms") else opening.guess_kind(_input(document).get("path"))
+
+
+def _input(document: Document) -> dict[str, Any]:
+    section = document.data.get("input")
+    return section if isinstance(section, dict) else {}
+
+
+def _fingerprint(source: Source, steps: Sequence[Step], config: Config) -> str:
+    described: dict[str, Any] = {
+        "version": __version__,
+        "input": source.identity(),
+        "options": config.input.model_dump(mode="json", exclude={"path"}),
+        "steps": {step.name: step.params.model_dump(mode="json") for step in steps},
+        "block_frames": config.block_frames,
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _count(problems: Sequence[str]) -> str:
+    return f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
