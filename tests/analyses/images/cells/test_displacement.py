@@ -25,7 +25,7 @@ def analysed(**params: object) -> tuple[ImageFrame, dict[str, np.ndarray], simul
 @pytest.mark.parametrize("reference", ["neighbours", "line"])
 def test_errors_hold_the_covariance_of_overlapping_columns(reference: str) -> None:
     """At 3.1 widths a B column and its A neighbours are drawn together, which independent errors overstate."""
-    frame, found, truth = analysed(reference=reference)
+    frame, found, _ = analysed(reference=reference)
     alone = columns.covariance_of(frame)
     of = found[displacement.COLUMN.path]
     b_only = 1e3 * np.sqrt(alone.own[of][:, [1, 0], [1, 0]])
