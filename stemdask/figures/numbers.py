@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from stemdask.analyses.atoms.derived import uncertainty
-from stemdask.figures.style import unit
+from stemdask.figures.style import amount
 from stemdask.model import Variable
 from stemdask.results.views import Results
 
@@ -49,12 +49,12 @@ def errors_of(results: Results, variable: Variable) -> Sequence[Variable]:
 def median_row(text: str, array: xr.DataArray) -> Row:
     """Return the median of the finite values of an array, with its unit."""
     finite = np.asarray(array.values)[np.isfinite(array.values)]
-    return text, f"{np.median(finite):.4g} {unit(array.attrs['units'])}".rstrip() if finite.size else "none"
+    return text, amount(f"{np.median(finite):.4g}", array.attrs["units"]) if finite.size else "none"
 
 
 def number(array: xr.DataArray, digits: int = 6) -> str:
     """Return a scalar with its unit."""
-    return f"{float(array.values):.{digits}g} {unit(array.attrs.get('units', '1'))}".rstrip()
+    return amount(f"{float(array.values):.{digits}g}", array.attrs.get("units", "1"))
 
 
 def measured(array: xr.DataArray, error: xr.DataArray | None, shift: xr.DataArray | None = None) -> str:
@@ -68,4 +68,4 @@ def measured(array: xr.DataArray, error: xr.DataArray | None, shift: xr.DataArra
     text = f"{float(array):.{digits}f} ± {float(error):.{digits}f}"
     if shift is not None and abs(float(shift)) > float(error):
         text += f" ({float(shift):+.{digits}f})"
-    return f"{text} {unit(array.attrs.get('units', '1'))}".rstrip()
+    return amount(text, array.attrs.get("units", "1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +19,8 @@ INK = "#222222"
 ACCENT = "#0072B2"
 MUTED = "#9a9a9a"
 
-_UNITS = {"angstrom": "Å", "angstrom2": "Å²", "angstrom3": "Å³", "degree": "°", "pixel": "px", "1e-3 pixel": "10⁻³ px"}
+_SIGNS = {"angstrom": "Å", "degree": "°", "pixel": "px", "uC": "µC", "um": "µm"}
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 _RC: Any = {
     "font.size": 9,
@@ -57,15 +59,31 @@ def new(width: float = 6.0, height: float = 4.2, rows: int = 1, columns: int = 1
 
 
 def unit(name: str) -> str:
-    """Return a unit of the store as it is printed; nothing for a pure number."""
-    if name.endswith("/angstrom"):
-        return f"{name.removesuffix('/angstrom').removeprefix('1')} Å⁻¹".strip()
-    return "" if name == "1" else _UNITS.get(name, name)
+    """Return a unit of the store as it is printed, such as Å² for ``angstrom2``; nothing for a pure number."""
+    above, *below = name.split("/")
+    words = [_factor(word, 1) for word in above.split() if word != "1"]
+    return " ".join(words + [_factor(word, -1) for part in below for word in part.split()])
+
+
+def amount(text: str, units: str) -> str:
+    """Return a number with its unit."""
+    shown = unit(units)
+    return f"{text} × {shown}" if shown.startswith("10") else f"{text} {shown}".rstrip()
 
 
 def quantity(text: str, units: str) -> str:
     """Return the label of an axis: what it is, and its unit."""
     return f"{text} / {unit(units)}" if unit(units) else text
+
+
+def _factor(word: str, sign: int) -> str:
+    """Return one factor of a unit: a name with its power, or a power of ten."""
+    found = re.fullmatch(r"1e(?P<ten>-?\d+)|(?P<name>[A-Za-z]+)\^?(?P<power>-?\d*)", word)
+    if found is None:
+        return word
+    base, power = ("10", found["ten"]) if found["ten"] else (found["name"], found["power"] or "1")
+    raised = sign * int(power)
+    return _SIGNS.get(base, base) + ("" if raised == 1 else str(raised).translate(_RAISED))
 
 
 def frame_axis(axes: Axes) -> None:

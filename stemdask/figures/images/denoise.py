@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.maps import denoise, denoise_comparison
 from stemdask.figures.canvas import arrows, colour_wheel, map_axes
-from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, new, quantity, style, unit
+from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, amount, new, quantity, style
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
 
@@ -40,7 +40,7 @@ def denoising(measured: xr.Dataset, denoised: xr.Dataset) -> Figure:
             if a.size:
                 arrows(axes, y, x, a, b, typical=typical or 1.0, width=0.004)
             rms = float(np.sqrt(np.mean(a**2 + b**2) / 2)) if a.size else np.nan
-            axes.set_title(f"{title}: RMS {rms:.1f} {unit(units)}")
+            axes.set_title(f"{title}: RMS {amount(f'{rms:.1f}', units)}")
             axes.label_outer()
         colour_wheel(panels[2], (1.02, 0.0, 0.16, 0.16))
     return figure
@@ -130,6 +130,7 @@ def comparison(compared: xr.Dataset, methods: Sequence[str], best: str) -> Figur
     """
     errors = np.asarray(compared[denoise_comparison.ESTIMATED_ERROR.name].values, dtype=float)
     lost = np.asarray(compared[denoise_comparison.STEP_LOST.name].values, dtype=float)
+    units = str(compared[denoise_comparison.ESTIMATED_ERROR.name].attrs["units"])
     order = np.argsort(np.nan_to_num(errors, nan=np.inf))[::-1]
     with style():
         figure, (left, right) = new(8.5, 0.32 * len(methods) + 1.3, 1, 2, sharey=True)
@@ -141,7 +142,7 @@ def comparison(compared: xr.Dataset, methods: Sequence[str], best: str) -> Figur
         left.set_yticks(place, [methods[k].replace("_", " ") for k in order])
         left.tick_params(axis="y", length=0)
         left.margins(x=0.15)
-        left.set(xlabel="estimated RMS error / pm", title=f"Nearest to the truth: {best.replace('_', ' ')}")
+        left.set(xlabel=quantity("estimated RMS error", units), title=f"Nearest to the truth: {best.replace('_', ' ')}")
         for step, (name, colour) in enumerate(
             zip(("every frame", "half of the frames", "one frame"), SUBLATTICES, strict=False)
         ):
@@ -149,7 +150,7 @@ def comparison(compared: xr.Dataset, methods: Sequence[str], best: str) -> Figur
                 right.plot(lost[order, step], place, "o", color=colour, ms=5, label=name)
         right.axvline(0, color=MUTED, lw=0.8)
         right.legend(title="step in", loc="center left", bbox_to_anchor=(1, 0.5))
-        right.set(xlabel="lost of the injected step / pm", title="What it takes away")
+        right.set(xlabel=quantity("lost of the injected step", units), title="What it takes away")
     return figure
 
 
@@ -176,7 +177,8 @@ def residuals(compared: xr.Dataset, methods: Sequence[str]) -> Figure:
             image = axes.imshow(part, cmap="viridis", vmin=0, vmax=high or 1.0)
             axes.set_title(name.replace("_", " "), fontsize=9)
         if image is not None:
-            figure.colorbar(image, ax=panels, shrink=0.7, label="RMS of what is removed / pm")
+            label = quantity("RMS of what is removed", str(compared[denoise_comparison.RESIDUAL.name].attrs["units"]))
+            figure.colorbar(image, ax=panels, shrink=0.7, label=label)
     return figure
 
 

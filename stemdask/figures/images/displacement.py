@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from stemdask.analyses.images.cells import displacement
 from stemdask.figures.canvas import arrows, colour_wheel, height_of, map_axes, scatter_uv, show_image
 from stemdask.figures.numbers import median_row
-from stemdask.figures.style import INK, SUBLATTICES, new, quantity, style, unit
+from stemdask.figures.style import INK, SUBLATTICES, amount, new, quantity, style
 from stemdask.model import Array, ImageFrame
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
@@ -41,9 +41,9 @@ def quiver(found: xr.Dataset, frame: ImageFrame | None = None) -> Figure:
             typical = float(np.percentile(magnitude, 90)) or 1.0
             drawn = arrows(axes, y, x, u, v, typical=typical)
             key = _round(typical)
-            axes.quiverkey(drawn, 0.86, 1.03, key, f"{key:g} {unit(units)}", labelpos="E", coordinates="axes")
+            axes.quiverkey(drawn, 0.86, 1.03, key, amount(f"{key:g}", units), labelpos="E", coordinates="axes")
             colour_wheel(axes, (1.015, 0.0, 0.11, 0.11))
-            axes.set_title(f"Displacement, median {np.median(magnitude):.1f} {unit(units)}")
+            axes.set_title(f"Displacement, median {amount(f'{np.median(magnitude):.1f}', units)}")
         else:
             axes.set_title("Displacement: no cell found")
     return figure
@@ -63,7 +63,7 @@ def distribution(found: xr.Dataset) -> Figure:
         if u.size and sigma > 0:
             r = np.linspace(0, reach, 300)
             noise = u.size * (reach / 50) * r / sigma**2 * np.exp(-0.5 * (r / sigma) ** 2)
-            right.plot(r, noise, color=INK, lw=1, label=f"noise alone, σ = {sigma:.1f} {unit(units)}")
+            right.plot(r, noise, color=INK, lw=1, label=f"noise alone, σ = {amount(f'{sigma:.1f}', units)}")
             right.set_ylim(0, 1.15 * max(patch.get_height() for patch in right.patches))
             right.legend()
         right.set(xlabel=quantity("magnitude", units), ylabel="vectors", title="Magnitude")

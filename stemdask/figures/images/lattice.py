@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from stemdask.analyses.images.columns import columns, lattice
-from stemdask.figures.style import MUTED, SUBLATTICES, new, style, unit
+from stemdask.figures.style import MUTED, SUBLATTICES, amount, new, style
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
 
@@ -58,7 +58,7 @@ def parts(results: Results, frame: int) -> list[Part]:
         part.sentences.append(str(warning))
     for name, vector in _VECTORS.items():
         length = float(np.hypot(float(mean[vector[0].name]), float(mean[vector[1].name])))
-        part.rows.append((f"lattice vector {name}", f"{length:.4f} {unit(mean[vector[0].name].attrs['units'])}"))
+        part.rows.append((f"lattice vector {name}", amount(f"{length:.4f}", mean[vector[0].name].attrs["units"])))
     part.rows.append((lattice.CONFIDENCE.long_name, f"{float(mean[lattice.CONFIDENCE.name]):.2f}"))
     part.show("The columns of the first grain, all brought into one cell.", lambda: plot_lattice(results, frame))
     return [part]
