@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import ListedColormap, hsv_to_rgb
 from matplotlib.figure import Figure
 
@@ -47,12 +48,18 @@ def height_of(frame: ImageFrame, width: float) -> float:
 
 def spacing(y: Array, x: Array) -> float:
     """Return the median distance between nearest neighbours."""
+    return float(np.median(np.abs(_to_neighbour(y, x)))) or 1.0
+
+
+def _to_neighbour(y: Array, x: Array) -> Array:
+    """Return the step x + iy from each place to its nearest neighbour; one of 1 where there is no other."""
     from scipy.spatial import cKDTree
 
     if y.size < 2:
-        return 1.0
-    points = np.column_stack([y, x])
-    return float(np.median(cKDTree(points).query(points, k=2)[0][:, 1])) or 1.0
+        return np.ones(1)
+    nearest = cKDTree(np.column_stack([y, x])).query(np.column_stack([y, x]), k=2)[1][:, 1]
+    steps: Array = (x[nearest] - x) + 1j * (y[nearest] - y)
+    return steps
 
 
 def direction_colour(degrees: float, paler: int = 0) -> tuple[float, float, float]:
@@ -82,6 +89,19 @@ def colour_wheel(axes: Axes, place: tuple[float, float, float, float]) -> None:
     wheel.set_axis_off()
 
 
+def squares(axes: Axes, y: Array, x: Array, **look: Any) -> Any:
+    """Draw a square about each place, as large and turned as those are that fill a square lattice of such places."""
+    steps = _to_neighbour(y, x)
+    turned = np.exp(0.25j * np.angle(np.sum((steps / np.maximum(np.abs(steps), 1e-12)) ** 4)))
+    corners = np.sqrt(0.5) * spacing(y, x) * turned * np.exp(0.25j * np.pi * np.array([1, 3, 5, 7]))
+    outline = (np.asarray(x) + 1j * np.asarray(y))[:, None] + corners
+    outlines = list(np.stack([outline.real, outline.imag], axis=-1))
+    drawn = PolyCollection(outlines, linewidths=0, antialiaseds=False, **look)
+    axes.add_collection(drawn)
+    axes.autoscale_view()
+    return drawn
+
+
 def value_map(figure: Figure, axes: Axes, places: xr.Dataset, values: xr.DataArray, *, signed: bool) -> None:
     """Draw a value of each cell or column as a square of its colour, with a colour bar.
 
@@ -97,23 +117,14 @@ def value_map(figure: Figure, axes: Axes, places: xr.Dataset, values: xr.DataArr
     y, x, shown = (np.asarray(array.values, dtype=float) for array in (places["y"], places["x"], values))
     good = np.isfinite(y) & np.isfinite(shown)
     map_axes(axes, str(places["y"].attrs["units"]))
-    axes.set_title(str(values.attrs["long_name"]))
+    axes.set_title(quantity(str(values.attrs["long_name"]), str(values.attrs["units"])))
     y, x, shown = y[good], x[good], shown[good]
     low, high = np.percentile(shown, (1, 99)) if shown.size else (0.0, 1.0)
     if signed:
         high = max(abs(low), abs(high)) or 1.0
         low = -high
-    drawn = axes.scatter(
-        x, y, c=shown, s=square_size(y, x), marker="s", linewidths=0,
-        cmap="RdBu_r" if signed else "viridis", vmin=low, vmax=high,
-    )  # fmt: skip
-    figure.colorbar(drawn, ax=axes, label=quantity("", str(values.attrs["units"])).strip(" /"), shrink=0.8, pad=0.01)
-
-
-def square_size(y: Array, x: Array, inches: float = 3.9) -> float:
-    """Return the area in points² of a square marker that fills a cell of a map of that width."""
-    across = max(float(np.ptp(x)), float(np.ptp(y)), 1e-9) if y.size > 1 else 1.0
-    return float(np.clip(inches * 72 * spacing(y, x) / across, 1.5, 30.0)) ** 2
+    drawn = squares(axes, y, x, array=shown, cmap="RdBu_r" if signed else "viridis", clim=(low, high))
+    figure.colorbar(drawn, ax=axes, shrink=0.8, pad=0.01)
 
 
 def curve(axes: Axes, x: Array, values: Array, errors: Array | None = None, **options: Any) -> None:

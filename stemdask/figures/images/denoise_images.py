@@ -30,7 +30,7 @@ def removed(pixels: Array, taken: Array) -> Figure:
         reach = (float(np.nanpercentile(np.abs(taken), 99.5)) if np.isfinite(taken).any() else 1.0) or 1.0
         drawn = panels[2].imshow(taken, cmap="RdBu_r", vmin=-reach, vmax=reach)
         panels[2].set_title("removed")
-        figure.colorbar(drawn, ax=panels[2], shrink=0.8)
+        figure.colorbar(drawn, ax=panels[2], shrink=0.8, label="intensity")
         for axes in panels:
             axes.set_xlabel("x / px")
         panels[0].set_ylabel("y / px")

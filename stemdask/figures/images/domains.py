@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.maps import denoise, domain_embedding, domain_series
 from stemdask.analyses.images.maps import domains as analysis
 from stemdask.errors import StoreError
-from stemdask.figures.canvas import colour_wheel, curve, direction_colour, map_axes, scatter_uv, spacing, square_size
+from stemdask.figures.canvas import colour_wheel, curve, direction_colour, map_axes, scatter_uv, spacing, squares
 from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, frame_axis, new, quantity, style
 from stemdask.model import Array, Variable
 from stemdask.results.shows import Part, Shows
@@ -42,25 +43,23 @@ def domain_map(cells: xr.Dataset, label: Array, directions: Sequence[float], cla
     lengths, units = (str(cells[variable.name].attrs["units"]) for variable in (displacement.Y, displacement.U))
     good = np.isfinite(values).all(axis=0)
     (y, x, u, v), label = values[:, good], np.asarray(label)[good]
-    colours = domain_colours(directions)
+    colours = dict(enumerate(domain_colours(directions))) | {-1: to_rgb(_NONE)}
     with style():
         figure, (left, right) = new(9.6, 4.8, 1, 2, width_ratios=(1.5, 1))
         map_axes(left, lengths)
         scatter_uv(right, u, v, units, s=0)
-        size = square_size(y, x)
         for domain in (-1, *range(len(directions))):
             chosen = label == domain
-            if not chosen.any():
-                continue
-            name = "not significant" if domain < 0 else f"{classes[domain]}, {round(directions[domain])}°"
-            colour = _NONE if domain < 0 else colours[domain]
-            look = {"color": colour, "linewidths": 0}
-            left.scatter(x[chosen], y[chosen], s=size, marker="s", label=f"{name}: {100 * chosen.mean():.0f} %", **look)
-            right.scatter(u[chosen], v[chosen], s=7, **look)
+            if chosen.any():
+                name = "not significant" if domain < 0 else f"{classes[domain]}, {round(directions[domain])}°"
+                look = {"color": colours[domain], "label": f"{name}: {100 * chosen.mean():.0f} %"}
+                right.scatter(u[chosen], v[chosen], s=7, linewidths=0, **look)
         if u.size:
+            squares(left, y, x, facecolors=[colours[domain] for domain in label])
             scale = (float(np.percentile(np.hypot(u, v), 90)) or 1.0) / (0.9 * spacing(y, x))
             left.quiver(x, y, u, v, color=INK, angles="xy", scale_units="xy", scale=scale, width=0.0022, pivot="mid")
-            left.legend(loc="upper left", bbox_to_anchor=(0, -0.11), ncols=2, borderaxespad=0, markerscale=1)
+            below = {"loc": "upper left", "bbox_to_anchor": (0, -0.11), "ncols": 2, "borderaxespad": 0}
+            left.legend(*right.get_legend_handles_labels(), markerscale=3, **below)
         left.set_title(f"{len(directions)} domain{'s' if len(directions) != 1 else ''}")
         right.set_title("Displacements")
         colour_wheel(right, (0.8, 0.02, 0.18, 0.18))

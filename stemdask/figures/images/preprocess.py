@@ -49,7 +49,8 @@ def parts(results: Results, frame: int) -> list[Part]:
     part = Part(f"Preprocessing of frame {frame}", rows=rows_of(results, "preprocess", frame))
     params = results.params("preprocess")
     changed = {} if params is None else params.model_dump(mode="json", exclude_defaults=True)
-    part.rows += [(name.replace("_", " "), str(value)) for name, value in changed.items()]
+    about = preprocess.PreprocessParams.model_fields
+    part.rows += [(name.replace("_", " "), f"{value}: {about[name].description}") for name, value in changed.items()]
     if not changed:
         part.sentences.append("Nothing was done to the pixels.")
     if comment := results.attributes(preprocess.N_HOT_PIXELS.group).get("comment"):

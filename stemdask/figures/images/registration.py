@@ -61,7 +61,7 @@ def average(found: xr.Dataset) -> Figure:
             low, high = np.nanpercentile(pixels, (0.5, 99.8)) if np.isfinite(pixels).any() else (0, 1)
             shown = axes.imshow(pixels, cmap="gray", vmin=low, vmax=high)
             axes.set(title=f"{title} of {int(found[registration.COVERAGE.name].max())} frames", xlabel="x / px")
-            figure.colorbar(shown, ax=axes, shrink=0.8)
+            figure.colorbar(shown, ax=axes, shrink=0.8, label="intensity")
         panels[0].set_ylabel("y / px")
     return figure
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from stemdask.analyses.images.cells import strain
 from stemdask.figures.canvas import value_map
 from stemdask.figures.numbers import median_row
-from stemdask.figures.style import new, style
+from stemdask.figures.style import ACCENT, new, style
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
 
@@ -25,6 +25,7 @@ def strain_maps(found: xr.Dataset) -> Figure:
         figure, panels = new(9.4, 7.6, 2, 2, sharex=True, sharey=True)
         for axes, measured in zip(panels.flat, (strain.EXX, strain.EYY, strain.EXY, strain.ROTATION), strict=True):
             value_map(figure, axes, found, found[measured.value.name], signed=True)
+            axes.label_outer()
     return figure
 
 
@@ -42,7 +43,7 @@ def ratio_map(found: xr.Dataset) -> Figure:
         figure, (left, right) = new(9.4, 3.9, 1, 2, width_ratios=(1.4, 1))
         value_map(figure, left, found, ratio, signed=False)
         left.set_title("Length of b over length of a")
-        right.hist(finite, bins=40)
+        right.hist(finite, bins="auto", color=ACCENT)
         right.set(xlabel="length of b over length of a", ylabel="cells", title=f"{finite.size} cells")
     return figure
 
