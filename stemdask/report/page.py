@@ -92,15 +92,13 @@ def parts(results: Results, frame: int | None = None) -> list[Part]:
 
 
 def summary(store: str | Path) -> list[str]:
-    """Return the first frames of a store, a line each."""
+    """Return the first frames of a store, a line each; none where the run has nothing to say of a single frame."""
     results = Results(reader.open_results(store))
     good = results.good()
     shown = list(shows.of_run(results))
-    lines = [
-        f"frame {index}: {'; '.join(words for one in shown for words in one.words(results, int(index)))}"
-        for index in good[:NAMED]
-    ]
-    return lines if len(good) <= NAMED else [*lines, f"and {len(good) - NAMED} frames more"]
+    said = {index: [words for one in shown for words in one.words(results, int(index))] for index in good[:NAMED]}
+    lines = [f"frame {index}: {'; '.join(words)}" for index, words in said.items() if words]
+    return [*lines, f"and {len(good) - NAMED} frames more"] if lines and len(good) > NAMED else lines
 
 
 def _check_free(target: Path) -> None:

@@ -43,7 +43,7 @@ def project(axes: Axes, atoms: xr.Dataset, chosen: Array, plane: str, **colours:
     return axes.scatter(across[chosen], up[chosen], **look)
 
 
-def by_property(atoms: xr.Dataset, name: str) -> Figure:
+def by_property(atoms: xr.Dataset, name: str, *, greatest_in_front: bool = False) -> Figure:
     """Draw the atoms of one frame in two projections, coloured by a property of theirs.
 
     Parameters
@@ -52,12 +52,17 @@ def by_property(atoms: xr.Dataset, name: str) -> Figure:
         ``/atoms`` of one frame: `x`, `y`, `z` in angstrom and the property.
     name
         The property.
+    greatest_in_front
+        Draw the atoms with the greatest values over the others, instead of the near ones.
     """
+    values = atoms[name].values
     with style():
         figure, panels = new(8.4, 3.9, 1, 2)
         for axes, plane in zip(panels, ("xy", "xz"), strict=True):
             order = from_far(atoms, plane)
-            shown = project(axes, atoms, order, plane, c=atoms[name].values[order], cmap="viridis")
+            if greatest_in_front:
+                order = order[np.argsort(values[order], kind="stable")]
+            shown = project(axes, atoms, order, plane, c=values[order], cmap="viridis")
         figure.colorbar(shown, ax=list(panels), label=_label(atoms[name]), pad=0.01)
     return figure
 

@@ -13,7 +13,7 @@ from stemdask.results.views import Results
 
 def plot_depth(results: Results, frame: int = 0) -> Figure:
     """Draw the atoms by their depth below the surface."""
-    return by_property(results.at(positions.X.group, frame), surface.DEPTH.name)
+    return by_property(results.at(positions.X.group, frame), surface.DEPTH.name, greatest_in_front=True)
 
 
 def parts(results: Results, frame: int) -> list[Part]:
@@ -21,7 +21,9 @@ def parts(results: Results, frame: int) -> list[Part]:
     part = Part(f"Surface of frame {frame}", rows=rows_of(results, "surface", frame))
     text = f"mean {surface.GENERALIZED_COORDINATION.long_name}"
     part.rows.append(mean_row(results, surface.GENERALIZED_COORDINATION, frame, text))
-    part.show("Atoms by their depth below the surface.", lambda: plot_depth(results, frame))
+    part.show(
+        "Atoms by their depth below the surface; the deepest are drawn in front.", lambda: plot_depth(results, frame)
+    )
     return [part]
 
 

@@ -79,9 +79,8 @@ def shaking(found: xr.Dataset) -> Figure:
         whole = MaxNLocator(integer=True)
         figure.colorbar(shown, ax=axes, label="frames in which the atom was seen", pad=0.01, ticks=whole)
         if np.isfinite(overall):
-            axes.axhline(overall, color=INK, lw=0.8, ls=(0, (4, 3)))
-            beside = {"xycoords": axes.get_yaxis_transform(), "xytext": (4, 3), "textcoords": "offset points"}
-            axes.annotate(f"all atoms {overall:.4f}", (0, overall), fontsize=8, **beside)
+            axes.axhline(overall, color=INK, lw=0.8, ls=(0, (4, 3)), label=f"all atoms: {overall:.4f}")
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
         axes.set(
             xlabel=quantity("distance to the centre", tracks.MEAN_POSITION[0].units),
             ylabel="Lindemann index",

@@ -9,7 +9,7 @@ from stemdask.results.views import Results
 
 
 def parts(results: Results, frame: int) -> list[Part]:
-    """State the error of each number, and what hangs on the cutoff; the numbers themselves stand with their analyses."""
+    """State the error of each number, and what hangs on the cutoff; the numbers stand with their analyses."""
     params = results.params("uncertainty")
     assert isinstance(params, uncertainty.UncertaintyParams)
     part = Part(f"Uncertainty of frame {frame}")
