@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
+from pydantic_core import PydanticSerializationUnexpectedValue
 
 _NANOMETRES = {"nm": 1.0, "angstrom": 0.1, "å": 0.1, "a": 0.1, "pm": 1e-3, "um": 1e3, "µm": 1e3, "μm": 1e3, "m": 1e9}
 _PIXELS = {"px", "pixel", "pixels"}
@@ -22,7 +23,7 @@ class Length:
     unit: str
 
     def __str__(self) -> str:
-        return f"{self.value:g} {self.unit}"
+        return f"{self.value!r} {self.unit}".replace(".0 ", " ")
 
     def nm(self, pixel_size: float | None = None) -> float:
         """Return the length in nm; a length in px needs the pixel size in nm."""
@@ -66,7 +67,15 @@ def _positive(unit: str) -> Callable[[Any], Any]:
     return parse
 
 
+def _written(length: Any) -> str:
+    if not isinstance(length, Length):  # another member of a union, such as a range of lengths
+        raise PydanticSerializationUnexpectedValue(f"{length!r} is not a length")
+    return str(length)
+
+
+#: How a length is written to a config or a plan.
+AsText = PlainSerializer(_written)
 #: Positive length in a params model; a bare number is in the unit named.
-LengthNm = Annotated[Length, BeforeValidator(_positive("nm")), PlainSerializer(str)]
-LengthAngstrom = Annotated[Length, BeforeValidator(_positive("angstrom")), PlainSerializer(str)]
-LengthPx = Annotated[Length, BeforeValidator(_positive("px")), PlainSerializer(str)]
+LengthNm = Annotated[Length, BeforeValidator(_positive("nm")), AsText]
+LengthAngstrom = Annotated[Length, BeforeValidator(_positive("angstrom")), AsText]
+LengthPx = Annotated[Length, BeforeValidator(_positive("px")), AsText]

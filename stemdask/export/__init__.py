@@ -5,12 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from stemdask.errors import ConfigError, StoreError
-from stemdask.export import delimited, extxyz, hspy, parquet, pdb
+from stemdask.export import csv, extxyz, hspy, parquet, pdb
+from stemdask.export.export import Export
 from stemdask.export.folder import Folder
-from stemdask.results.blocks import Results
+from stemdask.results.blocks import Blocks
 from stemdask.store.place import is_store
 
-FORMATS = ("csv", "pdb", "extxyz", "hspy", "parquet")
+#: The one table of formats: a new one is one file and one line here.
+EXPORTS: dict[str, Export] = {
+    module.EXPORT.name: module.EXPORT
+    for module in (
+        csv,
+        pdb,
+        extxyz,
+        hspy,
+        parquet,
+    )
+}
 
 
 def write(
@@ -23,8 +34,7 @@ def write(
     store
         Path of the store.
     fmt
-        One of `FORMATS`: "csv" and "parquet" hold every table, "pdb" and "extxyz" the atoms with their properties,
-        "hspy" averages and maps of images.
+        Name of one of `EXPORTS`.
     directory
         Folder to write into; made where there is none.
     b_factor
@@ -45,24 +55,15 @@ def write(
         Not a store, nothing in it that the format can hold, or a file in the way.
     """
     path, target = Path(store), Path(directory)
-    if fmt not in FORMATS:
-        raise ConfigError("unknown format", value=fmt, allowed=", ".join(FORMATS))
-    if b_factor is not None and fmt != "pdb":
-        raise ConfigError("this format has no B-factor column", value=fmt, allowed="pdb")
+    if fmt not in EXPORTS:
+        raise ConfigError("unknown format", value=fmt, allowed=", ".join(EXPORTS))
+    if b_factor is not None and not EXPORTS[fmt].shows_property:
+        allowed = ", ".join(name for name, export in EXPORTS.items() if export.shows_property)
+        raise ConfigError("this format has no B-factor column", value=fmt, allowed=allowed)
     if not is_store(path):
         raise StoreError("this is not a store that stemdask made", where=path, remedy="Name the .zarr folder of a run")
     if target.resolve() == path.resolve() or path.resolve() in target.resolve().parents:
         raise StoreError("an export can't go into the store", where=target, remedy="Name another folder")
-    results = Results(path)
     folder = Folder(target, overwrite=overwrite)
-    if fmt == "csv":
-        delimited.write(results, folder)
-    elif fmt == "parquet":
-        parquet.write(results, folder)
-    elif fmt == "pdb":
-        pdb.write(results, folder, b_factor)
-    elif fmt == "extxyz":
-        extxyz.write(results, folder)
-    else:
-        hspy.write(results, folder)
+    EXPORTS[fmt](Blocks(path), folder, b_factor)
     return folder.written

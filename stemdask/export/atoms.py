@@ -9,7 +9,7 @@ import numpy as np
 
 from stemdask.errors import StoreError
 from stemdask.model import Array
-from stemdask.results.blocks import Results, Stored
+from stemdask.results.blocks import Blocks, Stored
 
 _NEEDED = ("atoms/x", "atoms/y", "atoms/z", "atoms/element")
 
@@ -29,7 +29,7 @@ class Atoms:
     """What the frame has once, by name."""
 
 
-def properties_of(results: Results) -> dict[str, Stored]:
+def properties_of(results: Blocks) -> dict[str, Stored]:
     """Return the variables of an atom beside position and element, by name.
 
     Raises
@@ -47,7 +47,7 @@ def properties_of(results: Results) -> dict[str, Stored]:
     return {variable.name if variable.group == "atoms" else variable.path: variable for variable in found}
 
 
-def read_atoms(results: Results, names: list[str] | None = None) -> Iterator[Atoms]:
+def read_atoms(results: Blocks, names: list[str] | None = None) -> Iterator[Atoms]:
     """Yield the frames that have results, reading block by block.
 
     Parameters

@@ -9,13 +9,14 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from stemdask.export.atoms import Atoms, properties_of, read_atoms
+from stemdask.export.export import Export
 from stemdask.export.folder import Folder
-from stemdask.results.blocks import Results
+from stemdask.results.blocks import Blocks
 
 _AT_ONCE = 1 << 14
 
 
-def write(results: Results, folder: Folder) -> None:
+def write(results: Blocks, folder: Folder) -> None:
     """Write the frames that have results to ``frames.extxyz``."""
     kinds = {name: "R" if v.dtype.kind == "f" else "I" for name, v in properties_of(results).items()}
     with folder.file("frames.extxyz") as path, path.open("w", encoding="utf-8") as file:
@@ -59,3 +60,6 @@ def _value(value: float | int | str) -> str:
         text = "".join(c if c.isprintable() and c not in '"\\' else "_" for c in value)
         return f'"{text}"'
     return repr(value)
+
+
+EXPORT = Export("extxyz", "the atoms with all their properties", write)

@@ -9,16 +9,19 @@ import numpy as np
 from dask import delayed  # type: ignore[attr-defined]
 
 from stemdask._version import __version__
+from stemdask.analyses.images.cells import displacement
 from stemdask.errors import StoreError
+from stemdask.export.export import Export
 from stemdask.export.folder import Folder
 from stemdask.model import Array
-from stemdask.results.blocks import Results, Stored
+from stemdask.results.blocks import Blocks, Stored
 
-_GRID = ("displacement/i", "displacement/j")
-_NUMBERS = ("i", "j", "column")
+#: What says where a cell lies, and is no map itself.
+_GRID = (displacement.I.path, displacement.J.path)
+_NUMBERS = (displacement.I.name, displacement.J.name, displacement.COLUMN.name)
 
 
-def write(results: Results, folder: Folder) -> None:
+def write(results: Blocks, folder: Folder) -> None:
     """Write ``<group>_<name>.hspy`` for every image, and for every variable of the cells of a lattice.
 
     Raises
@@ -36,7 +39,7 @@ def write(results: Results, folder: Folder) -> None:
         raise StoreError("holds no images and no maps of cells", where=results.store, remedy="Use csv or extxyz")
 
 
-def _write_maps(results: Results, folder: Folder) -> int:
+def _write_maps(results: Blocks, folder: Folder) -> int:
     """Write the variables of the cells as stacks (frame, j, i); a cell that a frame lacks is NaN."""
     if not all(results.has(path) for path in _GRID):
         return 0
@@ -60,7 +63,7 @@ def _write_maps(results: Results, folder: Folder) -> int:
     return len(variables)
 
 
-def _bounds(results: Results, frames: slice) -> tuple[Array, Array] | None:
+def _bounds(results: Blocks, frames: slice) -> tuple[Array, Array] | None:
     """Return the least and the largest (i, j) of a block; None where it has no cells."""
     chosen = _real_cells(results, frames)
     if not chosen.any():
@@ -69,7 +72,7 @@ def _bounds(results: Results, frames: slice) -> tuple[Array, Array] | None:
     return cells.min(axis=1), cells.max(axis=1)
 
 
-def _maps(results: Results, variable: Stored, frames: slice, low: Array, shape: tuple[int, int]) -> Array:
+def _maps(results: Blocks, variable: Stored, frames: slice, low: Array, shape: tuple[int, int]) -> Array:
     values = results.read(variable.path, frames)
     chosen = _real_cells(results, frames)
     i, j = (results.read(path, frames)[chosen] for path in _GRID)
@@ -78,7 +81,7 @@ def _maps(results: Results, variable: Stored, frames: slice, low: Array, shape: 
     return maps
 
 
-def _real_cells(results: Results, frames: slice) -> Array:
+def _real_cells(results: Blocks, frames: slice) -> Array:
     """Return (frame, cell): which cells are no padding."""
     lengths = results.lengths("cell", frames)
     return np.arange(results.shape(_GRID[0])[1]) < np.asarray(lengths)[:, None]
@@ -116,3 +119,6 @@ def _save(folder: Folder, variable: Stored, data: Any, dims: list[str]) -> None:
     }
     with folder.file(f"{variable.path.replace('/', '_')}.hspy") as path:
         file_writer(str(path), signal, show_progressbar=False)
+
+
+EXPORT = Export("hspy", "averages and maps of images", write)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from stemdask.errors import StoreError
+from stemdask.export.export import Export
 from stemdask.export.folder import Folder
 from stemdask.export.tables import find_constants, find_tables, rows
-from stemdask.results.blocks import Results
+from stemdask.results.blocks import Blocks
 
 
-def write(results: Results, folder: Folder) -> None:
+def write(results: Blocks, folder: Folder) -> None:
     """Write every table of the results.
 
     Raises
@@ -40,3 +41,6 @@ def write(results: Results, folder: Folder) -> None:
                     for values, field in zip((np.asarray(block[field.name]) for field in fields), fields, strict=True)
                 ]
                 writer.write_table(pa.table(arrays, schema=schema))
+
+
+EXPORT = Export("parquet", "every table, one file each", write)

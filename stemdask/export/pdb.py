@@ -13,9 +13,10 @@ from ase.data import chemical_symbols
 
 from stemdask.errors import ConfigError, StoreError
 from stemdask.export.atoms import Atoms, properties_of, read_atoms
+from stemdask.export.export import Export
 from stemdask.export.folder import Folder
 from stemdask.model import Array
-from stemdask.results.blocks import Results, Stored
+from stemdask.results.blocks import Blocks, Stored
 
 #: MODEL has four columns for its number.
 MODELS = 9999
@@ -23,7 +24,7 @@ _DEFAULTS = ("crystallinity", "q6_avg", "coordination")
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def write(results: Results, folder: Folder, b_factor: str | None = None) -> None:
+def write(results: Blocks, folder: Folder, b_factor: str | None = None) -> None:
     """Write the frames that have results; the number of a model is that of its frame, counted from 1.
 
     Parameters
@@ -121,3 +122,6 @@ def _remarks(name: str | None, variable: Stored | None) -> Iterator[str]:
         yield "REMARK   3 B-FACTOR AND OCCUPANCY HOLD\n"
         for start in range(0, len(about), 68):
             yield f"REMARK   3 {about[start : start + 68]}\n"
+
+
+EXPORT = Export("pdb", "the atoms, one of their properties as B-factor", write, shows_property=True)

@@ -12,26 +12,33 @@ from math import prod
 
 import numpy as np
 
+from stemdask.analyses.atoms.order import bond_order, coordination, rdf
+from stemdask.analyses.atoms.shape import positions
+from stemdask.analyses.images.columns import lattice
 from stemdask.model import Array
-from stemdask.results.blocks import Results, Stored
+from stemdask.results.blocks import Blocks, Stored
+from stemdask.store import layout
 
 _IMAGE_DIMS = frozenset({"y", "x"})
 #: Columns that say which item a row is, and where; the others follow by name.
-_FIRST = (
-    "frame_status",
-    "file",
-    "time",
-    "element",
-    "x",
-    "y",
-    "z",
-    "sublattice",
-    "i",
-    "j",
-    "r",
-    "cn",
-    "atom_1",
-    "atom_2",
+_FIRST = tuple(
+    dict.fromkeys(
+        path.rpartition("/")[2]
+        for path in (
+            layout.STATUS,
+            layout.FILE,
+            layout.TIME,
+            positions.ELEMENT.path,
+            *(axis.path for axis in (positions.X, positions.Y, positions.Z)),
+            lattice.SUBLATTICE.path,
+            lattice.I.path,
+            lattice.J.path,
+            rdf.R.path,
+            coordination.CN.path,
+            bond_order.ATOM_1.path,
+            bond_order.ATOM_2.path,
+        )
+    )
 )
 
 
@@ -55,7 +62,7 @@ class Table:
         return tuple(dim for dim in self.dims if dim not in names)
 
 
-def find_tables(results: Results) -> list[Table]:
+def find_tables(results: Blocks) -> list[Table]:
     """Return the tables of a store; images, which aren't tables, are left out."""
     found: dict[tuple[str, tuple[str, ...]], list[Stored]] = {}
     for variable in results.variables.values():
@@ -75,12 +82,12 @@ def find_tables(results: Results) -> list[Table]:
     ]
 
 
-def find_constants(results: Results) -> list[Stored]:
+def find_constants(results: Blocks) -> list[Stored]:
     """Return the variables that a run has once."""
     return [variable for variable in results.variables.values() if not variable.dims]
 
 
-def rows(results: Results, table: Table) -> Iterator[dict[str, Array]]:
+def rows(results: Blocks, table: Table) -> Iterator[dict[str, Array]]:
     """Yield the columns of one block after the other, counters first."""
     framed = table.dims[0] == "frame"
     whole = next(column for column in table.columns if column.dims == table.dims)
@@ -118,7 +125,7 @@ def _parts(length: int) -> Iterator[slice]:
         yield slice(start, min(start + 1024, length))
 
 
-def _real_items(results: Results, table: Table, frames: slice, shape: tuple[int, ...]) -> Array:
+def _real_items(results: Blocks, table: Table, frames: slice, shape: tuple[int, ...]) -> Array:
     """Return which of the flattened items are no padding, and of frames with results."""
     real = np.broadcast_to(_spread(results.good(frames), 0, shape), shape).copy()
     for axis, dim in enumerate(table.dims[1:], 1):

@@ -36,8 +36,8 @@ class Stored:
         return self.path.rpartition("/")[2]
 
 
-class Results:
-    """Read access to a store by variable and block; what is on disk, whether the run goes on or not."""
+class Blocks:
+    """Read access to a store by variable and block of frames; what is on disk, whether the run goes on or not."""
 
     def __init__(self, store: Path) -> None:
         self.store = store

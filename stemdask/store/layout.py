@@ -22,7 +22,7 @@ from stemdask.model import RAGGED, Array, FrameStatus, Plan, Variable
 #: A chunk is one block of frames, whole along the other dimensions up to this size.
 MAX_CHUNK_BYTES = 256 * 2**20
 
-STATUS = "frames/frame_status"
+STATUS, FILE, TIME = "frames/frame_status", "frames/file", "frames/time"
 #: What a machine did, not what it found; differs from run to run.
 VOLATILE = ("frames/seconds", "frames/worker")
 
@@ -58,13 +58,13 @@ def frame_variables(plan: Plan) -> tuple[Variable, ...]:
     flags = {int(status): status.name.lower() for status in FrameStatus}
     found = [
         Variable(STATUS, dims, "int8", "1", "what became of the frame", flags=flags),
-        Variable("frames/file", dims, "string", "1", "file that holds the frame"),
+        Variable(FILE, dims, "string", "1", "file that holds the frame"),
         Variable("frames/error", dims, "string", "1", "why the frame has no results"),
         Variable("frames/seconds", dims, "float32", "s", "time that the frame took"),
         Variable("frames/worker", dims, "string", "1", "where the frame was analysed"),
     ]
     if plan.source.kind == "atoms":
-        found.append(Variable("frames/time", dims, "float64", "1", "time or step, as the file states it"))
+        found.append(Variable(TIME, dims, "float64", "1", "time or step, as the file states it"))
     found += [
         Variable(count_of(dim), dims, "int32", "1", f"number of {dim}s in the frame, -1 unknown")
         for dim in ragged_dims(plan)

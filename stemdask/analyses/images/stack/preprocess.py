@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from stemdask.errors import FrameError
 from stemdask.kernels.images.stacks import filters
 from stemdask.kernels.images.stacks.hot_pixels import find_hot_pixels
 from stemdask.kernels.images.stacks.pixel_grid import PixelGrid, crop, turn
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
-from stemdask.units import Length, LengthPx, parse_length
+from stemdask.units import AsText, Length, LengthPx, parse_length
 
 
 def _edge(value: Any) -> Length:
@@ -27,7 +27,7 @@ def _edge(value: Any) -> Length:
     return length
 
 
-Edge = Annotated[Length, BeforeValidator(_edge), PlainSerializer(str)]
+Edge = Annotated[Length, BeforeValidator(_edge), AsText]
 
 
 class PreprocessParams(Params):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped,unused-ignore]
 
+from stemdask.export.export import Export
 from stemdask.export.folder import Folder
 from stemdask.export.tables import find_constants, find_tables, rows
 from stemdask.model import Array
-from stemdask.results.blocks import Results, Stored
+from stemdask.results.blocks import Blocks, Stored
 
 #: What a spreadsheet takes for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write(results: Results, folder: Folder) -> None:
+def write(results: Blocks, folder: Folder) -> None:
     """Write every table of the results."""
     tables = find_tables(results)
     for table in tables:
@@ -64,3 +65,6 @@ def _safe(values: Array) -> Array:
         return values
     texts = [str(value) for value in values]
     return np.array([f"'{text}" if text.startswith(_FORMULA) else text for text in texts], dtype=object)
+
+
+EXPORT = Export("csv", "every table, one file each", write)

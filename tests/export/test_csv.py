@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemdask import export
-from stemdask.export.delimited import _safe
+from stemdask.export.csv import _safe
 
 
 def test_csv_rows_are_the_atoms_of_the_frames_with_results(atoms_store: Path, tmp_path: Path) -> None:
