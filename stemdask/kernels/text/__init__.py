@@ -1,0 +1,1 @@
+"""Text of trajectories to numbers: bytes in, arrays out."""
