@@ -9,8 +9,8 @@ __version__ = "0.1.0"
 
 # Loaded on first use: `import stemdask` must stay cheap at the start of a worker and of the command line.
 _HOMES = {
-    "open_images": "stemdask.sources.images",
-    "open_atoms": "stemdask.sources.atoms",
+    "open_images": "stemdask.sources.images.opening",
+    "open_atoms": "stemdask.sources.atoms.frames",
     "open_results": "stemdask.results.reader",
     "run": "stemdask.engine.run",
 }
@@ -18,8 +18,8 @@ _HOMES = {
 if TYPE_CHECKING:
     from stemdask.engine.run import run
     from stemdask.results.reader import open_results
-    from stemdask.sources.atoms import open_atoms
-    from stemdask.sources.images import open_images
+    from stemdask.sources.atoms.frames import open_atoms
+    from stemdask.sources.images.opening import open_images
 
 __all__ = ["__version__", "open_atoms", "open_images", "open_results", "run"]
 

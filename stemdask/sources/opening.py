@@ -8,12 +8,13 @@ from typing import Any
 
 from stemdask.errors import InputError
 from stemdask.model import Kind
-from stemdask.sources.atoms import open_atoms_files
-from stemdask.sources.atoms_source import AtomsSource
+from stemdask.sources.atoms.opening import open_atoms_files
+from stemdask.sources.atoms.source import AtomsSource
+from stemdask.sources.formats import kind_of
 from stemdask.sources.frame_range import parse_range
-from stemdask.sources.image_source import ImageSource
-from stemdask.sources.images import open_image_files
-from stemdask.sources.paths import find_files, kind_of
+from stemdask.sources.images.opening import open_image_files
+from stemdask.sources.images.source import ImageSource
+from stemdask.sources.paths import find_files
 from stemdask.units import Length, parse_length
 
 

@@ -5,42 +5,13 @@ from __future__ import annotations
 import glob
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stemdask.errors import InputError
 from stemdask.model import Kind
-
-#: Format of a file by its suffix. A folder is searched for these; anything else in it is left alone.
-FORMATS: dict[Kind, dict[str, str]] = {
-    "images": {
-        ".dm3": "dm",
-        ".dm4": "dm",
-        ".hspy": "hspy",
-        ".emd": "emd",
-        ".tif": "tiff",
-        ".tiff": "tiff",
-        ".mrc": "mrc",
-        ".ser": "ser",
-        ".png": "png",
-        ".npy": "npy",
-        ".zarr": "zarr",
-    },
-    "atoms": {
-        ".pdb": "pdb",
-        ".ent": "pdb",
-        ".xyz": "xyz",
-        ".extxyz": "xyz",
-        ".dump": "lammps",
-        ".lammpstrj": "lammps",
-        ".cif": "cif",
-        ".traj": "traj",
-        ".gsd": "gsd",
-        ".xtc": "xtc",
-        ".dcd": "dcd",
-    },
-}
-_KNOWN = {suffix: (kind, name) for kind, formats in FORMATS.items() for suffix, name in formats.items()}
+from stemdask.sources import formats
+from stemdask.sources.format import Format
 
 
 def find_files(path: str | Path | Sequence[str | Path], kind: Kind | None = None) -> tuple[Kind, str, list[str]]:
@@ -71,8 +42,8 @@ def find_files(path: str | Path | Sequence[str | Path], kind: Kind | None = None
             where=None if not items else ", ".join(map(str, items[:3])),
             remedy="Check the path; quote a glob so that the shell hands it over unchanged",
         )
-    chosen = [(file, *_format_of(file, kind)) for file in found]
-    kinds = Counter((file_kind, name) for _, file_kind, name in chosen)
+    known = formats.by_suffix(kind)
+    kinds = Counter(_format_of(file, known, kind) for file in found)
     if len(kinds) > 1:
         listing = ", ".join(f"{count} {name} ({file_kind})" for (file_kind, name), count in kinds.most_common())
         raise InputError(
@@ -82,12 +53,6 @@ def find_files(path: str | Path | Sequence[str | Path], kind: Kind | None = None
         )
     (file_kind, name), _ = kinds.most_common()[0]
     return file_kind, name, found
-
-
-def kind_of(path: str) -> Kind | None:
-    """Return the kind that the suffix of a path or glob stands for."""
-    known = _KNOWN.get(Path(path).suffix.lower())
-    return known[0] if known else None
 
 
 def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
@@ -100,14 +65,14 @@ def _expand(item: str) -> list[str]:
     if "\0" in item:
         raise InputError("a path can't hold a NUL character", value=item)
     place = Path(item).expanduser()
-    suffix = place.suffix.lower()
-    if place.is_dir() and suffix != ".zarr":
-        inside = [str(p) for p in place.iterdir() if p.suffix.lower() in _KNOWN and not _is_foreign(p)]
+    known = formats.by_suffix()
+    if place.is_dir() and not _is_folder_format(place):
+        inside = [str(p) for p in place.iterdir() if p.suffix.lower() in known and not _is_foreign(p)]
         if not inside:
             raise InputError(
                 "the folder holds no file of a known format",
                 where=item,
-                allowed=" ".join(_KNOWN),
+                allowed=" ".join(known),
                 remedy="Name a folder, a file or a glob with frames in it",
             )
         return sorted(inside, key=natural_key)
@@ -115,11 +80,17 @@ def _expand(item: str) -> list[str]:
         return [str(place)]
     if glob.has_magic(item):
         matched = [p for p in glob.glob(str(place), recursive=True) if not _is_foreign(Path(p))]  # noqa: PTH207
-        known = [p for p in matched if Path(p).suffix.lower() in _KNOWN]
-        return sorted(known or matched, key=natural_key)
+        readable = [p for p in matched if Path(p).suffix.lower() in known]
+        return sorted(readable or matched, key=natural_key)
     if re.match(r"[a-z]+://", item):
         raise InputError("the input must be a path, not an address", where=item, remedy="Copy the data to a disk")
     raise InputError("no such file", where=item, remedy="Check the path and where you run from")
+
+
+def _is_folder_format(place: Path) -> bool:
+    """Tell a folder that is one input by itself, such as a zarr."""
+    known = formats.by_suffix().get(place.suffix.lower())
+    return known is not None and known[1].folder
 
 
 def _is_foreign(found: Path) -> bool:
@@ -132,16 +103,14 @@ def _is_foreign(found: Path) -> bool:
         return False
 
 
-def _format_of(file: str, kind: Kind | None) -> tuple[Kind, str]:
+def _format_of(file: str, known: Mapping[str, tuple[Kind, Format]], kind: Kind | None) -> tuple[Kind, str]:
     suffix = Path(file).suffix.lower()
-    if kind is not None and suffix in FORMATS[kind]:
-        return kind, FORMATS[kind][suffix]
-    if kind is None and suffix in _KNOWN:
-        return _KNOWN[suffix]
-    formats = FORMATS[kind] if kind is not None else _KNOWN
-    raise InputError(
-        f"the suffix {suffix!r} is not of a known format" + (f" of {kind}" if kind else ""),
-        where=file,
-        allowed=" ".join(formats),
-        remedy="Rename the file to the suffix of its format or convert it",
-    )
+    if suffix not in known:
+        raise InputError(
+            f"the suffix {suffix!r} is not of a known format" + (f" of {kind}" if kind else ""),
+            where=file,
+            allowed=" ".join(known),
+            remedy="Rename the file to the suffix of its format or convert it",
+        )
+    half, fmt = known[suffix]
+    return half, fmt.name

@@ -9,16 +9,16 @@ from typing import Any
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from stemdask.sources.image_source import ImageSource
+from stemdask.sources.formats import ATOMS, IMAGES, by_suffix
+from stemdask.sources.images.source import ImageSource
 from stemdask.sources.opening import open_source
-from stemdask.sources.paths import kind_of
 from stemdask.sources.xarray_view import atoms_dataset, image_dataset
 
 
 class StemdaskBackend(BackendEntrypoint):
     """xarray engine for every format that stemdask reads."""
 
-    description = "Stacks of STEM images (dm3, dm4, hspy, emd, tif, mrc, ser, …) and atomic structures (pdb, xyz, …)"
+    description = f"Stacks of STEM images ({', '.join(IMAGES)}) and atomic structures ({', '.join(ATOMS)})"
     open_dataset_parameters = ("filename_or_obj", "drop_variables", "pixel_size")
 
     def open_dataset(  # type: ignore[override]
@@ -38,5 +38,5 @@ class StemdaskBackend(BackendEntrypoint):
         """Tell by the suffix; zarr and HDF5 are left to xarray's own engines unless named."""
         if not isinstance(filename_or_obj, str | Path):
             return False
-        name = str(filename_or_obj)
-        return kind_of(name) is not None and Path(name).suffix not in (".zarr", ".png", ".npy")
+        known = by_suffix().get(Path(filename_or_obj).suffix.lower())
+        return known is not None and not known[1].general

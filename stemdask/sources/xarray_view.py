@@ -10,9 +10,9 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from stemdask.model import Array
-from stemdask.sources.atoms_source import AtomsSource
-from stemdask.sources.image_source import ImageSource
+from stemdask.kernels.arrays import Array
+from stemdask.sources.atoms.source import AtomsSource
+from stemdask.sources.images.source import ImageSource
 
 
 class _Frames(BackendArray):

@@ -1,0 +1,1 @@
+"""Atomic structures: one file a format, and what they share."""

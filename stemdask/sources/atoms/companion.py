@@ -1,0 +1,47 @@
+"""Elements of trajectories that hold none: from a structure file of the same name beside (run.xtc and run.pdb)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from stemdask.errors import InputError
+from stemdask.kernels.arrays import AnyIntegers, Floats
+from stemdask.sources.atoms import pdb, xyz
+from stemdask.sources.atoms.frame_index import FramePlace
+from stemdask.sources.atoms.structure import Structure
+
+
+def with_elements(path: str, positions: Floats, cell: Floats | None, time: float) -> Structure:
+    """Return a frame of the trajectory at `path` with its elements.
+
+    Raises
+    ------
+    InputError
+        There is no structure file beside it, or one of another number of atoms.
+    """
+    words, kinds = _companion(path)
+    if len(kinds) != len(positions):
+        raise InputError(f"{len(positions)} atoms, but the structure file beside it has {len(kinds)}", where=path)
+    boxed = cell is not None and bool(np.any(cell))
+    return Structure(positions, words, kinds, cell if boxed else None, (boxed,) * 3, float(time))
+
+
+@lru_cache(maxsize=8)
+def _companion(path: str) -> tuple[list[bytes], AnyIntegers]:
+    for fmt in (pdb.FORMAT, xyz.FORMAT):
+        for suffix in fmt.suffixes:
+            place = Path(path).with_suffix(suffix)
+            if place.is_file():
+                size = place.stat().st_size
+                found = fmt.index(str(place), size)
+                first = found.starts[0]
+                structure = fmt.read(FramePlace(str(place), size, first, first, found.stops[0], found.n_atoms[0]))
+                return list(structure.words), structure.kinds
+    raise InputError(
+        "the trajectory holds no elements",
+        where=path,
+        remedy=f"Put one structure of the same atoms beside it, as {Path(path).stem}.pdb or .xyz",
+    )

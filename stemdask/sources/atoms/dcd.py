@@ -1,0 +1,49 @@
+"""DCD, the trajectories of CHARMM, NAMD and LAMMPS."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from ase.geometry import cellpar_to_cell
+
+from stemdask.kernels.arrays import Floats
+from stemdask.sources.atoms.companion import with_elements
+from stemdask.sources.atoms.format import AtomsFormat
+from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
+from stemdask.sources.atoms.structure import Structure
+from stemdask.sources.atoms.trajectory_library import READING, index_equal, library
+
+
+def index(path: str, size: int) -> FrameIndex:
+    """Count the frames."""
+    file = _opened(path, size)
+    return index_equal(len(file), int(file.header["natoms"]))
+
+
+def read(place: FramePlace) -> Structure:
+    """Read one frame; its time is the step of the simulation."""
+    with READING:
+        file = _opened(place.path, place.size)
+        file.seek(place.start)
+        frame = file.read()
+    step = file.header["istart"] + place.start * file.header["nsavc"]
+    cell = _cell(frame.unitcell.tolist()) if file.is_periodic else None
+    return with_elements(place.path, frame.xyz.astype(np.float64), cell, step)
+
+
+def _cell(unitcell: list[float]) -> Floats:
+    """Return the cell of six numbers, whose angles some writers give as cosines."""
+    a, gamma, b, beta, alpha, c = unitcell
+    angles = [float(np.degrees(np.arccos(x))) if -1 <= x <= 1 else x for x in (alpha, beta, gamma)]
+    return np.asarray(cellpar_to_cell([a, b, c, *angles]))  # type: ignore[no-untyped-call]
+
+
+@lru_cache(maxsize=4)
+def _opened(path: str, size: int) -> Any:
+    del size  # part of the key only: a file that grew is opened again
+    return library("MDAnalysis.lib.formats.libdcd", path).DCDFile(path)
+
+
+FORMAT = AtomsFormat(name="dcd", suffixes=(".dcd",), noun="a DCD file", index=index, read=read)

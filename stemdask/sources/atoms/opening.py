@@ -1,0 +1,116 @@
+"""Opening structures: the index of every frame, the checks, and what was found in words."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+from warnings import catch_warnings
+
+import numpy as np
+
+from stemdask.errors import FrameError, InputError
+from stemdask.model import AtomsFrame
+from stemdask.sources import formats, guard
+from stemdask.sources.atoms.elements import chemical_symbol
+from stemdask.sources.atoms.frame_index import FrameIndex
+from stemdask.sources.atoms.source import AtomsSource
+from stemdask.sources.content import check_file
+from stemdask.sources.file_source import select
+from stemdask.sources.packed import pack
+from stemdask.sources.source_file import SourceFile, digest
+
+if TYPE_CHECKING:
+    pass
+
+_BYTES_AN_ATOM = 200
+"""Of text and of arrays, while a frame is read."""
+_FAR = 1e6
+
+
+def open_atoms_files(
+    files: Sequence[str], fmt: str, *, frames: slice | None = None, elements: Mapping[str, str] | None = None
+) -> AtomsSource:
+    """Open structure files of one format as one trajectory.
+
+    Parameters
+    ----------
+    files
+        Paths in the order of the frames.
+    fmt
+        Name of a format in `stemdask.sources.formats.ATOMS`.
+    frames
+        Chosen frames.
+    elements
+        What the words of the files mean, such as ``{"type 1": "Pt"}`` or ``{"W": "Pt"}``.
+
+    Raises
+    ------
+    InputError
+        A file can't be read, is cut off or holds no atoms.
+    """
+    record = formats.ATOMS[fmt]
+    opened: list[SourceFile] = []
+    found = FrameIndex()
+    ends: list[int] = []
+    for file in files:
+        size = check_file(file, record)
+        with guard.reading(file), catch_warnings(action="ignore"):
+            index = record.index(file, size)
+            if not any(index.n_atoms):
+                raise InputError("holds no atoms", where=file, remedy=f"Check that it is {record.noun} and not cut off")
+            guard.check_budget(file, _BYTES_AN_ATOM * max(index.n_atoms))
+        opened.append(SourceFile(path=file, size=size, digest=digest(file)))
+        found.extend(index)
+        ends.append(len(found.starts))
+    source = AtomsSource(
+        format=fmt,
+        files=tuple(opened),
+        ends=pack(ends),
+        starts=pack(found.starts),
+        stops=pack(found.stops),
+        counts=pack(found.n_atoms),
+        elements=dict(elements or {}),
+        selection=select(frames, len(found.starts), files[0]),
+    )
+    facts, said = _try_frame(source)
+    said += found.warnings
+    if empty := found.n_atoms.count(0):
+        said.append(f"{empty} of {len(found.n_atoms)} frames hold no atoms")
+    for at, file in enumerate(files):
+        if not record.ends_whole(file):
+            last = source.model_copy(update={"selection": (ends[at] - 1, ends[at], 1)})
+            with contextlib.suppress(FrameError):
+                last.read(0)  # raises InputError where a word is missing
+            said.append(f"{file} doesn't end with the end of a line: its last number may be cut off")
+    return source.model_copy(update={"facts": facts, "warnings": guard.in_short(said)})
+
+
+def _try_frame(source: AtomsSource) -> tuple[dict[str, str], list[str]]:
+    """Say what the first frame with atoms holds; what is wrong with its elements is an error of the whole input."""
+    try:
+        frame = source.read(int(np.argmax(source.n_atoms > 0)))
+    except FrameError as error:
+        return {}, [str(error)]
+    kinds, counts = np.unique(frame.numbers, return_counts=True)
+    widths = np.ptp(frame.positions, axis=0) if len(frame.positions) else np.zeros(3)
+    facts = {
+        "elements": ", ".join(f"{chemical_symbol(z)} {n}" for z, n in zip(kinds, counts, strict=True)),
+        "extent": " × ".join(f"{width:.4g}" for width in widths) + " angstrom",
+        "periodic": "".join(axis for axis, on in zip("xyz", frame.periodic, strict=True) if on) or "no",
+    }
+    if frame.time is not None:
+        facts["first time"] = f"{frame.time:g}"
+    return facts, _odd_positions(frame)
+
+
+def _odd_positions(frame: AtomsFrame) -> list[str]:
+    """Say what a person would want to look at before a long run."""
+    said = []
+    if len(frame.positions) > 1 and not np.ptp(frame.positions, axis=0).any():
+        said.append(f"all {len(frame.positions)} atoms of frame {frame.index} lie at one point")
+    elif len(np.unique(frame.positions, axis=0)) < len(frame.positions):
+        said.append(f"frame {frame.index} holds atoms that coincide")
+    if np.abs(frame.positions).max(initial=0.0) > _FAR:
+        said.append(f"frame {frame.index} holds atoms more than {_FAR:g} angstrom from the origin")
+    return said

@@ -1,0 +1,53 @@
+"""ASE's own trajectories."""
+
+from __future__ import annotations
+
+import weakref
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from stemdask.sources.atoms.ase_atoms import structure_of
+from stemdask.sources.atoms.format import AtomsFormat
+from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
+from stemdask.sources.atoms.structure import Structure
+
+
+def index(path: str, size: int) -> FrameIndex:
+    """Count the frames and their atoms; a frame's place is its number."""
+    found = FrameIndex()
+    frames = _frames(path, size)
+    for k in range(len(frames)):
+        found.add(k, k + 1, frames.backend[k].proxy("positions").shape[0])
+    return found
+
+
+def read(place: FramePlace) -> Structure:
+    """Read one frame."""
+    return structure_of(_frames(place.path, place.size)[place.start])
+
+
+@lru_cache(maxsize=4)
+def _frames(path: str, size: int) -> Any:
+    del size  # part of the key only: a file that grew is opened again
+    from ase.io.trajectory import TrajectoryReader
+
+    # An open file: ASE would read an index out of a name that holds "@".
+    file = Path(path).open("rb")  # noqa: SIM115 (closed with the reader)
+    try:
+        reader = TrajectoryReader(file)  # type: ignore[no-untyped-call]
+    except BaseException:
+        file.close()
+        raise
+    weakref.finalize(reader, file.close)
+    return reader
+
+
+FORMAT = AtomsFormat(
+    name="traj",
+    suffixes=(".traj",),
+    noun="an ASE trajectory",
+    magic=((0, b"- of Ulm"),),
+    index=index,
+    read=read,
+)

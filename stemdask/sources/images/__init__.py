@@ -1,0 +1,1 @@
+"""Images: one file a format, and what they share."""

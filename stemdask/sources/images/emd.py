@@ -1,0 +1,59 @@
+"""EMD of Velox, of NCEM and of py4DSTEM: HDF5, whose chunks may hold several frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from stemdask.kernels.arrays import Array
+from stemdask.sources.images import hdf5
+from stemdask.sources.images.format import ImageFormat
+from stemdask.sources.images.signals import ImageSignal, image_signals
+from stemdask.sources.images.stack import OpenStack
+
+#: Chunks of several frames are kept after the first up to this size, so that the others don't decode them again.
+_KEPT_BYTES = 1 << 27
+
+
+def open_emd(path: str) -> list[OpenStack]:
+    """Open every image of a file."""
+    return [_opened(image) for image in image_signals(path, "rsciio.emd")]
+
+
+def _opened(image: ImageSignal) -> OpenStack:
+    depth = image.frames.chunksize[0]
+    if depth * image.frame_bytes > _KEPT_BYTES:
+        problem = f"its chunks hold {depth} frames each: reading one frame reads them all, which is slow"
+        return image.opened(_chunk_reader(image), (problem,))
+    return image.opened(_chunk_reader(image))
+
+
+def _chunk_reader(image: ImageSignal) -> Callable[[int], Array]:
+    """Read frames, and keep the last chunks where a chunk holds several of them."""
+    frames = image.frames
+    ends = np.cumsum(frames.chunks[0])
+
+    @lru_cache(maxsize=2)
+    def chunk(start: int, stop: int) -> Array:
+        return np.asarray(frames[start:stop].compute(scheduler="synchronous"))
+
+    def read(index: int) -> Array:
+        which = int(np.searchsorted(ends, index, side="right"))
+        start, stop = int(ends[which - 1]) if which else 0, int(ends[which])
+        if stop - start == 1 or (stop - start) * image.frame_bytes > _KEPT_BYTES:
+            return image.read(index)
+        return np.asarray(chunk(start, stop)[index - start])
+
+    return read
+
+
+FORMAT = ImageFormat(
+    name="emd",
+    suffixes=(".emd",),
+    noun=hdf5.NOUN,
+    magic=hdf5.MAGIC,
+    check=hdf5.check_tree,
+    open=open_emd,
+)

@@ -1,0 +1,78 @@
+"""HDF5 files are small file systems: what leads out of the file, or into too much of it, is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+from stemdask.errors import InputError
+from stemdask.sources.guard import check_budget
+
+NOUN = "an HDF5 file"
+MAGIC = ((0, b"\x89HDF\r\n\x1a\n"),)
+_DEEPEST = 64
+_MOST_NODES = 100_000
+
+
+def check_tree(path: str) -> list[str]:
+    """Walk an HDF5 file without following a link out of it; return warnings.
+
+    Raises
+    ------
+    InputError
+        External links or storage, virtual datasets, groups nested too deeply, chunks that don't fit the memory
+        budget, unknown filters.
+    """
+    warnings: list[str] = []
+    with h5py.File(path, "r") as file:
+        rooms = [(file["/"], 0)]
+        n_nodes = 0
+        while rooms:
+            group, depth = rooms.pop()
+            if depth > _DEEPEST:
+                raise InputError(f"groups are nested more than {_DEEPEST} deep", where=path)
+            for name in group:
+                n_nodes += 1
+                if n_nodes > _MOST_NODES:
+                    raise InputError(f"holds more than {_MOST_NODES} groups and arrays", where=path)
+                link = group.get(name, getlink=True)
+                if isinstance(link, h5py.ExternalLink):
+                    raise _leads_out(path, f"{group.name}/{name} links to {link.filename}")
+                if not isinstance(link, h5py.HardLink):
+                    continue
+                node = group[name]
+                if isinstance(node, h5py.Group):
+                    rooms.append((node, depth + 1))
+                elif isinstance(node, h5py.Dataset):
+                    warnings += _check_array(path, node)
+    return warnings
+
+
+def _check_array(path: str, array: Any) -> list[str]:
+    properties = array.id.get_create_plist()
+    if properties.get_external_count() or array.is_virtual:
+        raise _leads_out(path, f"the pixels of {array.name} lie in other files")
+    for k in range(properties.get_nfilters()):
+        number, _, _, name = properties.get_filter(k)
+        if not h5py.h5z.filter_avail(number):
+            raise InputError(
+                f"{array.name} is compressed by filter {number} ({name.decode('ascii', 'replace')}), "
+                "which isn't installed",
+                where=path,
+                remedy="Install it (pip install hdf5plugin), or save the file with gzip",
+            )
+    item = array.dtype.itemsize if isinstance(array.dtype, np.dtype) else 8
+    if array.chunks:
+        n_bytes = item
+        for length in array.chunks:
+            n_bytes *= length
+        check_budget(path, n_bytes)
+    if array.ndim >= 2 and array.size and array.id.get_storage_size() == 0:
+        return [f"{array.name} declares {array.shape} values of which none is stored: they read as the fill value"]
+    return []
+
+
+def _leads_out(path: str, what: str) -> InputError:
+    return InputError(what, where=path, remedy="Copy the data into one file; links to other files aren't followed")

@@ -1,0 +1,55 @@
+"""HyperSpy's own HDF5 files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import h5py
+import numpy as np
+
+from stemdask.kernels.arrays import Array
+from stemdask.sources.images import hdf5
+from stemdask.sources.images.format import ImageFormat
+from stemdask.sources.images.signals import ImageSignal, image_signals
+from stemdask.sources.images.stack import OpenStack
+
+_CACHE_BYTES = 1 << 27
+"""Chunks of several frames are kept up to this size, so that the next frame doesn't decode them again."""
+
+
+def open_hspy(path: str) -> list[OpenStack]:
+    """Open every image of a file."""
+    return [image.opened(_direct_reader(path, image)) for image in image_signals(path, "rsciio.hspy")]
+
+
+def _direct_reader(path: str, image: ImageSignal) -> Callable[[int], Array] | None:
+    """Return a reader of frames without Dask; None where the file is laid out in another way.
+
+    A dask array with a chunk for every frame, as rosettasciio makes it, takes longer to index than a frame to read.
+    """
+    n_frames, ny, nx = image.frames.shape
+    file = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
+    try:
+        data = list(file["Experiments"].values())[image.number]["data"]
+        whole = data.shape[-2:] == (ny, nx) and data.size == n_frames * ny * nx
+    except (KeyError, IndexError):
+        whole = False
+    if not whole:
+        file.close()
+        return None
+    scanned = data.shape[:-2]
+
+    def read(index: int) -> Array:
+        return np.asarray(data[np.unravel_index(index, scanned)] if scanned else data[...])
+
+    return read
+
+
+FORMAT = ImageFormat(
+    name="hspy",
+    suffixes=(".hspy",),
+    noun=hdf5.NOUN,
+    magic=hdf5.MAGIC,
+    check=hdf5.check_tree,
+    open=open_hspy,
+)

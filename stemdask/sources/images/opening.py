@@ -1,0 +1,168 @@
+"""Opening images: every check that the frames of a run are one stack, and what was found in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from warnings import catch_warnings
+
+import numpy as np
+
+from stemdask.errors import InputError
+from stemdask.sources import formats, guard
+from stemdask.sources.content import check_file
+from stemdask.sources.file_source import select
+from stemdask.sources.images import one_stack
+from stemdask.sources.images.format import ImageFormat
+from stemdask.sources.images.source import ImageSource, open_once
+from stemdask.sources.images.stack import Calibration, Stack
+from stemdask.sources.packed import pack
+from stemdask.sources.paths import find_files
+from stemdask.sources.source_file import SourceFile, digest
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def open_image_files(
+    files: Sequence[str],
+    fmt: str,
+    *,
+    pixel_size: float | None = None,
+    frames: slice | None = None,
+) -> ImageSource:
+    """Open image files of one format as one stack.
+
+    Of several images in each file the one with most frames, then most pixels, then annular dark field is read.
+
+    Parameters
+    ----------
+    files
+        Paths in the order of the frames.
+    fmt
+        Name of a format in `stemdask.sources.formats.IMAGES`.
+    pixel_size
+        nm; overrides the files.
+    frames
+        Chosen frames.
+
+    Raises
+    ------
+    InputError
+        A file can't be read, holds no image, is RGB, or differs in shape or pixel size from the first.
+    """
+    record = formats.IMAGES[fmt]
+    sizes = [check_file(file, record) for file in files]
+    probed, dataset, said = _probe_all(files, record, sizes)
+    said += one_stack.compare(files, probed, pixel_size)
+    first = probed[0]
+    size, offset = _calibration(first.calibration, pixel_size)
+    if size is None:
+        said.append(f"{first.calibration.problem}: lengths are in pixels until a pixel size is given")
+    counts = [probed[at].shape[0] if at in probed else 1 for at in range(len(files))]
+    source = ImageSource(
+        format=fmt,
+        files=tuple(
+            SourceFile(path=file, size=n_bytes, digest=digest(file)) for file, n_bytes in zip(files, sizes, strict=True)
+        ),
+        ends=pack(np.cumsum(counts)),
+        dataset=dataset,
+        title=first.title,
+        shape=first.shape[1:],
+        dtype=str(np.result_type(*(stack.dtype for stack in probed.values()))),
+        pixel_size=size or (1.0, 1.0),
+        offset=offset,
+        calibrated=size is not None,
+        selection=select(frames, sum(counts), files[0]),
+    )
+    return source.model_copy(update={"warnings": guard.in_short(said + _try_frames(source))})
+
+
+def open_images(
+    path: str | Path | Sequence[str | Path], *, pixel_size: float | None = None, frames: slice | None = None
+) -> xr.DataArray:
+    """Open images as a lazy array (frame, y, x); coordinates in nm, one chunk a frame.
+
+    Parameters
+    ----------
+    path
+        File, folder, glob or list of these.
+    pixel_size
+        nm; overrides the file.
+    frames
+        Chosen frames.
+
+    Returns
+    -------
+    DataArray
+        float32 (float64 where the file has more); `attrs` hold title, pixel_size and warnings.
+    """
+    from stemdask.sources.xarray_view import image_array
+
+    _, fmt, files = find_files(path, "images")
+    return image_array(open_image_files(files, fmt, pixel_size=pixel_size, frames=frames))
+
+
+def _probe_all(files: Sequence[str], fmt: ImageFormat, sizes: Sequence[int]) -> tuple[dict[int, Stack], int, list[str]]:
+    """Open evenly spaced files; return their stacks by place, which image of each file is read, and warnings."""
+    said: list[str] = []
+    probed: dict[int, Stack] = {}
+    dataset: int | None = None
+    spacing = max(1, len(files) // one_stack.MOST_PROBED)
+    for at in sorted({*range(0, len(files), spacing), len(files) - 1}):
+        stacks, warnings = _probe(files[at], fmt)
+        said += warnings
+        if dataset is None:
+            dataset = max(range(len(stacks)), key=lambda k: (stacks[k].shape, "ADF" in stacks[k].title.upper()))
+            if len(stacks) > 1:
+                titles = ", ".join(stack.title for stack in stacks)
+                said.append(f"{files[at]} holds {len(stacks)} images ({titles}): {stacks[dataset].title} is read")
+        if dataset >= len(stacks):
+            raise InputError(
+                f"holds {len(stacks)} images, but number {dataset + 1} is read of the first file",
+                where=files[at],
+                remedy="Name only files that hold the same images",
+            )
+        one_stack.check(stacks[dataset], files[at], fmt, sizes[at])
+        probed[at] = stacks[dataset]
+    return probed, dataset or 0, said
+
+
+def _probe(path: str, fmt: ImageFormat) -> tuple[list[Stack], list[str]]:
+    """Check a file, open it and return what it holds, without its pixels, and warnings."""
+    with guard.reading(path), guard.in_time(path), catch_warnings(action="ignore"):
+        warnings = fmt.check(path)
+        stacks = [opened.stack for opened in open_once(path, fmt.name, digest(path))]
+    return stacks, warnings + [f"{path}: {problem}" for stack in stacks for problem in stack.problems]
+
+
+def _calibration(
+    stated: Calibration, pixel_size: float | None
+) -> tuple[tuple[float, float] | None, tuple[float, float]]:
+    """Return size and offset of the pixels in nm; a size that is given keeps the offset in pixels."""
+    size, offset = stated.pixel_size, stated.offset
+    if pixel_size is None:
+        return size, offset
+    if size is not None:
+        offset = (offset[0] * pixel_size / size[0], offset[1] * pixel_size / size[1])
+    return (pixel_size, pixel_size), offset
+
+
+def _try_frames(source: ImageSource) -> list[str]:
+    """Read the first and the last frame; say what is odd, raise where neither can be read."""
+    said: list[str] = []
+    failures: list[InputError] = []
+    tried = sorted({0, source.n_frames - 1})
+    for index in tried:
+        try:
+            missing = int(np.isnan(source.read(index).pixels).sum())
+        except InputError as error:
+            failures.append(error)
+            said.append(f"frame {index} can't be read: {error}")
+            continue
+        if missing:
+            said.append(f"frame {index} has {missing} pixels that are not finite; they are taken as missing")
+    if len(failures) == len(tried):
+        raise failures[0]
+    return said

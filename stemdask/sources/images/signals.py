@@ -1,0 +1,117 @@
+"""Images of the formats that rosettasciio reads lazily: its signals without spectra, y and x last."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stemdask.errors import InputError
+from stemdask.kernels.arrays import Array
+from stemdask.sources.images.headers import colour
+from stemdask.sources.images.stack import Calibration, OpenStack, Stack, calibrate
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSignal:
+    """One image, or stack of images, of a file."""
+
+    title: str
+    number: int
+    """Among all signals of the file, images or not."""
+    frames: Any
+    """Dask array, (n_frames, ny, nx)."""
+    calibration: Calibration
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame."""
+        return int(math.prod(self.frames.shape[1:]) * self.frames.dtype.itemsize)
+
+    def read(self, index: int) -> Array:
+        """Read one frame; the caller is a worker thread already, hence no second pool of threads."""
+        return np.asarray(self.frames[index].compute(scheduler="synchronous"))
+
+    def opened(self, read: Callable[[int], Array] | None = None, problems: tuple[str, ...] = ()) -> OpenStack:
+        """Return it as a stack that is read by Dask or by `read`."""
+        return OpenStack(
+            Stack(self.title, self.frames.shape, self.frames.dtype, self.calibration, problems), read or self.read
+        )
+
+
+def image_signals(path: str, reader: str, *, navigated: bool = True, **options: Any) -> list[ImageSignal]:
+    """Return the images of a file; spectra and tables are left out.
+
+    Parameters
+    ----------
+    path
+        File.
+    reader
+        Module of rosettasciio.
+    navigated
+        Whether the reader says which axes were scanned: an image has none of them among its last two.
+    **options
+        For the reader.
+
+    Raises
+    ------
+    InputError
+        A colour image, or none at all.
+    """
+    signals = importlib.import_module(reader).file_reader(path, lazy=True, **options)
+    images = [
+        _image(path, signal, number) for number, signal in enumerate(signals) if _is_image(path, signal, navigated)
+    ]
+    if not images:
+        held = ", ".join(f"{signal['data'].dtype} {signal['data'].shape}" for signal in signals[:4])
+        raise InputError(
+            f"holds no image ({held or 'nothing'})", where=path, remedy="Export the images; spectra can't be analysed"
+        )
+    return images
+
+
+def _image(path: str, signal: Mapping[str, Any], number: int) -> ImageSignal:
+    axes = [dict(axis) for axis in signal["axes"]]
+    order = _image_axes_last([str(axis.get("name") or "") for axis in axes])
+    data, axes = signal["data"].transpose(order), [axes[k] for k in order]
+    return ImageSignal(
+        title=str(signal.get("metadata", {}).get("General", {}).get("title") or Path(path).stem),
+        number=number,
+        frames=data.reshape((math.prod(data.shape[:-2]), data.shape[-2], data.shape[-1])),
+        calibration=calibrate(axes[-2:]),
+    )
+
+
+def _is_image(path: str, signal: Mapping[str, Any], navigated: bool) -> bool:
+    data, axes = signal["data"], signal["axes"]
+    if data.dtype.names is not None:
+        raise colour(path, "RGB")
+    if data.ndim < 2 or data.ndim != len(axes) or (navigated and axes[-2].get("navigate")):
+        return False
+    # Complex numbers are a Fourier transform or a phase contrast.
+    return data.dtype.kind != "c" and not _is_spectral(signal)
+
+
+def _is_spectral(signal: Mapping[str, Any]) -> bool:
+    """Tell a spectrum image, whose "frames" would be channels of energy."""
+    kind = str(signal.get("metadata", {}).get("Signal", {}).get("signal_type", ""))
+    if kind.startswith(("EELS", "EDS")) or any(str(axis.get("units")) in ("eV", "keV") for axis in signal["axes"]):
+        return True
+    tags: Any = signal.get("original_metadata", {})
+    for name in ("ImageList", "TagGroup0", "ImageTags", "Meta Data", "Format"):
+        tags = tags.get(name, {}) if isinstance(tags, Mapping) else {}
+    return str(tags).startswith("Spectrum")
+
+
+def _image_axes_last(names: list[str]) -> list[int]:
+    """Return the order of axes that puts y and x last, where both are named; writers of EMD differ in it."""
+    order = list(range(len(names)))
+    if names.count("y") == names.count("x") == 1:
+        last = [names.index("y"), names.index("x")]
+        order = [k for k in order if k not in last] + last
+    return order

@@ -1,0 +1,94 @@
+"""Images as a source: plain data that a task carries, from which any frame can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+
+from stemdask.errors import InputError
+from stemdask.model import ImageFrame
+from stemdask.sources import formats, guard
+from stemdask.sources.file_source import FileSource
+from stemdask.sources.images.stack import OpenStack
+
+
+class ImageSource(FileSource):
+    """A stack of images of one shape; plain data that a task carries to another machine."""
+
+    kind: Literal["images"] = "images"
+    dataset: int = 0
+    """Which of the images inside each file."""
+    title: str
+    shape: tuple[int, int]
+    """(ny, nx)."""
+    dtype: str
+    pixel_size: tuple[float, float]
+    """nm along (y, x); 1 where it isn't known."""
+    offset: tuple[float, float]
+    calibrated: bool
+
+    @property
+    def wide(self) -> bool:
+        """Whether the pixels need float64; otherwise float32 holds them exactly."""
+        dtype = np.dtype(self.dtype)
+        return dtype.itemsize > 4 or (dtype.kind in "iu" and dtype.itemsize == 4)
+
+    def read(self, index: int) -> ImageFrame:
+        """Read one frame; InputError where the file isn't what was planned."""
+        file, number, first = self.locate(index)
+        number -= first
+        file.check_unchanged()
+        with guard.reading(file.path):
+            pixels = open_once(file.path, self.format, file.digest)[self.dataset].read(number)
+        if pixels.shape != self.shape:
+            raise InputError(
+                f"frame {number} has {by(pixels.shape)} pixels, the others {by(self.shape)}", where=file.path
+            )
+        if pixels.dtype.kind not in "iufb":
+            raise InputError(f"pixels of type {pixels.dtype} are not intensities", where=file.path)
+        values = np.array(pixels, dtype=np.float64 if self.wide else np.float32, order="C")
+        if pixels.dtype.kind == "f":
+            values[~np.isfinite(values)] = np.nan  # infinite is what a missing or saturated pixel may read as
+        return ImageFrame(
+            index=index,
+            pixels=values,
+            pixel_size=self.pixel_size,
+            offset=self.offset,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a person wants to know about the input, in words and numbers."""
+        ny, nx = self.shape
+        unit = "nm" if self.calibrated else "px"
+        return {
+            "format": self.format,
+            "title": self.title,
+            "files": len(self.files),
+            "frames": self.n_frames,
+            "shape": f"{ny} × {nx} px",
+            "dtype": self.dtype,
+            "pixel size": pair(self.pixel_size, "nm") if self.calibrated else "not known",
+            "field of view": pair((ny * self.pixel_size[0], nx * self.pixel_size[1]), unit),
+            "offset": pair(self.offset, unit),
+            "warnings": list(self.warnings),
+        }
+
+
+@lru_cache(maxsize=4)
+def open_once(path: str, fmt: str, digest: str) -> list[OpenStack]:
+    """Open a file once a process; `digest` is part of the key so that a replaced file isn't taken for the old one."""
+    del digest
+    return formats.IMAGES[fmt].open(path)
+
+
+def by(shape: Sequence[int]) -> str:
+    """Write a shape as "413 × 469"."""
+    return " × ".join(map(str, shape))
+
+
+def pair(values: tuple[float, float], unit: str) -> str:
+    """Write a length along (y, x), once where both are the same."""
+    return f"{values[0]:.6g} {unit}" if values[0] == values[1] else f"{by([f'{v:.6g}' for v in values])} {unit}"  # type: ignore[misc]

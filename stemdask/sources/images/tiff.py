@@ -1,0 +1,155 @@
+"""TIFF page by page through tifffile: rosettasciio's lazy TIFF is the whole file at once, without ImageJ's unit.
+
+A TIFF that was cut off opens without an error in every reader, with fewer pages: the offset of the next page points
+behind the end of the file and is dropped. So the chain is followed here first.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from stemdask.errors import InputError
+from stemdask.kernels.arrays import Array
+from stemdask.sources.guard import check_budget
+from stemdask.sources.images.format import ImageFormat
+from stemdask.sources.images.headers import check_size, colour
+from stemdask.sources.images.stack import OpenStack, Stack, calibrate
+
+_OME_SIZE = re.compile(r"PhysicalSize([XY])(Unit)?=\"([^\"]{1,40})\"")
+_MOST_PAGES = 10_000_000
+#: DigitalMicrograph's own tags: unit, scale and origin.
+_DM_TAGS = {"x": (65003, 65009, 65006), "y": (65004, 65010, 65007)}
+_UNITS = {"micron": "µm", "microns": "µm", "inch": ""}
+
+
+def check_pages(path: str) -> list[str]:
+    """Follow the chain of pages; refuse one that leaves the file, runs in a circle or lacks pixels."""
+    size = Path(path).stat().st_size
+    n_pages = _chain(path, size)
+    with tifffile.TiffFile(path, _multifile=False) as tiff:
+        if not tiff.series:
+            raise InputError("holds no image", where=path)
+        first = tiff.pages.first
+        if first.samplesperpixel > 1 or first.photometric in (2, 3, 5, 6, 8):
+            raise colour(path, str(getattr(first.photometric, "name", first.photometric)))
+        for series in tiff.series:
+            check_budget(path, int(np.prod(series.shape[-2:])) * max(4, series.dtype.itemsize))
+            pages: Any = series.pages
+            for page in pages:
+                if page is None:
+                    raise InputError("a page is missing", where=path)
+                stop = max((at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
+                check_size(path, stop, size)
+                if page.keyframe.compression == 1 and sum(page.databytecounts) * 8 < _row_bits(page.keyframe):
+                    raise InputError("a page has fewer bytes than one row of pixels", where=path)
+            if series.dataoffset is not None:
+                check_size(path, series.dataoffset + series.size * series.dtype.itemsize, size)
+        _check_count(path, tiff, n_pages)
+    return []
+
+
+def open_tiff(path: str) -> list[OpenStack]:
+    """Open the grey pages of a TIFF as a stack.
+
+    Pages that a writer put into series of their own, all of one shape, are one stack.
+    """
+    tiff = tifffile.TiffFile(path, _multifile=False)  # an OME file may name others anywhere on the disk
+    tiff.filehandle.set_lock(True)
+    first = tiff.series[0]
+    apart = len(tiff.series) > 1 and all(series.shape == first.shape for series in tiff.series)
+    ny, nx = (int(length) for length in first.shape[-2:])
+    dtype = first.dtype.newbyteorder(tiff.byteorder)
+    n_frames = len(tiff.series) if apart else math.prod(int(length) for length in first.shape[:-2])
+
+    def read(index: int) -> Array:
+        if first.dataoffset is not None and not apart:
+            place = first.dataoffset + index * ny * nx * dtype.itemsize
+            return np.fromfile(path, dtype, ny * nx, offset=place).reshape(ny, nx)
+        page = tiff.series[index].pages[0] if apart else first.pages[index]
+        return np.asarray(page.asarray()) if page is not None else np.empty((0, 0))
+
+    weakref.finalize(read, tiff.close)
+    return [OpenStack(Stack(Path(path).stem, (n_frames, ny, nx), dtype, calibrate(_axes(tiff))), read)]
+
+
+def _axes(tiff: Any) -> list[dict[str, Any]]:
+    """Return scale, offset and unit along (y, x) as ImageJ, OME, DigitalMicrograph, FEI or TVIPS state them."""
+    tags = tiff.pages.first.tags
+    stated = {code: tags[code].value for code in (*_DM_TAGS["y"], *_DM_TAGS["x"]) if code in tags}
+    if all(_DM_TAGS[axis][1] in stated for axis in "yx"):
+        return [
+            {"units": stated.get(unit), "scale": stated[scale], "offset": stated.get(offset, 0.0)}
+            for unit, scale, offset in (_DM_TAGS["y"], _DM_TAGS["x"])
+        ]
+    if tiff.ome_metadata is not None:
+        found = {(axis, bool(unit)): value for axis, unit, value in _OME_SIZE.findall(tiff.ome_metadata[:1_000_000])}
+        if all((axis, False) in found for axis in "YX"):
+            return [{"scale": found[axis, False], "units": found.get((axis, True), "µm")} for axis in "YX"]
+    if tiff.imagej_metadata and tiff.imagej_metadata.get("unit"):
+        unit = str(tiff.imagej_metadata["unit"]).replace("\\u00B5", "µ")
+        pixels = [tags[name].value for name in ("YResolution", "XResolution") if name in tags]
+        return [{"scale": below / above, "units": _UNITS.get(unit, unit)} for above, below in pixels if above]
+    if (scan := (tiff.fei_metadata or {}).get("Scan", {})) and "PixelWidth" in scan:
+        return [{"scale": scan[name], "units": "m"} for name in ("PixelHeight", "PixelWidth")]
+    if "PixelSizeX" in (tvips := tiff.tvips_metadata or {}):
+        return [{"scale": tvips[name], "units": "nm"} for name in ("PixelSizeY", "PixelSizeX")]
+    return []
+
+
+def _row_bits(page: Any) -> int:
+    return int(page.imagewidth) * int(page.bitspersample)
+
+
+def _chain(path: str, size: int) -> int:
+    """Return the number of pages in the chain."""
+    with Path(path).open("rb") as file:
+        head = file.read(16)
+        order = "<" if head[:2] == b"II" else ">"
+        big = struct.unpack(order + "H", head[2:4])[0] == 43
+        count, entry, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
+        (offset,) = struct.unpack_from(order + pointer, head, 8 if big else 4)
+        seen = set[int]()
+        while offset:
+            if offset in seen:
+                raise InputError("its pages point at each other in a circle", where=path)
+            seen.add(offset)
+            if len(seen) > _MOST_PAGES:
+                raise InputError(f"more than {_MOST_PAGES} pages", where=path)
+            check_size(path, offset + struct.calcsize(order + count), size)
+            file.seek(offset)
+            (entries,) = struct.unpack(order + count, file.read(struct.calcsize(order + count)))
+            behind = offset + struct.calcsize(order + count) + entries * entry
+            check_size(path, behind + struct.calcsize(order + pointer), size)
+            file.seek(behind)
+            (offset,) = struct.unpack(order + pointer, file.read(struct.calcsize(order + pointer)))
+    return len(seen)
+
+
+def _check_count(path: str, tiff: Any, n_pages: int) -> None:
+    """Compare the number of frames that ImageJ or OME states with those found."""
+    found = sum(int(np.prod(series.shape[:-2])) for series in tiff.series)
+    stated = int((tiff.imagej_metadata or {}).get("images", found))
+    if stated > found:
+        raise InputError(
+            f"states {stated} images, {found} are there ({n_pages} pages)",
+            where=path,
+            remedy="The file is cut off; copy it again from its origin",
+        )
+
+
+FORMAT = ImageFormat(
+    name="tiff",
+    suffixes=(".tif", ".tiff"),
+    noun="a TIFF file",
+    magic=((0, b"II*\0"), (0, b"MM\0*"), (0, b"II+\0"), (0, b"MM\0+")),
+    check=check_pages,
+    open=open_tiff,
+)

@@ -1,0 +1,80 @@
+"""Images in zarr groups, as xarray or zarr itself writes them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from stemdask.errors import InputError
+from stemdask.kernels.arrays import Array
+from stemdask.sources.images.format import ImageFormat
+from stemdask.sources.images.stack import OpenStack, Stack, calibrate
+
+_RUNS_CODE = re.compile(r"\"(?:id|name)\": \"((?:numcodecs\.)?pickle)\"", re.I)
+
+
+def open_zarr(path: str) -> list[OpenStack]:
+    """Open the numeric arrays of two or three dimensions in a zarr group, with xarray's or stemdask's attributes."""
+    node = zarr.open(path, mode="r")
+    if "stemdask_version" in node.attrs:
+        raise InputError("a store of results, not of images", where=path, remedy="Name the images that it was made of")
+    arrays = {Path(path).stem: node} if isinstance(node, zarr.Array) else dict(node.arrays())
+    stacks = []
+    for name, array in arrays.items():
+        if array.ndim not in (2, 3) or array.dtype.kind not in "iufb":
+            continue
+        _check_codecs(path, array)
+        dims = _dims(array)
+        axes = [_zarr_axis(arrays.get(dim)) for dim in dims[-2:]]
+        n_frames = array.shape[0] if array.ndim == 3 else 1
+        shape = (n_frames, array.shape[-2], array.shape[-1])
+        missing = array.nchunks - array.nchunks_initialized
+        problems = (f"{missing} of {array.nchunks} chunks of {name} are missing: they read as the fill value",)
+        stack = Stack(name, shape, array.dtype, calibrate(axes), problems if missing else ())
+        stacks.append(OpenStack(stack, _zarr_reader(array)))
+    if not stacks:
+        raise InputError("holds no image (a numeric array of 2 or 3 dimensions)", where=path)
+    return stacks
+
+
+def _check_codecs(path: str, array: Any) -> None:
+    """Refuse codecs that run code when they decode."""
+    text = json.dumps(array.metadata.to_dict(), default=str)
+    if named := _RUNS_CODE.search(text):
+        raise InputError(f"the array {array.name} is encoded by {named[1]}", where=path, remedy="Save it as numbers")
+
+
+def _zarr_reader(array: Any) -> Callable[[int], Array]:
+    return lambda index: np.asarray(array[index] if array.ndim == 3 else array[...])
+
+
+def _dims(array: Any) -> list[str]:
+    names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
+    return [str(name) for name in names] if names else [""] * array.ndim
+
+
+def _zarr_axis(coordinate: Any) -> dict[str, Any]:
+    if coordinate is None or coordinate.ndim != 1 or coordinate.shape[0] < 2:
+        return {"units": "", "scale": 1.0, "offset": 0.0}
+    values = np.asarray(coordinate[...], dtype=float)
+    steps = np.diff(values)
+    if not np.allclose(steps, steps[0], rtol=1e-3):
+        return {"units": "", "scale": 1.0, "offset": 0.0}
+    scale = (values[-1] - values[0]) / (len(values) - 1)
+    return {"units": coordinate.attrs.get("units", ""), "scale": scale, "offset": values[0]}
+
+
+FORMAT = ImageFormat(
+    name="zarr",
+    suffixes=(".zarr",),
+    noun="a zarr group",
+    folder=True,
+    general=True,
+    open=open_zarr,
+)
