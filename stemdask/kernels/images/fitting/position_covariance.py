@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,14 +26,14 @@ class PositionCovariance:
     """
 
     own: Floats
-    pairs: Indices
-    between: Floats
+    pairs: Indices = field(default_factory=lambda: np.empty((0, 2), np.intp))
+    between: Floats = field(default_factory=lambda: np.empty((0, 2, 2)))
 
     @classmethod
     def independent(cls, errors: ArrayLike) -> PositionCovariance:
         """Return that of independent columns with standard errors (n, 2)."""
         variance = np.asarray(errors, dtype=np.float64) ** 2
-        return cls(variance[:, :, None] * np.eye(2), np.empty((0, 2), np.intp), np.empty((0, 2, 2)))
+        return cls(variance[:, :, None] * np.eye(2))
 
     def __len__(self) -> int:
         return len(self.own)

@@ -7,7 +7,7 @@ likelihood is that of the noise model: for counts each step is one of Fisher sco
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,8 @@ from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, NOT
 from stemdask.kernels.images.fitting.gaussian import axes_of
 from stemdask.kernels.images.fitting.noise import Noise, brightness_range, estimate_noise
 from stemdask.kernels.images.fitting.overlaps import tile_order
-from stemdask.kernels.images.fitting.window_equations import ROW, SIZE, window_equations
+from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
+from stemdask.kernels.images.fitting.window_equations import ROW, SIZE, Window, window_equations
 from stemdask.kernels.images.fitting.window_step import limit, solve
 
 _MAX_ITERATIONS = 30
@@ -68,120 +69,150 @@ def fit_single(
 
     order = tile_order(np.where(np.isfinite(given), given, 0.0))
     half = int(min(max(np.ceil(radius), 2), (ROW - 1) // 2))
-    found, errors = np.empty((n, SIZE)), np.empty((n, SIZE))
-    chi2, flag, steps = np.empty(n), np.empty(n, np.int8), np.empty(n, np.int32)
-    _fit_windows(
-        scaled, given[order], float(sigma), half, gain, readout, shape == "round", found, errors, chi2, flag, steps
+    fits = _Fits(
+        at=np.full((n, SIZE), np.nan),
+        errors=np.full((n, SIZE), np.nan),
+        covariance=np.full((n, 2, 2), np.nan),
+        chi2=np.full(n, np.nan),
+        flag=np.full(n, NO_SIGNAL, np.int8),
+        steps=np.zeros(n, np.int32),
     )
+    _fit_windows(scaled, given[order], _Task(float(sigma), half, gain, readout, shape == "round"), fits)
 
     back = np.empty(n, np.intp)
     back[order] = np.arange(n)
-    found, errors, chi2, flag = found[back], errors[back] * np.sqrt(noise.correlation), chi2[back], flag[back]
-    major, minor, rotation = axes_of(found[:, 3:6])
+    at, errors = fits.at[back], fits.errors[back] * np.sqrt(noise.correlation)
+    major, minor, rotation = axes_of(at[:, 3:6])
     return ColumnFit(
-        positions=found[:, 1:3],
+        positions=at[:, 1:3],
         errors=errors[:, 1:3],
-        amplitude=found[:, 0] * scale,
+        amplitude=at[:, 0] * scale,
         amplitude_err=errors[:, 0] * scale,
         sigma_major=major,
         sigma_minor=minor,
         rotation=rotation,
-        background=found[:, 6] * scale + offset,
-        reduced_chi2=chi2,
-        flag=flag,
+        background=at[:, 6] * scale + offset,
+        reduced_chi2=fits.chi2[back],
+        flag=fits.flag[back],
         noise=noise,
-        iterations=int(steps.max(initial=0)),
+        iterations=int(fits.steps.max(initial=0)),
         sublattice=np.zeros(n, np.int8),
+        fitted_covariance=PositionCovariance(fits.covariance[back] * noise.correlation),
     )
 
 
+class _Task(NamedTuple):
+    """How to fit: start and half the side of the window, px; the noise; whether columns are round."""
+
+    sigma: float
+    half: int
+    gain: float
+    readout: float
+    circular: bool
+
+
+class _Fits(NamedTuple):
+    """What comes out for n columns; NaN, no signal and no steps on entry."""
+
+    at: Floats
+    errors: Floats
+    covariance: Floats
+    chi2: Floats
+    flag: Codes
+    steps: Integers32
+
+
+class _Normal(NamedTuple):
+    """Normal equations of a column, the inverse of their matrix, and their solution."""
+
+    matrix: Floats
+    vector: Floats
+    inverse: Floats
+    step: Floats
+
+
 @kernel
-def _fit_windows(
-    image: Image,
-    start: Floats,
-    sigma: float,
-    half: int,
-    gain: float,
-    readout: float,
-    circular: bool,
-    found: Floats,
-    errors: Floats,
-    chi2: Floats,
-    flag: Codes,
-    steps: Integers32,
-) -> None:
-    side = 2 * half + 1
-    pixels, weights = np.zeros((side, ROW), np.float32), np.zeros((side, ROW), np.float32)
-    work = np.zeros(15 * ROW, np.float32)
-    matrix, vector, inverse = np.empty((SIZE, SIZE)), np.empty(SIZE), np.empty((SIZE, SIZE))
-    now, trial = np.empty(SIZE), np.empty(SIZE)
+def _fit_windows(image: Image, start: Floats, task: _Task, fits: _Fits) -> None:
+    side = 2 * task.half + 1
+    window = Window(
+        np.zeros((side, ROW), np.float32), np.zeros((side, ROW), np.float32), np.zeros(15 * ROW, np.float32)
+    )
+    normal = _Normal(np.empty((SIZE, SIZE)), np.empty(SIZE), np.empty((SIZE, SIZE)), np.empty(SIZE))
+    now = np.empty(SIZE)
     for k in range(len(start)):
-        for j in range(SIZE):
-            found[k, j] = np.nan
-            errors[k, j] = np.nan
-        found[k, 1], found[k, 2] = start[k, 0], start[k, 1]
-        chi2[k], flag[k], steps[k] = np.nan, NO_SIGNAL, 0
+        fits.at[k, 1], fits.at[k, 2] = start[k, 0], start[k, 1]
         if not np.isfinite(start[k, 0] + start[k, 1]):
             continue
-        top, left = int(np.rint(start[k, 0])) - half, int(np.rint(start[k, 1])) - half
-        count = _cut(image, top, left, side, pixels)
+        top, left = int(np.rint(start[k, 0])) - task.half, int(np.rint(start[k, 1])) - task.half
+        count = _cut(image, top, left, window.pixels)
         if count < 2 * SIZE:
             continue
-        oy, ox = start[k, 0] - top, start[k, 1] - left
-        _guess(pixels, side, oy, ox, sigma, now)
-        damping = 0.0
-        chi2_now, merit = window_equations(pixels, side, now, gain, readout, weights, work, matrix, vector)
-        state = NOT_CONVERGED
-        for iteration in range(_MAX_ITERATIONS):
-            steps[k] = iteration + 1
-            if not solve(matrix, vector, damping, circular, inverse, trial):
-                damping = max(10.0 * damping, 1e-3)
-                if damping > 1e8:
-                    break
-                continue
-            length2 = trial[1] ** 2 + trial[2] ** 2
-            small = max(_TOLERANCE[0] ** 2 * min(inverse[1, 1], inverse[2, 2]), _TOLERANCE[1] ** 2)
-            limit(trial, now, sigma)
-            for j in range(SIZE):
-                trial[j] += now[j]
-            new, merit = window_equations(pixels, side, trial, gain, readout, weights, work, matrix, vector)
-            if merit <= chi2_now * (1.0 + 1e-5) + 1e-3:
-                for j in range(SIZE):
-                    now[j] = trial[j]
-                chi2_now = new
-                damping = 0.1 * damping if damping > 1e-3 else 0.0
-                if length2 <= small and damping == 0.0:
-                    state = OK
-                    break
-            else:
-                damping = max(10.0 * damping, 1e-2)
-                chi2_now, merit = window_equations(pixels, side, now, gain, readout, weights, work, matrix, vector)
-                if damping > 1e8:
-                    break
-        if (now[1] - oy) ** 2 + (now[2] - ox) ** 2 > 4.0 * sigma * sigma:
-            flag[k] = RAN_AWAY
+        y, x = start[k, 0] - top, start[k, 1] - left
+        _guess(window.pixels, y, x, task.sigma, now)
+        flag, chi2, fits.steps[k] = _iterate(window, task, now, normal)
+        if (now[1] - y) ** 2 + (now[2] - x) ** 2 > 4.0 * task.sigma * task.sigma:
+            fits.flag[k] = RAN_AWAY
             continue
-        for j in range(SIZE):
-            found[k, j] = now[j]
-        found[k, 1], found[k, 2] = now[1] + top, now[2] + left
-        chi2[k] = chi2_now / max(count - (5 if circular else SIZE), 1)
-        solve(matrix, vector, 0.0, circular, inverse, trial)
-        for j in range(SIZE):
-            errors[k, j] = np.sqrt(inverse[j, j]) if inverse[j, j] > 0.0 else np.nan
-        edge = min(
-            found[k, 1] + 0.5, found[k, 2] + 0.5, image.shape[0] - 0.5 - found[k, 1], image.shape[1] - 0.5 - found[k, 2]
-        )
-        flag[k] = state
-        if not now[0] > errors[k, 0]:
-            flag[k] = NO_SIGNAL
-        elif edge < sigma:
-            flag[k] = AT_BORDER
+        fits.at[k] = now
+        fits.at[k, 1], fits.at[k, 2] = now[1] + top, now[2] + left
+        fits.chi2[k] = chi2 / max(count - (5 if task.circular else SIZE), 1)
+        solve(normal.matrix, normal.vector, 0.0, task.circular, normal.inverse, normal.step)
+        _tell_errors(normal.inverse, fits.errors[k], fits.covariance[k])
+        fits.flag[k] = flag
+        if not now[0] > fits.errors[k, 0]:
+            fits.flag[k] = NO_SIGNAL
+        elif _to_edge(fits.at[k, 1], fits.at[k, 2], image.shape) < task.sigma:
+            fits.flag[k] = AT_BORDER
 
 
 @kernel
-def _cut(image: Image, top: int, left: int, side: int, pixels: Image) -> int:
+def _iterate(window: Window, task: _Task, now: Floats, normal: _Normal) -> tuple[int, float, int]:
+    """Bring the parameters of a column to their fixed point; return flag, chi² and the number of steps."""
+    matrix, vector, inverse, step = normal
+    damping, steps = 0.0, 0
+    chi2, merit = window_equations(window, now, task.gain, task.readout, matrix, vector)
+    while steps < _MAX_ITERATIONS and damping <= 1e8:
+        steps += 1
+        if not solve(matrix, vector, damping, task.circular, inverse, step):
+            damping = max(10.0 * damping, 1e-3)
+            continue
+        length2 = step[1] ** 2 + step[2] ** 2
+        small = max(_TOLERANCE[0] ** 2 * min(inverse[1, 1], inverse[2, 2]), _TOLERANCE[1] ** 2)
+        limit(step, now, task.sigma)
+        for j in range(SIZE):
+            step[j] += now[j]
+        renewed, merit = window_equations(window, step, task.gain, task.readout, matrix, vector)
+        if merit <= chi2 * (1.0 + 1e-5) + 1e-3:
+            now[:] = step
+            chi2 = renewed
+            damping = 0.1 * damping if damping > 1e-3 else 0.0
+            if length2 <= small and damping == 0.0:
+                return OK, chi2, steps
+        else:
+            damping = max(10.0 * damping, 1e-2)
+            chi2, merit = window_equations(window, now, task.gain, task.readout, matrix, vector)
+    return NOT_CONVERGED, chi2, steps
+
+
+@kernel
+def _tell_errors(inverse: Floats, errors: Floats, covariance: Floats) -> None:
+    """Write the standard errors of all parameters and the covariance of the position; NaN where there are none."""
+    for j in range(SIZE):
+        errors[j] = np.sqrt(inverse[j, j]) if inverse[j, j] > 0.0 else np.nan
+    if inverse[1, 1] > 0.0 and inverse[2, 2] > 0.0:
+        covariance[:] = inverse[1:3, 1:3]
+
+
+@kernel
+def _to_edge(y: float, x: float, shape: tuple[int, int]) -> float:
+    """Return the distance of a place from the nearest edge of the image."""
+    return min(y + 0.5, x + 0.5, shape[0] - 0.5 - y, shape[1] - 0.5 - x)
+
+
+@kernel
+def _cut(image: Image, top: int, left: int, pixels: Image) -> int:
     """Copy a window; pixels that don't count become NaN. Return how many count."""
-    count = 0
+    count, side = 0, len(pixels)
     for row in range(side):
         for column in range(side):
             y, x = row + top, column + left
@@ -194,10 +225,10 @@ def _cut(image: Image, top: int, left: int, side: int, pixels: Image) -> int:
 
 
 @kernel
-def _guess(pixels: Image, side: int, y: float, x: float, sigma: float, out: Floats) -> None:
+def _guess(pixels: Image, y: float, x: float, sigma: float, out: Floats) -> None:
     """Write a start: background and amplitude by linear regression on the Gaussian of the start's width."""
     n = g = gg = v = gv = 0.0
-    step = 0.5 / (sigma * sigma)
+    step, side = 0.5 / (sigma * sigma), len(pixels)
     for row in range(side):
         along = np.exp(-step * (row - y) ** 2)
         for column in range(side):

@@ -5,6 +5,8 @@ The parameters are, in this order: amplitude, y, x, the precisions Qyy, Qyx, Qxx
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from stemdask.kernels.arrays import Floats, Image
@@ -20,34 +22,38 @@ _PART1, _PART2, _PART3, _PART4, _PART5, _PART6, _PART7 = (np.uint64(ROW * i) for
 _PART8, _PART9, _PART10, _PART11, _PART12, _PART13, _PART14 = (np.uint64(ROW * i) for i in range(8, 15))
 
 
+class Window(NamedTuple):
+    """The pixels around a column, and room to work with them.
+
+    Attributes
+    ----------
+    pixels
+        (side, ROW), NaN where a pixel doesn't count; the first `side` of a row are used.
+    weights
+        (side, ROW), 1 / variance.
+    work
+        (15 · ROW,).
+    """
+
+    pixels: Image
+    weights: Image
+    work: Image
+
+
 @kernel(fastmath={"contract", "reassoc"})
 def window_equations(
-    pixels: Image,
-    side: int,
-    at: Floats,
-    gain: float,
-    readout: float,
-    weights: Image,
-    work: Image,
-    matrix: Floats,
-    vector: Floats,
+    window: Window, at: Floats, gain: float, readout: float, matrix: Floats, vector: Floats
 ) -> tuple[float, float]:
     """Write Fisher matrix and score of a window.
 
     Parameters
     ----------
-    pixels
-        (side, ROW), NaN where a pixel doesn't count.
-    side
-        Pixels in a row and in a column of the window.
+    window
+        Its weights, those of the parameters before, are overwritten.
     at
         (SIZE,), the parameters; lengths in px, y and x from the first pixel.
     gain, readout
         Variance of a pixel = gain · model + readout.
-    weights
-        (side, ROW), 1 / variance: those of the parameters before are overwritten.
-    work
-        (15 · ROW,).
     matrix, vector
         (SIZE, SIZE) and (SIZE,); written.
 
@@ -56,6 +62,8 @@ def window_equations(
     tuple[float, float]
         Chi² with the new weights and with those before.
     """
+    pixels, weights, work = window
+    side = len(pixels)
     amplitude, y, x, yy, yx, xx, level = at[0], at[1], at[2], at[3], at[4], at[5], at[6]
     dy, dx = -y, -x
     value, ratio, ratio_step = np.exp(-dx * (0.5 * xx * dx + yx * dy)), np.exp(-xx * (dx + 0.5) - yx * dy), np.exp(-xx)
@@ -114,15 +122,14 @@ def window_equations(
         height *= ratio
         ratio *= ratio_step
         dy += 1.0
-    _collect(work, side, -x, amplitude, yy, yx, xx, matrix, vector)
+    _collect(work, side, at, matrix, vector)
     return new, old
 
 
 @kernel(fastmath={"contract", "reassoc"})
-def _collect(
-    work: Image, side: int, dx: float, amplitude: float, yy: float, yx: float, xx: float, matrix: Floats, vector: Floats
-) -> None:
+def _collect(work: Image, side: int, at: Floats, matrix: Floats, vector: Floats) -> None:
     """Turn the sums over y of every pixel column into the Fisher matrix and the score."""
+    dx, yy, yx, xx = -at[2], at[3], at[4], at[5]
     m00 = m10 = m01 = m20 = m11 = m02 = m30 = m21 = m12 = m03 = m40 = m31 = m22 = m13 = m04 = 0.0
     u00 = u10 = u01 = u20 = u11 = u02 = g00 = g10 = g01 = g20 = g11 = g02 = w = r = 0.0
     for i in range(side):
@@ -163,7 +170,7 @@ def _collect(
         g11 += c1 * d
         g20 += work[i + 13 * ROW]
         r += work[i + 14 * ROW]
-    a = amplitude
+    a = at[0]
     vector[0], vector[1], vector[2] = g00, a * (yy * g10 + yx * g01), a * (yx * g10 + xx * g01)
     vector[3], vector[4], vector[5], vector[6] = -0.5 * a * g20, -a * g11, -0.5 * a * g02, r
     matrix[0, 0], matrix[0, 1], matrix[0, 2] = m00, a * (yy * m10 + yx * m01), a * (yx * m10 + xx * m01)
