@@ -232,7 +232,7 @@ def test_a_run_without_its_run_directory_is_continued(
     assert _same(store) == undisturbed
 
 
-def test_progress_is_reports_from_the_first_to_the_last_frame(frames: Path, tmp_path: Path) -> None:
+def test_progress_is_reported_from_the_first_to_the_last_frame(frames: Path, tmp_path: Path) -> None:
     reports: list[Progress] = []
     _execute(frames, tmp_path / "o.zarr", {"progress": reports.append})
     assert (reports[0].done, reports[0].note) == (0, "starting workers")

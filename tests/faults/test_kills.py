@@ -20,7 +20,7 @@ from stemdask.results import reader
 
 pytestmark = pytest.mark.processes
 
-LIMITS = {"isolate": True}
+LIMITS = {"isolate": True, "frame_seconds": 600.0}
 KINDS = ["inline", pytest.param("threads", marks=pytest.mark.slow), "processes"]
 
 

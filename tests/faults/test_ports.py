@@ -9,6 +9,8 @@ import pytest
 import toy
 from distributed import Client
 
+pytestmark = pytest.mark.processes
+
 
 def _listening(pid: int) -> set[tuple[str, int]]:
     family = {pid, *(one.pid for one in psutil.Process(pid).children(recursive=True))}
@@ -18,10 +20,11 @@ def _listening(pid: int) -> set[tuple[str, int]]:
 
 @pytest.mark.parametrize("kind", ["threads", "processes"])
 def test_a_run_listens_on_loopback_alone_and_only_encrypted(tmp_path: Path, kind: str) -> None:
+    store = tmp_path / "o.zarr"
     frames = toy.write_frames(tmp_path / "f.npy", 40)
-    driver = toy.drive(toy.config(frames, tmp_path / "o.zarr", cluster=kind, params={"seconds": 0.1}))
+    driver = toy.drive(toy.config(frames, store, cluster=kind, params=toy.pausing(store)))
     try:
-        toy.wait_until(lambda: toy.blocks_done(tmp_path / "o.zarr") >= 2)
+        toy.wait_until(lambda: toy.blocks_done(store) >= 2)
         found = _listening(driver.pid)
         assert {ip for ip, _ in found} <= {"127.0.0.1"}
         assert bool(found) == (kind == "processes")

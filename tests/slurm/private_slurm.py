@@ -139,14 +139,12 @@ class PrivateSlurm:
     def revive_node(self, node: str) -> None:
         """Start a killed node again and take it back."""
         self.start_node(node)
-        time.sleep(1)
-        self.client("scontrol", "update", f"nodename={node}", "state=resume", check=False)
-        self._wait_for_nodes()
+        self._wait_for_nodes(resumed=node)
 
     def client(self, *command: str, check: bool = True) -> str:
         """Run a client command and return what it prints."""
         done = subprocess.run(
-            command, env=os.environ | self.environment, capture_output=True, text=True, timeout=60, check=False
+            command, env=os.environ | self.environment, capture_output=True, text=True, timeout=180, check=False
         )
         if check and done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
@@ -155,7 +153,7 @@ class PrivateSlurm:
     def stop(self) -> None:
         """End every job and every daemon."""
         self.client("scancel", "--me", check=False)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while self.client("squeue", "--noheader", check=False).strip() and time.monotonic() < end:
             time.sleep(0.2)
         for name in (*(f"slurmd.{node}.pid" for node in NODES), "slurmctld.pid", "munge/munged.pid"):
@@ -164,10 +162,12 @@ class PrivateSlurm:
             except (OSError, ValueError):
                 continue
 
-    def _wait_for_nodes(self) -> None:
-        end = time.monotonic() + 60
+    def _wait_for_nodes(self, resumed: str | None = None) -> None:
+        end = time.monotonic() + 180
         states = ""
         while time.monotonic() < end:
+            if resumed is not None:  # refused while its daemon isn't known yet, or when it is up
+                self.client("scontrol", "update", f"nodename={resumed}", "state=resume", check=False)
             states = self.client("sinfo", "--noheader", "--Node", "--partition=normal", "--format=%T", check=False)
             if len(states.split()) == len(NODES) and set(states.split()) <= UP:
                 return
@@ -175,7 +175,7 @@ class PrivateSlurm:
         raise RuntimeError(f"the nodes did not come up: {states}")
 
     def _run(self, command: list[str]) -> None:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
         if done.returncode:
             raise RuntimeError(f"{command[0]}: {done.stderr or done.stdout}")
 

@@ -50,9 +50,9 @@ def undisturbed(slurm: PrivateSlurm, frames: Path, tmp_path_factory: pytest.Temp
     return toy.contents(store)
 
 
-def _write(folder: Path, frames: Path, cluster: dict[str, Any] | None = None, seconds: float = 0.0) -> Path:
+def _write(folder: Path, frames: Path, cluster: dict[str, Any] | None = None, **params: Any) -> Path:
     """Write a config whose store is `toy.zarr` beside it."""
-    data = toy.config(frames, folder / "toy.zarr", cluster or INLINE, params={"seconds": seconds})
+    data = toy.config(frames, folder / "toy.zarr", cluster or INLINE, params=params)
     path = folder / "run.yaml"
     path.write_text(yaml.safe_dump(data))
     return path
@@ -101,12 +101,13 @@ def test_a_driver_job_that_is_told_to_stop_goes_back_into_the_queue_and_complete
     slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
     store = tmp_path / "toy.zarr"
-    _write(tmp_path, frames, seconds=0.5)
+    _write(tmp_path, frames, **toy.pausing(store))
     job = _sbatch(slurm, tmp_path, str(JOBS / "driver.sbatch"), "run.yaml", "--no-report")
-    toy.wait_until(lambda: toy.blocks_done(store) >= 1)
+    toy.wait_until(lambda: toy.blocks_done(store) >= 2)
     slurm.client("scancel", "--signal=TERM", "--batch", job)
     _requeued(slurm, job)
-    assert 1 <= toy.blocks_done(store) < BLOCKS
+    toy.go_on(store)
+    assert 2 <= toy.blocks_done(store) < BLOCKS
     assert _ends(slurm, job) == "COMPLETED", _words(tmp_path)
     said = (tmp_path / f"stemdask-{job}.log").read_text()
     assert "stopped by SIGTERM" in said

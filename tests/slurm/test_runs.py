@@ -26,6 +26,13 @@ def cluster(**changes: Any) -> dict[str, Any]:
     return {"kind": "slurm", "workers": 2} | small | changes
 
 
+def _pausing(frames: Path, store: Path, **changes: Any) -> dict[str, Any]:
+    """Return a config whose run waits once two blocks are done, until `toy.go_on`."""
+    return toy.config(
+        frames, store, cluster(**changes), params=toy.pausing(store), limits={"isolate": True, "frame_seconds": 600.0}
+    )
+
+
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy.write_frames(tmp_path_factory.mktemp("input") / "frames.npy", FRAMES)
@@ -64,12 +71,14 @@ def test_cancelled_workers_are_replaced_and_nothing_is_lost(
     slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
     store = tmp_path / "cancelled.zarr"
-    driver = toy.drive(toy.config(frames, store, cluster(), params={"seconds": 0.4}))
+    driver = toy.drive(_pausing(frames, store))
     toy.wait_until(lambda: toy.blocks_done(store) >= 2)
+    toy.wait_until(lambda: _worker_jobs(slurm))
     victims = _worker_jobs(slurm)[:1]
     slurm.client("scancel", *victims)
-    assert driver.wait(200) == 0, toy.words_of(store)
-    assert victims
+    toy.wait_until(lambda: victims[0] not in _worker_jobs(slurm))
+    toy.go_on(store)
+    assert driver.wait(250) == 0, toy.words_of(store)
     assert toy.contents(store) == undisturbed
     log = (tmp_path / "cancelled.stemdask" / "log").read_text()
     assert f"job {victims[0]} of slot" in log
@@ -80,9 +89,11 @@ def test_a_dead_node_costs_no_frame(
     slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
     store = tmp_path / "dead.zarr"
-    driver = toy.drive(toy.config(frames, store, cluster(workers=4), params={"seconds": 0.6}))
+    driver = toy.drive(_pausing(frames, store, workers=4))
     toy.wait_until(lambda: toy.blocks_done(store) >= 2)
+    toy.wait_until(lambda: len(_worker_jobs(slurm)) == 4)
     slurm.kill_node("node2")
+    toy.go_on(store)
     try:
         assert driver.wait(250) == 0, toy.words_of(store)
     finally:
@@ -94,11 +105,12 @@ def test_a_driver_told_to_stop_saves_its_state_and_goes_on_later(
     slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
     store = tmp_path / "stopped.zarr"
-    data = toy.config(frames, store, cluster(), params={"seconds": 0.4})
+    data = _pausing(frames, store)
     driver = toy.drive(data)
     toy.wait_until(lambda: toy.blocks_done(store) >= 2)
     driver.send_signal(signal.SIGTERM)
-    assert driver.wait(60) == 75, toy.words_of(store)
+    toy.go_on(store)
+    assert driver.wait(120) == 75, toy.words_of(store)
     assert _worker_jobs(slurm) == []
     assert toy.drive(data).wait(200) == 0, toy.words_of(store)
     assert toy.contents(store) == undisturbed
@@ -108,13 +120,14 @@ def test_jobs_that_a_killed_driver_left_are_ended_by_the_next_one(
     slurm: PrivateSlurm, frames: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "killed.zarr"
-    data = toy.config(frames, store, cluster(), params={"seconds": 0.4})
+    data = _pausing(frames, store)
     driver = toy.drive(data)
-    toy.wait_until(lambda: toy.blocks_done(store) >= 1)
+    toy.wait_until(lambda: toy.blocks_done(store) >= 2)
     left = _worker_jobs(slurm)
     driver.kill()
     driver.wait()
     assert left
+    toy.go_on(store)
     assert toy.drive(data).wait(200) == 0, toy.words_of(store)
     assert not set(left) & set(_worker_jobs(slurm))
 
@@ -141,12 +154,12 @@ def test_workers_that_never_come_end_the_run_in_time_with_what_the_queue_says(
     slurm: PrivateSlurm, frames: Path, tmp_path: Path
 ) -> None:
     hog = slurm.client(
-        "sbatch", "--parsable", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap", "sleep 120"
+        "sbatch", "--parsable", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap", "sleep 600"
     ).strip()
     try:
-        toy.wait_until(lambda: any(line.startswith(hog) for line in _jobs(slurm)), 30)
-        data = toy.config(frames, tmp_path / "queue.zarr", cluster(workers_timeout=8))
-        with pytest.raises(ClusterError, match=r"no worker for 8 s \(2 jobs pending: (Resources|Priority)"):
+        toy.wait_until(lambda: any(line.startswith(hog) for line in _jobs(slurm)))
+        data = toy.config(frames, tmp_path / "queue.zarr", cluster(workers_timeout=20))
+        with pytest.raises(ClusterError, match=r"no worker for 20 s \(2 jobs pending: (Resources|Priority)"):
             engine.execute(Document(data))
     finally:
         slurm.client("scancel", hog)
@@ -154,8 +167,8 @@ def test_workers_that_never_come_end_the_run_in_time_with_what_the_queue_says(
 
 def test_nothing_unencrypted_listens_beyond_loopback(slurm: PrivateSlurm, frames: Path, tmp_path: Path) -> None:
     store = tmp_path / "ports.zarr"
-    driver = toy.drive(toy.config(frames, store, cluster(), params={"seconds": 0.3}))
-    toy.wait_until(lambda: toy.blocks_done(store) >= 1)
+    driver = toy.drive(_pausing(frames, store))
+    toy.wait_until(lambda: toy.blocks_done(store) >= 2)
     ours = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
     ours += [p for p in psutil.process_iter() if "distributed.cli.dask_worker" in " ".join(_words(p))]
     listening = {c.laddr.ip for p in ours for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN}
@@ -163,7 +176,8 @@ def test_nothing_unencrypted_listens_beyond_loopback(slurm: PrivateSlurm, frames
     modes = {path.stat().st_mode & 0o777 for path in keys.iterdir()}
     arguments = " ".join(word for p in ours for word in _words(p))
     driver.terminate()
-    driver.wait(60)
+    toy.go_on(store)
+    driver.wait(120)
     assert listening <= {"127.0.0.1", "::1"}
     assert modes == {0o600}
     assert "PRIVATE KEY" not in arguments

@@ -32,6 +32,10 @@ class ToyParams(Params):
     """Multiplies."""
     seconds: float = 0.0
     """Time of a frame, s."""
+    pause: str = ""
+    """Store after whose `pause_after` blocks frames wait for `go_on`; none when absent."""
+    pause_after: int = 2
+    """Blocks."""
 
 
 HANDED_ON = Variable("toy/handed_on", ("frame", "part"), "float64", "1", "for a later analysis", stored=False)
@@ -61,6 +65,8 @@ def run(frame: ImageFrame, params: ToyParams) -> Mapping[str, Array]:
     harm = HARMS[int(frame.pixels[0, 0])]
     if params.seconds:
         time.sleep(params.seconds)
+    while params.pause and blocks_done(Path(params.pause)) >= params.pause_after and not _may_go_on(params.pause):
+        time.sleep(0.01)
     _DO.get(harm, lambda: None)()
     n = {"empty": 0, "many": 500}.get(harm, 3 + frame.index % 3)
     mean = float(frame.pixels[1:].mean()) * params.factor
@@ -185,6 +191,20 @@ def contents(store: Path) -> dict[str, bytes]:
         for path in sorted(store.rglob("*"))
         if path.is_file() and path.name != "zarr.json" and not str(path.relative_to(store)).startswith(VOLATILE)
     }
+
+
+def pausing(store: Path, after: int = 2) -> dict[str, Any]:
+    """Return parameters with which a run of a store pauses once so many of its blocks are done, until `go_on`."""
+    return {"pause": str(store), "pause_after": after}
+
+
+def go_on(store: Path) -> None:
+    """Let a run that pauses go on, and later ones of the store not pause at all."""
+    Path(f"{store}.go_on").touch()
+
+
+def _may_go_on(store: str) -> bool:
+    return Path(f"{store}.go_on").exists()
 
 
 def drive(data: Mapping[str, Any], **how: Any) -> subprocess.Popen[bytes]:

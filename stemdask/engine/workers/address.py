@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
 from stemdask._version import __version__
 from stemdask.config import clusters as kinds
 from stemdask.engine.dispatch import Job
+from stemdask.engine.queues.jobs import wait_until
 from stemdask.engine.workers import keys
 from stemdask.engine.workers.cluster import REPLY_SECONDS, DaskPool
 from stemdask.errors import ClusterError
@@ -28,14 +31,16 @@ class AddressPool(DaskPool):
         config = self._config
         library: Any = distributed
         security = None
+        address = config.scheduler
+        if config.scheduler_file is not None and address is None:
+            address = _address_in(Path(config.scheduler_file).expanduser())
         if config.tls_directory is not None:
             security = keys.load(Path(config.tls_directory).expanduser())
-        elif (config.scheduler or "").startswith("tcp://"):
+        elif (address or "").startswith("tcp://"):
             self._stack.enter_context(dask.config.set({"distributed.comm.require-encryption": False}))
         try:
             client = library.Client(
-                config.scheduler,
-                scheduler_file=config.scheduler_file,
+                address,
                 security=security,
                 timeout=REPLY_SECONDS,
                 set_as_default=False,
@@ -57,6 +62,23 @@ class AddressPool(DaskPool):
 
     def _count(self, client: Any) -> int:
         return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
+def _address_in(file: Path) -> str:
+    """Return the address that a scheduler wrote; raise ClusterError where there is none in time.
+
+    A scheduler writes it piece by piece, and distributed gives up a file that isn't whole after a tenth of a second.
+    """
+    found: list[str] = []
+
+    def written() -> bool:
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            found.append(str(json.loads(file.read_text())["address"]))
+        return bool(found)
+
+    if not wait_until(written, REPLY_SECONDS):
+        raise ClusterError("no scheduler answers: the file holds no address", where=file, remedy="Start it first")
+    return found[0]
 
 
 def _version() -> str:

@@ -16,17 +16,17 @@ log = logging.getLogger(__name__)
 #: Environment variable with the seconds after which a worker leaves, before the walltime of its job ends.
 LEAVE_AFTER = "STEMDASK_LEAVE_AFTER"
 _LOOK_SECONDS = 0.2
-#: Seconds that the scheduler may take to let a worker go; SLURM kills 30 s after its SIGTERM, or sooner.
+#: Seconds that the scheduler may take to let a worker go; a queue kills 30 s after its SIGTERM, or sooner.
 _FAREWELL_SECONDS = 3.0
 
 
 def arrange(worker: Any) -> None:
-    """Let a Dask worker that is a SLURM job leave in order.
+    """Let a Dask worker that is a job leave in order.
 
-    It ends its block first on SIGUSR1, which SLURM sends before the walltime, and when its time is over; it goes at
-    once on SIGTERM, which comes with scancel and preemption. Either way it takes leave of the scheduler, so that its
-    blocks go elsewhere and none of them is suspected of having killed it; but for one that was warned and not done when
-    SIGTERM came, since no walltime may be long enough for it.
+    It ends its block first on SIGUSR1, which a queue may send before the walltime, and when its time is over; it goes
+    at once on SIGTERM, which comes when the job is cancelled or preempted. Either way it takes leave of the scheduler,
+    so that its blocks go elsewhere and none of them is suspected of having killed it; but for one that was warned and
+    not done when SIGTERM came, since no walltime may be long enough for it.
     """
     seconds = os.environ.get(LEAVE_AFTER)
     if seconds is None:
@@ -43,6 +43,8 @@ def arrange(worker: Any) -> None:
 async def _leave(worker: Any) -> None:
     from distributed.core import Status
 
+    while worker.status == Status.init:  # its time may be over before it is there
+        await asyncio.sleep(_LOOK_SECONDS)
     if worker.status != Status.running:
         return
     worker.status = Status.paused  # the scheduler sends no more blocks

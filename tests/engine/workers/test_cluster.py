@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import toy
+
+pytestmark = pytest.mark.processes
 
 
 def test_a_second_run_of_one_process_finds_dask_as_it_was(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ import toy
 from stemdask.engine.workers.cluster import settings
 from stemdask.engine.workers.leaving import LEAVE_AFTER
 
+pytestmark = pytest.mark.processes
+
 
 class Scheduler:
     """A scheduler in this process, and workers in processes of their own."""
@@ -28,20 +30,30 @@ class Scheduler:
         self._cluster = cluster
         self._started: dict[str, subprocess.Popen[bytes]] = {}
 
-    def worker(self, name: str, seconds: float = 600) -> subprocess.Popen[bytes]:
-        """Start a worker that leaves after some seconds, and wait until it is there."""
+    def worker(self, name: str) -> subprocess.Popen[bytes]:
+        """Start a worker, and wait until it is there."""
+        started = self.start(name, 3600)
+        toy.wait_until(lambda: name in self.names())
+        return started
+
+    def start(self, name: str, seconds: float) -> subprocess.Popen[bytes]:
+        """Start a worker that leaves after some seconds."""
         command = [sys.executable, "-m", "distributed.cli.dask_worker", self._cluster.scheduler_address]
         command += ["--no-nanny", "--nthreads=1", "--memory-limit=1GiB", "--no-dashboard", f"--name={name}"]
         command += ["--preload=stemdask.engine.workers.worker", f"--local-directory={self._folder}"]
         environment = os.environ | {LEAVE_AFTER: str(seconds), "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "False"}
         started = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         self._started[name] = started
-        toy.wait_until(lambda: name in self.names(), 60)
         return started
 
     def names(self) -> set[str]:
         """Return the names of the workers that are there."""
         return {str(worker.name) for worker in list(self._cluster.scheduler.workers.values())}
+
+    def status(self, name: str) -> str:
+        """Return what a worker last said of itself."""
+        found = [worker.status.name for worker in list(self._cluster.scheduler.workers.values()) if worker.name == name]
+        return str(found[0]) if found else "gone"
 
     def stop(self) -> None:
         """End the workers."""
@@ -69,15 +81,16 @@ def scheduler(tmp_path: Path) -> Iterator[Scheduler]:
         found.stop()
 
 
-def _work(path: str, seconds: float) -> str:
-    """Write down that it began and that it ended, and take a while the first time; return who did it."""
+def _work(path: str, until: str) -> str:
+    """Write down that it began and that it ended, the first time once a file is there; return who did it."""
     from distributed import get_worker
 
     name = str(get_worker().name)
-    again = Path(path).exists()
+    repeated = Path(path).exists()
     with Path(path).open("a") as file:
         file.write(f"begin {name}\n")
-    time.sleep(0 if again else seconds)
+    while not repeated and not Path(until).exists():
+        time.sleep(0.01)
     with Path(path).open("a") as file:
         file.write(f"end {name}\n")
     return name
@@ -96,33 +109,36 @@ def test_a_worker_that_is_terminated_goes_at_once_and_nobody_suspects_its_block(
 ) -> None:
     done = tmp_path / "done"
     first = scheduler.worker("first")
-    future = scheduler.client.submit(_work, str(done), 100.0)
-    toy.wait_until(_is_begun(done), 30)
+    future = scheduler.client.submit(_work, str(done), str(tmp_path / "never"))
+    toy.wait_until(_is_begun(done))
     scheduler.worker("second")
     first.send_signal(signal.SIGTERM)
-    first.wait(20)
-    assert future.result(timeout=60) == "second", "it was begun again elsewhere, though no failure is allowed"
+    first.wait(120)
+    assert future.result(timeout=120) == "second", "it was begun again elsewhere, though no failure is allowed"
     assert "end first" not in _lines(done)
 
 
 def test_a_worker_that_is_warned_ends_its_block_and_takes_no_other(scheduler: Scheduler, tmp_path: Path) -> None:
     first = scheduler.worker("first")
     paths = [tmp_path / f"done-{index}" for index in range(3)]
-    held = [scheduler.client.submit(_work, str(path), 2.0, pure=False) for path in paths]
+    end = tmp_path / "end"
+    futures = [scheduler.client.submit(_work, str(path), str(end), pure=False) for path in paths]
     done_by: list[str] = []
 
     def take(future: Any) -> None:
         done_by.append(future.result())
-        held.remove(future)  # as a run does, which keeps no result in a worker
+        futures.remove(future)  # as a run does, which keeps no result in a worker
 
-    for future in tuple(held):
+    for future in tuple(futures):
         future.add_done_callback(take)
     del future
-    toy.wait_until(lambda: any(map(_lines, paths)), 30)
+    toy.wait_until(lambda: any(map(_lines, paths)))
     first.send_signal(signal.SIGUSR1)
     scheduler.worker("second")
-    first.wait(60)
-    toy.wait_until(lambda: len(done_by) == 3, 60)
+    toy.wait_until(lambda: scheduler.status("first") == "paused")
+    end.touch()
+    first.wait(120)
+    toy.wait_until(lambda: len(done_by) == 3)
     assert sorted(done_by) == ["first", "second", "second"]
     assert sorted(line for path in paths for line in _lines(path)) == [
         "begin first", "begin second", "begin second", "end first", "end second", "end second"
@@ -134,16 +150,16 @@ def test_a_block_that_outlasts_its_warning_is_suspected(scheduler: Scheduler, tm
     """Otherwise one that no walltime can hold would be begun again for ever."""
     done = tmp_path / "done"
     first = scheduler.worker("first")
-    future = scheduler.client.submit(_work, str(done), 100.0)
-    toy.wait_until(_is_begun(done), 30)
+    future = scheduler.client.submit(_work, str(done), str(tmp_path / "never"))
+    toy.wait_until(_is_begun(done))
     first.send_signal(signal.SIGUSR1)
-    time.sleep(1)
+    toy.wait_until(lambda: scheduler.status("first") == "paused")
     first.send_signal(signal.SIGTERM)
-    first.wait(20)
-    assert type(future.exception(timeout=30)).__name__ == "KilledWorker"
+    first.wait(120)
+    assert type(future.exception(timeout=120)).__name__ == "KilledWorker"
 
 
 def test_a_worker_leaves_by_itself_when_its_time_is_over(scheduler: Scheduler) -> None:
-    first = scheduler.worker("first", seconds=2)
-    assert first.wait(40) == 0
-    toy.wait_until(lambda: not scheduler.names(), 30)
+    first = scheduler.start("first", seconds=0.1)
+    assert first.wait(120) == 0, "though its time was over before it was there"
+    toy.wait_until(lambda: not scheduler.names())

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from stemdask.engine.workers import address
+from stemdask.errors import ClusterError
+
+WHOLE = json.dumps({"type": "Scheduler", "address": "tls://10.0.0.1:8786"})
+
+
+def test_the_address_is_read_once_its_file_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "scheduler.json"
+    pieces = iter(["", WHOLE[:30], WHOLE])
+    monkeypatch.setattr(time, "sleep", lambda seconds: file.write_text(next(pieces)))
+    assert address._address_in(file) == "tls://10.0.0.1:8786"
+    assert next(pieces, None) is None, "not one look more"
+
+
+@pytest.mark.parametrize("text", [None, "", WHOLE[:30], "[]", "{}"])
+def test_a_file_without_an_address_ends_the_wait_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    monkeypatch.setattr(address, "REPLY_SECONDS", -1.0)
+    file = tmp_path / "scheduler.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ClusterError, match="holds no address") as caught:
+        address._address_in(file)
+    assert caught.value.where == file
