@@ -242,7 +242,7 @@ class _JointFit:
         together = PositionCovariance.independent(deviation[:, 1:])
         if n and scoring.equations is not None:
             chi2 = scene.reduced_chi2(state.positions, 2.0 * state.width)
-            blocks, together = _covariances(scoring.equations)
+            blocks, together = covariances(scoring.equations)
             with np.errstate(invalid="ignore"):
                 deviation = np.sqrt(blocks[:, :3, :3].diagonal(axis1=1, axis2=2) * noise.correlation)
             deviation[~held.free[:, :3] | ~(deviation > 0.0)] = np.nan
@@ -287,7 +287,7 @@ class _JointFit:
         )
 
 
-def _covariances(equations: NormalEquations) -> tuple[Floats, PositionCovariance]:
+def covariances(equations: NormalEquations) -> tuple[Floats, PositionCovariance]:
     """Return each column's block of the inverse of the matrix, and the covariance of the positions."""
     pairs, coupling, reduced = equations.pairs, equations.coupling, equations.own.copy()
     absorbed = np.zeros((len(pairs), 2, *reduced.shape[1:]))
