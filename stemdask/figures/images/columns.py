@@ -41,7 +41,8 @@ def overlay(frame: ImageFrame, found: xr.Dataset) -> Figure:
             colour = SUBLATTICES[value % len(SUBLATTICES)] if value >= 0 else MUTED
             name = f"{lattice.SUBLATTICES[int(value)]}: {chosen.sum()}"
             axes.scatter(x[chosen], y[chosen], edgecolors=colour, label=name, **look)
-        axes.legend(loc="upper left", bbox_to_anchor=(0, -0.06), ncols=5, borderaxespad=0)
+        if good.any():
+            axes.legend(loc="upper left", bbox_to_anchor=(0, -0.06), ncols=5, borderaxespad=0)
         axes.set_title(f"Columns found: {int(good.sum())}")
     return figure
 
