@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from stores import every_atoms_analysis as every_atoms_analysis
+from stores import every_image_analysis as every_image_analysis
+from stores import ideal_particle as ideal_particle
 
 # The first example of a test may compile a kernel, and a loaded machine has no deadline.
 settings.register_profile("stemdask", deadline=None)

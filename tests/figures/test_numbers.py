@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from stemdask.report.parts import measured, number
+from stemdask.figures.numbers import measured, median_row, number
 
 
 def scalar(value, units="angstrom"):
@@ -33,3 +33,8 @@ def test_a_systematic_change_is_said_where_it_is_more_than_the_error():
 def test_a_pure_number_has_no_unit():
     assert number(scalar(12.0, "1")) == "12"
     assert measured(scalar(12.0, "1"), None) == "12"
+
+
+def test_a_median_is_that_of_the_values_there_are():
+    assert median_row("median", scalar([1.0, np.nan, 2.0, 9.0], "1e-3 pixel")) == ("median", "2 × 10⁻³ px")
+    assert median_row("median", scalar([np.nan])) == ("median", "none")

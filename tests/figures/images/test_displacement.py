@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from drawn import assert_drawn, bars, legend, share_drawn, title
+
+from stemdask.figures.images.displacement import distribution, quiver
+from stemdask.model import ImageFrame
+
+
+def cells(n=36, units="pm", lengths="nm"):
+    """Return n displaced cells and one that is missing."""
+    row, column = np.indices((6, 6)).reshape(2, -1)[:, :n]
+    u, v = np.random.default_rng(0).normal(10, 3, (2, n))
+    data = {"y": 0.4 * row, "x": 0.4 * column, "u": u, "v": v, "u_err": 0 * u + 2, "v_err": 0 * v + 2}
+    return xr.Dataset(
+        {
+            name: ("cell", np.append(values, np.nan), {"units": lengths if name in "yx" else units})
+            for name, values in data.items()
+        }
+    )
+
+
+def test_every_cell_has_an_arrow_where_it_is_and_a_missing_one_has_none():
+    found = cells()
+    figure = quiver(found)
+    arrows = figure.axes[0].collections[0]
+    np.testing.assert_array_equal(arrows.U, found["u"][:36])
+    np.testing.assert_array_equal(arrows.V, found["v"][:36])
+    np.testing.assert_array_equal(arrows.XY, np.stack([found["x"][:36], found["y"][:36]], axis=1))
+    assert_drawn(figure)
+
+
+def test_axes_key_and_title_carry_the_units_of_a_calibrated_image():
+    (axes,) = quiver(cells()).axes
+    median = float(np.median(np.hypot(cells()["u"][:36], cells()["v"][:36])))
+    assert title(axes) == f"Displacement, median {median:.1f} pm"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x / nm", "y / nm")
+    assert [artist.text.get_text() for artist in axes.artists] == ["20 pm"]
+
+
+def test_an_image_without_calibration_is_labelled_in_pixels():
+    (axes,) = quiver(cells(units="1e-3 pixel", lengths="pixel")).axes
+    assert title(axes).endswith("× 10⁻³ px")
+    assert axes.get_xlabel() == "x / px"
+
+
+def test_the_image_lies_below_the_arrows_in_the_same_coordinates():
+    frame = ImageFrame(0, np.random.default_rng(0).random((30, 30)), (0.1, 0.1))
+    (axes,) = quiver(cells(), frame).axes
+    np.testing.assert_array_equal(axes.images[0].get_array(), frame.pixels)
+    assert axes.get_xlim() == pytest.approx((-0.05, 2.95))
+    assert axes.get_ylim() == pytest.approx((2.95, -0.05))
+
+
+def test_a_frame_without_cells_says_so():
+    figure = quiver(cells(0))
+    assert title(figure.axes[0]) == "Displacement: no cell found"
+    assert share_drawn(figure) == 0
+    assert share_drawn(distribution(cells(0))) == 0
+
+
+def test_all_vectors_are_counted_beside_what_their_errors_would_give():
+    found = cells()
+    figure = distribution(found)
+    left, right = figure.axes
+    np.testing.assert_array_equal(left.collections[0].get_offsets(), np.stack([found["u"], found["v"]], axis=1)[:36])
+    assert title(left) == "36 vectors"
+    assert sum(bars(right)[0]) == 36
+    assert legend(right) == ["found", "noise alone, σ = 2.0 pm"]
+    r, density = right.lines[0].get_data()
+    assert r[np.argmax(density)] == pytest.approx(2, abs=0.1)  # a Rayleigh distribution is highest at its width
+    assert right.get_xlabel() == "magnitude / pm"
+    assert_drawn(figure)
+
+
+def test_nothing_is_compared_where_no_error_is_known():
+    found = cells()
+    found["u_err"][:] = found["v_err"][:] = np.nan
+    assert not distribution(found).axes[1].lines

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from drawn import assert_drawn, legend, share_drawn
+
+from stemdask.figures.images.lattice import cell
+
+MEAN = xr.Dataset({"a_y": 0.0, "a_x": 0.4, "b_y": 0.5, "b_x": 0.1, "origin_y": 0.2, "origin_x": 0.3})
+
+
+def columns(kinds, places, grain=0):
+    return xr.Dataset(
+        {
+            "y": ("column", 0.2 + 0.5 * places[:, 1]),
+            "x": ("column", 0.3 + 0.4 * places[:, 0] + 0.1 * places[:, 1]),
+            "sublattice": ("column", np.array(kinds)),
+            "grain": ("column", np.full(len(kinds), grain)),
+        }
+    )
+
+
+def test_columns_of_all_cells_fall_on_their_places_in_one():
+    cells = np.stack(np.meshgrid(np.arange(6), np.arange(6)), axis=-1).reshape(-1, 2)
+    places = np.concatenate([cells, cells + np.array([0.5, 0.55])])
+    figure = cell(columns([0] * 36 + [1] * 36, places), MEAN)
+    (axes,) = figure.axes
+    a, b = axes.collections
+    np.testing.assert_allclose(a.get_offsets(), np.zeros((36, 2)), atol=1e-9)
+    np.testing.assert_allclose(b.get_offsets(), np.tile([0.5, 0.55], (36, 1)))
+    assert legend(axes) == ["A", "B"]
+    assert axes.yaxis_inverted()
+    assert share_drawn(figure) > 0
+
+
+@pytest.mark.parametrize("found", [columns([0, 1], np.eye(2), grain=1), columns([], np.empty((0, 2)))])
+def test_what_lies_outside_the_first_grain_is_not_drawn(found):
+    assert share_drawn(cell(found, MEAN)) == 0
+
+
+def test_scatter_of_the_columns_is_seen():
+    places = np.random.default_rng(0).normal(0, 0.05, (200, 2)) + np.arange(200)[:, None] % 5
+    assert_drawn(cell(columns([0] * 200, places), MEAN))
+
+
+def test_a_frame_without_a_lattice_is_empty():
+    assert share_drawn(cell(columns([0, 1], np.eye(2)), MEAN * np.nan)) == 0

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from drawn import assert_drawn, title
+
+from stemdask.figures import canvas
+from stemdask.figures.style import new
+from stemdask.model import ImageFrame
+
+GRID = np.indices((4, 5)).reshape(2, -1) * 0.4
+
+
+def turned(degrees):
+    angle = np.deg2rad(degrees)
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ GRID
+
+
+def area(polygon):
+    x, y = polygon[:-1].T
+    return 0.5 * abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))
+
+
+@pytest.mark.parametrize("degrees", [0, 17, 45, 80])
+def test_squares_fill_a_square_lattice_without_overlap_however_it_is_turned(degrees):
+    y, x = turned(degrees)
+    figure, axes = new()
+    polygons = [path.vertices for path in canvas.squares(axes, y, x).get_paths()]
+    np.testing.assert_allclose([polygon[:4].mean(axis=0) for polygon in polygons], np.stack([x, y], axis=1), atol=1e-12)
+    np.testing.assert_allclose([area(polygon) for polygon in polygons], 0.16)
+    corner = min(np.hypot(*(p - q)) for p in polygons[0][:4] for q in polygons[1][:4])
+    assert corner == pytest.approx(0, abs=1e-12)  # neighbours touch
+    assert_drawn(figure)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_hardly_any_squares_are_drawn(n):
+    _, axes = new()
+    assert len(canvas.squares(axes, *np.ones((2, n))).get_paths()) == n
+
+
+def test_an_image_lies_where_its_pixels_are():
+    frame = ImageFrame(0, np.arange(12.0).reshape(3, 4), (0.5, 0.25), (1.0, 2.0))
+    figure, axes = new()
+    canvas.show_image(axes, frame, "nm")
+    left, right, bottom, top = axes.images[0].get_extent()
+    assert (left, right, bottom, top) == (1.875, 2.875, 2.25, 0.75)
+    assert axes.get_xlabel() == "x / nm"
+    assert_drawn(figure)
+
+
+def test_an_image_without_pixels_is_drawn():
+    _, axes = new()
+    canvas.show_image(axes, ImageFrame(0, np.full((3, 4), np.nan), (1.0, 1.0)), "pixel")
+    assert axes.get_ylabel() == "y / px"
+
+
+def test_arrows_point_down_for_positive_v_and_are_as_long_as_they_should():
+    y, x = GRID
+    figure, axes = new()
+    canvas.map_axes(axes, "nm")
+    drawn = canvas.arrows(axes, y, x, np.full(20, 3.0), np.full(20, 4.0), typical=5.0)
+    assert axes.yaxis_inverted()
+    np.testing.assert_array_equal(drawn.U, 3.0)
+    np.testing.assert_array_equal(drawn.V, 4.0)
+    assert 5.0 / drawn.scale == pytest.approx(1.1 * 0.4)
+    np.testing.assert_allclose(np.rad2deg(drawn.get_array()), -53.130102)
+    assert_drawn(figure)
+
+
+def test_opposite_directions_have_opposite_colours():
+    right, left = (np.array(canvas.direction_colour(degrees)) for degrees in (0, 180))
+    np.testing.assert_allclose(canvas.direction_colour(180), canvas.direction_colour(-180))
+    assert np.abs(right - left).max() > 0.4
+    assert canvas.direction_colour(0, paler=1) != canvas.direction_colour(0)
+
+
+def test_a_map_leaves_out_what_has_no_value_and_states_units():
+    y, x = GRID
+    values = xr.DataArray(np.linspace(-1, 3, 20), dims="cell", attrs={"long_name": "rotation", "units": "degree"})
+    values[3] = np.nan
+    places = xr.Dataset({"y": ("cell", y, {"units": "pixel"}), "x": ("cell", x)})
+    figure, axes = new()
+    canvas.value_map(figure, axes, places, values, signed=True)
+    (drawn,) = axes.collections
+    np.testing.assert_array_equal(drawn.get_array(), np.delete(values.values, 3))
+    low, high = drawn.get_clim()
+    assert low == -high
+    assert 2.5 < high <= 3
+    assert title(axes) == "rotation / °"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x / px", "y / px")
+    assert len(figure.axes) == 2  # the second is the colour bar
+    assert_drawn(figure)
+
+
+def test_a_curve_has_gaps_and_a_band_as_wide_as_its_errors():
+    figure, axes = new()
+    canvas.curve(axes, np.arange(4), np.array([1.0, np.nan, 3.0, 4.0]), np.array([0.5, 0.5, 0.5, 0.25]))
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), [1, np.nan, 3, 4])
+    low, high = (f(path.vertices[:, 1].tolist() for path in axes.collections[0].get_paths()) for f in (min, max))
+    assert (min(low), max(high)) == (0.5, 4.25)
+    assert_drawn(figure)
+
+
+def test_vectors_are_drawn_downwards_about_the_origin_with_their_unit():
+    figure, axes = new()
+    u, v = np.random.default_rng(0).normal(3, 2, (2, 50))
+    canvas.scatter_uv(axes, u, v, "1e-3 pixel")
+    np.testing.assert_array_equal(axes.collections[0].get_offsets(), np.stack([u, v], axis=1))
+    assert axes.yaxis_inverted()
+    assert axes.get_xlabel() == "u / 10⁻³ px (right)"
+    assert axes.get_ylabel() == "v / 10⁻³ px (down)"
+    assert axes.get_xlim()[1] > 5
+    assert_drawn(figure)
