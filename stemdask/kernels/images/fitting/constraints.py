@@ -38,7 +38,7 @@ class Constraints:
         (n,), int8.
     ghosts, beside
         Columns that aren't inside, and for each of them three of its sublattice that are.
-    target, trust
+    expected, expected_weight
         For each ghost the amplitude to expect, and the weight 1/variance of that.
     """
 
@@ -50,11 +50,11 @@ class Constraints:
     flag: Codes
     ghosts: Indices
     beside: Indices
-    target: Floats = field(init=False)
-    trust: Floats = field(init=False)
+    expected: Floats = field(init=False)
+    expected_weight: Floats = field(init=False)
 
     @classmethod
-    def of(
+    def from_columns(
         cls,
         positions: Floats,
         width: Floats,
@@ -105,16 +105,16 @@ class Constraints:
         limit = np.minimum(1.5 * width, np.maximum(0.6 * spacing, 0.5 * width))
         return cls(inside, dropped, free, spacing, limit, flag, ghosts, beside)
 
-    def aim(self, amplitude: Floats) -> None:
-        """Let the ghosts' amplitudes (of n columns) be expected like those of the columns beside them."""
-        self.target = amplitude[self.beside].mean(axis=1) if self.beside.size else amplitude[self.ghosts]
-        self.trust = np.zeros(len(self.ghosts))
+    def expect_amplitudes(self, amplitude: Floats) -> None:
+        """Expect of the ghosts the amplitudes (n,) of the columns beside them."""
+        self.expected = amplitude[self.beside].mean(axis=1) if self.beside.size else amplitude[self.ghosts]
+        self.expected_weight = np.zeros(len(self.ghosts))
         if self.beside.size:
-            self.trust = 1.0 / np.maximum(_GHOST_SPREAD * self.target, 1e-12) ** 2
+            self.expected_weight = 1.0 / np.maximum(_GHOST_SPREAD * self.expected, 1e-12) ** 2
 
     def penalty(self, amplitude: Floats) -> float:
         """Return what the ghosts' amplitudes add to chi²."""
-        return float(np.sum(self.trust * (amplitude[self.ghosts] - self.target) ** 2))
+        return float(np.sum(self.expected_weight * (amplitude[self.ghosts] - self.expected) ** 2))
 
     def give_up(self, columns: Booleans, flag: int) -> None:
         """Hold all parameters of columns (n,)."""

@@ -18,6 +18,8 @@ _TOLERANCE = (0.03, 1e-4)
 _MISFIT, _RESIDUAL, _PATIENCE, _STALL = 2.0, 0.01, 2, 2e-2
 #: The Fisher information is renewed when the columns have moved this far since, as a part of their width.
 _RENEW = 0.02
+#: A run ends when steps that are damped this much still make the fit worse.
+_HOPELESS = 1e6
 
 
 class FisherScoring:
@@ -25,7 +27,7 @@ class FisherScoring:
 
     Attributes
     ----------
-    scene, held, state
+    scene, constraints, state
         The image, what holds the columns, and what is varied.
     origin
         (n, 2), px, where the columns started.
@@ -39,76 +41,106 @@ class FisherScoring:
         Fisher information near the state; None before the first step.
     """
 
-    def __init__(self, scene: Scene, held: Constraints, state: State) -> None:
-        self.scene, self.held, self.state = scene, held, state
+    def __init__(self, scene: Scene, constraints: Constraints, state: State) -> None:
+        self.scene, self.constraints, self.state = scene, constraints, state
         self.origin = state.positions.copy()
         self.iterations = 0
         self.moved = np.full(len(state.amplitude), np.inf)
         self.fields_held = False
         self.equations: NormalEquations | None = None
-        self._misfit = 1.0
+        self._misfit = 1.0  # reduced chi²
 
     def run(self, max_iterations: int) -> None:
         """Iterate to the fixed point."""
-        scene, held = self.scene, self.held
-        held.aim(self.state.amplitude)
-        _, chi2 = self._compare(self.state)
-        n = len(self.state.amplitude)
-        self._local, self._damping, since, errors = np.zeros(n), 0.0, np.inf, np.zeros(n)
-        stalled = 0
-        for _ in range(max_iterations if n else 0):
+        self._begin()
+        for _ in range(max_iterations if len(self.moved) else 0):
             self.iterations += 1
-            columns, fields = scene.gradient(self.state, held)
-            if self.fields_held:
-                fields = np.zeros_like(fields)
-            if since > _RENEW:
-                self.equations = scene.equations(self.state, held)
-                if self.fields_held:
-                    self.equations = self.equations.with_fields_held()
-                blind = ~(self.equations.own[:, 0, 0] > 0.0) & held.free[:, 0]
-                if blind.any():
-                    held.give_up(blind, NO_SIGNAL)
-                    continue
-                errors = np.sqrt(0.5 * (self.equations.inverse[:, 1, 1] + self.equations.inverse[:, 2, 2]))
-                since = 0.0
-            assert self.equations is not None
-            before = self.state
-            solution = self.equations.damped(self._local + self._damping, self._damping).solve(columns, fields)
-            if not solution[0].any() and columns.any():  # not positive definite: the widths are far off
-                self._damping = max(10.0 * self._damping, 1e-3)
+            if self._travelled > _RENEW and not self._renew_equations():
                 continue
-            step = self._step(*solution)
-            merit, renewed = self._compare(self.state)
-            if not merit <= chi2 * (1.0 + 1e-6) + 0.1:
-                chi2, since = self._step_back(before), np.inf
-                stalled += self._misfits()
-                self.fields_held |= stalled >= _PATIENCE
-                if self._damping > 1e6:
+            solution = self._solve()
+            if solution is None:
+                self._damp_all()
+                continue
+            before, length = self.state, self._step(*solution)
+            if not self._accept(length):
+                self._step_back(before)
+                if self._damping > _HOPELESS:
                     break
-                continue
-            self._misfit = renewed / max(int(np.count_nonzero(scene.weight)), 1)
-            stalled = stalled + 1 if chi2 - renewed < _STALL * renewed and self._misfits() else 0
-            chi2 = renewed - held.penalty(self.state.amplitude)
-            held.aim(self.state.amplitude)
-            chi2 += held.penalty(self.state.amplitude)
-            self.moved = step * (1.0 + self._local) / np.maximum(errors, _TOLERANCE[1] / _TOLERANCE[0])
-            undamped = self._damping < 0.1
-            self._damping = 0.3 * self._damping if self._damping > 1e-5 else 0.0
-            self._local = np.where(self._local > 1e-3, 0.3 * self._local, 0.0)
-            if held.inside.any():
-                since += float(np.sqrt(np.mean((step[held.inside] / self.state.width[held.inside]) ** 2)))
-            self.moved /= np.sqrt(max(self._misfit, 1.0))
-            restless = np.count_nonzero(self.moved[held.inside] > _TOLERANCE[0])
-            if undamped and restless <= 1e-3 * np.count_nonzero(held.inside):
+            elif self._at_rest(length):
                 break
-            if stalled >= _PATIENCE and not self.fields_held:
-                self.fields_held, since = True, np.inf
+            elif self._stalled >= _PATIENCE:
+                self._hold_fields()
+
+    def _begin(self) -> None:
+        """Forget the damping of another run, and compare the state with the image."""
+        n = len(self.moved)
+        self._local, self._damping = np.zeros(n), 0.0  # by which the diagonal of columns, and of all, is raised
+        self._travelled, self._errors = np.inf, np.zeros(n)  # since the equations were renewed; px
+        self._stalled = 0  # steps one after another that hardly changed chi²
+        self.constraints.expect_amplitudes(self.state.amplitude)
+        _, self._chi2 = self._compare(self.state)
+
+    def _renew_equations(self) -> bool:
+        """Take the Fisher information of the present state; give up columns that no pixel sees, and say if none was."""
+        self.equations = self.scene.equations(self.state, self.constraints)
+        if self.fields_held:
+            self.equations = self.equations.with_fields_held()
+        blind = ~(self.equations.own[:, 0, 0] > 0.0) & self.constraints.free[:, 0]
+        if blind.any():
+            self.constraints.give_up(blind, NO_SIGNAL)
+            return False
+        self._errors = np.sqrt(0.5 * (self.equations.inverse[:, 1, 1] + self.equations.inverse[:, 2, 2]))
+        self._travelled = 0.0
+        return True
+
+    def _solve(self) -> tuple[Floats, Floats] | None:
+        """Return the step of columns and fields; None where the matrix isn't positive definite: widths are far off."""
+        assert self.equations is not None
+        columns, fields = self.scene.gradient(self.state, self.constraints)
+        if self.fields_held:
+            fields = np.zeros_like(fields)
+        step = self.equations.damped(self._local + self._damping, self._damping).solve(columns, fields)
+        return None if columns.any() and not step[0].any() else step
+
+    def _damp_all(self) -> None:
+        self._damping = max(10.0 * self._damping, 1e-3)
+
+    def _accept(self, length: Floats) -> bool:
+        """Tell whether a step (n,), px, has not made the fit worse; if so, reckon from its state on."""
+        merit, renewed = self._compare(self.state)
+        if not merit <= self._chi2 * (1.0 + 1e-6) + 0.1:
+            return False
+        self._misfit = renewed / max(int(np.count_nonzero(self.scene.weight)), 1)
+        slow = self._chi2 - renewed < _STALL * renewed and self._misfits()
+        self._stalled = self._stalled + 1 if slow else 0
+        self._chi2 = renewed - self.constraints.penalty(self.state.amplitude)
+        self.constraints.expect_amplitudes(self.state.amplitude)
+        self._chi2 += self.constraints.penalty(self.state.amplitude)
+        inside = self.constraints.inside
+        if inside.any():
+            self._travelled += float(np.sqrt(np.mean((length[inside] / self.state.width[inside]) ** 2)))
+        return True
+
+    def _at_rest(self, length: Floats) -> bool:
+        """Tell whether the last step (n,), px, was small for all but a few columns, and damp the next one less."""
+        self.moved = length * (1.0 + self._local) / np.maximum(self._errors, _TOLERANCE[1] / _TOLERANCE[0])
+        self.moved /= np.sqrt(max(self._misfit, 1.0))
+        undamped = self._damping < 0.1
+        self._damping = 0.3 * self._damping if self._damping > 1e-5 else 0.0
+        self._local = np.where(self._local > 1e-3, 0.3 * self._local, 0.0)
+        inside = self.constraints.inside
+        restless = np.count_nonzero(self.moved[inside] > _TOLERANCE[0])
+        return bool(undamped and restless <= 1e-3 * np.count_nonzero(inside))
+
+    def _hold_fields(self) -> None:
+        if not self.fields_held:
+            self.fields_held, self._travelled = True, np.inf
 
     def _compare(self, state: State) -> tuple[float, float]:
         """Draw the model and return chi² with the weights before and with those of the new model."""
         self.scene.draw(state)
         before, after = self.scene.weigh(state)
-        known = self.held.penalty(state.amplitude)
+        known = self.constraints.penalty(state.amplitude)
         return before + known, after + known
 
     def _misfits(self) -> bool:
@@ -119,25 +151,27 @@ class FisherScoring:
         residual = self.scene.image[::every] - self.scene.model[::every]
         return float(np.nanmean(residual**2)) > _RESIDUAL**2
 
-    def _step_back(self, before: State) -> float:
+    def _step_back(self, before: State) -> None:
         """Return to the state before a step that made the fit worse; damp the columns that it got worse at.
 
-        Where they are many, everything is damped. Returns chi² of that state.
+        Where they are many, everything is damped.
         """
         scene, reach = self.scene, 1.5 * before.width
         worse = scene.reduced_chi2(before.positions, reach)
         self.state = before
-        _, chi2 = self._compare(before)
+        _, self._chi2 = self._compare(before)
         better = scene.reduced_chi2(before.positions, reach)
         bad = worse > better * (1.0 + 1e-3)
         self._local[bad] = np.clip(10.0 * self._local[bad], 0.1, 1e6)
         if np.mean(bad) > 0.05 or not bad.any():
-            self._damping = max(10.0 * self._damping, 1e-3)
-        return chi2
+            self._damp_all()
+        self._travelled = np.inf
+        self._stalled += self._misfits()
+        self.fields_held |= self._stalled >= _PATIENCE
 
     def _step(self, columns: Floats, fields: Floats) -> Floats:
         """Take a step, held to half a width in position and a third in width; return its length in px (n,)."""
-        before, held, scene = self.state, self.held, self.scene
+        before, constraints, scene = self.state, self.constraints, self.scene
         if scene.widths is None:
             part = _held_part(columns[:, 3:], before.precision)[:, None]
             columns = columns * part
@@ -154,13 +188,13 @@ class FisherScoring:
         move = move * np.minimum(1.0, 0.5 * before.width / np.maximum(length, 1e-300))[:, None]
         positions = before.positions + move
         amplitude = np.maximum(before.amplitude + columns[:, 0], 0.2 * before.amplitude)
-        strayed = np.hypot(*(positions - self.origin).T) > held.limit
+        strayed = np.hypot(*(positions - self.origin).T) > constraints.limit
         if strayed.any():
-            held.flag[strayed] = RAN_AWAY
-            held.free[strayed, 1:] = False
+            constraints.flag[strayed] = RAN_AWAY
+            constraints.free[strayed, 1:] = False
             positions[strayed] = self.origin[strayed]
         self.state = State(positions, amplitude, precision, coefficients)
-        return np.where(held.free[:, 1], np.hypot(move[:, 0], move[:, 1]), 0.0)
+        return np.where(constraints.free[:, 1], np.hypot(move[:, 0], move[:, 1]), 0.0)
 
 
 def _held_part(change: Floats, precision: Floats) -> Floats:

@@ -12,7 +12,7 @@ Backer et al., Ultramicroscopy 171 (2016) 104.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -97,7 +97,7 @@ def fit_joint(
     ValueError
         Where the arrays don't belong together.
     """
-    fit = _JointFit(image, positions, sublattice, sigma, noise, widths, background, start)
+    fit = _JointFit(image, positions, sublattice, sigma, _Options(noise, widths, background), start)
     fit.scoring.run(_FIRST_LOOK)
     fit.renew_noise()
     fit.scoring.run(max_iterations - _FIRST_LOOK)
@@ -109,6 +109,14 @@ def fit_joint(
     return fit.result()
 
 
+class _Options(NamedTuple):
+    """What a joint fit assumes of an image."""
+
+    noise: NoiseKind | Noise
+    widths: Widths
+    background: Background
+
+
 class _JointFit:
     """One joint fit: the image in units of its own contrast, the columns in tile order."""
 
@@ -118,64 +126,71 @@ class _JointFit:
         positions: ArrayLike,
         sublattice: ArrayLike,
         sigma: ArrayLike,
-        noise: NoiseKind | Noise,
-        widths: Widths,
-        background: Background,
+        options: _Options,
         start: ColumnFit | None,
     ) -> None:
-        given = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
-        numbers = np.asarray(sublattice, dtype=np.int8).reshape(-1)
-        if len(numbers) != len(given):
-            raise ValueError(f"{len(given)} positions but {len(numbers)} sublattices")
-        if start is not None and len(start) != len(given):
-            raise ValueError(f"{len(given)} positions but a start of {len(start)} columns")
+        self.given = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
+        self.numbers = np.asarray(sublattice, dtype=np.int8).reshape(-1)
+        if len(self.numbers) != len(self.given):
+            raise ValueError(f"{len(self.given)} positions but {len(self.numbers)} sublattices")
+        if start is not None and len(start) != len(self.given):
+            raise ValueError(f"{len(self.given)} positions but a start of {len(start)} columns")
         if np.ndim(image) != 2 or not np.size(image):
             raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
-        self.given, self.numbers, self.noise_kind = given, numbers, noise
-        self.kinds, index = np.unique(numbers, return_inverse=True)
-        usable = np.flatnonzero(np.isfinite(given).all(axis=1))
-        self.order = usable[tile_order(given[usable])]
+        self.options = options
+        usable = np.flatnonzero(np.isfinite(self.given).all(axis=1))
+        self.order = usable[tile_order(self.given[usable])]
         self.n = len(self.order)
+        self.offset, contrast = brightness_range(image)
+        self.scale = contrast or 1.0
+        self.scene = self._scene(image)
+        state = self._start(np.atleast_1d(np.asarray(sigma, dtype=np.float64)), start)
+        constraints = self._constraints(state)
+        if contrast == 0.0:
+            constraints.give_up(np.ones(self.n, dtype=bool), NO_SIGNAL)
+            state.amplitude[:] = 0.0
+        state.amplitude[constraints.dropped] = 0.0
+        self.scoring = FisherScoring(self.scene, constraints, state)
+        self.scene.set_noise(self._noise(None))
+        # Beside a column that isn't there to be fitted the pixels say nothing but that it's not quite where it was put.
+        ghosts = constraints.ghosts
+        blank(self.scene.image, state.positions[ghosts], 0.5 * constraints.spacing[ghosts])
 
-        self.offset, self.scale = brightness_range(image)
-        flat = self.scale == 0.0
-        self.scale = self.scale or 1.0
+    def _scene(self, image: AnyFloats) -> Scene:
+        """Scale the image and lay fields over it whose cells hold some columns each."""
         scaled = ((np.asarray(image, dtype=np.float64) - self.offset) / self.scale).astype(np.float32)
         scaled[~np.isfinite(scaled)] = np.nan
         field = (scaled.shape[0], scaled.shape[1])
-        spacing = float(np.sqrt(max(scaled.size, 1) * max(len(self.kinds), 1) / max(self.n, 1)))
+        self.kinds, index = np.unique(self.numbers, return_inverse=True)
+        n_sublattices = max(len(self.kinds), 1)
+        spacing = float(np.sqrt(max(scaled.size, 1) * n_sublattices / max(self.n, 1)))
         constant = SmoothBasis(field, (0, 0))
-        ground = SmoothBasis.of(field, _BACKGROUND_CELL[0] * spacing, _BACKGROUND_CELL[1])
+        spline = SmoothBasis.of(field, _BACKGROUND_CELL[0] * spacing, _BACKGROUND_CELL[1])
         map_ = SmoothBasis.of(field, _WIDTH_CELL[0] * spacing, _WIDTH_CELL[1])
-        self.scene = Scene(
+        return Scene(
             scaled,
             index[self.order].astype(np.intp),
-            max(len(self.kinds), 1),
-            ground if background == "spline" else constant,
-            {"shared": constant, "map": map_, "free": None}[widths],
+            n_sublattices,
+            spline if self.options.background == "spline" else constant,
+            {"shared": constant, "map": map_, "free": None}[self.options.widths],
             Noise(0.0, 1.0),
         )
-        state = self._start(np.atleast_1d(np.asarray(sigma, dtype=np.float64)), start)
+
+    def _constraints(self, state: State) -> Constraints:
+        """Return what holds the columns; how much of each is visible follows from the pixels that count."""
         covered = np.empty((self.n, 6))
-        moments(np.isfinite(scaled).astype(np.float32), state.positions, state.precision, 2, True, covered)
+        counts = np.isfinite(self.scene.image).astype(np.float32)
+        moments(counts, state.positions, state.precision, 2, True, covered)
         whole = 2.0 * np.pi / np.sqrt(np.linalg.det(state.precision[:, [0, 1, 1, 2]].reshape(-1, 2, 2)))
-        held = Constraints.of(
+        return Constraints.from_columns(
             state.positions,
             state.width,
             covered[:, 0] / whole,
             self.scene.sublattice,
             self.order,
-            field,
-            6 if widths == "free" else 3,
+            self.scene.background.shape,
+            6 if self.options.widths == "free" else 3,
         )
-        if flat:
-            held.give_up(np.ones(self.n, dtype=bool), NO_SIGNAL)
-            state.amplitude[:] = 0.0
-        state.amplitude[held.dropped] = 0.0
-        self.scoring = FisherScoring(self.scene, held, state)
-        self.scene.set_noise(self._noise(None))
-        # Beside a column that isn't there to be fitted the pixels say nothing but that it's not quite where it was put.
-        blank(self.scene.image, state.positions[held.ghosts], 0.5 * held.spacing[held.ghosts])
 
     def _start(self, sigma: Floats, start: ColumnFit | None) -> State:
         positions = self.given[self.order].copy()
@@ -186,13 +201,12 @@ class _JointFit:
 
     def _noise(self, model: Image | None) -> Noise:
         """Return the noise in units of the scaled image."""
-        if isinstance(self.noise_kind, Noise):
-            noise = self.noise_kind
-        else:
+        noise = self.options.noise
+        if not isinstance(noise, Noise):
             sigma = float(np.median(self.scoring.state.width)) if self.n else 3.0
             lift = np.float32(self.offset / self.scale)  # counts start at 0, not at the dark level
             lifted = None if model is None else model + lift
-            found = estimate_noise(self.scene.image + lift, lifted, kind=self.noise_kind, sigma=sigma)
+            found = estimate_noise(self.scene.image + lift, lifted, kind=noise, sigma=sigma)
             return Noise(found.gain, found.readout + found.gain * float(lift), found.correlation)
         readout = (noise.gain * self.offset + noise.readout) / self.scale**2
         return Noise(noise.gain / self.scale, readout, noise.correlation)
@@ -204,13 +218,12 @@ class _JointFit:
     def update_profiles(self) -> bool:
         """Estimate each sublattice's deviation from the Gaussian anew; return whether it changed by more than 0.1 %."""
         scene, state, changed = self.scene, self.scoring.state, False
-        self.scoring.fields_held = (
-            True  # the profiles are found for these widths and this background, and could replace them
-        )
+        # The profiles are found for these widths and this background, and could replace them.
+        self.scoring.fields_held = True
         residual, columns = np.nan_to_num(scene.image - scene.model), np.zeros_like(scene.image)
         render(columns, state.positions, state.amplitude, state.precision)
-        good = self.scoring.held.inside & (self.scoring.held.flag == OK)
-        for s, of in enumerate(scene.of):
+        good = self.scoring.constraints.inside & (self.scoring.constraints.flag == OK)
+        for s, of in enumerate(scene.columns_of):
             used = of[good[of]]
             if len(used) < 20:
                 continue
@@ -233,41 +246,49 @@ class _JointFit:
             scene.profiles[s] = Profile(table)
         return changed
 
+    def _errors(self) -> tuple[Floats, PositionCovariance]:
+        """Return standard errors of amplitude, y and x (n, 3), in units of the scaled image, and their covariance."""
+        constraints, correlation = self.scoring.constraints, self.scene.noise.correlation
+        if not self.n or self.scoring.equations is None:
+            unknown = np.full((self.n, 3), np.nan)
+            return unknown, PositionCovariance.independent(unknown[:, 1:])
+        blocks, covariance = covariances(self.scoring.equations)
+        with np.errstate(invalid="ignore"):
+            errors = np.sqrt(blocks[:, :3, :3].diagonal(axis1=1, axis2=2) * correlation)
+        errors[~constraints.free[:, :3] | ~(errors > 0.0)] = np.nan
+        return errors, covariance.transformed(np.sqrt(correlation) * np.eye(2))
+
+    def _flag(self, errors: Floats) -> None:
+        """Flag columns without signal, and those that still moved."""
+        scoring, constraints = self.scoring, self.scoring.constraints
+        weak = constraints.free[:, 0] & ~(scoring.state.amplitude > errors[:, 0])
+        weak |= constraints.free[:, 1] & ~np.isfinite(errors).all(axis=1)
+        constraints.flag[weak & (constraints.flag != RAN_AWAY)] = NO_SIGNAL
+        constraints.flag[(scoring.moved > 0.2) & (constraints.flag == OK)] = NOT_CONVERGED
+
     def result(self) -> ColumnFit:
         """Return the columns in the order given, in units of the image, with their errors."""
-        scoring, scene, n = self.scoring, self.scene, self.n
-        state, held = scoring.state, scoring.held
-        deviation, chi2 = np.full((n, 3), np.nan), np.full(n, np.nan)
-        noise = scene.noise
-        together = PositionCovariance.independent(deviation[:, 1:])
-        if n and scoring.equations is not None:
+        scene, state, chi2 = self.scene, self.scoring.state, np.full(self.n, np.nan)
+        errors, covariance = self._errors()
+        if self.n and self.scoring.equations is not None:
             chi2 = scene.reduced_chi2(state.positions, 2.0 * state.width)
-            blocks, together = covariances(scoring.equations)
-            with np.errstate(invalid="ignore"):
-                deviation = np.sqrt(blocks[:, :3, :3].diagonal(axis1=1, axis2=2) * noise.correlation)
-            deviation[~held.free[:, :3] | ~(deviation > 0.0)] = np.nan
-            weak = held.free[:, 0] & ~(state.amplitude > deviation[:, 0])
-            weak |= held.free[:, 1] & ~np.isfinite(deviation).all(axis=1)
-            held.flag[weak & (held.flag != RAN_AWAY)] = NO_SIGNAL
-            held.flag[(scoring.moved > 0.2) & (held.flag == OK)] = NOT_CONVERGED
-        known = np.where(np.isfinite(deviation).all(axis=1), self.order, -1)
-        together = together.transformed(np.sqrt(noise.correlation) * np.eye(2)).renumbered(known, len(self.given))
+            self._flag(errors)
+        positions, flag = self.given.copy(), np.full(len(self.given), NO_SIGNAL, dtype=np.int8)
+        positions[self.order], flag[self.order] = state.positions, self.scoring.constraints.flag
+        known = np.where(np.isfinite(errors).all(axis=1), self.order, -1)
         major, minor, rotation = axes_of(state.precision)
-        ground = state.coefficients[: scene.background.size]
+        ground, noise = state.coefficients[: scene.background.size], scene.noise
 
         def spread(values: Floats) -> Floats:
             out = np.full((len(self.given), *values.shape[1:]), np.nan)
             out[self.order] = values
             return out
 
-        positions, flag = self.given.copy(), np.full(len(self.given), NO_SIGNAL, dtype=np.int8)
-        positions[self.order], flag[self.order] = state.positions, held.flag
         return ColumnFit(
             positions=positions,
-            errors=spread(deviation[:, 1:]),
-            fitted_covariance=together,
+            errors=spread(errors[:, 1:]),
             amplitude=spread(state.amplitude * self.scale),
-            amplitude_err=spread(deviation[:, 0] * self.scale),
+            amplitude_err=spread(errors[:, 0] * self.scale),
             sigma_major=spread(major),
             sigma_minor=spread(minor),
             rotation=spread(rotation),
@@ -279,11 +300,12 @@ class _JointFit:
                 noise.readout * self.scale**2 - noise.gain * self.scale * self.offset,
                 noise.correlation,
             ),
-            iterations=scoring.iterations,
+            iterations=self.scoring.iterations,
             sublattice=self.numbers,
             background_basis=scene.background,
             background_coefficients=ground * self.scale + self.offset,
             profiles={int(self.kinds[s]): profile for s, profile in scene.profiles.items()},
+            fitted_covariance=covariance.renumbered(known, len(self.given)),
         )
 
 

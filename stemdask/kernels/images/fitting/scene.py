@@ -87,7 +87,7 @@ class Scene:
             self.bases += [self.patches.fields(self.widths)] * (3 * self.n_sublattices)
         self.bases.append(ground)
         self.set_noise(self.noise)
-        self.of = [np.flatnonzero(self.sublattice == s) for s in range(self.n_sublattices)]
+        self.columns_of = [np.flatnonzero(self.sublattice == s) for s in range(self.n_sublattices)]
 
     def set_noise(self, noise: Noise) -> None:
         """Weigh the pixels by another noise from now on."""
@@ -103,7 +103,7 @@ class Scene:
         assert self.widths is not None
         out = np.empty((len(positions), 3))
         fields = coefficients[self.background.size :].reshape(self.n_sublattices, 3, self.widths.size)
-        for s, of in enumerate(self.of):
+        for s, of in enumerate(self.columns_of):
             for j in range(3):
                 out[of, j] = self.widths.values(fields[s, j], positions[of])
         return out
@@ -113,7 +113,7 @@ class Scene:
         self.model[:] = self.background.image(state.coefficients[: self.background.size])
         render(self.model, state.positions, state.amplitude, state.precision)
         for s, profile in self.profiles.items():
-            profile.render(self.model, state.positions[self.of[s]], state.amplitude[self.of[s]])
+            profile.render(self.model, state.positions[self.columns_of[s]], state.amplitude[self.columns_of[s]])
 
     def weigh(self, state: State) -> tuple[float, float]:
         """Bring weights and weighted residual up to date; return chi² with the weights before and with the new ones.
@@ -136,7 +136,7 @@ class Scene:
         prior = float(ground @ self.stiffness @ ground)
         return before + prior, after + prior
 
-    def gradient(self, state: State, held: Constraints) -> tuple[Floats, Floats]:
+    def gradient(self, state: State, constraints: Constraints) -> tuple[Floats, Floats]:
         """Return the score of the columns' free parameters (n, P) and of the fields' coefficients."""
         n = len(state.amplitude)
         moment, score = np.empty((n, 6)), np.empty((n, 6))
@@ -145,10 +145,12 @@ class Scene:
         ground = state.coefficients[: self.background.size]
         parts = [self.background.project(self.weighted) - self.stiffness @ ground]
         if self.widths is not None:
-            for of in self.of:
+            for of in self.columns_of:
                 parts += [self.widths.weighted_sums(score[of, 3 + j], state.positions[of]) for j in range(3)]
-        score[held.ghosts, 0] += held.trust * (held.target - state.amplitude[held.ghosts])
-        return np.where(held.free, score[:, : held.free.shape[1]], 0.0), np.concatenate(parts)
+        score[constraints.ghosts, 0] += constraints.expected_weight * (
+            constraints.expected - state.amplitude[constraints.ghosts]
+        )
+        return np.where(constraints.free, score[:, : constraints.free.shape[1]], 0.0), np.concatenate(parts)
 
     def reduced_chi2(self, positions: Floats, radius: Floats) -> Floats:
         """Return the mean of residual²/variance (n,) within radii (n,), px, of positions (n, 2); NaN without pixels."""
@@ -156,7 +158,7 @@ class Scene:
         _reduced_chi2(self.weighted, self.weight, positions, radius**2, out)
         return out
 
-    def equations(self, state: State, held: Constraints) -> NormalEquations:
+    def equations(self, state: State, constraints: Constraints) -> NormalEquations:
         """Return the Fisher information of all parameters with the weights of the last :meth:`weigh`."""
         n, width = len(state.amplitude), state.width
         reach = np.where(state.amplitude > 0.0, 0.5 * _PAIR_REACH * width, 0.0)
@@ -171,7 +173,7 @@ class Scene:
         under, beneath = np.empty((n, 15)), np.empty((n, 6, self.bases[0].shape[1]))
         moments(self.weight, state.positions, state.precision, 4, True, under)
         fisher.coupling_to_background(state.amplitude, state.precision, under, beneath)
-        blocks[held.ghosts, 0, 0] += held.trust
+        blocks[constraints.ghosts, 0, 0] += constraints.expected_weight
         fields = Fields(
             self.patches,
             self.bases,
@@ -181,7 +183,7 @@ class Scene:
             None if self.widths is None else _STIFFNESS * self.widths.roughness(),
         )
         return NormalEquations.build(
-            Information(blocks, pairs, beneath), held.free, self.sublattice, state.positions, fields
+            Information(blocks, pairs, beneath), constraints.free, self.sublattice, state.positions, fields
         )
 
 

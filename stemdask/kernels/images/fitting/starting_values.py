@@ -48,7 +48,7 @@ def continued(scene: Scene, positions: Floats, before: ColumnFit, order: Indices
 def _completed(scene: Scene, state: State) -> State:
     """Fill in what isn't known from other columns of the sublattice; let widths that are shared be so."""
     positions, amplitude, precision, ground = state.positions, state.amplitude, state.precision, state.coefficients
-    for of in scene.of:
+    for of in scene.columns_of:
         good = of[np.isfinite(amplitude[of]) & (amplitude[of] > 0.0)]
         middle = float(np.median(amplitude[good])) if len(good) else 1.0
         amplitude[of] = np.maximum(np.where(np.isfinite(amplitude[of]), amplitude[of], middle), 0.05 * middle)
@@ -57,6 +57,6 @@ def _completed(scene: Scene, state: State) -> State:
         precision[of] = np.where(np.isfinite(precision[of]), precision[of], typical)
     if scene.widths is None:
         return state
-    fields = [scene.widths.fit(precision[of, j], positions[of]) for of in scene.of for j in range(3)]
+    fields = [scene.widths.fit(precision[of, j], positions[of]) for of in scene.columns_of for j in range(3)]
     coefficients = np.concatenate([ground, *fields])
     return State(positions, amplitude, scene.precision(positions, coefficients), coefficients)
