@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from stemdask.sources.frame_range import parse_range
+
 _MEMORY = re.compile(r"\s*(\d+(?:\.\d*)?)\s*(B|[kKMGT]i?B)\s*\Z")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _LEAST_MEMORY = 2**20
@@ -48,10 +50,8 @@ def _walltime(text: object) -> str:
 def _frames(text: object) -> str | None:
     if text is None:
         return None
-    match = re.fullmatch(r"\s*(\d*)\s*:\s*(\d*)\s*", str(text))
-    if match is None or (match[1] and match[2] and int(match[1]) >= int(match[2])):
-        raise ValueError(f"{text!r} is not a range of frames; write 'first:last+1', for example '0:100'")
-    return f"{match[1]}:{match[2]}"
+    parse_range(str(text))
+    return "".join(str(text).split())
 
 
 #: Bytes.
