@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from drawn import assert_drawn, legend, share_drawn
+
+from stemdask.analyses.atoms.order import structure as analysis
+from stemdask.figures.atoms.structure import KINDS, structure_in_time, structure_types
+
+NUMBER = {name: kind for kind, name in analysis.KINDS.items()}
+
+
+def structure(kinds):
+    random = np.random.default_rng(0)
+    found = {axis: ("atom", random.normal(size=len(kinds))) for axis in "xyz"}
+    return xr.Dataset(found | {"structure": ("atom", np.array([NUMBER.get(kind, -1) for kind in kinds], np.int8))})
+
+
+def test_every_structure_type_has_a_colour_of_its_own():
+    assert set(analysis.KINDS.values()) == set(KINDS)
+    assert len(set(KINDS.values())) == len(KINDS)
+
+
+def test_bars_count_each_structure_type():
+    figure = structure_types(structure(["fcc", "fcc", "hcp", "surface", "surface", "surface"]))
+    *_, bars = figure.axes
+    names = [label.get_text() for label in bars.get_yticklabels()]
+    widths = dict(zip(names, [bar.get_width() for bar in bars.patches], strict=True))
+    assert {name: width for name, width in widths.items() if width} == {"surface": 3, "hcp": 1, "fcc": 2}
+    assert set(widths) == set(KINDS)
+    assert_drawn(figure)
+
+
+def test_what_lies_at_the_surface_is_drawn_behind():
+    left = structure_types(structure(["fcc", "surface", "surface", "hcp"])).axes[0]
+    behind, before = left.collections
+    assert (len(behind.get_offsets()), len(before.get_offsets())) == (2, 2)
+
+
+def test_only_structure_types_that_occur_have_a_line():
+    counts = np.zeros((6, len(analysis.KINDS)))
+    order = list(analysis.KINDS.values())
+    counts[:, order.index("disordered")], counts[:, order.index("fcc")] = [1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1]
+    counts[1] = np.nan
+    figure = structure_in_time(xr.DataArray(counts, dims=("frame", "structure_kind")))
+    (axes,) = figure.axes
+    drawn = {line.get_label(): line.get_ydata() for line in axes.lines}
+    assert set(drawn) == {"disordered", "fcc"}
+    np.testing.assert_array_equal(drawn["fcc"], [6, np.nan, 4, 3, 2, 1])
+    assert sorted(legend(axes)) == ["disordered", "fcc"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("frame", "atoms")
+    assert_drawn(figure)
+
+
+@pytest.mark.parametrize("n", [1, 0])
+def test_a_frame_with_hardly_any_atoms_is_drawn(n):
+    figure = structure_types(structure(["fcc"] * n))
+    assert (share_drawn(figure) > 1e-3) == bool(n)
