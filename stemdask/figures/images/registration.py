@@ -53,7 +53,7 @@ def average(found: xr.Dataset) -> Figure:
     found
         ``/registration``: `average`, `variance`, `coverage` (y, x).
     """
-    deviation = np.sqrt(found[registration.VARIANCE.name].values)
+    deviation = np.sqrt(np.maximum(found[registration.VARIANCE.name].values, 0))  # which rounding takes below zero
     images = ((found[registration.AVERAGE.name].values, "average"), (deviation, "standard deviation"))
     with style():
         figure, panels = new(9.0, 4.2, 1, 2, sharex=True, sharey=True)
