@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stemdask.analyses import registry
-from stemdask.model import Analysis, Kind
+from stemdask.analyses import chain, registry
+from stemdask.export import EXPORTS
+from stemdask.model import Analysis, Kind, Step, Variable
 from stemdask.planning.starter import default_text
+from stemdask.sources.formats import ATOMS, IMAGES
 
 HEAD = """\
 # Analyses
@@ -23,22 +25,36 @@ def text() -> str:
     titles: dict[Kind, str] = {"images": "Images", "atoms": "Atoms"}
     for kind, title in titles.items():
         parts.append(f"## {title}\n")
-        parts += [_analysis(analysis) for analysis in registry.ANALYSES if analysis.kind == kind]
-    return "\n".join(parts)
+        steps = [Step(analysis.name, analysis.params()) for analysis in registry.of_kind(kind)]
+        declared = chain.outputs(kind, steps)
+        parts += [_analysis(*pair) for pair in zip(registry.of_kind(kind), declared, strict=True)]
+    return "\n".join([*parts, _files()])
 
 
-def _analysis(analysis: Analysis) -> str:
+def _files() -> str:
+    """Return what is read and what is written."""
+    lines = ["## Files\n", "| read | suffix |", "|---|---|"]
+    for half in (IMAGES, ATOMS):
+        lines += [f"| {fmt.noun} | {' '.join(f'`{suffix}`' for suffix in fmt.suffixes)} |" for fmt in half.values()]
+    lines += ["", "| export | holds |", "|---|---|"]
+    lines += [f"| `{export.name}` | {export.holds} |" for export in EXPORTS.values()]
+    return "\n".join(lines) + "\n"
+
+
+def _analysis(analysis: Analysis, declared: tuple[Variable, ...]) -> str:
     usual = ", run by default" if analysis.name in registry.DEFAULTS[analysis.kind] else ""
     lines = [f"### `{analysis.name}`{usual}\n", f"{analysis.summary}\n"]
     if analysis.needs:
         lines.append(f"Needs: {', '.join(f'`{name}`' for name in analysis.needs)}.\n")
+    if analysis.after:
+        lines.append(f"Uses, where they are part of the run: {', '.join(f'`{name}`' for name in analysis.after)}.\n")
     if analysis.params.model_fields:
         lines += ["| key | default | meaning |", "|---|---|---|"]
         for name, field in analysis.params.model_fields.items():
             lines.append(f"| `{name}` | `{default_text(field)}` | {_cell(field.description or '')} |")
         lines.append("")
     lines += ["| variable | dimensions | units | meaning |", "|---|---|---|---|"]
-    for variable in analysis.outputs(analysis.params()):
+    for variable in (variable for variable in declared if variable.stored):
         dims = ", ".join(variable.dims)
         lines.append(f"| `{variable.path}` | {dims} | {variable.units} | {_cell(variable.long_name)} |")
     return "\n".join(lines) + "\n"

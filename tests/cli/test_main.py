@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 from stemdask import simulate
-from stemdask.config import keys as config
+from stemdask.config.document import store_beside
 
 
 def stemdask(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -172,4 +172,4 @@ def test_a_check_says_what_is_odd_about_the_input(tmp_path: Path) -> None:
     ],
 )
 def test_a_store_without_a_name_is_called_like_its_input(item: str, store: str) -> None:
-    assert config.beside(item) == store
+    assert store_beside(item) == store

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from stemdask.config import clusters as cluster_config
 from stemdask.config import yaml_lines
 from stemdask.config.document import Document, override, read
 from stemdask.config.keys import to_yaml
 from stemdask.config.problems import validate
+from stemdask.config.values import parse_memory, parse_walltime
 from stemdask.errors import ConfigError
 from stemdask.planning import steps as planning
 
@@ -131,24 +131,24 @@ def test_plain_scalars_mean_what_they_look_like() -> None:
 
 @pytest.mark.parametrize(("text", "size"), [("4 GiB", 4 * 2**30), ("500MB", 500_000_000), ("1.5 GiB", 3 * 2**29)])
 def test_memory_is_read_with_its_unit(text: str, size: int) -> None:
-    assert cluster_config.parse_memory(text) == size
+    assert parse_memory(text) == size
 
 
 @pytest.mark.parametrize("text", ["4000", "4G", "4", "-1 GB", 4])
 def test_memory_without_an_honest_unit_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="amount of memory"):
-        cluster_config.parse_memory(text)
+        parse_memory(text)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("00:01:00", 60), ("12:30:45", 45045), ("1-12:00:00", 129600)])
 def test_a_walltime_is_written_whole(text: str, seconds: int) -> None:
-    assert cluster_config.parse_walltime(text) == seconds
+    assert parse_walltime(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["1h", "30:00", 3600, "01:00", "1:2:3", "00:99:00", None])
 def test_a_walltime_that_programs_read_differently_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="walltime"):
-        cluster_config.parse_walltime(text)
+        parse_walltime(text)
 
 
 @pytest.mark.parametrize(

@@ -55,18 +55,18 @@ def test_files_of_others_stay_and_those_of_an_export_are_renewed(atoms_store: Pa
 
 
 def test_an_export_reads_block_by_block(atoms_store: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    from stemdask.results.blocks import Results
+    from stemdask.results.blocks import Blocks
 
     longest = []
-    original = Results.read
+    original = Blocks.read
 
-    def read(self: Results, path: str, part: slice = slice(None)) -> Any:
+    def read(self: Blocks, path: str, part: slice = slice(None)) -> Any:
         values = original(self, path, part)
         if self.variables[path].dims[:1] == ("frame",):
             longest.append(len(values))
         return values
 
-    monkeypatch.setattr(Results, "read", read)
+    monkeypatch.setattr(Blocks, "read", read)
     for fmt in ("csv", "extxyz", "pdb"):
         export.write(atoms_store, fmt, tmp_path / fmt)
     assert max(longest) == 2  # frames in a block

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from stemdask.analyses import chain
+from stemdask.analyses.atoms.order.rdf import RdfParams
+from stemdask.analyses.atoms.shape.shape import ShapeParams
 from stemdask.config.document import Document
 from stemdask.errors import StemdaskError
-from stemdask.model import AtomsFrame
+from stemdask.model import AtomsFrame, Step
 from stemdask.planning.steps import steps
 from stemdask.simulate import nanocrystal
 
@@ -93,7 +95,11 @@ def test_what_is_unknown_has_no_uncertainty(n):
 def test_each_uncertainty_has_the_unit_of_its_number():
     from stemdask.analyses.atoms.derived.uncertainty import UncertaintyParams, outputs
 
-    units = {v.path: v.units for v in outputs(UncertaintyParams(of=("particle/hull_volume", "rdf/cutoff", "atoms/q6")))}
+    known = {v.path: v for v in chain.declared("atoms", [Step("shape", ShapeParams()), Step("rdf", RdfParams())])}
+    units = {
+        v.path: v.units
+        for v in outputs(UncertaintyParams(of=("particle/hull_volume", "rdf/cutoff", "atoms/q6")), known)
+    }
     assert units["uncertainty/hull_volume"] == units["uncertainty/hull_volume_shift"] == "angstrom3"
     assert units["uncertainty/hull_volume_slope"] == "angstrom3/angstrom"
     assert units["uncertainty/cutoff"] == "angstrom"

@@ -96,7 +96,12 @@ def test_any_property_of_another_analysis_can_be_profiled():
 
 def test_profiles_have_the_units_of_their_properties():
     from stemdask.analyses.atoms.derived.radial_profile import RadialProfileParams, outputs
+    from stemdask.analyses.atoms.order import bond_order
+    from stemdask.analyses.atoms.shape import lattice_fit
 
-    units = {v.path: v.units for v in outputs(RadialProfileParams(properties=("mean_bond_length", "strain_volume")))}
+    known = {v.path: v for v in (bond_order.MEAN_BOND_LENGTH, lattice_fit.STRAIN_VOLUME)}
+    units = {
+        v.path: v.units for v in outputs(RadialProfileParams(properties=("mean_bond_length", "strain_volume")), known)
+    }
     assert units["profile/mean_bond_length"] == units["profile/mean_bond_length_err"] == "angstrom"
     assert units["profile/strain_volume"] == "1"
