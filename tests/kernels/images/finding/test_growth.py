@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from stemdask.kernels.images.finding.growth import UNINDEXED, best_seed, grow, nearest_points
 
@@ -19,17 +20,78 @@ def indexed(positions: np.ndarray, heights: np.ndarray | None = None) -> tuple[n
     return grow(positions, heights, A, B, seed, 4.0, 0.4)
 
 
-@given(st.integers(0, 10_000), st.floats(0.0, 0.25))
-def test_indices_survive_disorder_and_missing_columns(seed: int, missing: float) -> None:
+def same_frame(found: np.ndarray, expected: np.ndarray) -> bool:
+    part = found != UNINDEXED
+    return np.ptp(found[part] - expected[part]) == 0
+
+
+@settings(max_examples=200)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    missing=st.floats(0.0, 0.25),
+    turn=st.floats(-2.0, 2.0),
+    ratio=st.floats(0.75, 1.3),
+    angle=st.floats(65.0, 115.0),
+)
+def test_indices_survive_disorder_and_missing_columns(
+    seed: int, missing: float, turn: float, ratio: float, angle: float
+) -> None:
     rng = np.random.default_rng(seed)
+    directions = np.deg2rad([turn, turn + angle])
+    true = 14.0 * np.array([1.0, ratio])[:, None] * np.stack([np.sin(directions), np.cos(directions)], axis=1)
+    given_directions = directions - np.deg2rad(turn)
+    a, b = 14.0 * np.array([1.0, ratio])[:, None] * np.stack([np.sin(given_directions), np.cos(given_directions)], 1)
+    kept = rng.random((30, 30)) >= missing
+    # Reachable is a column that has at least half of its eight neighbours.
+    reachable = ndimage.convolve(kept.astype(int), np.ones((3, 3), int), mode="constant") - kept >= 4
+    i, j = rng.permutation(np.argwhere(kept)).T
+    positions = np.stack([i, j], axis=1) @ true + rng.normal(0.0, 0.4, (len(i), 2))
+    tolerance = 0.28 * 14.0 * min(ratio, 1.0)
+    start = best_seed(positions, np.ones(len(i)), np.arange(len(i)), a, b, tolerance)
+    found_i, found_j = grow(positions, np.ones(len(i)), a, b, start, tolerance, 0.4)
+    assert (found_i == UNINDEXED)[reachable[i, j]].mean() <= 0.05
+    assert same_frame(found_i, i)
+    assert same_frame(found_j, j)
+
+
+def test_a_lattice_cut_by_a_missing_row_keeps_one_frame() -> None:
     positions, i, j = crystal()
-    keep = rng.random(len(i)) >= missing
-    order = rng.permutation(np.flatnonzero(keep))
-    found_i, found_j = indexed((positions + rng.normal(0, 0.5, positions.shape))[order])
+    there = i != 12
+    found_i, found_j = indexed(positions[there])
+    assert (found_i != UNINDEXED).all()
+    assert same_frame(found_i, i[there])
+    assert same_frame(found_j, j[there])
+
+
+@pytest.mark.parametrize("by", [0.3, 0.5])
+def test_what_lies_between_the_sites_beyond_a_cut_is_another_grain(by: float) -> None:
+    positions, i, _ = crystal()
+    positions[i > 12] += by * B
+    found_i, _ = indexed(positions[i != 12])
     part = found_i != UNINDEXED
-    assert part.mean() > 0.95
-    assert len(set((found_i[part] - i[order][part]).tolist())) == 1
-    assert len(set((found_j[part] - j[order][part]).tolist())) == 1
+    assert sorted([part[i[i != 12] < 12].mean(), part[i[i != 12] > 12].mean()]) == [0.0, 1.0]
+
+
+def test_a_grain_that_is_turned_stays_a_grain() -> None:
+    positions, _, _ = crystal()
+    turned = positions - positions.mean(axis=0)
+    turn = np.deg2rad(25.0)
+    turned = turned @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) + positions.mean(axis=0)
+    left, right = positions[positions[:, 1] < 205.0], turned[turned[:, 1] > 217.0]
+    found_i, _ = indexed(np.concatenate([left, right]))
+    own, other = (found_i != UNINDEXED)[: len(left)], (found_i != UNINDEXED)[len(left) :]
+    low, high = sorted([own.mean(), other.mean()])
+    assert high == 1.0
+    assert low < 0.05
+
+
+def test_noise_beside_a_crystal_starts_no_island() -> None:
+    rng = np.random.default_rng(5)
+    positions, _, _ = crystal()
+    noise = rng.uniform([0.0, 440.0], [400.0, 800.0], (1000, 2))  # 1.4 maxima in the area of a cell
+    found_i, _ = indexed(np.concatenate([positions, noise]))
+    assert (found_i[: len(positions)] != UNINDEXED).all()
+    assert (found_i[len(positions) :] != UNINDEXED).mean() < 0.01
 
 
 def test_the_lattice_is_followed_through_a_bend_of_thirty_degrees() -> None:
