@@ -54,12 +54,12 @@ def cpu_time(work: Callable[[], object], budget: float) -> float:
 def stemdask_tasks(positions: np.ndarray) -> dict[str, Callable[[], object]]:
     from stemdask.analyses import chain
     from stemdask.config.document import Document
-from stemdask.planning.steps import steps
     from stemdask.kernels.atoms.bond_order import bond_order
     from stemdask.kernels.atoms.neighbours import find_neighbours
     from stemdask.kernels.atoms.rdf import bin_edges, pair_counts
     from stemdask.kernels.atoms.workspace import Workspace
     from stemdask.model import AtomsFrame
+    from stemdask.planning.steps import steps
 
     space, edges = Workspace(), bin_edges(R_MAX, WIDTH)
     every = bin_edges(2 * np.linalg.norm(positions, axis=1).max(), WIDTH)
