@@ -86,7 +86,7 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
                 continue
             array = zarr.open_array(store / name, mode="r", zarr_format=3)
             keys = list(product(*(range(-(-s // c)) for s, c in zip(array.shape, array.chunks, strict=True))))
-            per_frame = metadata["dimension_names"][:1] == ["frame"]
+            per_frame = metadata.get("dimension_names", [])[:1] == ["frame"]  # a number has no names
             wanted = [key for key in keys if not per_frame or done[key[0] * per_block] or _odd(store, name, key)]
             n += len(wanted)
             good = executor.map(partial(_good, store, name, array), wanted)

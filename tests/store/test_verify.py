@@ -44,6 +44,15 @@ def test_a_sound_store_is_said_to_be(store: Path) -> None:
     assert found.chunks == len(_chunks(store))
 
 
+def test_a_damaged_number_is_found_and_named(tmp_path: Path) -> None:
+    frames = toy.write_frames(tmp_path / "f.npy", 2)
+    data = {"input": {"path": str(frames)}, "output": str(tmp_path / "o.zarr"), "cluster": {"kind": "inline"}}
+    store = sd.run(data | {"analyses": {"preprocess": {}}, "limits": {"isolate": False}})
+    assert reader.verify(store).sound
+    _flip(store / "preprocess" / "inverted" / "c", 3)
+    assert reader.verify(store).damaged == ("preprocess/inverted/c",)
+
+
 def test_each_of_a_hundred_flipped_bytes_is_found_and_named(store: Path) -> None:
     choose = random.Random(7)
     for _ in range(100):
