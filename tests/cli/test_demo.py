@@ -10,6 +10,7 @@ from stemdask.cli import demo
 from stemdask.errors import StoreError
 
 
+@pytest.mark.claims
 @pytest.mark.slow
 def test_every_row_of_the_demo_agrees_and_it_says_what_to_type_next(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

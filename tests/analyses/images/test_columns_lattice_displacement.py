@@ -78,6 +78,7 @@ def shot_noise_limit(truth):
     return np.sqrt(b + a / 4) * NM * 1e3
 
 
+@pytest.mark.claims
 @pytest.mark.slow
 def test_the_error_of_the_displacement_is_at_the_shot_noise_limit(measured):
     squares, pulls, significant = [], [], []

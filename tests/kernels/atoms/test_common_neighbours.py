@@ -79,6 +79,7 @@ def test_types_do_not_depend_on_orientation_place_or_order(seed):
     np.testing.assert_array_equal(classify(find_neighbours(turned, REACH)).kind, before[order])
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize("shape", ["icosahedron", "decahedron", "sphere"])
 @pytest.mark.parametrize("sigma", [0.1, 0.2])
 def test_types_are_those_of_ovito(shape, sigma):

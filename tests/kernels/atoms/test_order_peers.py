@@ -1,4 +1,4 @@
-"""Bond order beside freud and pyscal3, where they are installed."""
+"""Bond order beside freud, pyscal3 and ovito, where they are installed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from stemdask.kernels.atoms.bond_order import bond_order
 from stemdask.kernels.atoms.bonds import bonds
 from stemdask.kernels.atoms.neighbour_rules import voronoi
 from stemdask.kernels.atoms.neighbours import find_neighbours
+
+pytestmark = pytest.mark.claims
 
 CUTOFF = 3.4
 

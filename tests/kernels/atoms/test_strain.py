@@ -77,6 +77,7 @@ def test_atoms_with_too_few_or_flat_bonds_have_no_strain():
     assert np.isnan(found.strain[np.isnan(found.volume)]).all()
 
 
+@pytest.mark.claims
 def test_inside_the_crystal_the_strain_is_that_of_ovito():
     pytest.importorskip("ovito")
     from ovito.data import DataCollection

@@ -32,6 +32,7 @@ def simulated(side: int = 300, spacing: float = 16.0, sigma: float = 2.7, **more
     )
 
 
+@pytest.mark.claims
 @pytest.mark.slow
 @pytest.mark.parametrize(("spacing", "sigma"), [(14.0, 2.5), (20.0, 3.0)])
 @pytest.mark.parametrize("noise", ["poisson", "gaussian"])
