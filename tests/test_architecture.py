@@ -236,6 +236,7 @@ def test_a_circle_is_found(house: Path) -> None:
     assert circle(house) == ["stemdask.store.layout", "stemdask.store.writer", "stemdask.store.layout"]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("start", ["import stemdask", "from stemdask.cli.main import app; app(['--help'], 'stemdask')"])
 def test_starting_imports_no_heavy_package(start: str) -> None:
     program = (

@@ -29,6 +29,7 @@ def atoms_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "output": str(folder / "particles.zarr"),
         "block_frames": 2,
         "cluster": {"kind": "inline"},
+        "limits": {"isolate": False},
     }
     return sd.run(config)
 
@@ -43,5 +44,6 @@ def images_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "input": {"path": str(folder / "images.npy"), "pixel_size": "0.02 nm"},
         "output": str(folder / "images.zarr"),
         "cluster": {"kind": "inline"},
+        "limits": {"isolate": False},
     }
     return sd.run(config)

@@ -17,6 +17,8 @@ import stemdask
 from stemdask.kernels import compiled
 from stemdask.kernels.compiled import import_closure
 
+pytestmark = pytest.mark.processes
+
 PACKAGE = Path(stemdask.__file__).parent
 KERNELS = PACKAGE / "kernels"
 JOINT_FIT = "images/fitting/normal_equations.py"

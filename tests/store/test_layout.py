@@ -72,6 +72,7 @@ def test_an_image_without_calibration_is_measured_in_pixels() -> None:
     assert layout.attributes_of(Variable("a/b", (), "float64", "degree", "b"), calibrated=False)["units"] == "degree"
 
 
+@pytest.mark.processes
 def test_the_store_opens_with_xarray_where_stemdask_is_not_installed(store: Path) -> None:
     program = (
         "import sys, warnings; warnings.simplefilter('error', UserWarning); sys.modules['stemdask'] = None\n"
