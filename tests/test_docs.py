@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+import stemdask
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 
 
@@ -20,3 +23,41 @@ def test_the_page_of_analyses_is_what_the_declarations_say() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_contributing_names_files_and_folders_that_exist() -> None:
+    named = re.findall(r"`((?:[\w.]+/)+[\w.<>]*)`", CONTRIBUTING)
+    assert len(named) > 10
+    for name in named:
+        for half in ("images", "atoms"):
+            path = ROOT / name.replace("<half>", half).partition("<")[0].removesuffix("x.py")
+            assert path.exists(), f"CONTRIBUTING.md names {name}"
+
+
+@pytest.mark.parametrize(
+    ("record", "table"),
+    [
+        ("SHOWS", "figures/images/columns.py"),
+        ("ANALYSIS", "analyses/registry.py"),
+        ("FORMAT", "sources/formats.py"),
+        ("EXPORT", "export/__init__.py"),
+        ("QUEUE", "engine/queues/slurm.py"),
+    ],
+)
+def test_contributing_names_the_records_that_are_looked_for(record: str, table: str) -> None:
+    assert re.search(rf"`{record}\b", CONTRIBUTING)
+    assert re.search(rf"\b{record}\b", (ROOT / "stemdask" / table).read_text(encoding="utf-8"))
+
+
+def test_contributing_names_the_sessions_that_nox_has() -> None:
+    sessions = set(re.findall(r"@nox\.session.*\ndef (\w+)", (ROOT / "noxfile.py").read_text(encoding="utf-8")))
+    named = {
+        name for line in re.findall(r"^nox -s ([a-z ]+?)(?:  |$)", CONTRIBUTING, re.MULTILINE) for name in line.split()
+    }
+    assert named <= sessions
+    assert sessions - named <= {"quick", "lowest"}
+
+
+def test_the_citation_is_of_this_version() -> None:
+    [version] = re.findall(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert version == stemdask.__version__
