@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from stemdask._version import __version__
 
 # Loaded on first use: `import stemdask` must stay cheap at the start of a worker and of the command line.
 _HOMES = {
