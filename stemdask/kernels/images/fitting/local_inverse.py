@@ -71,7 +71,6 @@ def position_covariances(
     overlaps = list_overlaps(pairs, n)
     matrix, solution = np.empty(((_MOST + 1) * size, (_MOST + 1) * size)), np.empty(((_MOST + 1) * size, 2))
     members, loss, place = np.empty(_MOST + 1, np.intp), np.empty(_MOST), np.full(n, -1, np.intp)
-    row, at = np.empty(len(matrix)), np.empty(len(matrix), np.intp)
     seen = np.zeros(len(pairs), np.intp)
     between[:] = 0.0
     for k in range(n):
@@ -79,7 +78,7 @@ def position_covariances(
         for a in range(count):
             place[members[a]] = a
         _fill(matrix, members[:count], place, overlaps, reduced, absorbed, coupling)
-        _solve_last(matrix, count * size, size, solution, row, at)
+        _solve_last(matrix, count * size, size, solution)
         last = (count - 1) * size
         for a in range(2):
             for b in range(2):
@@ -142,45 +141,43 @@ def _fill(
     size = reduced.shape[1]
     n = len(members) * size
     for a in range(len(members)):
-        k, row = members[a], a * size
+        block = reduced[members[a]]
         for i in range(size):
+            row = matrix[a * size + i]
+            row[a * size + size : n] = 0.0
             for j in range(i, size):
-                matrix[row + i, row + j] = reduced[k, i, j]
-            for j in range(row + size, n):
-                matrix[row + i, j] = 0.0
+                row[a * size + j] = block[i, j]
+    for a in range(len(members)):
+        k = members[a]
         for s in range(overlaps.start[k], overlaps.start[k + 1]):
-            m, p = overlaps.other[s], overlaps.pair[s]
-            b = place[m]
-            if b < 0:
+            b = place[overlaps.other[s]]
+            if b < a:  # outside, or its turn was before
                 continue
-            side = 0 if k < m else 1
+            p, first = overlaps.pair[s], 0 if k < members[b] else 1
+            taken, given, between = absorbed[p, first], absorbed[p, 1 - first], coupling[p]
             for i in range(size):
+                for j in range(size):
+                    matrix[a * size + i, b * size + j] = between[j, i] if first else between[i, j]
                 for j in range(i, size):
-                    matrix[row + i, row + j] += absorbed[p, side, i, j]
-            if b > a:
-                for i in range(size):
-                    for j in range(size):
-                        matrix[row + i, b * size + j] = coupling[p, i, j] if k < m else coupling[p, j, i]
+                    matrix[a * size + i, a * size + j] += taken[i, j]
+                    matrix[b * size + i, b * size + j] += given[i, j]
 
 
 @kernel
-def _solve_last(matrix: Floats, n: int, size: int, solution: Floats, row: Floats, at: Indices) -> None:
+def _solve_last(matrix: Floats, n: int, size: int, solution: Floats) -> None:
     """Write two columns of the inverse (n, 2), those of the position of the last block, from its upper triangle."""
     for c in range(n):
         if not matrix[c, c] > 0.0:
             solution[:n] = np.nan
             return
-        matrix[c, c] = np.sqrt(matrix[c, c])
-        count = 0
-        for j in range(c + 1, n):
-            if matrix[c, j] != 0.0:  # most columns don't overlap
-                matrix[c, j] /= matrix[c, c]
-                row[count], at[count] = matrix[c, j], j
-                count += 1
-        for a in range(count):
-            factor, i = row[a], at[a]
-            for b in range(a, count):
-                matrix[i, at[b]] -= factor * row[b]
+        scale = 1.0 / np.sqrt(matrix[c, c])
+        for j in range(c, n):
+            matrix[c, j] *= scale
+        for i in range(c + 1, n):
+            factor = matrix[c, i]
+            if factor != 0.0:  # most columns don't overlap
+                for j in range(i, n):
+                    matrix[i, j] -= factor * matrix[c, j]
     for b in range(2):
         unit = n - size + 1 + b
         solution[: n - size, b] = 0.0
