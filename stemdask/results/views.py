@@ -95,7 +95,7 @@ class Results:
         return np.flatnonzero(self._tree["frames/frame_status"].to_numpy() == FrameStatus.OK)
 
     def __contains__(self, variable: Variable) -> bool:
-        return variable.group in self._tree and variable.name in self._tree[variable.group].data_vars
+        return variable.group in self._tree and variable.name in self._tree[variable.group].variables
 
     def at(self, group: str, frame: int) -> xr.Dataset:
         """Return a group of one frame, loaded; raise StoreError where the run has no such results."""

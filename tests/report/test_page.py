@@ -91,6 +91,11 @@ def test_every_picture_shows_data(everything: Path) -> None:
         assert_drawn(picture.draw())
 
 
+def test_a_comparison_of_ways_to_denoise_is_shown(every_image_analysis: Path) -> None:
+    pictures = parts(every_image_analysis)["Denoised displacements"].pictures
+    assert [picture.caption.split()[0] for picture in pictures][-2:] == ["Every", "What"]
+
+
 def test_every_row_has_a_name_and_a_value(everything: Path) -> None:
     rows = [row for part in page.parts(results_of(everything)) for row in part.rows]
     assert len(rows) > 30
