@@ -33,7 +33,13 @@ REFERENCES = (
 )
 
 _WRITE_ALL: Any = {"write_empty_chunks": True}  # otherwise a chunk of fill values is deleted, and looks not done
-_UNCALIBRATED = {"nm": "pixel", "pm": "1e-3 pixel"}
+_UNCALIBRATED = {
+    "nm": "pixel",
+    "nm2": "pixel2",
+    "nm-1": "pixel-1",
+    "pm": "1e-3 pixel",
+    "pm2": "1e-6 pixel2",
+}
 
 
 def run_directory(store: str | Path) -> Path:
