@@ -32,9 +32,9 @@ class FrameStatus(IntEnum):
 
 
 class Params(BaseModel):
-    """Base of the parameters of an analysis: frozen, and an unknown key is an error."""
+    """Base of the parameters of an analysis: frozen, finite numbers only, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,13 @@ def test_an_analysis_of_the_other_kind_is_called_so() -> None:
     assert "not an analysis of images" in problems[0]
 
 
+@pytest.mark.parametrize("number", ["inf", "nan", "-inf"])
+def test_a_number_that_is_not_finite_is_refused_in_words(number: str) -> None:
+    text = f"input: {{path: a.tif}}\nanalyses:\n  preprocess: {{detector: [0, {number}]}}\n"
+    _, problems = planning.steps(document(text), "images")
+    assert problems == [f"line 3: analyses.preprocess.detector.1: must be a finite number (got '{number}')"]
+
+
 def test_needed_analyses_are_added_and_stand_before_those_that_need_them() -> None:
     steps, problems = planning.steps(document("input: {path: a.tif}\nanalyses: {displacement: {}}\n"), "images")
     assert problems == []

@@ -106,7 +106,7 @@ def _simple(kind: type, rules: Sequence[Any]) -> SearchStrategy[Any]:
             "exclude_min": any(isinstance(r, Gt) for r in rules),
             "exclude_max": any(isinstance(r, Lt) for r in rules),
         }
-        return st.floats(low, high, allow_nan=False, allow_infinity=False, **without)
+        return st.floats(low, high, **without)
     if kind is Length:
         return st.builds(Length, st.floats(1e-3, 1e6), st.sampled_from(["nm", "angstrom", "pm", "px"])).map(str)
     assert kind is str, f"no strategy for {kind}"
