@@ -70,13 +70,26 @@ def _span(centre: float, variance: float, reach: float, multiple: int, size: int
 
 
 @kernel
-def _first_row(work: Image, n: int, dy: float, dx: float, yx: float, xx: float) -> None:
-    """Write a Gaussian along its first row, but for the factor of y alone, and what shears it from row to row."""
+def first_row(work: Image, sizes: tuple[int, int], dy: float, dx: float, precision: tuple[float, float]) -> None:
+    """Write a Gaussian along its first row, but for the factor of y alone, and what shears it from row to row.
+
+    Parameters
+    ----------
+    work
+        Written: the row, and its shear a stride further.
+    sizes
+        Pixels of the row, and the stride.
+    dy, dx
+        The row's first pixel from the centre.
+    precision
+        Qyx and Qxx.
+    """
+    (n, stride), (yx, xx) = sizes, precision
     value, ratio, step = np.exp(-dx * (0.5 * xx * dx + yx * dy)), np.exp(-xx * (dx + 0.5) - yx * dy), np.exp(-xx)
     shear, shear_step = np.exp(-yx * dx), np.exp(-yx)
     for i in range(n):
         work[i] = value
-        work[i + _STRIDE] = shear
+        work[i + stride] = shear
         value *= ratio
         ratio *= step
         shear *= shear_step
@@ -109,7 +122,7 @@ def render(image: Image, positions: Floats, amplitude: Floats, precision: Floats
         if right <= left or bottom <= top:
             continue
         dy, dx, n = top - y, left - x, np.uint64(right - left)
-        _first_row(work, right - left, dy, dx, yx, xx)
+        first_row(work, (right - left, _STRIDE), dy, dx, (yx, xx))
         height, ratio, step = amplitude[k] * np.exp(-0.5 * yy * dy * dy), np.exp(-yy * (dy + 0.5)), np.exp(-yy)
         for row in range(top, bottom):
             first, scale = np.uint64(row * image.shape[1] + left), np.float32(height)
@@ -154,7 +167,7 @@ def moments(image: Image, positions: Floats, precision: Floats, order: int, smoo
         if right <= left or bottom <= top:
             continue
         dy, dx, n = top - y, left - x, np.uint64(right - left)
-        _first_row(work, right - left, dy, dx, yx, xx)
+        first_row(work, (right - left, _STRIDE), dy, dx, (yx, xx))
         for i in range(n):
             work[i + _M0] = work[i + _M1] = work[i + _M2] = work[i + _M3] = work[i + _M4] = np.float32(0.0)
         whole = top > 0 and bottom < image.shape[0]  # at its border an image isn't smooth

@@ -11,6 +11,7 @@ import numpy as np
 
 from stemdask.kernels.arrays import Floats, Image
 from stemdask.kernels.compiled import kernel
+from stemdask.kernels.images.fitting.gaussian import first_row
 
 #: Number of parameters.
 SIZE = 7
@@ -20,6 +21,9 @@ ROW = 128
 # The loop over x has unsigned indices: it is compiled to vector code without tests for negative ones.
 _PART1, _PART2, _PART3, _PART4, _PART5, _PART6, _PART7 = (np.uint64(ROW * i) for i in range(1, 8))
 _PART8, _PART9, _PART10, _PART11, _PART12, _PART13, _PART14 = (np.uint64(ROW * i) for i in range(8, 15))
+
+
+_FAST = {"contract", "reassoc"}
 
 
 class Window(NamedTuple):
@@ -40,7 +44,7 @@ class Window(NamedTuple):
     work: Image
 
 
-@kernel(fastmath={"contract", "reassoc"})
+@kernel(fastmath=_FAST)
 def window_equations(
     window: Window, at: Floats, gain: float, readout: float, matrix: Floats, vector: Floats
 ) -> tuple[float, float]:
@@ -66,14 +70,7 @@ def window_equations(
     side = len(pixels)
     amplitude, y, x, yy, yx, xx, level = at[0], at[1], at[2], at[3], at[4], at[5], at[6]
     dy, dx = -y, -x
-    value, ratio, ratio_step = np.exp(-dx * (0.5 * xx * dx + yx * dy)), np.exp(-xx * (dx + 0.5) - yx * dy), np.exp(-xx)
-    shear, shear_step = np.exp(-yx * dx), np.exp(-yx)
-    for i in range(side):
-        work[i] = value
-        work[i + ROW] = shear
-        value *= ratio
-        ratio *= ratio_step
-        shear *= shear_step
+    first_row(work, (side, ROW), dy, dx, (yx, xx))
     for m in range(2, 15):
         for i in range(side):
             work[i + m * ROW] = 0.0
@@ -126,7 +123,7 @@ def window_equations(
     return new, old
 
 
-@kernel(fastmath={"contract", "reassoc"})
+@kernel(fastmath=_FAST)
 def _collect(work: Image, side: int, at: Floats, matrix: Floats, vector: Floats) -> None:
     """Turn the sums over y of every pixel column into the Fisher matrix and the score."""
     dx, yy, yx, xx = -at[2], at[3], at[4], at[5]
