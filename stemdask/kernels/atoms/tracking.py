@@ -115,7 +115,7 @@ class Tracker:
         new = before < 0
         track = np.where(new, -1, self._living[before] if len(self._living) else -1)
         track[new] = self._n_tracks + np.arange(new.sum())
-        self._bear(frame, aligned[new], numbers[here][new])
+        self._begin_tracks(frame, aligned[new], numbers[here][new])
         self._move(frame, track, aligned)
         self._rotation = motion.rotation
         linked.track[here], linked.aligned[here] = track, aligned
@@ -128,7 +128,7 @@ class Tracker:
         self._living = self._living[remembered]
         return n_lost
 
-    def _bear(self, frame: int, aligned: Floats, numbers: NDArray[np.uint8]) -> None:
+    def _begin_tracks(self, frame: int, aligned: Floats, numbers: NDArray[np.uint8]) -> None:
         start, stop = self._n_tracks, self._n_tracks + len(aligned)
         if stop > len(self._table):
             self._table = np.concatenate([self._table, np.empty(max(stop, len(self._table)), TRACK)])

@@ -184,7 +184,7 @@ def _bootstrap_ratio(
     squares = np.zeros(rows.shape[1])
     for _ in range(REPEATS):
         noisy = np.where(np.isfinite(rows), truth + known * random.standard_normal(rows.shape), np.nan)
-        again = decompose(method, lambda noisy=noisy: [noisy], noisy, typical_noise(noise), rank, seed)  # type: ignore[misc]
-        squares += np.mean((again.apply(noisy) - truth) ** 2, axis=0)
+        refit = decompose(method, lambda noisy=noisy: [noisy], noisy, typical_noise(noise), rank, seed)  # type: ignore[misc]
+        squares += np.mean((refit.apply(noisy) - truth) ** 2, axis=0)
     ratio: Floats = np.sqrt(squares / REPEATS / np.maximum(np.mean(known**2, axis=0), 1e-300))
     return ratio

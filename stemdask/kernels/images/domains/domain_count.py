@@ -158,7 +158,7 @@ def _stability(points: Floats, noise: Floats, mixture: Mixture, seed: int) -> fl
     agreement = []
     for _ in range(_REPEATS):
         drawn = random.integers(0, len(points), len(points))
-        again = deconvolved_mixture.fit(points[drawn], noise[drawn], len(mixture.weights), seed, steps=50)
-        other = deconvolved_mixture.posterior(again, points, noise).argmax(axis=1)
+        refit = deconvolved_mixture.fit(points[drawn], noise[drawn], len(mixture.weights), seed, steps=50)
+        other = deconvolved_mixture.posterior(refit, points, noise).argmax(axis=1)
         agreement.append(adjusted_rand_score(label, other))
     return float(np.mean(agreement))
