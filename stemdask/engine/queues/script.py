@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemdask.config.shell_safe import check_path
 from stemdask.config.values import parse_walltime
 from stemdask.engine.isolate import ONE_THREAD
 from stemdask.engine.queues.queue import Queue, WorkerJob
 from stemdask.engine.workers.leaving import LEAVE_AFTER
+from stemdask.errors import ClusterError
 
 #: Seconds before the walltime at which a worker leaves; a quarter of a walltime that is shorter than six minutes.
 MARGIN = 90.0
@@ -44,6 +46,15 @@ def too_long(walltime: str, block_frames: int, frame_seconds: float) -> str:
         f"a block of {block_frames} frames takes about {block_frames * frame_seconds:.0f} s, "
         f"and workers of {walltime} should get one of less than {limit:.0f} s: {advice}"
     )
+
+
+def check_paths(*paths: Path) -> None:
+    """Raise ClusterError where a path can't stand in a job script."""
+    for path in paths:
+        try:
+            check_path(str(path))
+        except ValueError as error:
+            raise ClusterError(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)

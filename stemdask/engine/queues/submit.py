@@ -12,13 +12,13 @@ from string import Template
 
 from stemdask.config import clusters as kinds
 from stemdask.config.document import Document
-from stemdask.config.shell_safe import check_directive, check_path
+from stemdask.config.shell_safe import check_directive
 from stemdask.engine.isolate import ONE_THREAD
 from stemdask.engine.queues.jobs import Jobs
 from stemdask.engine.queues.queue import DriverJob, Queue, Resources
 from stemdask.engine.queues.records import queue_here, queue_of
-from stemdask.engine.queues.script import WORKER_BYTES, too_long
-from stemdask.errors import ClusterError, ConfigError
+from stemdask.engine.queues.script import WORKER_BYTES, check_paths, too_long
+from stemdask.errors import ConfigError
 from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import blocks, draw
 from stemdask.planning.resolve import resolve
@@ -83,7 +83,7 @@ def write(config: Path, document: Document, directives: Sequence[str] = ()) -> S
         raise ConfigError(why, where="cluster.walltime")
     _check_directives(directives)
     folder = place.open_run_directory(store)
-    _check_paths(folder, Path.cwd(), config.absolute())
+    check_paths(folder, Path.cwd(), config.absolute())
     queue = queue_of(cluster.kind) if isinstance(cluster, kinds.Slurm) else queue_here()
     workers, resources = _resources(cluster, plan.limits.memory, len(blocks(plan)))
     minutes = max(30, math.ceil(PATIENCE * estimate(plan, survey).minutes / workers))
@@ -114,14 +114,6 @@ def _check_directives(directives: Sequence[str]) -> None:
             check_directive(directive)
         except ValueError as error:
             raise ConfigError(str(error), where="--directive") from None
-
-
-def _check_paths(*paths: Path) -> None:
-    for path in paths:
-        try:
-            check_path(str(path))
-        except ValueError as error:
-            raise ClusterError(str(error)) from None
 
 
 def _text(queue: Queue, job: DriverJob, store: Path, config: Path, directives: Sequence[str]) -> str:

@@ -16,14 +16,13 @@ from socket import gethostname
 from typing import Any
 
 from stemdask.config.clusters import Slurm
-from stemdask.config.shell_safe import check_path
 from stemdask.engine.dispatch import Done, Job
 from stemdask.engine.log import LOG
 from stemdask.engine.queues import jobqueue
 from stemdask.engine.queues.jobs import Jobs, NoAnswer, WorkerJobs, wait_until
 from stemdask.engine.queues.queue import JobView, State
 from stemdask.engine.queues.records import queue_of
-from stemdask.engine.queues.script import WORKER_BYTES, WorkerScript, longest_block, margin
+from stemdask.engine.queues.script import WORKER_BYTES, WorkerScript, check_paths, longest_block, margin
 from stemdask.engine.workers import keys
 from stemdask.engine.workers.cluster import REPLY_SECONDS, DaskPool, settings
 from stemdask.errors import ClusterError
@@ -81,21 +80,11 @@ class JobPool(DaskPool):
         """Start the scheduler in this process and hand in the first jobs."""
         import distributed
 
-        for path in (self._directory, Path.cwd(), Path(sys.executable)):
-            try:
-                check_path(str(path))
-            except ValueError as error:
-                raise ClusterError(str(error)) from None
-        folder = self._directory / "tls"
-        shutil.rmtree(folder, ignore_errors=True)  # of a driver that was killed
-        security = keys.make(folder)
-        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        check_paths(self._directory, Path.cwd(), Path(sys.executable))
         (self._directory / "jobs").mkdir(mode=0o700, exist_ok=True)
-        self._cluster = jobqueue.scheduler(self._queue, self._config, self._memory(), security)
+        self._cluster = jobqueue.scheduler(self._queue, self._config, self._memory(), self._keys())
         self._stack.callback(self._cluster.close, timeout=REPLY_SECONDS)
-        if importlib.util.find_spec("bokeh") is not None:
-            port = self._cluster.dashboard_link.rpartition(":")[2].partition("/")[0]
-            log.info("http://127.0.0.1:8787 is Dask's dashboard after ssh -L 8787:127.0.0.1:%s %s", port, gethostname())
+        self._log_dashboard()
         self._script = WorkerScript(
             queue=self._queue,
             base=self._cluster.job_script(),
@@ -114,6 +103,17 @@ class JobPool(DaskPool):
         for slot in self._slots:
             self._hand_in(slot)
         return client
+
+    def _keys(self) -> Any:
+        folder = self._directory / "tls"
+        shutil.rmtree(folder, ignore_errors=True)  # of a driver that was killed
+        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        return keys.make(folder)
+
+    def _log_dashboard(self) -> None:
+        if importlib.util.find_spec("bokeh") is not None:
+            port = self._cluster.dashboard_link.rpartition(":")[2].partition("/")[0]
+            log.info("http://127.0.0.1:8787 is Dask's dashboard after ssh -L 8787:127.0.0.1:%s %s", port, gethostname())
 
     def alive(self) -> int:
         """Return how many workers the scheduler has."""
