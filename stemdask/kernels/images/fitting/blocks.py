@@ -67,18 +67,19 @@ def column_covariances(reduced: Floats, border: Floats, patch: Indices, field_co
     """Write each column's block of the inverse of the matrix: (n, P, P).
 
     The neighbours of a column are eliminated from `reduced` (see :func:`eliminate_neighbours`); the uncertainty of the
-    fields (t, fields · l, same) is added.
+    fields' values (t, fields, same) is added.
     """
     n, size, _ = reduced.shape
     invert_blocks(reduced, out)
-    n_fields = border.shape[2]
+    n_fields = field_covariance.shape[1]
+    length = border.shape[2] // n_fields
     lever = np.empty((size, n_fields))
     for k in range(n):
         for a in range(size):
             for f in range(n_fields):
                 total = 0.0
                 for b in range(size):
-                    total += out[k, a, b] * border[k, b, f]
+                    total += out[k, a, b] * border[k, b, f * length]
                 lever[a, f] = total
         for a in range(size):
             for f in range(n_fields):

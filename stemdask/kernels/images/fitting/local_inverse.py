@@ -187,8 +187,8 @@ def _solve_last(matrix: Floats, n: int, size: int, solution: Floats) -> None:
                 total -= matrix[j, i] * solution[j, b]
             solution[i, b] = total / matrix[i, i]
     for i in range(n - 1, -1, -1):  # the upper one
-        first, second = solution[i, 0], solution[i, 1]
-        for j in range(i + 1, n):
-            first -= matrix[i, j] * solution[j, 0]
-            second -= matrix[i, j] * solution[j, 1]
-        solution[i, 0], solution[i, 1] = first / matrix[i, i], second / matrix[i, i]
+        first, second = solution[i, 0] / matrix[i, i], solution[i, 1] / matrix[i, i]
+        solution[i, 0], solution[i, 1] = first, second
+        for j in range(i):
+            solution[j, 0] -= matrix[j, i] * first
+            solution[j, 1] -= matrix[j, i] * second

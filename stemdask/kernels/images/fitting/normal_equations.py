@@ -235,19 +235,16 @@ class NormalEquations:
         return x, xf
 
     def field_covariance(self) -> Floats:
-        """Return the covariance of the fields' values (t, fields · l, same) at the centres of the patches."""
+        """Return the covariance of the fields' values (t, fields, same) at the centres of the patches."""
         size = len(self.among_fields)
         covariance = cho_solve(self.factor, np.eye(len(self.coarse))[:, :size], check_finite=False)[:size]
-        n_patches, length, _ = self.bases[0].shape
         n_fields = len(self.bases) - 1
         ends = np.cumsum([0, *(basis.shape[2] for basis in self.bases[:-1])])
-        out = np.zeros((n_patches, n_fields * length, n_fields * length))
+        out = np.empty((len(self.bases[0]), n_fields, n_fields))
         for f in range(n_fields):
             lever = self.bases[f][:, 0] @ covariance[ends[f] : ends[f + 1]]
             for g in range(n_fields):
-                out[:, f * length, g * length] = np.einsum(
-                    "tc,tc->t", lever[:, ends[g] : ends[g + 1]], self.bases[g][:, 0]
-                )
+                out[:, f, g] = np.einsum("tc,tc->t", lever[:, ends[g] : ends[g + 1]], self.bases[g][:, 0])
         return out
 
 
