@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from stemdask.engine.progress import Progress
 from stemdask.errors import Busy, ConfigError, InputError, StemdaskError, TooManyFailures
 from stemdask.model import FrameStatus
 from stemdask.results import reader
+from stemdask.store.layout import run_directory
 
 HERE = {"isolate": False}
 BAD = {5: "refuse", 9: "raise", 14: "empty"}
@@ -245,3 +247,15 @@ def test_what_a_run_takes_is_said_without_writing(frames: Path, tmp_path: Path) 
     rows = dict(engine.plan(Document(toy.config(frames, tmp_path / "o.zarr"))))
     assert rows["blocks"] == "6 of 4 frames"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f.npy"]
+
+
+def test_another_store_in_the_same_folder_is_written_by_its_own_layout(frames: Path, tmp_path: Path) -> None:
+    store = _execute(frames, tmp_path / "out.zarr", block_frames=2).store
+    other = _execute(frames, tmp_path / "other.zarr", block_frames=5).store
+    for old, new in ((store, other), (run_directory(store), run_directory(other))):
+        for item in old.iterdir():
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
+        shutil.copytree(new, old, dirs_exist_ok=True)
+    outcome = _execute(frames, store, {"retry": "failed"}, block_frames=5)
+    assert outcome.fresh == 5  # the block of frames 5 and 9
+    assert reader.verify(store).sound
