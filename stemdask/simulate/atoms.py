@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -239,11 +240,13 @@ def _sphere(diameter: float, a: float) -> Floats:
     return inside
 
 
+@lru_cache(maxsize=64)  # the search for a diameter makes the small ones again and again
 def _cluster(builder: str, element: str, *sizes: int, a: float, **options: int) -> Floats:
     from ase import cluster
 
     build: Callable[..., Any] = getattr(cluster, builder)
     positions: Floats = build(element, *sizes, latticeconstant=a, **options).positions
+    positions.flags.writeable = False
     return positions
 
 
