@@ -25,12 +25,12 @@ MODELS = "".join(f"MODEL     {k}\n{ATOM}{ATOM}ENDMDL\n" for k in range(1, 5)) + 
 
 
 def refused(path: Path, content: str | bytes, reason: str) -> str:
-    """Write a file that must be refused within ten seconds, in one line with its name and the reason."""
+    """Write a file that must be refused by less than ten seconds of work, in one line with its name and the reason."""
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(InputError, match=reason) as caught:
         open_source(path)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
     message = str(caught.value)
     assert "\n" not in message
     assert path.name in message
@@ -216,10 +216,13 @@ def test_odd_names_are_only_names(name: str, suffix: str, tmp_path: Path) -> Non
     assert open_source(tmp_path / f"{name}.{suffix}").n_atoms.tolist() == [2]
 
 
-def test_a_hundred_thousand_frames_open_within_seconds(tmp_path: Path) -> None:
-    (tmp_path / "t.xyz").write_text(XYZ * 100_000)
-    start = time.process_time()
-    source = open_source(tmp_path / "t.xyz")
-    assert source.n_frames == 100_000
-    assert time.process_time() - start < 5
+def test_opening_takes_a_time_that_grows_with_the_frames_and_no_faster(tmp_path: Path) -> None:
+    spent = []
+    for n in (10_000, 100_000):
+        (tmp_path / "t.xyz").write_text(XYZ * n)
+        start = time.process_time()
+        source = open_source(tmp_path / "t.xyz")
+        spent.append(time.process_time() - start)
+        assert source.n_frames == n
+    assert spent[1] < 40 * spent[0]  # a search among all frames before would take a hundred times as long
     np.testing.assert_array_equal(source.read(99_999).positions, [[0, 1, 2], [3, 4, 5]])
