@@ -116,7 +116,7 @@ def perovskite_lattice(python: str) -> None:
     """A and B columns whose tails overlap, in an image of 2,000 px: 16 px, widths 2.8, 5,000 and 2,000 electrons."""
     from stemdask.adapters import atomap
     from stemdask.kernels.images.fitting.cramer_rao import joint_bound
-    from stemdask.kernels.images.fitting.joint_fit import fit_joint
+    from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
     from stemdask.kernels.images.fitting.single_fit import fit_single
     from stemdask.simulate import perovskite
 
@@ -149,11 +149,15 @@ def perovskite_lattice(python: str) -> None:
     n = int(truth.inside.sum())
     print("\n| perovskite | columns / CPU-s | A: error / bound | B |\n|---|---|---|---|")
     for background in ("spline", "constant"):
-        fit, seconds = timed(lambda b=background: fit_joint(image, start, truth.sublattice, 3.0, background=b))
+        fit, seconds = timed(
+            lambda b=background: fit_joint(image, start, truth.sublattice, 3.0, model=ColumnModel(background=b))
+        )
         row(f"stemdask, together, {background} background", n, seconds, errors(fit.positions, inner))
         nearby = fit.positions + np.random.default_rng(3).normal(0.0, 0.1, fit.positions.shape)
         warm, seconds = timed(
-            lambda b=background, s=nearby, f=fit: fit_joint(again, s, truth.sublattice, 3.0, background=b, start=f)
+            lambda b=background, s=nearby, f=fit: fit_joint(
+                again, s, truth.sublattice, 3.0, model=ColumnModel(background=b), start=f
+            )
         )
         row("– from the frame before", n, seconds, errors(warm.positions, inner))
     one, seconds = timed(lambda: fit_single(image, start[inner], 2.8, 6, noise="poisson"))

@@ -10,7 +10,6 @@ from stemdask.config.section import Section
 from stemdask.config.shell_safe import Directive, Name, Options, PlainPath, PrologueLine
 from stemdask.config.values import Memory, Walltime
 
-
 #: Batch systems; each has its record in `stemdask.engine.queues`.
 BatchKind: TypeAlias = Literal["slurm"]
 

@@ -16,7 +16,7 @@ from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, fi
 from stemdask.kernels.images.finding.separation import NoLatticeError
 from stemdask.kernels.images.fitting.centre_of_mass import centre_of_mass
 from stemdask.kernels.images.fitting.column_fit import FLAG_MEANINGS, ColumnFit
-from stemdask.kernels.images.fitting.joint_fit import fit_joint
+from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
 from stemdask.kernels.images.fitting.noise import Noise
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 from stemdask.kernels.images.fitting.single_fit import fit_single
@@ -221,9 +221,7 @@ def measure(pixels: Array, found: Columns, params: ColumnsParams) -> ColumnFit:
         + MAX_SUBLATTICES * np.concatenate([found.grain, found.ghost_grain]),
         np.repeat(found.widths, MAX_SUBLATTICES),
         noise=params.noise,
-        shape=params.shape,
-        widths=params.widths,
-        background=params.background,
+        model=ColumnModel(params.shape, params.widths, params.background),
     )
 
 

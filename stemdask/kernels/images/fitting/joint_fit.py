@@ -47,6 +47,20 @@ _FIRST_LOOK = 2
 _MOST_PROFILES = 4
 
 
+class ColumnModel(NamedTuple):
+    """What the columns of an image and the background under them may look like."""
+
+    shape: Shape = "gaussian"
+    """A Gaussian, or "empirical": with the deviation from it that a sublattice's columns have in common."""
+    widths: Widths = "shared"
+    """By a sublattice, "map": a smooth field for each sublattice, or "free": each column its own."""
+    background: Background = "spline"
+    """A smooth field with knots some columns apart, or "constant"."""
+
+
+USUAL = ColumnModel()
+
+
 def fit_joint(
     image: AnyFloats,
     positions: ArrayLike,
@@ -54,9 +68,7 @@ def fit_joint(
     sigma: ArrayLike,
     *,
     noise: NoiseKind | Noise = "auto",
-    shape: Shape = "gaussian",
-    widths: Widths = "shared",
-    background: Background = "spline",
+    model: ColumnModel = USUAL,
     start: ColumnFit | None = None,
     max_iterations: int = 40,
 ) -> ColumnFit:
@@ -76,12 +88,8 @@ def fit_joint(
     noise
         "auto" reads from the image how the noise depends on the brightness, "poisson" and "gaussian" give its form, a
         :class:`Noise` gives it whole.
-    shape
-        "gaussian", or "empirical": a Gaussian and the deviation from it that a sublattice's columns have in common.
-    widths
-        "shared" by a sublattice, "map": a smooth field for each sublattice, "free": each column its own.
-    background
-        "constant", or "spline": a smooth field with knots some columns apart.
+    model
+        Of what columns and background may look like.
     start
         A fit of the frame before: its amplitudes, widths and background are the start. Same columns in the same order.
     max_iterations
@@ -97,24 +105,16 @@ def fit_joint(
     ValueError
         Where the arrays don't belong together.
     """
-    fit = _JointFit(image, positions, sublattice, sigma, _Options(noise, widths, background), start)
+    fit = _JointFit(image, positions, sublattice, sigma, noise, model, start)
     fit.scoring.run(_FIRST_LOOK)
     fit.renew_noise()
     fit.scoring.run(max_iterations - _FIRST_LOOK)
-    if shape == "empirical":
+    if model.shape == "empirical":
         for _ in range(_MOST_PROFILES):
             if not fit.update_profiles():
                 break
             fit.scoring.run(max_iterations)
     return fit.result()
-
-
-class _Options(NamedTuple):
-    """What a joint fit assumes of an image."""
-
-    noise: NoiseKind | Noise
-    widths: Widths
-    background: Background
 
 
 class _JointFit:
@@ -126,7 +126,8 @@ class _JointFit:
         positions: ArrayLike,
         sublattice: ArrayLike,
         sigma: ArrayLike,
-        options: _Options,
+        noise: NoiseKind | Noise,
+        model: ColumnModel,
         start: ColumnFit | None,
     ) -> None:
         self.given = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
@@ -137,7 +138,7 @@ class _JointFit:
             raise ValueError(f"{len(self.given)} positions but a start of {len(start)} columns")
         if np.ndim(image) != 2 or not np.size(image):
             raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
-        self.options = options
+        self.model, self.noise = model, noise
         usable = np.flatnonzero(np.isfinite(self.given).all(axis=1))
         self.order = usable[tile_order(self.given[usable])]
         self.n = len(self.order)
@@ -171,8 +172,8 @@ class _JointFit:
             scaled,
             index[self.order].astype(np.intp),
             n_sublattices,
-            spline if self.options.background == "spline" else constant,
-            {"shared": constant, "map": map_, "free": None}[self.options.widths],
+            spline if self.model.background == "spline" else constant,
+            {"shared": constant, "map": map_, "free": None}[self.model.widths],
             Noise(0.0, 1.0),
         )
 
@@ -189,7 +190,7 @@ class _JointFit:
             self.scene.sublattice,
             self.order,
             self.scene.background.shape,
-            6 if self.options.widths == "free" else 3,
+            6 if self.model.widths == "free" else 3,
         )
 
     def _start(self, sigma: Floats, start: ColumnFit | None) -> State:
@@ -201,7 +202,7 @@ class _JointFit:
 
     def _noise(self, model: Image | None) -> Noise:
         """Return the noise in units of the scaled image."""
-        noise = self.options.noise
+        noise = self.noise
         if not isinstance(noise, Noise):
             sigma = float(np.median(self.scoring.state.width)) if self.n else 3.0
             lift = np.float32(self.offset / self.scale)  # counts start at 0, not at the dark level

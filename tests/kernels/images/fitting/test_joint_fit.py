@@ -7,7 +7,7 @@ import pytest
 
 from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, OK, RAN_AWAY, ColumnFit
 from stemdask.kernels.images.fitting.cramer_rao import joint_bound
-from stemdask.kernels.images.fitting.joint_fit import fit_joint
+from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
 from stemdask.simulate import Truth, perovskite
 
 
@@ -133,7 +133,7 @@ def test_a_warm_start_needs_fewer_steps_and_gives_the_same() -> None:
 )
 def test_every_option_finds_the_columns_of_a_simple_image(options: dict[str, str]) -> None:
     image, truth = simulated()
-    fit = fit_joint(image, away(truth.positions, 0.15), truth.sublattice, 2.9, **options)
+    fit = fit_joint(image, away(truth.positions, 0.15), truth.sublattice, 2.9, model=ColumnModel(**options))
     of = inner(truth, 300) & (fit.flag == OK)
     assert of.sum() > 0.98 * inner(truth, 300).sum()
     assert np.std(((fit.positions - truth.positions) / fit.errors)[of]) == pytest.approx(1.0, abs=0.07)
@@ -163,7 +163,7 @@ def test_an_empirical_profile_takes_up_what_is_not_gaussian() -> None:
         margin=6 * (2.7 - 1.5),
     )
     fits: dict[str, ColumnFit] = {
-        shape: fit_joint(image + tails, truth.positions, truth.sublattice, 2.6, shape=shape)
+        shape: fit_joint(image + tails, truth.positions, truth.sublattice, 2.6, model=ColumnModel(shape=shape))
         for shape in ("gaussian", "empirical")
     }
     of = inner(truth, 300)
