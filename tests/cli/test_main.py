@@ -15,6 +15,8 @@ import xarray as xr
 from stemdask import simulate
 from stemdask.config.document import store_beside
 
+pytestmark = pytest.mark.processes
+
 
 def stemdask(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "stemdask", *map(str, arguments)]

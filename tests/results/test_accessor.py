@@ -79,12 +79,14 @@ def test_a_misspelt_figure_lists_those_that_there_are(ideal_particle: Path) -> N
     assert not hasattr(plot, "_repr_html_")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("module", ["stemdask.results.reader", "stemdask.results.shows", "stemdask.analyses.registry"])
 def test_results_are_read_without_matplotlib(module: str) -> None:
     script = f"import sys, {module}; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
+@pytest.mark.processes
 def test_a_store_is_opened_without_matplotlib(ideal_particle: Path) -> None:
     script = (
         "import sys, stemdask\n"
