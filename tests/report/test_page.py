@@ -19,6 +19,8 @@ from stemdask.results import reader, shows
 from stemdask.results.shows import Part
 from stemdask.results.views import Results
 
+pytestmark = pytest.mark.long
+
 IMAGES = (
     "Preprocessing of frame 0",
     "Denoised images",

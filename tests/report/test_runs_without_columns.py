@@ -16,6 +16,8 @@ from stemdask.results import reader
 from stemdask.results.views import Results
 from stemdask.store.layout import run_directory
 
+pytestmark = pytest.mark.long
+
 RUNS = {
     "registration": ({}, "Registration", ["drift", "average"]),
     "preprocess": ({"rotate": 3}, "Preprocessing of frame 0", ["preprocessing"]),

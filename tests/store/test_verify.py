@@ -53,6 +53,7 @@ def test_a_damaged_number_is_found_and_named(tmp_path: Path) -> None:
     assert reader.verify(store).damaged == ("preprocess/inverted/c",)
 
 
+@pytest.mark.long
 def test_each_of_a_hundred_flipped_bytes_is_found_and_named(store: Path) -> None:
     choose = random.Random(7)
     for _ in range(100):

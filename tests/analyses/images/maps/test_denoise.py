@@ -5,6 +5,8 @@ import pytest
 
 from stemdask.analyses.images.maps.denoise import ANALYSIS, DenoiseParams, finish, outputs
 
+pytestmark = pytest.mark.long
+
 
 def rms(a, b):
     return float(np.sqrt(np.nanmean((a - b) ** 2)))

@@ -8,6 +8,8 @@ from stemdask.analyses.images.maps import denoise
 from stemdask.analyses.images.maps.domains import ANALYSIS, DomainsParams, finish, outputs
 from stemdask.errors import InputError
 
+pytestmark = pytest.mark.long
+
 
 def labelled(maps, stack, *, first_denoise="pca", **params):
     if first_denoise and "denoised/u" not in stack.results:

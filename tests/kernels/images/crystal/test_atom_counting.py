@@ -3,6 +3,8 @@ import pytest
 
 from stemdask.kernels.images.crystal.atom_counting import count_atoms
 
+pytestmark = pytest.mark.long
+
 
 def steps(counts, step, sigma, seed=0):
     rng = np.random.default_rng(seed)

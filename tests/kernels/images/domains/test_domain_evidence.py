@@ -8,6 +8,8 @@ from stemdask.kernels.images.domains.deconvolved_mixture import fit, posterior
 from stemdask.kernels.images.domains.domain_count import STRONG, count_domains
 from stemdask.kernels.images.domains.unimodality import evidence_of_two
 
+pytestmark = pytest.mark.long
+
 
 def blobs(centres, n=400, spread=2.0, noise=3.0, seed=0):
     random = np.random.default_rng(seed)
