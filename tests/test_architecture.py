@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from functools import cache
@@ -244,5 +245,7 @@ def test_starting_imports_no_heavy_package(start: str) -> None:
         f"atexit.register(lambda: print('imported:', *sorted(set({HEAVY!r}) & set(sys.modules))))\n"
         f"{start}"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    # Other tests may have left toys on the path, whose sitecustomize imports much.
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=clean)
     assert done.stdout.splitlines()[-1].strip() == "imported:"
