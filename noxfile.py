@@ -35,7 +35,7 @@ def quick(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("codespell")
     session.run("mypy")
-    session.run("pytest", "-q", "-n", "logical", "--dist", "worksteal", "-m", QUICK, *session.posargs, env=ONE_THREAD)
+    session.run("pytest", "-q", "-n", "logical", "--dist", "loadfile", "-m", QUICK, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
