@@ -8,13 +8,9 @@ from functools import lru_cache
 import numpy as np
 
 from stemdask.kernels.arrays import Array
-from stemdask.sources.images import hdf5
-from stemdask.sources.images.format import ImageFormat
+from stemdask.sources.images.hdf5 import KEPT_BYTES, hdf5_format
 from stemdask.sources.images.signals import ImageSignal, image_signals
 from stemdask.sources.images.stack import OpenStack
-
-#: Chunks of several frames are kept after the first up to this size, so that the others don't decode them again.
-_KEPT_BYTES = 1 << 27
 
 
 def open_emd(path: str) -> list[OpenStack]:
@@ -24,7 +20,7 @@ def open_emd(path: str) -> list[OpenStack]:
 
 def _opened(image: ImageSignal) -> OpenStack:
     depth = image.frames.chunksize[0]
-    if depth * image.frame_bytes > _KEPT_BYTES:
+    if depth * image.frame_bytes > KEPT_BYTES:
         problem = f"its chunks hold {depth} frames each: reading one frame reads them all, which is slow"
         return image.opened(_chunk_reader(image), (problem,))
     return image.opened(_chunk_reader(image))
@@ -42,18 +38,11 @@ def _chunk_reader(image: ImageSignal) -> Callable[[int], Array]:
     def read(index: int) -> Array:
         which = int(np.searchsorted(ends, index, side="right"))
         start, stop = int(ends[which - 1]) if which else 0, int(ends[which])
-        if stop - start == 1 or (stop - start) * image.frame_bytes > _KEPT_BYTES:
+        if stop - start == 1 or (stop - start) * image.frame_bytes > KEPT_BYTES:
             return image.read(index)
         return np.asarray(chunk(start, stop)[index - start])
 
     return read
 
 
-FORMAT = ImageFormat(
-    name="emd",
-    suffixes=(".emd",),
-    noun=hdf5.NOUN,
-    magic=hdf5.MAGIC,
-    check=hdf5.check_tree,
-    open=open_emd,
-)
+FORMAT = hdf5_format("emd", open_emd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import h5py
@@ -9,11 +10,25 @@ import numpy as np
 
 from stemdask.errors import InputError
 from stemdask.sources.guard import check_budget
+from stemdask.sources.images.format import ImageFormat
+from stemdask.sources.images.stack import OpenStack
 
-NOUN = "an HDF5 file"
-MAGIC = ((0, b"\x89HDF\r\n\x1a\n"),)
+KEPT_BYTES = 1 << 27
+"""Chunks of several frames are kept up to this size, so that the next frame doesn't decode them again."""
 _DEEPEST = 64
 _MOST_NODES = 100_000
+
+
+def hdf5_format(name: str, open_images: Callable[[str], list[OpenStack]]) -> ImageFormat:
+    """Return the record of a format that is laid out in HDF5."""
+    return ImageFormat(
+        name=name,
+        suffixes=(f".{name}",),
+        noun="an HDF5 file",
+        magic=((0, b"\x89HDF\r\n\x1a\n"),),
+        check=check_tree,
+        open=open_images,
+    )
 
 
 def check_tree(path: str) -> list[str]:

@@ -8,13 +8,9 @@ import h5py
 import numpy as np
 
 from stemdask.kernels.arrays import Array
-from stemdask.sources.images import hdf5
-from stemdask.sources.images.format import ImageFormat
+from stemdask.sources.images.hdf5 import KEPT_BYTES, hdf5_format
 from stemdask.sources.images.signals import ImageSignal, image_signals
 from stemdask.sources.images.stack import OpenStack
-
-_CACHE_BYTES = 1 << 27
-"""Chunks of several frames are kept up to this size, so that the next frame doesn't decode them again."""
 
 
 def open_hspy(path: str) -> list[OpenStack]:
@@ -28,7 +24,7 @@ def _direct_reader(path: str, image: ImageSignal) -> Callable[[int], Array] | No
     A dask array with a chunk for every frame, as rosettasciio makes it, takes longer to index than a frame to read.
     """
     n_frames, ny, nx = image.frames.shape
-    file = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
+    file = h5py.File(path, "r", rdcc_nbytes=KEPT_BYTES)
     try:
         data = list(file["Experiments"].values())[image.number]["data"]
         whole = data.shape[-2:] == (ny, nx) and data.size == n_frames * ny * nx
@@ -45,11 +41,4 @@ def _direct_reader(path: str, image: ImageSignal) -> Callable[[int], Array] | No
     return read
 
 
-FORMAT = ImageFormat(
-    name="hspy",
-    suffixes=(".hspy",),
-    noun=hdf5.NOUN,
-    magic=hdf5.MAGIC,
-    check=hdf5.check_tree,
-    open=open_hspy,
-)
+FORMAT = hdf5_format("hspy", open_hspy)
