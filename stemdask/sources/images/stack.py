@@ -56,11 +56,10 @@ def calibrate(axes: Sequence[Mapping[str, Any]]) -> Calibration:
         hint = f"; it has a scale of {bare[0]:.6g} without a unit" if bare else ""
         return Calibration(None, problem=f"the file states no pixel size{hint}")
     try:
-        lengths = [parse_length(repr(scale), unit.replace(" ", "")) for scale, unit in zip(scales, units, strict=True)]
-        size = [length.nm() for length in lengths]
         factor = [parse_length("1", unit.replace(" ", "")).nm() for unit in units]
     except ValueError:
         return Calibration(None, problem=f"the axes are in {' and '.join(units)}, not a length")
+    size = [scale * nm for scale, nm in zip(scales, factor, strict=True)]
     if not all(math.isfinite(value) and value > 0 for value in size):
         return Calibration(None, problem=f"the pixel size of the file is {size[0]:g} × {size[1]:g} nm")
     place = [offset * nm for offset, nm in zip(offsets, factor, strict=True)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,65 @@ def images() -> NDArray[np.float32]:
 
 @pytest.fixture
 def write_mrc(tmp_path: Path) -> Write:
-    def write(name: str, stack: NDArray[Any], *, voxel: float = 0.2, mode: int | None = None, order: str = "<") -> Path:
-        modes = {"i1": 0, "i2": 1, "f4": 2, "u2": 6, "f2": 12}
+    """MRC of 2014; `ints` and `floats` overwrite words of the header, counted from 1 as in its description."""
+
+    def write(
+        name: str,
+        stack: NDArray[Any],
+        *,
+        voxel: float = 0.2,
+        order: str = "<",
+        ints: Mapping[int, int] = {},
+        floats: Mapping[int, float] = {},
+        extended: bytes = b"",
+    ) -> Path:
+        modes = {"i1": 0, "u1": 0, "i2": 1, "f4": 2, "u2": 6, "f2": 12}
+        sizes = dict(zip((1, 2, 3, 8, 9, 10), stack.shape[::-1] * 2, strict=True))
+        words = {4: modes[stack.dtype.str[1:]], 17: 1, 18: 2, 19: 3, 24: len(extended), 28: 20140}
         head = np.zeros(256, order + "i4")
-        head[0:3] = head[7:10] = stack.shape[::-1]
-        head[3] = modes[stack.dtype.str[1:]] if mode is None else mode
-        head[16:19] = 1, 2, 3
-        floats = head.view(order + "f4")
-        floats[10:13] = [n * voxel for n in stack.shape[::-1]]
+        for word, integer in (sizes | words | dict(ints)).items():
+            head[word - 1] = integer
+        cell = dict(zip((11, 12, 13), [n * voxel for n in stack.shape[::-1]], strict=True))
+        for word, number in (cell | dict(floats)).items():
+            head.view(order + "f4")[word - 1] = number
         data = bytearray(head.tobytes())
         data[208:216] = b"MAP " + (b"\x44\x44\0\0" if order == "<" else b"\x11\x11\0\0")
         path = tmp_path / name
-        path.write_bytes(bytes(data) + stack.astype(stack.dtype.newbyteorder(order)).tobytes())
+        path.write_bytes(bytes(data) + extended + stack.astype(stack.dtype.newbyteorder(order)).tobytes())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_png(tmp_path: Path) -> Write:
+    """PNG by its chunks: grey, grey with alpha, RGB or RGBA by the last dimension; `more` chunks before the pixels."""
+
+    def write(
+        name: str,
+        pixels: NDArray[Any],
+        *,
+        bits: int | None = None,
+        palette: NDArray[np.uint8] | None = None,
+        more: Mapping[bytes, bytes] = {},
+        shape: tuple[int, int] | None = None,
+    ) -> Path:
+        def chunk(kind: bytes, body: bytes) -> bytes:
+            return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+        n_channels = pixels.shape[2] if pixels.ndim == 3 else 1
+        kind = {1: 0, 2: 4, 3: 2, 4: 6}[n_channels] if palette is None else 3
+        depth = 8 * pixels.dtype.itemsize if bits is None else bits
+        ny, nx = pixels.shape[:2] if shape is None else shape
+        rows = pixels.astype(pixels.dtype.newbyteorder(">")).reshape(len(pixels), -1)
+        packed = [np.packbits(row > 0).tobytes() if depth == 1 else row.tobytes() for row in rows]
+        body = chunk(b"IHDR", struct.pack(">IIBBBBB", nx, ny, depth, kind, 0, 0, 0))
+        if palette is not None:
+            body += chunk(b"PLTE", palette.tobytes())
+        body += b"".join(chunk(kind, content) for kind, content in more.items())
+        body += chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in packed))) + chunk(b"IEND", b"")
+        path = tmp_path / name
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
         return path
 
     return write

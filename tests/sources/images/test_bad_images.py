@@ -6,35 +6,24 @@ import os
 import pickle
 import signal
 import struct
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 import zarr
+from refusals import refused
 
 from stemdask.errors import InputError
 from stemdask.sources import formats
 from stemdask.sources.opening import open_source
 
-FORMATS = ["dm4", "ser", "mrc", "hspy", "tif", "npy", "png"]
-
-
-def refused(path: Any, reason: str) -> str:
-    """Open a file that must be refused by less than ten seconds of work, in one line with its name and the reason."""
-    start = time.process_time()
-    with pytest.raises(InputError, match=reason) as caught:
-        open_source(path)
-    assert time.process_time() - start < 10
-    message = str(caught.value)
-    assert "\n" not in message
-    assert Path(str(path)).name.split("*")[0] in message
-    assert caught.value.exit_code == 4
-    return message
+FORMATS = ["dm4", "ser", "mrc", "hspy", "tif", "npy", "png", "jpg", "bmp"]
+OF_ONE_FRAME = ("png", "jpg", "bmp")
 
 
 @pytest.fixture
@@ -47,10 +36,8 @@ def good(tmp_path: Path, images: Any, write_dm4: Any, write_ser: Any, write_mrc:
             np.save(path, images)
         elif fmt == "tif":
             tifffile.imwrite(path, images, imagej=True)
-        elif fmt == "png":
-            import imageio.v3
-
-            imageio.v3.imwrite(path, images[0].astype(np.uint8))
+        elif fmt in OF_ONE_FRAME:
+            PIL.Image.fromarray(images[0].astype(np.uint8)).save(path)
         else:
             {"dm4": write_dm4, "ser": write_ser, "mrc": write_mrc, "hspy": write_hspy}[fmt](path.name, images)
         return path
@@ -119,7 +106,7 @@ def test_content_of_another_format_is_named(tmp_path: Path, good: Any) -> None:
 def test_no_truncation_loses_a_frame_silently(fmt: str, good: Any, tmp_path: Path) -> None:
     whole = good(fmt).read_bytes()
     cut = tmp_path / f"cut.{fmt}"
-    n_frames = 1 if fmt == "png" else 5
+    n_frames = 1 if fmt in OF_ONE_FRAME else 5
     for length in np.unique(np.linspace(1, len(whole) - 9, 40).astype(int)):
         cut.write_bytes(whole[:length])
         try:
@@ -129,7 +116,7 @@ def test_no_truncation_loses_a_frame_silently(fmt: str, good: Any, tmp_path: Pat
         assert source.n_frames == n_frames, f"{length} of {len(whole)} bytes"
 
 
-@pytest.mark.parametrize("fmt", ["tif", "dm4", "hspy", "png"])
+@pytest.mark.parametrize("fmt", ["tif", "dm4", "hspy", "mrc", *OF_ONE_FRAME])
 def test_flipped_bytes_never_escape_as_another_error(fmt: str, good: Any, tmp_path: Path) -> None:
     whole = good(fmt).read_bytes()
     rng = np.random.default_rng(7)
@@ -185,13 +172,6 @@ def test_colour_tiffs_are_refused_with_a_hint(photometric: str, tmp_path: Path) 
     assert "grey" in refused(path, "colour image")
 
 
-def test_colour_pngs_are_refused_with_a_hint(tmp_path: Path) -> None:
-    import imageio.v3
-
-    imageio.v3.imwrite(tmp_path / "colour.png", np.zeros((16, 16, 3), np.uint8))
-    assert "grey" in refused(tmp_path / "colour.png", "colour image")
-
-
 def test_ome_tiff_that_names_other_files_reads_only_itself(tmp_path: Path, images: Any) -> None:
     secret = tmp_path / "secret.tif"
     tifffile.imwrite(secret, np.full((16, 12), 99, np.float32))
@@ -207,24 +187,6 @@ def test_ome_tiff_that_names_other_files_reads_only_itself(tmp_path: Path, image
     except InputError:
         return
     assert 99 not in {float(source.read(k).pixels.max()) for k in range(source.n_frames)}
-
-
-def test_mrc_headers_that_promise_too_much_are_refused(tmp_path: Path, write_mrc: Any) -> None:
-    frame = np.zeros((1, 16, 16), np.float32)
-    for at, value, reason in [
-        (0, 10**6, "declares"),
-        (0, -5, "declares"),
-        (4, 0, "declares"),
-        (8, 10**9, "declares"),
-        (92, 2**31 - 1, "declares"),
-        (92, -1, "declares"),
-        (12, 99, "mode"),
-    ]:
-        path = write_mrc("bad.mrc", frame)
-        data = bytearray(path.read_bytes())
-        struct.pack_into("<i", data, at, value)
-        path.write_bytes(data)
-        refused(path, reason)
 
 
 def test_dm4_that_declares_more_than_it_has_is_refused(write_dm4: Any) -> None:

@@ -240,10 +240,6 @@ def test_velox_reads_the_annular_dark_field_of_several_detectors(images: Any, wr
     np.testing.assert_array_equal([source.read(k).pixels for k in range(5)], images)
 
 
-def test_big_endian_mrc_reads_alike(images: Any, write_mrc: Any) -> None:
-    np.testing.assert_array_equal(open_source(write_mrc("s.mrc", images, order=">")).read(4).pixels, images[4])
-
-
 def test_missing_and_infinite_pixels_are_nan_and_said(tmp_path: Path, images: Any) -> None:
     images[0, 3, 4], images[0, 5, 6] = np.nan, np.inf
     np.save(tmp_path / "stack.npy", images)
@@ -289,18 +285,6 @@ def test_xarray_opens_images_by_engine(images: Any, write_dm4: Any) -> None:
     with xr.open_dataset(path, engine="stemdask", pixel_size=0.5, drop_variables="image") as dataset:
         assert "image" not in dataset
         assert float(dataset.x[1]) == pytest.approx(0.5)
-
-
-def test_reading_one_frame_does_not_read_the_file(tmp_path: Path, write_mrc: Any) -> None:
-    import tracemalloc
-
-    source = open_source(write_mrc("s.mrc", np.zeros((200, 128, 128), np.float32)))
-    source.read(0)
-    tracemalloc.start()
-    source.read(100)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 1e6  # the file has 13 MB
 
 
 @pytest.mark.golden
