@@ -9,7 +9,7 @@ from stemdask.model import Kind
 from stemdask.sources.atoms import cif, dcd, gsd, lammps, pdb, traj, xtc, xyz
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.format import Format
-from stemdask.sources.images import dm, emd, hspy, mrc, npy, png, ser, tiff, zarr
+from stemdask.sources.images import bmp, dm, emd, hspy, jpeg, mrc, npy, png, ser, tiff, zarr
 from stemdask.sources.images.format import ImageFormat
 
 IMAGES: dict[str, ImageFormat] = {
@@ -22,6 +22,8 @@ IMAGES: dict[str, ImageFormat] = {
         mrc.FORMAT,
         ser.FORMAT,
         png.FORMAT,
+        jpeg.FORMAT,
+        bmp.FORMAT,
         npy.FORMAT,
         zarr.FORMAT,
     )

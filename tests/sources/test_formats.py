@@ -115,4 +115,11 @@ def test_a_suffix_of_many_uses_is_left_to_other_engines_of_xarray() -> None:
     from stemdask.sources.xarray_engine import StemdaskBackend
 
     claims = StemdaskBackend().guess_can_open
-    assert [suffix for suffix in formats.by_suffix() if not claims(f"a{suffix}")] == [".png", ".npy", ".zarr"]
+    assert [suffix for suffix in formats.by_suffix() if not claims(f"a{suffix}")] == [
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".bmp",
+        ".npy",
+        ".zarr",
+    ]

@@ -44,7 +44,7 @@ class ImageSignal:
         )
 
 
-def image_signals(path: str, reader: str, *, navigated: bool = True, **options: Any) -> list[ImageSignal]:
+def image_signals(path: str, reader: str) -> list[ImageSignal]:
     """Return the images of a file; spectra and tables are left out.
 
     Parameters
@@ -53,20 +53,14 @@ def image_signals(path: str, reader: str, *, navigated: bool = True, **options: 
         File.
     reader
         Module of rosettasciio.
-    navigated
-        Whether the reader says which axes were scanned: an image has none of them among its last two.
-    **options
-        For the reader.
 
     Raises
     ------
     InputError
         A colour image, or none at all.
     """
-    signals = importlib.import_module(reader).file_reader(path, lazy=True, **options)
-    images = [
-        _image(path, signal, number) for number, signal in enumerate(signals) if _is_image(path, signal, navigated)
-    ]
+    signals = importlib.import_module(reader).file_reader(path, lazy=True)
+    images = [_image(path, signal, number) for number, signal in enumerate(signals) if _is_image(path, signal)]
     if not images:
         held = ", ".join(f"{signal['data'].dtype} {signal['data'].shape}" for signal in signals[:4])
         raise InputError(
@@ -87,11 +81,12 @@ def _image(path: str, signal: Mapping[str, Any], number: int) -> ImageSignal:
     )
 
 
-def _is_image(path: str, signal: Mapping[str, Any], navigated: bool) -> bool:
+def _is_image(path: str, signal: Mapping[str, Any]) -> bool:
+    """Tell an image, of whose last two axes none was scanned."""
     data, axes = signal["data"], signal["axes"]
     if data.dtype.names is not None:
         raise colour(path, "RGB")
-    if data.ndim < 2 or data.ndim != len(axes) or (navigated and axes[-2].get("navigate")):
+    if data.ndim < 2 or data.ndim != len(axes) or axes[-2].get("navigate"):
         return False
     # Complex numbers are a Fourier transform or a phase contrast.
     return data.dtype.kind != "c" and not _is_spectral(signal)
