@@ -1,10 +1,11 @@
-"""Lengths as people write them: "3.41 angstrom", "12 px", "0.0297 nm"."""
+"""Lengths as people write them ("3.41 angstrom", "12 px", "0.0297 nm"), and units of the store as they are printed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -12,6 +13,10 @@ from pydantic_core import PydanticSerializationUnexpectedValue
 
 _NANOMETRES = {"nm": 1.0, "angstrom": 0.1, "å": 0.1, "a": 0.1, "pm": 1e-3, "um": 1e3, "µm": 1e3, "μm": 1e3, "m": 1e9}
 _PIXELS = {"px", "pixel", "pixels"}
+_SIGNS = {"angstrom": "Å", "degree": "°", "pixel": "px", "uC": "µC", "um": "µm"}
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_NUMBER = re.compile(r"\d+\.?\d*(?:e[+-]?\d+)?")
+_OF_A_PIXEL = re.compile(r"1e(-\d+) (pixel\d?)")
 _TEXT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\W\d_]*)\s*\Z")
 
 
@@ -55,6 +60,31 @@ def parse_length(text: object, default_unit: str) -> Length:
     if unit.lower() not in _NANOMETRES and unit not in _PIXELS:
         raise ValueError(f"{unit!r} is not a unit of length; use nm, angstrom, pm, um or px")
     return Length(float(match[1]), unit)
+
+
+def symbol(units: str) -> str:
+    """Return a unit of the store as it is printed, such as Å² for ``angstrom2``; nothing for a pure number."""
+    above, *below = units.split("/")
+    words = [_factor(word, 1) for word in above.split() if word != "1"]
+    return " ".join(words + [_factor(word, -1) for part in below for word in part.split()])
+
+
+def amount(text: str, units: str) -> str:
+    """Return a number, or several in one text, with their unit; thousandths of a pixel are told in pixels."""
+    if thousandths := _OF_A_PIXEL.fullmatch(units):
+        power, units = int(thousandths[1]), thousandths[2]
+        text = _NUMBER.sub(lambda number: f"{Decimal(number[0]).scaleb(power):f}", text)
+    return f"{text} {symbol(units)}".rstrip()
+
+
+def _factor(word: str, sign: int) -> str:
+    """Return one factor of a unit: a name with its power, or a power of ten."""
+    found = re.fullmatch(r"1e(?P<ten>-?\d+)|(?P<name>[A-Za-z]+)\^?(?P<power>-?\d*)", word)
+    if found is None:
+        return word
+    base, power = ("10", found["ten"]) if found["ten"] else (found["name"], found["power"] or "1")
+    raised = sign * int(power)
+    return _SIGNS.get(base, base) + ("" if raised == 1 else str(raised).translate(_RAISED))
 
 
 def _positive(unit: str) -> Callable[[Any], Any]:

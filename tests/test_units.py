@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemdask.units import Length, parse_length
+from stemdask.units import Length, amount, parse_length, symbol
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,44 @@ def test_what_is_no_length_is_refused_in_words(text: object) -> None:
 def test_a_length_survives_being_written_and_read(value: float, unit: str) -> None:
     length = Length(float(f"{value:g}"), unit)
     assert parse_length(str(length), "nm") == length
+
+
+@pytest.mark.parametrize(
+    ("stored", "printed"),
+    [
+        ("1", ""),
+        ("nm", "nm"),
+        ("pm2", "pm²"),
+        ("pm^2", "pm²"),
+        ("angstrom", "Å"),
+        ("angstrom3", "Å³"),
+        ("degree", "°"),
+        ("pixel", "px"),
+        ("1e-3 pixel", "10⁻³ px"),
+        ("1/angstrom", "Å⁻¹"),
+        ("angstrom3/angstrom", "Å³ Å⁻¹"),
+        ("uC/cm2", "µC cm⁻²"),
+        ("1e-6 C cm-2", "10⁻⁶ C cm⁻²"),
+        ("counts per dose", "counts per dose"),
+    ],
+)
+def test_units_are_printed_as_they_are_written_in_the_field(stored: str, printed: str) -> None:
+    assert symbol(stored) == printed
+
+
+@pytest.mark.parametrize(
+    ("text", "units", "printed"),
+    [
+        ("3.1", "pm", "3.1 pm"),
+        ("3.1", "1", "3.1"),
+        ("788.2", "1e-3 pixel", "0.7882 px"),
+        ("-12 ± 3 (+40)", "1e-3 pixel", "-0.012 ± 0.003 (+0.040) px"),
+        ("6e+05", "1e-6 pixel2", "0.6 px²"),
+        ("nan", "1e-3 pixel", "nan px"),
+        ("3.1", "pixel", "3.1 px"),
+    ],
+)
+def test_an_amount_has_its_unit_and_thousandths_of_a_pixel_are_told_in_pixels(
+    text: str, units: str, printed: str
+) -> None:
+    assert amount(text, units) == printed

@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 
 from stemdask.analyses.atoms.derived import uncertainty
-from stemdask.figures.style import amount
 from stemdask.model import Variable
 from stemdask.results.views import Results
+from stemdask.units import amount
 
 Row = tuple[str, str]
 

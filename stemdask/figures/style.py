@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from stemdask.units import symbol
+
 #: Colours of sublattices A, B, ... (Okabe and Ito 2008: told apart by everybody).
 SUBLATTICES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#F0E442")
 #: Order parameters as they are written in the field.
@@ -18,9 +19,6 @@ SYMBOLS = {"q4": "$q_4$", "q6": "$q_6$", "q4_avg": "$Q_4$", "q6_avg": "$Q_6$", "
 INK = "#222222"
 ACCENT = "#0072B2"
 MUTED = "#9a9a9a"
-
-_SIGNS = {"angstrom": "Å", "degree": "°", "pixel": "px", "uC": "µC", "um": "µm"}
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 _RC: Any = {
     "font.size": 9,
@@ -58,32 +56,9 @@ def new(width: float = 6.0, height: float = 4.2, rows: int = 1, columns: int = 1
     return figure, figure.subplots(rows, columns, **options)
 
 
-def unit(name: str) -> str:
-    """Return a unit of the store as it is printed, such as Å² for ``angstrom2``; nothing for a pure number."""
-    above, *below = name.split("/")
-    words = [_factor(word, 1) for word in above.split() if word != "1"]
-    return " ".join(words + [_factor(word, -1) for part in below for word in part.split()])
-
-
-def amount(text: str, units: str) -> str:
-    """Return a number with its unit."""
-    shown = unit(units)
-    return f"{text} × {shown}" if shown.startswith("10") else f"{text} {shown}".rstrip()
-
-
 def quantity(text: str, units: str) -> str:
     """Return the label of an axis: what it is, and its unit."""
-    return f"{text} / {unit(units)}" if unit(units) else text
-
-
-def _factor(word: str, sign: int) -> str:
-    """Return one factor of a unit: a name with its power, or a power of ten."""
-    found = re.fullmatch(r"1e(?P<ten>-?\d+)|(?P<name>[A-Za-z]+)\^?(?P<power>-?\d*)", word)
-    if found is None:
-        return word
-    base, power = ("10", found["ten"]) if found["ten"] else (found["name"], found["power"] or "1")
-    raised = sign * int(power)
-    return _SIGNS.get(base, base) + ("" if raised == 1 else str(raised).translate(_RAISED))
+    return f"{text} / {symbol(units)}" if symbol(units) else text
 
 
 def frame_axis(axes: Axes) -> None:

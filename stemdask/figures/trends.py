@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 
 from stemdask.figures.canvas import curve
 from stemdask.figures.numbers import errors_of
-from stemdask.figures.style import frame_axis, new, style, unit
+from stemdask.figures.style import frame_axis, new, style
 from stemdask.results.shows import Part
 from stemdask.results.views import Results
+from stemdask.units import symbol
 
 
 def parts(results: Results) -> list[Part]:
@@ -40,7 +41,7 @@ def draw(series: dict[str, xr.DataArray], errors: dict[str, xr.DataArray]) -> Fi
         for axes, (name, values) in zip(panels[:, 0], series.items(), strict=True):
             shown = np.asarray(values.values, dtype=float)
             curve(axes, np.arange(len(shown)), shown, errors[name].values if name in errors else None)
-            axes.set(title=values.attrs["long_name"], ylabel=unit(values.attrs["units"]))
+            axes.set(title=values.attrs["long_name"], ylabel=symbol(values.attrs["units"]))
             if not (shown < 0).any():
                 axes.set_ylim(bottom=max(axes.get_ylim()[0], 0))  # a band below zero would mean nothing
         frame_axis(panels[-1, 0])

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.maps import denoise, denoise_comparison
 from stemdask.figures.canvas import arrows, colour_wheel, map_axes
-from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, amount, new, quantity, style
+from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, new, quantity, style
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
+from stemdask.units import amount
 
 
 def denoising(measured: xr.Dataset, denoised: xr.Dataset) -> Figure:

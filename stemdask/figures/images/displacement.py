@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 from stemdask.analyses.images.cells import displacement
 from stemdask.figures.canvas import arrows, colour_wheel, height_of, map_axes, scatter_uv, show_image
 from stemdask.figures.numbers import median_row
-from stemdask.figures.style import INK, SUBLATTICES, amount, new, quantity, style
+from stemdask.figures.style import INK, SUBLATTICES, new, quantity, style
 from stemdask.model import Array, ImageFrame
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
+from stemdask.units import amount
 
 _WIDTH = 7.0
-_UNCALIBRATED = "for lengths in pm give --set input.pixel_size='0.0297 nm', as it is"
+_UNCALIBRATED = "in pixels until input.pixel_size is given"
 
 
 def quiver(found: xr.Dataset, frame: ImageFrame | None = None) -> Figure:
@@ -101,10 +102,10 @@ def words(results: Results, frame: int) -> list[str]:
     noise = _noise(found)
     if not np.isfinite(noise):
         return []
-    median = float(np.nanmedian(found[displacement.MAGNITUDE.name].values))
-    if found[displacement.U.name].attrs["units"] == displacement.U.units:
-        return [f"median displacement {median:.1f} pm, noise floor {noise:.1f} pm"]
-    return [f"median displacement {median / 1000:.3f} px, noise floor {noise / 1000:.3f} px", _UNCALIBRATED]
+    units = str(found[displacement.U.name].attrs["units"])
+    median = amount(f"{np.nanmedian(found[displacement.MAGNITUDE.name].values):.1f}", units)
+    said = [f"median displacement {median}, noise floor {amount(f'{noise:.1f}', units)}"]
+    return said if units == displacement.U.units else [*said, _UNCALIBRATED]
 
 
 def _noise(found: xr.Dataset) -> float:

@@ -7,9 +7,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from stemdask.analyses.images.columns import columns, lattice
-from stemdask.figures.style import MUTED, SUBLATTICES, amount, new, style
+from stemdask.figures.style import MUTED, SUBLATTICES, new, style
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
+from stemdask.units import amount
 
 _VECTORS = {"a": (lattice.A_Y, lattice.A_X), "b": (lattice.B_Y, lattice.B_X)}
 
