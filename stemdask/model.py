@@ -101,6 +101,8 @@ class ImageFrame(_Results):
     """nm along (y, x); 1 where the file has no calibration."""
     offset: tuple[float, float] = (0.0, 0.0)
     """nm of pixel (0, 0) along (y, x)."""
+    calibrated: bool = True
+    """False: the pixel size isn't known, and all lengths are in pixels."""
     results: dict[str, Array] = field(default_factory=dict)
     """What ran before on this frame, and what was prepared once, by path."""
 
@@ -170,6 +172,10 @@ class Stack(Protocol):
 
     def has(self, path: str) -> bool:
         """Tell whether the run holds the variable."""
+        ...
+
+    def units(self, variable: Variable) -> str:
+        """Return the units in which the store holds a variable; without a pixel size, those of pixels."""
         ...
 
     def frame(self, index: int) -> Frame:

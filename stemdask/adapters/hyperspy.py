@@ -12,7 +12,7 @@ from stemdask.model import ImageFrame
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#F0E442")
 
 
-def signal(frame: ImageFrame, columns: xr.Dataset | None = None, units: str = "nm") -> Any:
+def signal(frame: ImageFrame, columns: xr.Dataset | None = None) -> Any:
     """Return a ``Signal2D`` with the calibration of a frame, and its columns as permanent markers.
 
     Parameters
@@ -20,12 +20,11 @@ def signal(frame: ImageFrame, columns: xr.Dataset | None = None, units: str = "n
     frame
         The image.
     columns
-        ``/columns`` of the frame: `y`, `x` in nm, and `sublattice` where there is one.
-    units
-        Of the axes.
+        ``/columns`` of the frame: `y`, `x` in the units of the frame, and `sublattice` where there is one.
     """
     import hyperspy.api as hs
 
+    units = "nm" if frame.calibrated else "pixel"
     axes = [
         {"name": name, "size": size, "scale": scale, "offset": offset, "units": units}
         for name, size, scale, offset in zip("yx", frame.pixels.shape, frame.pixel_size, frame.offset, strict=True)

@@ -50,8 +50,7 @@ class Accessor(Results):
         from stemdask.adapters import hyperspy
 
         columns = self.at("columns", frame) if "columns" in self._tree else None
-        units = str(columns["y"].attrs["units"]) if columns is not None else "nm"
-        return hyperspy.signal(self.needed_image(frame), columns, units)
+        return hyperspy.signal(self.needed_image(frame), columns)
 
 
 class Plots:

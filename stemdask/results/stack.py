@@ -11,7 +11,7 @@ import numpy as np
 from stemdask.analyses import chain
 from stemdask.errors import StemdaskError
 from stemdask.model import Array, Frame, Plan, Step, Variable
-from stemdask.store.layout import create_array, open_group, writable
+from stemdask.store.layout import create_array, open_group, units_of, writable
 
 
 class StoreStack:
@@ -38,6 +38,10 @@ class StoreStack:
     def has(self, path: str) -> bool:
         """Tell whether the store holds the variable."""
         return path in self._root
+
+    def units(self, variable: Variable) -> str:
+        """Return the units in which the store holds a variable."""
+        return units_of(variable, self._plan.calibrated)
 
     def frame(self, index: int) -> Frame:
         """Read the input of one frame again."""

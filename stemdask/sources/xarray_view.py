@@ -38,8 +38,8 @@ class _Frames(BackendArray):
 
 
 def image_dataset(source: ImageSource) -> xr.Dataset:
-    """Return a source as a dataset with the variable `image` (frame, y, x) and coordinates in nm."""
-    unit = "nm" if source.calibrated else "1"
+    """Return a source as a dataset with the variable `image` (frame, y, x) and coordinates in nm, or in pixels."""
+    unit = "nm" if source.calibrated else "pixel"
     shape = (source.n_frames, *source.shape)
     frames = _Frames(shape, np.float64 if source.wide else np.float32, lambda index: source.read(index).pixels)
     coordinates = {

@@ -112,10 +112,14 @@ def chunks_of(variable: Variable, shape: tuple[int, ...], block_frames: int) -> 
     return tuple(chunks)
 
 
+def units_of(variable: Variable, calibrated: bool) -> str:
+    """Return the units in which the store holds a variable: pixels in place of nm where there is no pixel size."""
+    return variable.units if calibrated else _UNCALIBRATED.get(variable.units, variable.units)
+
+
 def attributes_of(variable: Variable, calibrated: bool) -> dict[str, Any]:
     """Return the attributes that say what a variable means."""
-    units = variable.units if calibrated else _UNCALIBRATED.get(variable.units, variable.units)
-    attributes: dict[str, Any] = {"units": units, "long_name": variable.long_name}
+    attributes: dict[str, Any] = {"units": units_of(variable, calibrated), "long_name": variable.long_name}
     if variable.error is not None:
         group, _, name = variable.error.rpartition("/")
         attributes["ancillary_variables"] = name if group == variable.group else variable.error

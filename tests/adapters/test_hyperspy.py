@@ -9,9 +9,11 @@ import xarray as xr
 from stemdask.adapters import hyperspy
 from stemdask.model import ImageFrame
 
+PIXELS = np.arange(20.0, dtype=np.float32).reshape(4, 5)
+
 
 def test_a_frame_becomes_a_calibrated_signal_with_its_columns_as_markers() -> None:
-    frame = ImageFrame(0, np.arange(20.0, dtype=np.float32).reshape(4, 5), (0.02, 0.03), (1.0, 2.0))
+    frame = ImageFrame(0, PIXELS, (0.02, 0.03), (1.0, 2.0))
     columns = xr.Dataset(
         {
             "y": ("column", [1.0, 1.02, np.nan]),
@@ -27,3 +29,10 @@ def test_a_frame_becomes_a_calibrated_signal_with_its_columns_as_markers() -> No
     assert (y.scale, y.offset) == (pytest.approx(0.02), pytest.approx(1.0))
     np.testing.assert_array_equal(signal.data, frame.pixels)
     assert len(signal.metadata.Markers) == 2
+
+
+def test_a_frame_without_a_pixel_size_has_axes_in_pixels() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        signal = hyperspy.signal(ImageFrame(0, PIXELS, (1.0, 1.0), calibrated=False))
+    assert [(axis.scale, axis.units) for axis in signal.axes_manager.signal_axes] == [(1.0, "pixel")] * 2

@@ -57,6 +57,7 @@ class ImageSource(FileSource):
             pixels=values,
             pixel_size=self.pixel_size,
             offset=self.offset,
+            calibrated=self.calibrated,
         )
 
     def describe(self) -> dict[str, Any]:

@@ -277,6 +277,15 @@ def test_open_images_is_lazy_with_coordinates_in_nm(images: Any, write_hspy: Any
     assert read == [3]
 
 
+def test_coordinates_are_in_pixels_where_nothing_states_their_size(tmp_path: Path, images: Any) -> None:
+    np.save(tmp_path / "stack.npy", images)
+    for given, units, last in ((None, "pixel", 11.0), (0.02, "nm", 0.22)):
+        array = sd.open_images(tmp_path / "stack.npy", pixel_size=given)
+        assert array.x.attrs["units"] == units
+        assert float(array.x[-1]) == pytest.approx(last)
+        assert open_source(tmp_path / "stack.npy", pixel_size=given).read(0).calibrated == (units == "nm")
+
+
 def test_xarray_opens_images_by_engine(images: Any, write_dm4: Any) -> None:
     path = write_dm4("stack.dm4", images)
     with xr.open_dataset(path, engine="stemdask", chunks={}) as dataset:

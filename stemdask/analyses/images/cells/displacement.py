@@ -35,7 +35,7 @@ class DisplacementParams(Params):
     """What a mistilt of the specimen adds to all displacements: subtract nothing, their mean, or the plane through
     them. A uniform polarisation goes with it."""
     born_charge: Annotated[float, Field(gt=-20, lt=20)] | None = None
-    """Effective (Born) charge, in electron charges, that the displacement moves: stores the polarisation it makes."""
+    """Effective (Born) charge, in electron charges: stores the polarisation it makes; NaN without a pixel size."""
     depth: LengthAngstrom | None = None
     """Third edge of the cell, along the beam, for the polarisation; absent: as long as the square root of its area."""
 
@@ -132,7 +132,7 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         area = abs(frame[lattice.A_X] * frame[lattice.B_Y] - frame[lattice.A_Y] * frame[lattice.B_X])
         depth = 0.1 * params.depth.angstrom() if params.depth is not None else np.sqrt(area)
         # pm, and nm³: electron charges on a square angstrom are Z d / V with d in angstrom, V in cubic angstrom.
-        scale = _CHARGE * params.born_charge * 0.01 / (1e3 * area * depth)
+        scale = _CHARGE * params.born_charge * 0.01 / (1e3 * area * depth) if frame.calibrated else np.nan
         values[POLARISATION_U.path] = found.vector[:, 0] * scale
         values[POLARISATION_V.path] = found.vector[:, 1] * scale
     return values

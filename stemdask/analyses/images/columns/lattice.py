@@ -97,7 +97,7 @@ def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
 
 
 def _calibration(a: float, b: float, frame: ImageFrame, params: LatticeParams) -> int:
-    if not np.isfinite(a + b):
+    if not np.isfinite(a + b) or not frame.calibrated:
         return -1
     if not (_PLAUSIBLE[0] <= min(a, b) and max(a, b) <= _PLAUSIBLE[1]):
         return ABSURD

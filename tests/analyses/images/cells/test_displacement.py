@@ -14,9 +14,9 @@ from stemdask.model import ImageFrame, Step
 PIXEL = 0.03
 
 
-def analysed(**params: object) -> tuple[ImageFrame, dict[str, np.ndarray], simulate.Truth]:
+def analysed(*, calibrated: bool = True, **params: object) -> tuple[ImageFrame, dict[str, np.ndarray], simulate.Truth]:
     image, truth = simulate.perovskite((220, 220), 10.4, sigma_a=2.4, sigma_b=2.4, seed=4)
-    frame = ImageFrame(0, image, (PIXEL, PIXEL))
+    frame = ImageFrame(0, image, (PIXEL, PIXEL), calibrated=calibrated)
     steps = [Step(name, registry.get("images", name).params()) for name in ("columns", "lattice")]
     steps.append(Step("displacement", displacement.DisplacementParams(**params)))
     return frame, chain.analyse("images", steps, frame), truth
@@ -46,3 +46,11 @@ def test_pairs_name_columns_of_the_frame_and_each_pair_once() -> None:
     place = np.column_stack([found[columns.Y.path], found[columns.X.path]])
     apart = np.linalg.norm(place[pairs[:, 0]] - place[pairs[:, 1]], axis=1) / PIXEL
     assert apart.max() < 6.5 * 2.4
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_a_polarisation_needs_a_pixel_size(calibrated: bool) -> None:
+    _, found, _ = analysed(born_charge=5.0, calibrated=calibrated)
+    known = np.isfinite(found[displacement.POLARISATION_U.path])
+    assert known.all() if calibrated else not known.any()
+    assert np.isfinite(found[displacement.U.path]).all()

@@ -1,0 +1,87 @@
+"""Images without a pixel size have lengths in pixels: nothing that a run says of them is in nm or pm."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import stores
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from stemdask import report
+from stemdask.analyses import registry
+from stemdask.errors import StoreError
+from stemdask.results import reader, shows
+from stemdask.results.views import Results
+
+pytestmark = pytest.mark.long
+
+#: Lengths as they are written, and what is made of them.
+LENGTHS = re.compile(r"(?<![A-Za-z])(nm|pm|angstrom|Å|µm|C cm)(?![A-Za-z])")
+WRITTEN_IN_PM = pytest.mark.xfail(reason="its sentences are written for images with a pixel size")
+#: Those whose `finish` writes sentences that hold lengths.
+SAID_AT_THE_END = ("denoise", "domains")
+NAMES = [analysis.name for analysis in registry.of_kind("images") if analysis.shows is not None]
+
+
+@pytest.fixture(scope="module")
+def in_pixels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of all image analyses over frames of which nobody said how large a pixel is."""
+    folder = tmp_path_factory.mktemp("in_pixels")
+    analyses = {name: stores.IMAGES.get(name, {}) for name in registry.names("images") if name != "toy"}
+    return stores.run(stores.write_stack(folder / "stack.npy"), folder / "images.zarr", analyses)
+
+
+def words_of(figure: Figure) -> Iterator[str]:
+    figure.draw_without_rendering()
+    yield from (text.get_text() for text in figure.findobj(Text))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_and_numbers_are_in_pixels(name: str, in_pixels: Path) -> None:
+    results = Results(reader.open_results(in_pixels))
+    shown = shows.shown_by(registry.get("images", name))
+    assert shown is not None
+    parts = shown.parts(results, 0)
+    said = [text for part in parts for row in part.rows for text in row]
+    said += [picture.caption for part in parts for picture in part.pictures]
+    for plot in shown.plots.values():
+        try:
+            said += words_of(plot(results))
+        except StoreError:  # of what this run doesn't hold
+            continue
+    assert said
+    assert not [text for text in said if LENGTHS.search(text)]
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=WRITTEN_IN_PM) if n in SAID_AT_THE_END else n for n in NAMES])
+def test_sentences_are_in_pixels(name: str, in_pixels: Path) -> None:
+    results = Results(reader.open_results(in_pixels))
+    shown = shows.shown_by(registry.get("images", name))
+    assert shown is not None
+    said = [sentence for part in shown.parts(results, 0) for sentence in part.sentences]
+    assert not [sentence for sentence in said if LENGTHS.search(sentence)]
+
+
+def test_a_line_of_the_terminal_is_in_pixels_and_says_what_would_help(in_pixels: Path) -> None:
+    for line in report.summary(in_pixels):
+        assert re.search(r"median displacement 0\.\d+ px, noise floor 0\.\d+ px; .*input\.pixel_size", line)
+        assert not LENGTHS.search(line)
+
+
+def test_units_and_axes_of_the_store_are_those_of_pixels(in_pixels: Path) -> None:
+    tree = reader.open_results(in_pixels)
+    units = {f"{node.path}/{name}": v.attrs["units"] for node in tree.subtree for name, v in node.data_vars.items()}
+    assert units["/columns/y"] == "pixel"
+    assert units["/displacement/u"] == "1e-3 pixel"
+    assert not {name: unit for name, unit in units.items() if LENGTHS.search(unit)}
+
+
+def test_nothing_is_said_of_a_scale_that_is_not_known(in_pixels: Path) -> None:
+    lattice = reader.open_results(in_pixels)["lattice"]
+    np.testing.assert_array_equal(lattice["calibration"], -1)
+    assert "warning" not in lattice.attrs
