@@ -73,7 +73,10 @@ def amount(text: str, units: str) -> str:
     """Return a number, or several in one text, with their unit; thousandths of a pixel are told in pixels."""
     if thousandths := _OF_A_PIXEL.fullmatch(units):
         power, units = int(thousandths[1]), thousandths[2]
-        text = _NUMBER.sub(lambda number: f"{Decimal(number[0]).scaleb(power):f}", text)
+        if text.isdigit():  # its zeros at the end are no digits that were measured
+            text = f"{Decimal(text).scaleb(power).normalize():f}"
+        else:
+            text = _NUMBER.sub(lambda number: f"{Decimal(number[0]).scaleb(power):f}", text)
     return f"{text} {symbol(units)}".rstrip()
 
 
