@@ -53,8 +53,9 @@ class ColumnsParams(Params):
     """Who measures the positions: stemdask, or atomap as a reference (50 to 1,000 times slower)."""
     refinement: Literal["centre_of_mass", "gaussian", "joint"] = "joint"
     """Native engine: centres of mass (no errors), each column by itself, or all columns with their overlap."""
-    shape: Literal["gaussian", "empirical"] = "gaussian"
-    """Joint fit: Gaussians, or a shape for each sublattice taken from the image."""
+    shape: Literal["auto", "gaussian", "empirical"] = "auto"
+    """Joint fit: Gaussians, or Gaussians with the kurtosis and coma that all columns of the image share; `auto` takes
+    what the image asks for."""
     widths: Literal["shared", "map", "free"] = "shared"
     """Joint fit: one width for each sublattice, a smooth map of it, or one for each column."""
     background: Literal["constant", "spline"] = "spline"
@@ -127,7 +128,7 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     nm = float(np.sqrt(frame.pixel_size[0] * frame.pixel_size[1])) * finer
     series = expected_columns(frame, pixels, grid)
     found = _find(for_finding, params, nm) if series is None else series.columns
-    fit = measure(pixels, found, params)
+    fit = measure(pixels, found, params, None if series is None else series.shape)
     keep = found.interior
     of = {name: getattr(fit, name)[: len(keep)][keep] for name in _FITTED}
     scale = np.asarray(frame.pixel_size)
@@ -186,7 +187,9 @@ def _find(pixels: Array, params: ColumnsParams, nm: float) -> Columns:
         ) from None
 
 
-def measure(pixels: Array, found: Columns, params: ColumnsParams) -> ColumnFit:
+def measure(
+    pixels: Array, found: Columns, params: ColumnsParams, shape: tuple[float, float, float] | None = None
+) -> ColumnFit:
     """Measure columns that were found; lengths in px.
 
     Parameters
@@ -197,6 +200,8 @@ def measure(pixels: Array, found: Columns, params: ColumnsParams) -> ColumnFit:
         What :func:`~stemdask.kernels.images.finding.columns.find_columns` returned.
     params
         Engine and its choices.
+    shape
+        The terms of the columns' shape where a series tells them: the same in every frame.
 
     Returns
     -------
@@ -221,7 +226,9 @@ def measure(pixels: Array, found: Columns, params: ColumnsParams) -> ColumnFit:
         + MAX_SUBLATTICES * np.concatenate([found.grain, found.ghost_grain]),
         np.repeat(found.widths, MAX_SUBLATTICES),
         noise=params.noise,
-        model=ColumnModel(params.shape, params.widths, params.background),
+        model=ColumnModel(
+            params.shape if shape is None or params.shape != "auto" else shape, params.widths, params.background
+        ),
     )
 
 
