@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from stemdask.kernels.atoms.common_neighbours import FCC, classify
+from stemdask.kernels.atoms.common_neighbours import classify
+from stemdask.kernels.atoms.kinds import FCC
 from stemdask.kernels.atoms.lattice_fit import fit_fcc_lattice
 from stemdask.kernels.atoms.neighbours import find_neighbours
 from stemdask.kernels.atoms.strain import atomic_strain

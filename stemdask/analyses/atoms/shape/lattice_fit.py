@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from stemdask.analyses.atoms.order import rdf, structure
-from stemdask.kernels.atoms.common_neighbours import FCC
+from stemdask.kernels.atoms.kinds import FCC
 from stemdask.kernels.atoms.lattice_fit import LatticeFit, fit_fcc_lattice
 from stemdask.kernels.atoms.neighbours import find_neighbours
 from stemdask.kernels.atoms.strain import atomic_strain
