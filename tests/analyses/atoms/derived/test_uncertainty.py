@@ -52,7 +52,12 @@ def test_a_longer_cutoff_counts_more_neighbours_at_the_rate_stated():
     )
     assert found["uncertainty/n_neighbors_slope"] == pytest.approx((more - less) / 0.2)
     assert found["uncertainty/n_neighbors_slope"] > 0
-    assert found["uncertainty/mean_coordination_slope"] == 0  # its cutoff is that of the bulk
+    assert found["uncertainty/mean_coordination_slope"] == found["uncertainty/n_neighbors_slope"]
+
+
+def test_coordination_by_bulk_distances_does_not_hang_on_the_cutoff():
+    found = analysed(measured(0.25), {"coordination": {"rule": "bulk_distance"}}, n_samples=2, cutoff_step=0.1)
+    assert found["uncertainty/mean_coordination_slope"] == 0
 
 
 def test_all_other_results_are_as_without_it():
