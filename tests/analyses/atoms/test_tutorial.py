@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from stemdask import simulate
 from stemdask.analyses import chain, registry
 from stemdask.analyses.atoms.order.bond_order import BondOrderParams
-from stemdask.analyses.atoms.order.coordination import nearest_distance
 from stemdask.config.document import Document
-from stemdask.errors import ConfigError
+from stemdask.errors import ConfigError, FrameError
 from stemdask.model import AtomsFrame
 from stemdask.planning.steps import steps
+from stemdask.sources.atoms.elements import nearest_distance
 
 TUTORIAL = {
     "shape": {},
@@ -171,6 +171,12 @@ def test_coordination_is_stored_by_both_rules_with_the_distances_it_comes_from()
     assert by_minimum["coordination/cutoff_err"].tolist() == [float(by_minimum["rdf/cutoff_err"])]
     assert by_bulk["coordination/cutoff"] == pytest.approx([1.2 * 4.0782 / np.sqrt(2)])
     assert np.isnan(by_bulk["coordination/cutoff_err"]).all()
+
+
+def test_a_frame_of_which_most_atoms_have_no_neighbour_fails_in_words():
+    in_voxels = particle(simulate.nanocrystal(14.0).positions / 0.3434)
+    with pytest.raises(FrameError, match=r"atoms have no neighbour.*input\.scale"):
+        analyse({"coordination": {"rule": "bulk_distance"}}, in_voxels)
 
 
 def test_in_a_compound_atoms_of_one_element_are_no_neighbours_and_the_pairs_say_so():

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import combinations_with_replacement
 from typing import Literal, TypeAlias
 
 import numpy as np
-from ase.data import covalent_radii, reference_states
 
 from stemdask.analyses.atoms.order import rdf
 from stemdask.analyses.atoms.sample import sample
+from stemdask.errors import FrameError
 from stemdask.kernels.atoms.coordination import Coordination, coordination
 from stemdask.kernels.atoms.pair_cutoffs import PairCutoffs, pair_cutoffs
 from stemdask.kernels.atoms.rdf import bin_edges
 from stemdask.kernels.atoms.workspace import thread_workspace
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
+from stemdask.sources.atoms.elements import nearest_distance
 from stemdask.units import LengthAngstrom
 
 Rule: TypeAlias = Literal["first_minimum", "bulk_distance"]
@@ -26,12 +26,12 @@ Rule: TypeAlias = Literal["first_minimum", "bulk_distance"]
 REACH = 1.2
 #: Largest coordination number of the histogram; it counts all that exceed it too.
 LARGEST = 20
-#: Lattice parameters [angstrom] of Kang et al., github.com/jungwonparklab/analysis-time-resolved-3d-recon-kang.
-LATTICE_PARAMETER = {78: 3.912, 79: 4.0782}
 
 
 #: Frames looked at for the elements, spread evenly.
 PROBES = 32
+#: Atoms that a frame must have before it can be said that most of them have no neighbour.
+FEWEST = 8
 #: g(r) is looked at up to this multiple of its first minimum, or of a length [angstrom] where it has none.
 LONGEST, UNKNOWN = 3.0, 3.0
 
@@ -111,6 +111,7 @@ def run(frame: AtomsFrame, params: CoordinationParams) -> Mapping[str, Array]:
     if params.cutoff != "auto":
         used = _without_error(np.full(bulk.cutoff.shape, params.cutoff.angstrom()))
     found = _count(frame, species, used)
+    _hold_together(found.number, used)
     other = _count(frame, species, minima if params.by == "bulk_distance" else bulk)
     histogram = np.bincount(np.minimum(found.number, LARGEST), minlength=LARGEST + 1)
     cutoff, error = _of_pairs(frame, elements, used)
@@ -123,6 +124,17 @@ def run(frame: AtomsFrame, params: CoordinationParams) -> Mapping[str, Array]:
         COORDINATION_HISTOGRAM.path: histogram,
         MEAN_COORDINATION.path: np.array(found.number.mean() if len(found.number) else np.nan),
     }
+
+
+def _hold_together(number: Array, used: PairCutoffs) -> None:
+    """Refuse a frame of which most atoms have no neighbour: nothing that is said of its order would mean anything."""
+    without = int((number == 0).sum())
+    if len(number) >= FEWEST and 2 * without > len(number):
+        raise FrameError(
+            f"{without} of {len(number)} atoms have no neighbour",
+            value=f"cutoff {np.nanmax(used.cutoff):.3g} angstrom",
+            remedy="Check that the coordinates are in angstrom (input.scale), or give a cutoff",
+        )
 
 
 def _count(frame: AtomsFrame, species: Array, cutoffs: PairCutoffs) -> Coordination:
@@ -161,21 +173,6 @@ def _of_pairs(frame: AtomsFrame, elements: Array, cutoffs: PairCutoffs) -> tuple
     cutoff, error = np.full((2, len(one)), np.nan)
     cutoff[there], error[there] = cutoffs.cutoff[one[there], other[there]], cutoffs.error[one[there], other[there]]
     return cutoff, error
-
-
-def nearest_distance(number: int) -> float:
-    """Return the nearest-neighbour distance [angstrom] in the bulk element, or twice its covalent radius.
-
-    Bulk structures are ASE's reference states.
-    """
-    if number in LATTICE_PARAMETER:
-        return LATTICE_PARAMETER[number] * math.sqrt(0.5)
-    state = reference_states[number] if number < len(reference_states) else None
-    if state is not None and "a" in state:
-        factor = {"fcc": np.sqrt(0.5), "bcc": np.sqrt(0.75), "hcp": 1.0, "diamond": np.sqrt(3) / 4, "sc": 1.0}
-        if state["symmetry"] in factor:
-            return float(state["a"] * factor[state["symmetry"]])
-    return 2 * float(covalent_radii[min(number, len(covalent_radii) - 1)])
 
 
 @cache
