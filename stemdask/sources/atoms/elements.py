@@ -15,7 +15,7 @@ from stemdask.errors import InputError
 
 #: Lattice parameters [angstrom] of Kang et al., github.com/jungwonparklab/analysis-time-resolved-3d-recon-kang.
 _LATTICE_PARAMETER = {78: 3.912, 79: 4.0782}
-#: Axial ratio of close-packed spheres, and the one below which "hcp" is the lattice of chains, as of Se and Te.
+#: Axial ratio of close-packed spheres, and the one below which "hcp" is the lattice of chains, as of selenium.
 _IDEAL, _CLOSE_PACKED = 1.633, 1.5
 _HYDROGEN = {"D": 1, "T": 1}
 
