@@ -6,6 +6,14 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 
+from stemdask.kernels.atoms.grains import find_grains
+from stemdask.kernels.atoms.kinds import FCC, HCP
+from stemdask.kernels.atoms.lattice_fit import LatticeFit, fit_lattice
+from stemdask.kernels.atoms.lattices import LATTICES
+from stemdask.kernels.atoms.neighbours import find_neighbours
+from stemdask.kernels.atoms.quaternions import rotation_of
+from stemdask.kernels.atoms.template_match import REACH, match_templates
+
 _FOUR = [(0, 0, 0), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
 
 CELLS = {
@@ -39,3 +47,19 @@ def inner(positions: np.ndarray, depth: float = 5.6) -> np.ndarray:
     """Tell which atoms of a round particle lie deeper below its surface."""
     radius = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
     return radius < radius.max() - depth
+
+
+def fitted(
+    positions: np.ndarray, distance: float, kind: int = FCC, cell: np.ndarray | None = None
+) -> LatticeFit | None:
+    """Fit a lattice to the largest grain of a kind, told by the templates of its atoms."""
+    match = match_templates(find_neighbours(positions, REACH * distance, cell), 0.2)
+    near = find_neighbours(positions, 1.22 * distance, cell)
+    twins = (match.kind == HCP) & (kind != HCP)
+    grains = find_grains(match, near, twins)
+    if not len(grains.size):
+        return None
+    rotation = np.empty((3, 3))
+    rotation_of(grains.quaternion[0], rotation)
+    inside = (grains.label == 0) & (match.kind == kind)
+    return fit_lattice(positions, near, inside, LATTICES[kind], rotation, distance)

@@ -18,8 +18,8 @@ def parts(results: Results, frame: int) -> list[Part]:
     )
     part.sentences.append(
         f"± is the standard error that errors of {float(error):.2g} Å of the coordinates along each axis give a "
-        "number; in brackets, how far they move its mean, where that is more. First minimum and lattice parameter have errors of "
-        f"their own. {_WHY[int(source)]}"
+        "number; in brackets, how far they move its mean, where that is more. First minimum and lattice parameter have "
+        f"errors of their own. {_WHY[int(source)]}"
     )
     for found in map(uncertainty.variables_of, params.of):
         for variable in (found.error, found.slope):
