@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -103,6 +104,9 @@ def execute(
     if retry not in (None, "failed", "overflow"):
         raise ConfigError("not a status to retry", where="--retry", value=retry, allowed="failed, overflow")
     resolved = resolve(document)
+    if progress is True:
+        for warning in resolved.source.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
     store = Path(resolved.config.output).expanduser().absolute()
     place.is_taken(store)
     subset = frames is not None or blocks is not None

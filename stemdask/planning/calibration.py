@@ -1,16 +1,66 @@
-"""The pixel size that a known lattice constant means."""
+"""The pixel size, or the scale of coordinates, that a known length means."""
 
 from __future__ import annotations
+
+import contextlib
 
 import numpy as np
 
 from stemdask.analyses import chain, registry
+from stemdask.config.keys import Calibration
 from stemdask.errors import FrameError, InputError
-from stemdask.model import Source, Step
+from stemdask.kernels.atoms.mean_bond import mean_bond
+from stemdask.model import AtomsFrame, Source, Step
 from stemdask.units import Length
 
 #: Frames tried before the calibration is given up.
 TRIED = 3
+
+
+def found(source: Source, known: Calibration) -> dict[str, Length]:
+    """Return the keys of the input that a known length gives.
+
+    Raises
+    ------
+    InputError
+        The length is one of the other kind of input, or can't be measured.
+    """
+    if source.kind == "images" and known.a is not None:
+        return {"pixel_size": pixel_size(source, known.a)}
+    if source.kind == "atoms" and known.nearest_neighbour is not None:
+        return {"scale": scale(source, known.nearest_neighbour)}
+    right = {"images": "a, the lattice constant", "atoms": "nearest_neighbour, the mean distance of nearest atoms"}
+    raise InputError(
+        f"{source.kind} are calibrated by another length", where="input.calibrate_from", allowed=right[source.kind]
+    )
+
+
+def scale(source: Source, distance: Length) -> Length:
+    """Measure the first shell of the first frame that has one; return the unit of length that gives its distance.
+
+    Parameters
+    ----------
+    source
+        Structures.
+    distance
+        Mean distance of nearest neighbours, to the first minimum of g(r).
+
+    Raises
+    ------
+    InputError
+        No frame has a first shell.
+    """
+    for index in range(min(TRIED, source.n_frames)):
+        with contextlib.suppress(FrameError, InputError):
+            frame = source.read(index)
+            assert isinstance(frame, AtomsFrame)
+            if (mean := mean_bond(frame.positions, frame.cell, frame.periodic)) > 0:
+                return Length(float(f"{distance.angstrom() / mean:.6g}"), "angstrom")
+    raise InputError(
+        "no frame has a first shell of neighbours to calibrate from",
+        where="input.calibrate_from",
+        remedy="Give input.scale instead",
+    )
 
 
 def pixel_size(source: Source, constant: Length) -> Length:

@@ -56,10 +56,10 @@ def resolve(document: Document) -> Resolved:
     if config is None or source is None:
         raise failure or InputError("the input can't be read", where=document.name)
     known: dict[str, Any] = {"kind": source.kind}
-    if config.input.calibrate_from is not None and source.kind == "images":
-        known |= {"pixel_size": calibration.pixel_size(source, config.input.calibrate_from.a), "calibrate_from": None}
+    if config.input.calibrate_from is not None:
+        known |= calibration.found(source, config.input.calibrate_from) | {"calibrate_from": None}
     config = config.model_copy(update={"input": config.input.model_copy(update=known)})
-    if "pixel_size" in known:
+    if len(known) > 1:
         source = _open(config, document)[0] or source
     return Resolved(source, steps, config, to_yaml(config, steps), _fingerprint(source, steps, config))
 

@@ -139,6 +139,7 @@ def _run(tree: xr.DataTree) -> Part:
     files, errors = frames["file"].values, frames["error"].values
     rows += [(f"frame {index}", f"{files[index]}: {errors[index]}") for index in bad[:NAMED]]
     part = Part("The run", rows=rows)
+    part.sentences += [f"Of the input: {warning}." for warning in tree.attrs.get("warnings", ())]
     if bad.size > NAMED:
         part.sentences.append(f"{bad.size - NAMED} more frames have no results; 'stemdask status' names them.")
     return part

@@ -239,6 +239,7 @@ def _root_attributes(plan: Plan) -> dict[str, Any]:
         "kind": plan.source.kind,
         "state": "running",
         "references": REFERENCES,
+        "warnings": list(plan.source.warnings),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 from warnings import catch_warnings
 
 import numpy as np
@@ -14,14 +13,12 @@ from stemdask.model import AtomsFrame
 from stemdask.sources import formats, guard
 from stemdask.sources.atoms.elements import chemical_symbol
 from stemdask.sources.atoms.frame_index import FrameIndex
+from stemdask.sources.atoms.scale import odd_scale
 from stemdask.sources.atoms.source import AtomsSource
 from stemdask.sources.content import check_file
 from stemdask.sources.file_source import select
 from stemdask.sources.packed import pack
 from stemdask.sources.source_file import SourceFile, digest
-
-if TYPE_CHECKING:
-    pass
 
 _BYTES_AN_ATOM = 200
 """Of text and of arrays, while a frame is read."""
@@ -29,7 +26,12 @@ _FAR = 1e6
 
 
 def open_atoms_files(
-    files: Sequence[str], fmt: str, *, frames: slice | None = None, elements: Mapping[str, str] | None = None
+    files: Sequence[str],
+    fmt: str,
+    *,
+    frames: slice | None = None,
+    elements: Mapping[str, str] | None = None,
+    scale: float = 1.0,
 ) -> AtomsSource:
     """Open structure files of one format as one trajectory.
 
@@ -43,6 +45,8 @@ def open_atoms_files(
         Chosen frames.
     elements
         What the words of the files mean, such as ``{"type 1": "Pt"}`` or ``{"W": "Pt"}``.
+    scale
+        Angstrom in a unit of length of the files.
 
     Raises
     ------
@@ -71,6 +75,7 @@ def open_atoms_files(
         stops=pack(found.stops),
         counts=pack(found.n_atoms),
         elements=dict(elements or {}),
+        scale=scale,
         selection=select(frames, len(found.starts), files[0]),
     )
     facts, said = _try_frame(source)
@@ -107,6 +112,8 @@ def _try_frame(source: AtomsSource) -> tuple[dict[str, str], list[str]]:
 def _odd_positions(frame: AtomsFrame) -> list[str]:
     """Say what a person would want to look at before a long run."""
     said = []
+    if scale := odd_scale(frame):
+        said.append(scale)
     if len(frame.positions) > 1 and not np.ptp(frame.positions, axis=0).any():
         said.append(f"all {len(frame.positions)} atoms of frame {frame.index} lie at one point")
     elif len(np.unique(frame.positions, axis=0)) < len(frame.positions):
