@@ -11,7 +11,6 @@ from pathlib import Path
 
 from stemdask.analyses import registry
 from stemdask.config.clusters import Cluster
-from stemdask.engine import lock
 from stemdask.engine.block import Ack
 from stemdask.engine.dispatch import Job, Pool, dispatch
 from stemdask.engine.isolate import START_SECONDS
@@ -21,8 +20,8 @@ from stemdask.engine.signals import Stop
 from stemdask.errors import StemdaskError, Stopped, TooManyFailures
 from stemdask.model import Block, FrameStatus, Plan
 from stemdask.results.stack import StoreStack
-from stemdask.store import layout, statuses
-from stemdask.store.writer import sync_file_system
+from stemdask.store import layout, lock, statuses
+from stemdask.store.disk import sync_file_system
 
 _BAD = (FrameStatus.FAILED, FrameStatus.OVERFLOW)
 
@@ -80,7 +79,8 @@ class Driver:
         self._done = len(found) - sum(block.stop - block.start for block in todo)
         if todo:
             if state != "running":
-                layout.set_state(store, "running", f"continued with {len(todo)} blocks")
+                with lock.setting_up(layout.run_directory(store)):
+                    layout.set_running(self._plan, f"continued with {len(todo)} blocks")
             self._dispatch(todo)
         if todo or state != "complete":
             state = self._end(finish=finish)
@@ -158,7 +158,7 @@ class Driver:
                         where=store,
                         remedy="The frames are done and kept; running again tries this alone",
                     ) from error
-                stack.check_written(step)
+                stack.commit(step)
         sync_file_system(store)
         layout.set_state(store, "complete", f"did {self._counts.total()} frames")
         sync_file_system(store)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,6 @@ from threadpoolctl import threadpool_limits
 
 from stemdask.config.clusters import Allocation, Slurm
 from stemdask.config.document import Document, read
-from stemdask.engine import lock
 from stemdask.engine.driver import Driver, Outcome
 from stemdask.engine.log import logged
 from stemdask.engine.progress import Report, reporter
@@ -25,11 +23,10 @@ from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import draw
 from stemdask.planning.resolve import resolve
 from stemdask.planning.survey import survey as survey_of
-from stemdask.store import place
-from stemdask.store.writer import storage_error
+from stemdask.store import lock, place
+from stemdask.store.disk import REFUSED, storage_error
 
 Retry = Literal["failed", "overflow"]
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
 def run(
@@ -125,7 +122,7 @@ def execute(
                 driver = Driver(plan, epoch, resolved.config.cluster, stop, report)
                 return driver.go(chosen(plan, frames, blocks), finish=not subset)
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in REFUSED:
             raise storage_error(error, store) from error
         raise
 

@@ -12,16 +12,37 @@ import yaml
 
 from stemdask._version import __version__
 from stemdask.errors import StoreError
+from stemdask.store import metadata
+from stemdask.store.disk import sync_file_system
 from stemdask.store.layout import open_group, run_directory
-from stemdask.store.writer import sync_file_system
 
 
 def is_store(path: Path) -> bool:
     """Tell whether stemdask made what is at `path`."""
-    try:
-        return "fingerprint" in open_group(path).attrs and not path.is_symlink()
-    except Exception:  # noqa: BLE001 - anything that can't be read as a group isn't ours
-        return False
+    return not path.is_symlink() and metadata.is_known(path)
+
+
+def check_store(path: Path) -> None:
+    """Refuse what can't be read as a store.
+
+    Raises
+    ------
+    StoreError
+        Nothing is there, or nothing that stemdask made, or its metadata are damaged.
+    """
+    if not is_store(path):
+        raise StoreError(
+            "this is not a store that stemdask made" if path.exists() else "there is no store here",
+            where=path,
+            remedy="Name the .zarr folder that 'stemdask run' wrote; if this is it, run again with --fresh",
+        )
+    known = metadata.read(path)
+    if known is not None and known.damaged:
+        raise StoreError(
+            f"its metadata are damaged: {', '.join(known.damaged[:3])}",
+            where=path,
+            remedy=f"Run 'stemdask verify {path} --repair', which makes them again",
+        )
 
 
 def is_taken(path: Path) -> bool:
@@ -94,6 +115,7 @@ def recover(store: Path, *, sweep: bool) -> None:
     if sweep and is_store(store):
         for left in store.rglob("*.partial"):
             left.unlink(missing_ok=True)
+    metadata.mend(store)
 
 
 def move_aside(store: Path) -> Path:

@@ -14,12 +14,12 @@ import stemdask as sd
 from stemdask.analyses import registry
 from stemdask.config.document import Document
 from stemdask.engine import run as engine
-from stemdask.engine.lock import driving, read_epoch
 from stemdask.engine.progress import Progress
 from stemdask.errors import Busy, ConfigError, InputError, StemdaskError, TooManyFailures
 from stemdask.model import FrameStatus
 from stemdask.results import reader
 from stemdask.store.layout import run_directory
+from stemdask.store.lock import driving, read_epoch
 
 HERE = {"isolate": False}
 BAD = {5: "refuse", 9: "raise", 14: "empty"}
