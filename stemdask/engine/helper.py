@@ -58,7 +58,13 @@ def _evaluate(plan: Plan, prepared: dict[str, Any], index: int) -> FrameResult:
 
 
 def _answer(answers: int, result: FrameResult) -> None:
-    header = {"status": int(result.status), "error": result.error, "seconds": result.seconds, "time": result.time}
+    header = {
+        "status": int(result.status),
+        "error": result.error,
+        "seconds": result.seconds,
+        "time": result.time,
+        "input_hash": result.input_hash,
+    }
     try:
         message = wire.pack(header, result.values)
     except MemoryError as error:

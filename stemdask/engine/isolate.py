@@ -108,7 +108,9 @@ class Helper:
         if "broken" in header:
             raise StemdaskError(header["broken"])
         self._forget_words()
-        result = FrameResult(wire.status_of(header), header["error"], header["seconds"], header["time"], values)
+        result = FrameResult(
+            wire.status_of(header), header["error"], header["seconds"], header["time"], header["input_hash"], values
+        )
         if self._good_frame is None and result.status is FrameStatus.OK:
             self._good_frame = index
         return result

@@ -23,6 +23,7 @@ from stemdask.store.metadata import run_directory as run_directory
 MAX_CHUNK_BYTES = 256 * 2**20
 
 STATUS, FILE, TIME = "frames/frame_status", "frames/file", "frames/time"
+INPUT_HASH = "frames/input_hash"
 #: One number for each variable of each block, over what it is, where it stands and its values.
 CHECKSUMS = "blocks/checksum"
 #: What a machine did, not what it found; differs from run to run.
@@ -64,6 +65,7 @@ def frame_variables(plan: Plan) -> tuple[Variable, ...]:
         Variable("frames/error", dims, "string", "1", "why the frame has no results"),
         Variable("frames/seconds", dims, "float32", "s", "time that the frame took"),
         Variable("frames/worker", dims, "string", "1", "where the frame was analysed"),
+        Variable(INPUT_HASH, dims, "uint64", "1", "BLAKE2b hash of what was read of the frame, 0 not known"),
     ]
     if plan.source.kind == "atoms":
         found.append(Variable(TIME, dims, "float64", "1", "time or step, as the file states it"))
@@ -180,6 +182,17 @@ def _create_checksums(root: Any, plan: Plan) -> None:
         attributes={"units": "1", "long_name": "CRC-32 of a variable's path, its block and its values", "paths": paths},
         config=_WRITE_ALL,
     )
+
+
+def add_missing(plan: Plan) -> None:
+    """Create the variables of ``/frames`` that a store of an earlier version lacks, with what isn't known in them."""
+    root = open_group(plan.store, "r+")
+    missing = [variable for variable in frame_variables(plan) if variable.path not in root]
+    for variable in missing:
+        shape = (plan.source.n_frames,)
+        create_array(root, variable, shape, plan)[...] = np.full(shape, fill_value(variable), variable.dtype)
+    if missing:
+        metadata.update(Path(plan.store), {}, [variable.path for variable in missing])
 
 
 def check_pipeline() -> None:

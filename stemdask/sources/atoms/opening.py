@@ -18,7 +18,7 @@ from stemdask.sources.atoms.source import AtomsSource
 from stemdask.sources.content import check_file
 from stemdask.sources.file_source import select
 from stemdask.sources.packed import pack
-from stemdask.sources.source_file import SourceFile, digest
+from stemdask.sources.source_file import SourceFile
 
 if TYPE_CHECKING:
     pass
@@ -55,12 +55,13 @@ def open_atoms_files(
     ends: list[int] = []
     for file in files:
         size = check_file(file, record)
+        looked = SourceFile.look(file)
         with guard.reading(file), catch_warnings(action="ignore"):
             index = record.index(file, size)
             if not any(index.n_atoms):
                 raise InputError("holds no atoms", where=file, remedy=f"Check that it is {record.noun} and not cut off")
             guard.check_budget(file, _BYTES_AN_ATOM * max(index.n_atoms))
-        opened.append(SourceFile(path=file, size=size, digest=digest(file)))
+        opened.append(looked)
         found.extend(index)
         ends.append(len(found.starts))
     source = AtomsSource(

@@ -54,6 +54,7 @@ def open_image_files(
     """
     record = formats.IMAGES[fmt]
     sizes = [check_file(file, record) for file in files]
+    looked = tuple(SourceFile.look(file) for file in files)
     probed, dataset, said = _probe_all(files, record, sizes)
     said += one_stack.compare(files, probed, pixel_size)
     first = probed[0]
@@ -63,9 +64,7 @@ def open_image_files(
     counts = [probed[at].shape[0] if at in probed else 1 for at in range(len(files))]
     source = ImageSource(
         format=fmt,
-        files=tuple(
-            SourceFile(path=file, size=n_bytes, digest=digest(file)) for file, n_bytes in zip(files, sizes, strict=True)
-        ),
+        files=looked,
         ends=pack(np.cumsum(counts)),
         dataset=dataset,
         title=first.title,
