@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -102,6 +103,8 @@ def execute(
     resolved = resolve(document)
     store = Path(resolved.config.output).expanduser().absolute()
     place.is_taken(store)
+    for warning in resolved.source.warnings if progress is True else ():
+        sys.stderr.write(f"warning: {warning}\n")
     subset = frames is not None or blocks is not None
     if subset and (fresh or retry):
         raise ConfigError("a part of a run can't be started over or retried", allowed="--frames or --blocks alone")

@@ -268,6 +268,7 @@ def _root_attributes(plan: Plan) -> dict[str, Any]:
         "kind": plan.source.kind,
         "state": "running",
         "references": REFERENCES,
+        "input_warnings": list(plan.source.warnings),
     }
 
 

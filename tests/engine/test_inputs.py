@@ -12,7 +12,7 @@ import pytest
 import toy
 import zarr
 
-from stemdask import simulate
+from stemdask import report, simulate
 from stemdask.config.document import Document
 from stemdask.engine import inputs
 from stemdask.engine.run import Outcome, execute
@@ -130,6 +130,18 @@ def test_a_store_of_a_version_that_kept_no_hashes_is_continued(folder: Path, tmp
     assert _run(folder / "f.npy", store).complete
     assert reader.verify(store).sound
     assert (zarr.open_array(store / layout.INPUT_HASH, mode="r")[:] != 0).tolist() == 12 * [False] + 12 * [True]
+
+
+def test_warnings_of_an_input_stand_on_the_terminal_in_the_store_and_in_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = toy.write_frames(tmp_path / "f.npy", 4)
+    data = toy.config(frames, tmp_path / "o.zarr", limits=HERE) | {"input": {"path": str(frames)}}
+    store = execute(Document(data), progress=True).store
+    said = "lengths are in pixels until a pixel size is given"
+    assert said in capsys.readouterr().err
+    assert said in reader.open_results(store).attrs["input_warnings"][0]
+    assert said in report.write(store).read_text()
 
 
 def test_a_hash_tells_any_change_of_a_frame() -> None:

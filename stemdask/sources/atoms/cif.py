@@ -11,6 +11,7 @@ from stemdask.sources.atoms.ase_atoms import structure_of
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
+from stemdask.sources.atoms.text_frames import last_line
 
 _LARGEST = 1 << 27
 
@@ -40,4 +41,11 @@ def _structures(path: str, size: int) -> list[Any]:
         return list(read_cif(file, slice(None)))
 
 
-FORMAT = AtomsFormat(name="cif", suffixes=(".cif",), noun="a CIF", text=True, index=index, read=read)
+def _ends_whole(path: str) -> bool:
+    """Tell whether a file ends with the end of a line, or with a comment, which holds no number."""
+    return last_line(path)[:1] in (b"", b"#")
+
+
+FORMAT = AtomsFormat(
+    name="cif", suffixes=(".cif",), noun="a CIF", text=True, index=index, read=read, ends_whole=_ends_whole
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from warnings import catch_warnings
@@ -61,6 +60,12 @@ def open_atoms_files(
             if not any(index.n_atoms):
                 raise InputError("holds no atoms", where=file, remedy=f"Check that it is {record.noun} and not cut off")
             guard.check_budget(file, _BYTES_AN_ATOM * max(index.n_atoms))
+            if not record.ends_whole(file):
+                raise InputError(
+                    "doesn't end with the end of a line: its last number may be cut off",
+                    where=file,
+                    remedy="Copy the file again; if it is whole, end its last line ('echo >> FILE')",
+                )
         opened.append(looked)
         found.extend(index)
         ends.append(len(found.starts))
@@ -78,12 +83,6 @@ def open_atoms_files(
     said += found.warnings
     if empty := found.n_atoms.count(0):
         said.append(f"{empty} of {len(found.n_atoms)} frames hold no atoms")
-    for at, file in enumerate(files):
-        if not record.ends_whole(file):
-            last = source.model_copy(update={"selection": (ends[at] - 1, ends[at], 1)})
-            with contextlib.suppress(FrameError):
-                last.read(0)  # raises InputError where a word is missing
-            said.append(f"{file} doesn't end with the end of a line: its last number may be cut off")
     return source.model_copy(update={"facts": facts, "warnings": guard.in_short(said)})
 
 

@@ -358,7 +358,6 @@ def test_description_is_in_words(tmp_path: Path, frames: list[Atoms]) -> None:
         ("Pt 0 0 0\nPt 0 0 0\n", "one point"),
         ("Pt 0 0 0\nPt 1 0 0\nPt 1 0 0\n", "coincide"),
         ("Pt 0 0 0\nPt 1e30 0 0\n", "from the origin"),
-        ("Pt 0 0 0\nPt 1 0 0", "may be cut off"),
     ],
 )
 def test_odd_structures_are_said(lines: str, warning: str, tmp_path: Path) -> None:

@@ -69,9 +69,28 @@ def test_no_truncation_loses_a_frame_silently(suffix: str, text: str, tmp_path: 
         assert length in boundaries or any("cut off" in warning for warning in source.warnings), text[:length]
 
 
+@pytest.mark.parametrize("last", ["5.", "5.4", "5.40", "5.400"])
+@pytest.mark.parametrize("suffix", ["xyz", "dump"])
+def test_a_number_that_may_be_cut_off_is_refused(last: str, suffix: str, tmp_path: Path) -> None:
+    atoms = f"Pt 1.200 2.300 3.400\nPt 3.200 4.300 {last}"
+    head = "2\n\n" if suffix == "xyz" else DUMP.partition("ITEM: ATOMS")[0] + "ITEM: ATOMS element x y z\n"
+    refused(tmp_path / f"t.{suffix}", head + atoms, "end of a line: its last number may be cut off.*echo >>")
+    (tmp_path / f"t.{suffix}").write_text(head + atoms + "\n")
+    assert open_source(tmp_path / f"t.{suffix}").read(0).positions[1, 2] == float(last)
+
+
+def test_a_cif_that_ends_within_a_line_is_refused_unless_it_is_a_comment(tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "t.cif", Atoms("Pt2", [[1, 1, 1], [3, 3, 3]], cell=[9, 9, 9], pbc=True))
+    text = (tmp_path / "t.cif").read_text().rstrip("\n")
+    refused(tmp_path / "t.cif", text, "may be cut off")
+    (tmp_path / "t.cif").write_text(f"{text}\n#END")
+    assert open_source(tmp_path / "t.cif").n_atoms.tolist() == [2]
+
+
 def test_a_model_cut_off_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "t.pdb", MODELS[: MODELS.rindex("ENDMDL")], "model 4 has no ENDMDL")
-    refused(tmp_path / "t.pdb", ATOM + ATOM[:50], "less than 54 characters")
+    refused(tmp_path / "t.pdb", ATOM + ATOM[:50], "may be cut off")
+    refused(tmp_path / "t.pdb", ATOM + ATOM[:50] + "\n", "less than 54 characters")
 
 
 @pytest.mark.parametrize("count", ["1000000000000", "-1", "99999999999999999999", "1.5", "two", "3"])
