@@ -13,11 +13,11 @@ from stemdask.analyses import registry
 from stemdask.config.clusters import Cluster
 from stemdask.engine.block import Ack
 from stemdask.engine.dispatch import Job, Pool, dispatch
-from stemdask.engine.isolate import START_SECONDS
 from stemdask.engine.pools import pool_of
 from stemdask.engine.progress import Progress, Report
 from stemdask.engine.signals import Stop
 from stemdask.errors import StemdaskError, Stopped, TooManyFailures
+from stemdask.fence.fence import START_SECONDS
 from stemdask.model import Block, FrameStatus, Plan
 from stemdask.results.stack import StoreStack
 from stemdask.store import layout, lock, statuses
