@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from stemdask.errors import StemdaskError, StoreError
+from stemdask.errors import StoreError
 from stemdask.model import FrameStatus, Source
+from stemdask.sources import fenced
+from stemdask.sources.atoms.source import AtomsSource
 from stemdask.sources.file_source import FileSource
-from stemdask.sources.frame_hash import frame_hash
+from stemdask.sources.images.source import ImageSource
 from stemdask.store import layout, statuses
 
 _NAMED = 5
@@ -36,7 +38,7 @@ def check_input(planned: Source | None, source: Source, store: Path) -> None:
     StoreError
         Names the frames.
     """
-    if not isinstance(source, FileSource):
+    if not isinstance(source, ImageSource | AtomsSource):
         return
     changed = _changed_files(planned, source)
     if not changed:
@@ -48,7 +50,8 @@ def check_input(planned: Source | None, source: Source, store: Path) -> None:
         return  # another input, which the fingerprint tells; or the store of a version that kept no hashes
     hashes = np.asarray(root[layout.INPUT_HASH][...])
     analysed = [index for index in suspects if found[index] != FrameStatus.PENDING and hashes[index]]
-    other = [index for index in analysed if _hash_of(source, index) != int(hashes[index])]
+    now = fenced.hashes(source, analysed)
+    other = [index for index in analysed if now[index] != int(hashes[index])]
     unknown = [] if planned is None else sorted(set(suspects) - set(analysed))
     if not other and not unknown:
         return
@@ -70,13 +73,6 @@ def _changed_files(planned: Source | None, source: FileSource) -> list[bool]:
         return []
     changed = [not now.same_as(then) for now, then in zip(source.files, planned.files, strict=True)]
     return changed if any(changed) else []
-
-
-def _hash_of(source: Source, index: int) -> int:
-    try:
-        return frame_hash(source.read(index))
-    except StemdaskError:
-        return 0
 
 
 def _ranges(frames: Sequence[int]) -> str:

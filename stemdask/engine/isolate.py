@@ -14,13 +14,11 @@ from collections.abc import Callable
 from stemdask.engine import frames
 from stemdask.engine.block import FrameResult, failed
 from stemdask.errors import StemdaskError
-from stemdask.fence.fence import START_SECONDS, Died, Fence, Overdue, Raised
+from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Fence, Overdue, Raised
 from stemdask.model import FrameStatus, Plan
 
 log = logging.getLogger(__name__)
 
-#: Added to the limit of frames until one was good: compiling and loading kernels isn't a frame's fault.
-COMPILE_SECONDS = 120.0
 _LOADS = 3
 
 

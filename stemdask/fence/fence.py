@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds for the process to start.
 START_SECONDS = 300.0
+#: Added to the limit of frames until one was good: compiling and loading kernels isn't a frame's fault.
+COMPILE_SECONDS = 120.0
 #: Signals that others send: the kernel when memory is short, a scheduler at the end of a job.
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
 _TICK = 0.5

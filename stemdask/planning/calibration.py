@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from stemdask.analyses import chain, registry
 from stemdask.errors import FrameError, InputError
-from stemdask.model import Source, Step
-from stemdask.units import Length
+from stemdask.model import Array, Source, Step
+from stemdask.planning.trial import Trial, loaded
+from stemdask.units import Length, parse_length
 
 #: Frames tried before the calibration is given up.
 TRIED = 3
 
 
 def pixel_size(source: Source, constant: Length) -> Length:
+    """Measure the lattice behind the fence; see `measured`."""
+    trial = Trial(source, ())
+    return parse_length(str(trial.ask("stemdask.planning.calibration:measure", {"constant": str(constant)})), "nm")
+
+
+def measure(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[str, dict[str, Array]]:
+    """Do what `measured` does, behind the fence."""
+    return str(measured(loaded().source, parse_length(given["constant"], "nm"))), {}
+
+
+def measured(source: Source, constant: Length) -> Length:
     """Measure the lattice on the first frame that shows one, and return the pixel size that gives its constant.
 
     Parameters

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from stemdask.errors import InputError
+from stemdask.fence import inside
 from stemdask.sources.guard import os_error
 
 _SAMPLE = 1 << 16
@@ -33,6 +34,7 @@ class SourceFile(BaseModel):
     @classmethod
     def look(cls, path: str) -> SourceFile:
         """Return a file as it is now; raise InputError where it can't be read."""
+        inside.beat(path)
         try:
             size, mtime_ns, inode = _state(path)
             return cls(path=path, size=size, mtime_ns=mtime_ns, inode=inode, digest=digest(path))

@@ -10,6 +10,7 @@ from warnings import catch_warnings
 import numpy as np
 
 from stemdask.errors import InputError
+from stemdask.fence import inside
 from stemdask.sources import formats, guard
 from stemdask.sources.content import check_file
 from stemdask.sources.file_source import select
@@ -54,7 +55,7 @@ def open_image_files(
     """
     record = formats.IMAGES[fmt]
     sizes = [check_file(file, record) for file in files]
-    looked = tuple(SourceFile.look(file) for file in files)
+    looked = tuple(map(SourceFile.look, files))
     probed, dataset, said = _probe_all(files, record, sizes)
     said += one_stack.compare(files, probed, pixel_size)
     first = probed[0]
@@ -130,6 +131,7 @@ def _probe_all(files: Sequence[str], fmt: ImageFormat, sizes: Sequence[int]) -> 
 
 def _probe(path: str, fmt: ImageFormat) -> tuple[list[Stack], list[str]]:
     """Check a file, open it and return what it holds, without its pixels, and warnings."""
+    inside.beat(path)
     with guard.reading(path), guard.in_time(path), catch_warnings(action="ignore"):
         warnings = fmt.check(path)
         stacks = [opened.stack for opened in open_once(path, fmt.name, digest(path))]
@@ -154,6 +156,7 @@ def _try_frames(source: ImageSource) -> list[str]:
     failures: list[InputError] = []
     tried = sorted({0, source.n_frames - 1})
     for index in tried:
+        inside.beat(source.file_of(index))
         try:
             missing = int(np.isnan(source.read(index).pixels).sum())
         except InputError as error:

@@ -205,7 +205,7 @@ def test_a_reader_that_never_ends_is_given_up(good: Any, monkeypatch: Any) -> No
         while True:
             pass
 
-    monkeypatch.setattr("stemdask.sources.guard.OPENING_SECONDS", 0.3)
+    monkeypatch.setattr("stemdask.sources.guard.WAITING_SECONDS", 0.3)
     monkeypatch.setitem(formats.IMAGES, "npy", replace(formats.IMAGES["npy"], open=loop))
     before = signal.getitimer(signal.ITIMER_REAL)[0]
     refused(good("npy"), "takes more than 0.3 s")
