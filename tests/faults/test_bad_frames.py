@@ -14,6 +14,7 @@ import toy
 
 from stemdask.config.document import Document
 from stemdask.engine.run import Outcome, execute
+from stemdask.errors import InputError
 from stemdask.model import FrameStatus
 from stemdask.results import reader
 
@@ -40,19 +41,20 @@ REASONS = {
     "gil": "took longer than 6 s",
     "system_exit": "SystemExit:",
     "recursion": "RecursionError: maximum recursion depth exceeded",
+    "key": "KeyError: 'a key'",
     "kill": "its process was killed twice (SIGKILL: out of memory?)",
 }
 
 
 @pytest.mark.slow
 def test_each_way_to_go_down_is_one_status_with_its_reason(tmp_path: Path) -> None:
-    harms = dict(zip(range(1, 20, 2), [*REASONS, "print"], strict=True))
-    outcome = _run(toy.write_frames(tmp_path / "f.npy", 22, harms), tmp_path / "o.zarr")
+    harms = dict(zip(range(1, 22, 2), [*REASONS, "print"], strict=True))
+    outcome = _run(toy.write_frames(tmp_path / "f.npy", 24, harms), tmp_path / "o.zarr")
     bad = _bad(outcome.store)
     assert sorted(bad) == [index for index, harm in harms.items() if harm != "print"]
     for index, reason in bad.items():
         assert reason.startswith(REASONS[harms[index]])
-    assert outcome.counts[FrameStatus.OK] == 22 - 9
+    assert outcome.counts[FrameStatus.OK] == 24 - 10
     assert reader.verify(outcome.store).sound
 
 
@@ -64,6 +66,32 @@ def test_bad_frames_beside_each_other_cost_no_good_one(tmp_path: Path, kind: str
     assert outcome.counts[FrameStatus.OK] == 17
     here = _run(frames, tmp_path / "inline.zarr")
     assert toy.contents(outcome.store) == toy.contents(here.store)
+
+
+@pytest.mark.parametrize(
+    "harms",
+    [
+        {0: "segv", 10: "exit", 20: "key", 5: "memory", 15: "system_exit"},
+        pytest.param({0: "loop", 10: "gil", 20: "kill", 5: "abort", 15: "recursion"}, marks=pytest.mark.slow),
+    ],
+    ids=["crashes", "hangs"],
+)
+def test_bad_frames_among_those_that_are_tried_at_planning_cost_no_good_one(
+    tmp_path: Path, harms: dict[int, str]
+) -> None:
+    frames = toy.write_frames(tmp_path / "f.npy", 21, harms)
+    outcome = _run(frames, tmp_path / "o.zarr")
+    bad = _bad(outcome.store)
+    assert sorted(bad) == sorted(harms)
+    assert all(bad[index].startswith(REASONS[harm]) for index, harm in harms.items())
+    assert outcome.counts[FrameStatus.OK] == 16
+
+
+def test_frames_that_are_all_bad_are_said_before_anything_is_written(tmp_path: Path) -> None:
+    frames = toy.write_frames(tmp_path / "f.npy", 3, dict.fromkeys(range(3), "segv"))
+    with pytest.raises(InputError, match=r"none of the frames tried could be analysed.*SIGSEGV"):
+        _run(frames, tmp_path / "o.zarr")
+    assert not (tmp_path / "o.zarr").exists()
 
 
 def test_a_helper_that_is_killed_from_outside_costs_no_frame(tmp_path: Path) -> None:

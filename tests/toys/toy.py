@@ -21,7 +21,7 @@ from stemdask.model import Analysis, Array, Frame, ImageFrame, Params, Stack, Va
 #: What a frame does whose first pixel holds this number.
 HARMS = (
     "nothing", "raise", "refuse", "segv", "abort", "exit", "memory", "loop", "gil", "system_exit", "recursion", "print",
-    "empty", "many", "kill",
+    "empty", "many", "kill", "key",
 )  # fmt: skip
 
 
@@ -167,6 +167,7 @@ def _print() -> None:
 
 
 _DO = {
+    "key": lambda: {}["a key"],
     "raise": _raise,
     "refuse": _refuse,
     "segv": lambda: ctypes.string_at(0),
