@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stemdask.analyses import registry
 from stemdask.config.clusters import Cluster
+from stemdask.engine import finishing
 from stemdask.engine.block import Ack
 from stemdask.engine.dispatch import Job, Pool, dispatch
 from stemdask.engine.pools import pool_of
@@ -19,8 +20,7 @@ from stemdask.engine.signals import Stop
 from stemdask.errors import StemdaskError, Stopped, TooManyFailures
 from stemdask.fence.fence import START_SECONDS
 from stemdask.model import Block, FrameStatus, Plan
-from stemdask.results.stack import StoreStack
-from stemdask.store import layout, lock, statuses
+from stemdask.store import layout, lock, metadata, statuses
 from stemdask.store.disk import sync_file_system
 
 _BAD = (FrameStatus.FAILED, FrameStatus.OVERFLOW)
@@ -75,10 +75,11 @@ class Driver:
         store = Path(self._plan.store)
         found = statuses.read_statuses(store)
         todo = statuses.unfinished(found, blocks)
-        state = layout.open_group(store).attrs["state"]
+        known = metadata.attributes(store)
+        state = str(known["state"])
         self._done = len(found) - sum(block.stop - block.start for block in todo)
         if todo:
-            if state != "running":
+            if state != "running" or known.get("finished"):
                 with lock.setting_up(layout.run_directory(store)):
                     layout.set_running(self._plan, f"continued with {len(todo)} blocks")
             self._dispatch(todo)
@@ -99,8 +100,7 @@ class Driver:
                 self._started = time.monotonic()
                 dispatch(self._pool, todo, self._stop, self._take, self._tell, self._patience())
         except BaseException:
-            with contextlib.suppress(OSError):
-                layout.set_state(self._plan.store, "partial", "interrupted")
+            self._cut_short("interrupted")
             raise
 
     def _patience(self) -> float:
@@ -144,25 +144,26 @@ class Driver:
                 layout.set_state(store, "partial", f"did {self._counts.total()} frames, {pending} to do")
             return "partial"
         self._tell("finishing")
-        stack = StoreStack(self._plan)
+        done = metadata.attributes(store).get("finished", [])
         for step in self._plan.steps:
-            finish_step = registry.get(self._plan.source.kind, step.name).finish
-            if finish_step is not None:
-                try:
-                    finish_step(stack, step.params)
-                except (StemdaskError, OSError):
-                    raise
-                except Exception as error:
-                    raise StemdaskError(
-                        f"'{step.name}' failed over all frames: {type(error).__name__}: {error}",
-                        where=store,
-                        remedy="The frames are done and kept; running again tries this alone",
-                    ) from error
-                stack.commit(step)
+            if step.name in done or registry.get(self._plan.source.kind, step.name).finish is None:
+                continue
+            try:
+                finishing.finish(self._plan, step, self._stop.overdue)
+            except InterruptedError:
+                return self._cut_short(f"stopped while '{step.name}' was finishing")
+            except StemdaskError:
+                self._cut_short(f"'{step.name}' failed over all frames")
+                raise
         sync_file_system(store)
         layout.set_state(store, "complete", f"did {self._counts.total()} frames")
         sync_file_system(store)
         return "complete"
+
+    def _cut_short(self, event: str) -> str:
+        with contextlib.suppress(StemdaskError):  # a full disk: the state is as it was, which isn't complete
+            layout.set_state(self._plan.store, "partial", event)
+        return "partial"
 
     def _raise_stopped(self) -> None:
         name = self._stop.signal.name if self._stop.signal is not None else ""

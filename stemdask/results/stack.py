@@ -10,6 +10,7 @@ import numpy as np
 
 from stemdask.analyses import chain
 from stemdask.errors import StemdaskError
+from stemdask.fence import inside
 from stemdask.model import Array, Frame, Plan, Step, Variable
 from stemdask.store import checksums, metadata
 from stemdask.store.layout import create_array, open_group, units_of, writable
@@ -33,6 +34,7 @@ class StoreStack:
 
     def read(self, path: str, frames: slice = slice(None)) -> Array:
         """Read a variable, frames first; a missing value is NaN or -1."""
+        inside.beat(path)
         array = self._root[path]
         per_frame = (array.metadata.dimension_names or ())[:1] == ("frame",)  # a number has no names
         return np.asarray(array[frames] if per_frame else array[...])
@@ -47,6 +49,7 @@ class StoreStack:
 
     def frame(self, index: int) -> Frame:
         """Read the input of one frame again."""
+        inside.beat(f"frame {index}")
         return self._plan.source.read(index)
 
     def write(self, path: str, values: Array, frames: slice | None = None) -> None:
@@ -57,6 +60,7 @@ class StoreStack:
         StemdaskError
             The variable isn't declared, or the frames aren't those of whole blocks.
         """
+        inside.beat(path)
         variable = self._declared(path)
         self._written.add(path)
         values = np.asarray(values).astype(variable.dtype, casting="same_kind", copy=False)
@@ -92,7 +96,8 @@ class StoreStack:
         for path in self._written & set(self._writable):
             sums[path] = checksums.once(path, checksums.parts(self._root[path]))
         groups = {str(group) for path in self._written for group in PurePosixPath(path).parents} - {"."}
-        metadata.update(Path(self._plan.store), {"checksums": sums}, self._written | groups)
+        done = [*self._root.attrs.get("finished", ()), step.name]
+        metadata.update(Path(self._plan.store), {"checksums": sums, "finished": done}, self._written | groups)
         self._root = open_group(Path(self._plan.store), "r+")
         self._written.clear()
 

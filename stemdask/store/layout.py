@@ -253,7 +253,8 @@ def set_running(plan: Plan, event: str) -> None:
     known = metadata.read(Path(plan.store))
     prepared = {variable.path for variable in chain.declared(plan.source.kind, plan.steps, "prepare")}
     sums = known.attributes.get("checksums", {}) if known is not None else {}
-    set_state(plan.store, "running", event, checksums={path: sums[path] for path in sums if path in prepared})
+    kept = {path: sums[path] for path in sums if path in prepared}
+    set_state(plan.store, "running", event, checksums=kept, finished=[])
 
 
 def _root_attributes(plan: Plan) -> dict[str, Any]:

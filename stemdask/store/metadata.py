@@ -67,6 +67,12 @@ def read(store: Path) -> Metadata | None:
     return Metadata(attributes, nodes, sealed, tuple(damaged))
 
 
+def attributes(store: Path) -> Mapping[str, Any]:
+    """Return the attributes of the root of a store; none where there is none."""
+    known = read(store)
+    return known.attributes if known is not None else {}
+
+
 def is_known(store: Path) -> bool:
     """Tell whether there is a store of stemdask, sound or not; quicker than `read` where its root is sound."""
     own = _load(store / NAME)
