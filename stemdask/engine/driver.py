@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from stemdask.analyses import registry
 from stemdask.config.clusters import Cluster
 from stemdask.engine import finishing
@@ -68,7 +70,7 @@ class Driver:
         self._reasons: Counter[str] = Counter()
         self._begun = self._started = time.monotonic()
         self._pool: Pool | None = None
-        self._done = 0
+        self._done = self._failed_before = 0
 
     def go(self, blocks: Sequence[Block], *, finish: bool) -> Outcome:
         """Do the blocks that aren't done yet, and what comes once after unless other runs do other blocks."""
@@ -78,7 +80,12 @@ class Driver:
         known = metadata.attributes(store)
         state = str(known["state"])
         self._done = len(found) - sum(block.stop - block.start for block in todo)
+        failed = found == FrameStatus.FAILED
+        for block in todo:
+            failed[block.start : block.stop] = False
+        self._failed_before = int(np.count_nonzero(failed))
         if todo:
+            self._check_failures()
             if state != "running" or known.get("finished"):
                 with lock.setting_up(layout.run_directory(store)):
                     layout.set_running(self._plan, f"continued with {len(todo)} blocks")
@@ -111,11 +118,15 @@ class Driver:
         self._counts.update(ack.counts)
         self._done += sum(ack.counts.values())
         self._reasons.update(ack.reasons)
-        bad = self._counts[FrameStatus.FAILED]
+        self._check_failures()
+
+    def _check_failures(self) -> None:
+        """End a run of whose store too many frames failed, in whichever run."""
+        bad = self._failed_before + self._counts[FrameStatus.FAILED]
         if bad > self._plan.limits.max_failed * self._plan.source.n_frames:
             reasons = "; ".join(reason for reason, _ in self._reasons.most_common(3))
             raise TooManyFailures(
-                f"{bad} of {self._counts.total()} frames failed: {reasons}",
+                f"{bad} of {self._plan.source.n_frames} frames failed" + (f": {reasons}" if reasons else ""),
                 where=self._plan.store,
                 allowed=f"limits.max_failed {self._plan.limits.max_failed:g} of all frames",
                 remedy="Mend the cause and run again with --retry failed, or raise limits.max_failed",

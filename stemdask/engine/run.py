@@ -101,7 +101,7 @@ def execute(
     if retry not in (None, "failed", "overflow"):
         raise ConfigError("not a status to retry", where="--retry", value=retry, allowed="failed, overflow")
     resolved = resolve(document)
-    store = Path(resolved.config.output).expanduser().absolute()
+    store = place.path_of(resolved.config.output)
     place.is_taken(store)
     for warning in resolved.source.warnings if progress is True else ():
         sys.stderr.write(f"warning: {warning}\n")
@@ -118,8 +118,13 @@ def execute(
     try:
         # What comes once before and after gives the same bits on any number of cores.
         with _reported(progress) as report, Stop() as stop, threadpool_limits(1):
+            missing = place.missing_folders(store)
             directory = place.open_run_directory(store)
-            with lock.driving(directory, shared=subset) as epoch, logged(directory / "log"):
+            with (
+                lock.driving(directory, shared=subset) as epoch,
+                place.left_as_found(store, () if subset else missing),
+                logged(directory / "log"),
+            ):
                 with lock.setting_up(directory):
                     plan = set_up(resolved, store, retry=retry, fresh=fresh, sweep=not subset)
                 driver = Driver(plan, epoch, resolved.config.cluster, stop, report)
@@ -134,7 +139,7 @@ def plan(document: Document) -> list[tuple[str, str]]:
     """Say what a run would take, without writing anything."""
     resolved = resolve(document)
     survey = survey_of(resolved)
-    drawn = draw(resolved, survey, Path(resolved.config.output).expanduser().absolute())
+    drawn = draw(resolved, survey, place.path_of(resolved.config.output))
     cost = estimate(drawn, survey)
     capacities = ", ".join(f"{n} {dim}s" for dim, n in drawn.sizes.items() if dim != "frame")
     rows = [

@@ -55,9 +55,7 @@ def set_up(resolved: Resolved, store: Path, *, retry: str | None, fresh: bool, s
         plan = grow.make_room(plan)
     if retry == "failed":
         _set_pending(plan, FrameStatus.FAILED)
-    new = layout.run_directory(store) / "plan.new"
-    plan_files.save(plan, new)
-    new.replace(layout.plan_file(store))
+    plan_files.save(plan, layout.plan_file(store))
     return plan
 
 

@@ -11,6 +11,7 @@ from stemdask.analyses import registry
 from stemdask.errors import StemdaskError
 from stemdask.model import Limits, Plan, Source, Step
 from stemdask.sources import opening
+from stemdask.store.disk import write_file
 
 
 def pack(source: Source, steps: Sequence[Step]) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def unpack(data: Mapping[str, Any]) -> tuple[Source, tuple[Step, ...]]:
 
 
 def save(plan: Plan, path: Path) -> None:
-    """Write a plan as JSON."""
+    """Write a plan as JSON; the file is there whole or not at all."""
     data = {
         **pack(plan.source, plan.steps),
         "sizes": dict(plan.sizes),
@@ -40,7 +41,7 @@ def save(plan: Plan, path: Path) -> None:
         "config": plan.config,
         "calibrated": plan.calibrated,
     }
-    path.write_text(json.dumps(data))
+    write_file(path, json.dumps(data))
 
 
 def load(path: Path) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,50 @@ from stemdask.errors import StoreError
 from stemdask.store import metadata
 from stemdask.store.disk import sync_file_system
 from stemdask.store.layout import open_group, run_directory
+
+
+def path_of(text: str) -> Path:
+    """Return the absolute path of a store as a user names it.
+
+    Raises
+    ------
+    StoreError
+        No path can be called so.
+    """
+    try:
+        path = Path(text).expanduser().absolute()
+        path.exists()
+        run_directory(path).exists()
+        if "\0" in text:
+            raise ValueError("a path can't hold a NUL character")
+    except (OSError, ValueError, RuntimeError) as error:
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        shown = text if len(text) < 100 else text[:99] + "…"
+        raise StoreError(f"the output can't be here: {said}", where=shown, remedy="Choose another output") from None
+    return path
+
+
+def missing_folders(store: Path) -> tuple[Path, ...]:
+    """Return the run directory of a store and the folders above it, as far as there are none."""
+    directory = run_directory(store)
+    return tuple(folder for folder in (directory, *directory.parents) if not folder.exists())
+
+
+@contextlib.contextmanager
+def left_as_found(store: Path, missing: Sequence[Path]) -> Iterator[None]:
+    """Remove the folders that were missing where no store came of them: a refused run leaves nothing behind.
+
+    To be entered by who holds the lock of the run directory.
+    """
+    try:
+        yield
+    except BaseException:
+        if missing and not store.exists():
+            shutil.rmtree(missing[0], ignore_errors=True)
+            with contextlib.suppress(OSError):
+                for folder in missing[1:]:
+                    folder.rmdir()
+        raise
 
 
 def is_store(path: Path) -> bool:
