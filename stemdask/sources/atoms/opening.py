@@ -81,6 +81,9 @@ def open_atoms_files(
     )
     facts, said = _try_frame(source)
     said += found.warnings
+    held = sorted(set(found.n_atoms) - {0})
+    if len(held) > 1:
+        said.append(f"the number of atoms changes from frame to frame: {held[0]} to {held[-1]}")
     if empty := found.n_atoms.count(0):
         said.append(f"{empty} of {len(found.n_atoms)} frames hold no atoms")
     return source.model_copy(update={"facts": facts, "warnings": guard.in_short(said)})

@@ -20,7 +20,7 @@ from stemdask.sources.images.source import ImageSource, open_once
 from stemdask.sources.images.stack import Calibration, Stack
 from stemdask.sources.packed import pack
 from stemdask.sources.paths import find_files
-from stemdask.sources.source_file import SourceFile, digest
+from stemdask.sources.source_file import SourceFile
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -134,7 +134,7 @@ def _probe(path: str, fmt: ImageFormat) -> tuple[list[Stack], list[str]]:
     inside.beat(path)
     with guard.reading(path), guard.in_time(path), catch_warnings(action="ignore"):
         warnings = fmt.check(path)
-        stacks = [opened.stack for opened in open_once(path, fmt.name, digest(path))]
+        stacks = [opened.stack for opened in open_once(path, fmt.name)]
     return stacks, warnings + [f"{path}: {problem}" for stack in stacks for problem in stack.problems]
 
 

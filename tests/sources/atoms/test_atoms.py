@@ -349,7 +349,7 @@ def test_description_is_in_words(tmp_path: Path, frames: list[Atoms]) -> None:
     assert described["atoms"] == "2 to 40"
     assert described["elements"] == "Pt 3, Au 3"
     assert described["periodic"] == "no"
-    assert not described["warnings"]
+    assert described["warnings"] == ["the number of atoms changes from frame to frame: 2 to 40"]
 
 
 @pytest.mark.parametrize(
