@@ -28,7 +28,7 @@ def index(path: str, size: int) -> FrameIndex:
             )
         n_atoms, seen, line = -1, set[bytes](), first
         while not line.startswith(b"ITEM: ATOMS"):
-            name = next((name for name in _LINES if line.startswith(b"ITEM: " + name)), None)
+            name = next((name for name in _LINES if (line.strip() + b" ").startswith(b"ITEM: " + name + b" ")), None)
             if name is None or name in seen:
                 # A damaged title would hide all that follows, up to the next snapshot.
                 shown = line[:40].decode("ascii", "replace")

@@ -11,16 +11,13 @@ from pathlib import Path
 from stemdask.errors import InputError
 from stemdask.sources import fenced
 
-#: Time of an answer, s of the wall clock of an idle machine; a busy one gets more by `patience`.
-SECONDS = 10.0
-
 
 @dataclass(frozen=True, slots=True)
 class Fate:
     """What became of a mutant."""
 
     kind: str
-    """refused, same, other (another content, said), warned, lost (frames or atoms without a word), crash, hang, raised."""
+    """same, refused, warned, lost (frames or atoms, without a word), crash, hang, multiline or raised."""
     said: str = ""
     seconds: float = 0.0
 
