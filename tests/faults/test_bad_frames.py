@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import toy
@@ -121,3 +123,31 @@ def test_without_isolation_the_frame_that_takes_its_worker_along_is_found_all_th
     outcome = _run(frames, tmp_path / "o.zarr", cluster="processes", limits=limits)
     assert _bad(outcome.store) == {5: REASONS["segv"]}
     assert outcome.counts[FrameStatus.OK] == 19
+
+
+@pytest.mark.slow
+def test_of_two_thousand_frames_exactly_the_poisoned_ones_fail(tmp_path: Path) -> None:
+    """5 % poison of ten kinds, also among the frames that are tried at planning; what one costs is printed."""
+    kinds = [harm for harm in REASONS if harm != "refuse"][:10]
+    n, n_poison = 2000, 100
+    places = np.random.default_rng(4).choice(np.arange(1, n), n_poison - 2, replace=False).tolist()
+    harms = {index: kinds[k % len(kinds)] for k, index in enumerate([0, n - 1, *places])}
+    limits = LIMITS | {"frame_seconds": 3.0}
+    before = _cpu_seconds()
+    good = _run(toy.write_frames(tmp_path / "good.npy", n), tmp_path / "good.zarr", block_frames=50, limits=limits)
+    whole = _cpu_seconds() - before
+    assert good.counts[FrameStatus.OK] == n
+    before = _cpu_seconds()
+    outcome = _run(toy.write_frames(tmp_path / "f.npy", n, harms), tmp_path / "o.zarr", block_frames=50, limits=limits)
+    spent = _cpu_seconds() - before
+    looped = 3.0 * sum(harm in ("loop", "gil") for harm in harms.values())
+    print(f"{n_poison} poisoned of {n}: {(spent - whole - looped) / len(harms):.2f} CPU-s each beyond its limit")
+    bad = {row[0]: row[3] for row in reader.status(outcome.store, named=n).bad}
+    assert sorted(bad) == sorted(harms)
+    assert all(bad[index].startswith(REASONS[harm].replace("6 s", "3 s")) for index, harm in harms.items())
+    assert outcome.counts[FrameStatus.OK] == n - n_poison
+
+
+def _cpu_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)

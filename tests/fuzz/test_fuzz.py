@@ -34,7 +34,9 @@ def test_mutants_are_answered_and_lose_nothing_in_silence(tmp_path: Path, name: 
         mutant.write_bytes(data)
         fate = campaign.fate(mutant, whole)
         found[fate.kind] += 1
-        if fate.kind not in ANSWERS:
+        # Cut between two frames a trajectory is whole, only shorter: nothing in it tells.
+        shorter = what == "cut" and name in ("xyz", "lammpstrj") and data.endswith(b"\n") and fate.kind == "lost"
+        if fate.kind not in ANSWERS and not shorter:
             odd.append(f"{k} {what}: {fate.kind} {fate.said}")
     print(f"{name}: {dict(found)}")
     assert not odd

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -15,6 +17,10 @@ from stemdask.sources.atoms.text_frames import last_line
 from stemdask.sources.per_file import once_per_file
 
 _LARGEST = 1 << 27
+_BLOCK = re.compile(r"^data_", re.MULTILINE | re.IGNORECASE)
+_FORMULA = re.compile(r"^\s*_chemical_formula_sum\s+['\"]?([A-Za-z0-9. ]+)", re.MULTILINE)
+_UNITS = re.compile(r"^\s*_cell_formula_units_Z\s+(\d{1,6})", re.MULTILINE)
+_ELEMENT = re.compile(r"[A-Z][a-z]?(\d+(?:\.\d+)?)?")
 _LOST = ("Wrong number", "Badly formed number")
 
 
@@ -25,7 +31,21 @@ def index(path: str, size: int) -> FrameIndex:
     found = FrameIndex()
     for k, atoms in enumerate(_structures(path)):
         found.add(k, k + 1, len(atoms))
+    found.warnings += _fewer_than_stated(path, found.n_atoms)
     return found
+
+
+def _fewer_than_stated(path: str, n_atoms: Sequence[int]) -> list[str]:
+    """Say where a structure has fewer atoms than its formula: nothing else tells that a file was cut between lines."""
+    blocks = _BLOCK.split(Path(path).read_text(encoding="utf-8", errors="replace"))[1:]
+    said = []
+    for block, n in zip(blocks, n_atoms, strict=False):
+        formula, units = _FORMULA.search(block), _UNITS.search(block)
+        stated = sum(float(count or 1) for count in _ELEMENT.findall(formula[1])) if formula else 0.0
+        stated *= int(units[1]) if units else 1
+        if n < stated:
+            said.append(f"{path}: its formula has {stated:g} atoms, {n} are there: atoms may be missing")
+    return said
 
 
 def read(place: FramePlace) -> Structure:
