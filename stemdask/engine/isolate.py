@@ -37,6 +37,8 @@ class Helper:
         self._plan = plan
         self._fence = Fence(give_up)
         self._good_frame: int | None = None
+        self._is_warm = False
+        """The process that outlives bad frames has loaded what a good one needs."""
 
     def __call__(self, index: int) -> FrameResult:
         """Analyse one frame."""
@@ -51,7 +53,7 @@ class Helper:
 
     def _once(self, index: int) -> FrameResult | None:
         """Analyse one frame; None when the helper was killed from outside."""
-        if not self._fence.running:
+        if not self._fence.keeps or (self._good_frame is not None and not self._fence.running and not self._is_warm):
             self._load()
         start = time.monotonic()
         seconds = self._plan.limits.seconds
@@ -72,9 +74,11 @@ class Helper:
         """Start the process, and let it load what frames need on one that is known to be good."""
         for left in reversed(range(_LOADS)):
             try:
-                self._fence.ask("stemdask.engine.frames:load", {"store": self._plan.store}, seconds=START_SECONDS)
+                given = {"store": self._plan.store}
+                self._fence.ask("stemdask.engine.frames:load", given, seconds=START_SECONDS, keep=True)
+                self._is_warm = self._good_frame is not None
                 if self._good_frame is not None:
-                    self._ask(self._good_frame, self._plan.limits.seconds + COMPILE_SECONDS)
+                    self._ask(self._good_frame, self._plan.limits.seconds + COMPILE_SECONDS, keep=True)
             except (Overdue, Died, Raised) as error:
                 if not (isinstance(error, Died) and error.from_outside) or not left:
                     words = error.words if isinstance(error, Died) else ""
@@ -82,5 +86,6 @@ class Helper:
             else:
                 return
 
-    def _ask(self, index: int, seconds: float) -> FrameResult:
-        return frames.result_of(*self._fence.ask("stemdask.engine.frames:analyse", {"index": index}, seconds=seconds))
+    def _ask(self, index: int, seconds: float, *, keep: bool = False) -> FrameResult:
+        answer = self._fence.ask("stemdask.engine.frames:analyse", {"index": index}, seconds=seconds, keep=keep)
+        return frames.result_of(*answer)

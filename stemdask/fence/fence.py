@@ -21,6 +21,7 @@ import psutil
 
 from stemdask.errors import ConfigError, StemdaskError
 from stemdask.fence import wire
+from stemdask.fence.child import DEATH
 from stemdask.model import Array
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ COMPILE_SECONDS = 120.0
 #: Signals that others send: the kernel when memory is short, a scheduler at the end of a job.
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
 _TICK = 0.5
+#: Seconds for a process to go that was killed.
+_END_SECONDS = 30.0
 _STARTS = 3
 
 ONE_THREAD = dict.fromkeys(
@@ -84,7 +87,8 @@ class Fence:
     def __init__(self, give_up: Callable[[], bool] | None = None) -> None:
         self._give_up = give_up
         self._process: subprocess.Popen[bytes] | None = None
-        self._requests = self._answers = -1
+        self._requests = self._answers = self._deaths = -1
+        self._fork = 0
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this
         self._owner = os.getpid()
         self._lock = threading.Lock()
@@ -98,9 +102,14 @@ class Fence:
         self.close()
 
     @property
-    def running(self) -> bool:
-        """The process is there and knows what earlier jobs left in it."""
+    def keeps(self) -> bool:
+        """The first process is there, and knows what jobs left in it that were to be kept."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def running(self) -> bool:
+        """The fork is there, and knows what earlier jobs left in it."""
+        return self.keeps and self._fork != 0
 
     def ask(
         self,
@@ -110,6 +119,7 @@ class Fence:
         *,
         seconds: float,
         cpu_seconds: float | None = None,
+        keep: bool = False,
     ) -> tuple[Any, dict[str, Array]]:
         """Have a job done.
 
@@ -123,6 +133,9 @@ class Fence:
             Time that it may take between two beats, s.
         cpu_seconds
             Time of a core that it may take between two beats, s; unlike the other, the same on a busy machine.
+
+        keep
+            What it leaves in its process outlives the deaths of later jobs; for jobs that do no harm.
 
         Raises
         ------
@@ -139,11 +152,18 @@ class Fence:
         """
         with self._lock:
             try:
-                if not self.running:
+                if not self.keeps:
                     self._start()
-                message = wire.pack({"job": job, "given": given or {}, "folder": os.getcwd()}, arrays or {})  # noqa: PTH109
-                self._write(message)
+                if keep and self._fork:
+                    self._end_fork()
+                request = {"job": job, "given": given or {}, "folder": os.getcwd(), "keep": keep}  # noqa: PTH109
+                self._write(wire.pack(request, arrays or {}))
                 header, values = self._receive(seconds, cpu_seconds)
+            except (Overdue, InterruptedError):
+                self._end_fork()
+                raise
+            except Died:
+                raise
             except BaseException:
                 self._end()
                 raise
@@ -163,15 +183,30 @@ class Fence:
         self._output.close()
 
     def _end(self) -> None:
-        for descriptor in (self._requests, self._answers):
+        for descriptor in (self._requests, self._answers, self._deaths):
             if descriptor >= 0:
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
-        self._requests = self._answers = -1
+        self._requests = self._answers = self._deaths = -1
+        self._fork = 0
         if self._process is not None and self._owner == os.getpid():
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    def _end_fork(self) -> None:
+        """End the fork alone; everything where it doesn't go."""
+        if self.keeps and self._fork:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._fork, signal.SIGKILL)
+            try:
+                self._receive(_END_SECONDS, None)
+            except Died:
+                if self.keeps:
+                    return
+            except Overdue:
+                pass
+        self._end()
 
     def _start(self) -> None:
         for left in reversed(range(_STARTS)):
@@ -189,8 +224,10 @@ class Fence:
     def _spawn(self) -> None:
         child_in, self._requests = os.pipe()
         self._answers, child_out = os.pipe()
+        self._deaths, child_deaths = os.pipe()
+        os.set_blocking(self._answers, False)
         command = [sys.executable, "-m", "stemdask.fence.child"]
-        command += [str(number) for number in (os.getpid(), child_in, child_out)]
+        command += [str(number) for number in (os.getpid(), child_in, child_out, child_deaths)]
         try:
             self._owner = os.getpid()
             self._process = subprocess.Popen(
@@ -199,12 +236,13 @@ class Fence:
                 stdout=self._output,
                 stderr=self._output,
                 env=os.environ | ONE_THREAD,
-                pass_fds=(child_in, child_out),
+                pass_fds=(child_in, child_out, child_deaths),
                 process_group=0,
             )
         finally:
             os.close(child_in)
             os.close(child_out)
+            os.close(child_deaths)
 
     def _write(self, message: bytes) -> None:
         view = memoryview(message)
@@ -216,27 +254,44 @@ class Fence:
         """Return the next message that is no beat."""
         at = ""
         while True:
-            clock = _Clock(seconds, cpu_seconds, self._process.pid if self._process is not None else 0, at)
+            clock = _Clock(seconds, cpu_seconds, self._fork, at)
             prefix = self._read(wire.PREFIX, clock)
             header, values = wire.unpack(prefix, self._read(wire.body_length(prefix), clock))
-            if "beat" not in header:
+            if "process" in header:
+                self._fork = header["process"]
+            elif "beat" in header:
+                at = header["beat"] or at
+            else:
                 return header, values
-            at = header["beat"] or at
 
     def _read(self, n: int, clock: _Clock) -> bytes:
         parts = bytearray()
         poll = select.poll()
         poll.register(self._answers, select.POLLIN)
+        poll.register(self._deaths, select.POLLIN)
         while len(parts) < n:
-            if not poll.poll(1000 * min(max(clock.left(), 0.0), _TICK)):
+            ready = {descriptor for descriptor, _ in poll.poll(1000 * min(max(clock.left(), 0.0), _TICK))}
+            if not ready:
                 clock.check()
                 if self._give_up is not None and self._give_up():
                     raise InterruptedError
-                continue
-            part = os.read(self._answers, min(n - len(parts), 1 << 20))
-            if not part:
-                raise Died(self._process.wait() if self._process is not None else 0, self._words())
-            parts += part
+            elif self._answers in ready:
+                try:
+                    part = os.read(self._answers, min(n - len(parts), 1 << 20))
+                except BlockingIOError:
+                    continue
+                if not part:
+                    code = self._process.wait() if self._process is not None else 0
+                    words = self._words()
+                    self._end()
+                    raise Died(code, words)
+                parts += part
+            else:  # all that the fork had said is read, the rest of it will never come
+                death = os.read(self._deaths, DEATH.size)
+                self._fork = 0
+                if death:
+                    raise Died(DEATH.unpack(death)[0], self._words())
+                poll.unregister(self._deaths)
         return bytes(parts)
 
     def _words(self) -> str:

@@ -86,6 +86,7 @@ class Trial:
             _, arrays = self._ask(f"{_MODULE}:prepare", {}, max(self._seconds, _PREPARE_SECONDS))
             # The arrays of a message are views of it, and read-only.
             self._run.prepared = {path: np.array(array) for path, array in arrays.items()}
+            self._is_loaded = False  # once more, with these: a frame that dies must not take them along
         return self._run.prepared
 
     def frame(self, index: int) -> Tried:
@@ -112,9 +113,9 @@ class Trial:
     def _ask(self, job: str, given: Mapping[str, Any], seconds: float) -> tuple[Any, dict[str, Array]]:
         assert self._fence is not None
         try:
-            if not (self._is_loaded and self._fence.running):
+            if not (self._is_loaded and self._fence.keeps):
                 described = plan_file.pack(self._run.source, self._run.steps) | {"memory": self._memory}
-                self._fence.ask(f"{_MODULE}:load", described, self._run.prepared, seconds=START_SECONDS)
+                self._fence.ask(f"{_MODULE}:load", described, self._run.prepared, seconds=START_SECONDS, keep=True)
                 self._is_loaded = True
             return self._fence.ask(job, given, seconds=seconds)
         except Overdue as error:

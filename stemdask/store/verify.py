@@ -130,8 +130,9 @@ class _Readable:
         node = known.nodes.get(layout.CHECKSUMS)
         if node is None:
             return None, {}
-        paths = node.get("attributes", {}).get("paths", ())
-        return self._root[layout.CHECKSUMS], {path: column for column, path in enumerate(paths)}
+        columns = {path: column for column, path in enumerate(node.get("attributes", {}).get("paths", ()))}
+        readable = f"{layout.CHECKSUMS}/{metadata.NAME}" not in known.damaged
+        return self._root[layout.CHECKSUMS] if readable else None, columns
 
     def parts(self, path: str, node: Mapping[str, Any]) -> Iterator[int | None]:
         """Yield the blocks of a variable that are to be read; None for one that a run has once, read as a whole."""
@@ -174,7 +175,7 @@ class _Readable:
             return path not in self._once or self._once[path] == checksums.once(path, checksums.parts(array))
         if path == layout.STATUS and self._complete and (self._frames(block) == FrameStatus.PENDING).any():
             return False
-        if path not in self._columns:
+        if path not in self._columns or self._rows is None:
             return True
         try:
             noted = int(self._rows[block, self._columns[path]])

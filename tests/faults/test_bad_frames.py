@@ -130,7 +130,7 @@ def test_of_two_thousand_frames_exactly_the_poisoned_ones_fail(tmp_path: Path) -
     """5 % poison of ten kinds, also among the frames that are tried at planning; what one costs is printed."""
     kinds = [harm for harm in REASONS if harm != "refuse"][:10]
     n, n_poison = 2000, 100
-    places = np.random.default_rng(4).choice(np.arange(1, n), n_poison - 2, replace=False).tolist()
+    places = np.random.default_rng(4).choice(np.arange(1, n - 1), n_poison - 2, replace=False).tolist()
     harms = {index: kinds[k % len(kinds)] for k, index in enumerate([0, n - 1, *places])}
     limits = LIMITS | {"frame_seconds": 3.0}
     before = _cpu_seconds()
@@ -140,7 +140,7 @@ def test_of_two_thousand_frames_exactly_the_poisoned_ones_fail(tmp_path: Path) -
     before = _cpu_seconds()
     outcome = _run(toy.write_frames(tmp_path / "f.npy", n, harms), tmp_path / "o.zarr", block_frames=50, limits=limits)
     spent = _cpu_seconds() - before
-    looped = 3.0 * sum(harm in ("loop", "gil") for harm in harms.values())
+    looped = 3.0 * sum(harm == "loop" for harm in harms.values())
     print(f"{n_poison} poisoned of {n}: {(spent - whole - looped) / len(harms):.2f} CPU-s each beyond its limit")
     bad = {row[0]: row[3] for row in reader.status(outcome.store, named=n).bad}
     assert sorted(bad) == sorted(harms)

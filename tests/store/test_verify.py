@@ -89,6 +89,16 @@ def test_flipped_bits_of_any_file_are_found_named_and_repaired(
         assert toy.contents(store) == before
 
 
+def test_damage_of_the_checksums_themselves_is_found_and_repaired(made: tuple[Path, Path], store: Path) -> None:
+    for name, harm in (("zarr.json", b"dimension_names"), ("c/1/0", None)):
+        path = store / "blocks/checksum" / name
+        path.write_bytes(path.read_bytes().replace(harm, b"dimenqion_names") if harm else b"")
+        assert reader.verify(store).damaged == (f"blocks/checksum/{name}",)
+        assert reader.verify(store, repair=True).damaged == (f"blocks/checksum/{name}",)
+        sd.run(toy.config(made[0], store, limits={"isolate": False}))
+        assert reader.verify(store).sound
+
+
 def test_swapped_chunks_are_found_though_each_is_sound(store: Path) -> None:
     choose = random.Random(5)
     for _ in range(25):
