@@ -101,9 +101,9 @@ def init(inputs: Inputs) -> None:
 @app.command(epilog="Example: stemdask inspect 'frames/*.tif'")
 def inspect(inputs: Inputs) -> None:
     """Say what the data are: format, frames, shape, calibration, elements, and what is odd about them."""
-    from stemdask.sources import opening
+    from stemdask.sources import fenced
 
-    for key, value in opening.open_source(inputs).describe().items():
+    for key, value in fenced.open_source(inputs).describe().items():
         lines = value if isinstance(value, list) else [value]
         for line in lines or ["none"]:
             typer.echo(f"{key:>14}: {line}")

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: end in order once, at once the second time."""
+"""SIGTERM, SIGHUP and Ctrl-C: end in order once, at once the second time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ class Stop:
 
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                    continue  # under nohup
                 self._before[number] = signal.signal(number, self._handle)
         return self
 

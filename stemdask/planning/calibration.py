@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +12,9 @@ from stemdask.analyses import chain, registry
 from stemdask.config.keys import Calibration
 from stemdask.errors import FrameError, InputError
 from stemdask.kernels.atoms.mean_bond import mean_bond
-from stemdask.model import AtomsFrame, Source, Step
-from stemdask.units import Length
+from stemdask.model import Array, AtomsFrame, Source, Step
+from stemdask.planning.trial import Trial, loaded
+from stemdask.units import Length, parse_length
 
 #: Frames tried before the calibration is given up.
 TRIED = 3
@@ -26,13 +29,25 @@ def found(source: Source, known: Calibration) -> dict[str, Length]:
         The length is one of the other kind of input, or can't be measured.
     """
     if source.kind == "images" and known.a is not None:
-        return {"pixel_size": pixel_size(source, known.a)}
+        return {"pixel_size": _fenced(source, "pixel_size", known.a)}
     if source.kind == "atoms" and known.nearest_neighbour is not None:
-        return {"scale": scale(source, known.nearest_neighbour)}
+        return {"scale": _fenced(source, "scale", known.nearest_neighbour)}
     right = {"images": "a, the lattice constant", "atoms": "nearest_neighbour, the mean distance of nearest atoms"}
     raise InputError(
         f"{source.kind} are calibrated by another length", where="input.calibrate_from", allowed=right[source.kind]
     )
+
+
+def _fenced(source: Source, key: str, known: Length) -> Length:
+    """Measure a key of the input behind the fence, from a known length."""
+    told = Trial(source, ()).ask("stemdask.planning.calibration:measure", {"key": key, "known": str(known)})
+    return parse_length(str(told), "nm")
+
+
+def measure(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[str, dict[str, Array]]:
+    """Measure a key of the input of the source that is loaded; returns it as text."""
+    known = parse_length(given["known"], "nm")
+    return str({"pixel_size": pixel_size, "scale": scale}[given["key"]](loaded().source, known)), {}
 
 
 def scale(source: Source, distance: Length) -> Length:

@@ -17,7 +17,7 @@ from stemdask.errors import ConfigError, InputError
 from stemdask.model import Kind, Source, Step
 from stemdask.planning import calibration
 from stemdask.planning.steps import steps as steps_of
-from stemdask.sources import opening
+from stemdask.sources import fenced, opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,15 @@ def _open(config: Config | None, document: Document) -> tuple[Source | None, Inp
     if not isinstance(paths, str | list):
         return None, None
     try:
-        return opening.open_source(paths, **options), None
+        return fenced.open_source(paths, **options, memory=_memory(config)), None
     except InputError as error:
         return None, error
+
+
+def _memory(config: Config | None) -> int:
+    """Return the bytes that opening may take: as much as a frame, where more is allowed to one than usual."""
+    asked = "auto" if config is None else config.limits.frame_memory
+    return fenced.OPENING_MEMORY if asked == "auto" else max(fenced.OPENING_MEMORY, asked)
 
 
 def _guessed(document: Document) -> Kind | None:

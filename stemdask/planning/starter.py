@@ -16,12 +16,12 @@ from stemdask.config.clusters import cluster_kinds
 from stemdask.config.document import store_beside
 from stemdask.config.yaml_lines import dump_value
 from stemdask.model import Kind
-from stemdask.sources import opening
+from stemdask.sources import fenced
 
 
 def write(inputs: Sequence[str]) -> str:
     """Return a commented YAML config for the data: the usual analyses on, the others as comments."""
-    source = opening.open_source(list(inputs))
+    source = fenced.open_source(list(inputs))
     described = source.describe()
     lines = [f"# {key}: {value}" for key, value in described.items() if not isinstance(value, list)]
     lines += [f"# warning: {warning}" for warning in source.warnings]

@@ -129,7 +129,15 @@ def test_a_run_goes_on_when_workers_are_killed_under_it(folder: Path) -> None:
     assert _same(folder, "workers.zarr")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGTERM, 75),
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGHUP, 75, marks=pytest.mark.slow),
+    ],
+    ids=["SIGTERM", "SIGINT", "SIGHUP"],
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_is_asked_to_stop_ends_in_order_and_is_continued(
     folder: Path, kind: str, number: signal.Signals, code: int

@@ -21,7 +21,7 @@ from stemdask.model import Analysis, Array, Frame, ImageFrame, Params, Stack, Va
 #: What a frame does whose first pixel holds this number.
 HARMS = (
     "nothing", "raise", "refuse", "segv", "abort", "exit", "memory", "loop", "gil", "system_exit", "recursion", "print",
-    "empty", "many", "kill",
+    "empty", "many", "kill", "key",
 )  # fmt: skip
 
 
@@ -36,6 +36,8 @@ class ToyParams(Params):
     """Store after whose `pause_after` blocks frames wait for `go_on`; none when absent."""
     pause_after: int = 2
     """Blocks."""
+    after: str = ""
+    """File that says what harm is done when all frames are; none where it isn't there."""
 
 
 HANDED_ON = Variable("toy/handed_on", ("frame", "part"), "float64", "1", "for a later analysis", stored=False)
@@ -81,6 +83,8 @@ def run(frame: ImageFrame, params: ToyParams) -> Mapping[str, Array]:
 
 
 def finish(stack: Stack, params: ToyParams) -> None:
+    if params.after and Path(params.after).exists():
+        _DO[Path(params.after).read_text()]()
     mean = stack.read("toy/mean")
     rank = np.argsort(np.argsort(mean)).astype(np.int32)
     for block in stack.blocks:
@@ -167,6 +171,7 @@ def _print() -> None:
 
 
 _DO = {
+    "key": lambda: {}["a key"],
     "raise": _raise,
     "refuse": _refuse,
     "segv": lambda: ctypes.string_at(0),

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from stemdask.config.shell_safe import check_path
 from stemdask.config.values import parse_walltime
-from stemdask.engine.isolate import ONE_THREAD
 from stemdask.engine.queues.queue import Queue, WorkerJob
 from stemdask.engine.workers.leaving import LEAVE_AFTER
 from stemdask.errors import ClusterError
+from stemdask.fence.fence import ONE_THREAD
 
 #: Seconds before the walltime at which a worker leaves; a quarter of a walltime that is shorter than six minutes.
 MARGIN = 90.0

@@ -13,12 +13,12 @@ from string import Template
 from stemdask.config import clusters as kinds
 from stemdask.config.document import Document
 from stemdask.config.shell_safe import check_directive
-from stemdask.engine.isolate import ONE_THREAD
 from stemdask.engine.queues.jobs import Jobs
 from stemdask.engine.queues.queue import DriverJob, Queue, Resources
 from stemdask.engine.queues.records import queue_here, queue_of
 from stemdask.engine.queues.script import WORKER_BYTES, check_paths, too_long
 from stemdask.errors import ConfigError
+from stemdask.fence.fence import ONE_THREAD
 from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import blocks, draw
 from stemdask.planning.resolve import resolve

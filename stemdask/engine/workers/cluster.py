@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from stemdask.engine.dispatch import TICK, Done, Job, WorkerDied
-from stemdask.engine.isolate import ONE_THREAD
 from stemdask.engine.log import LOG, RunLog
 from stemdask.engine.task import do_block
 from stemdask.errors import ClusterError
+from stemdask.fence.fence import ONE_THREAD
 from stemdask.model import Block
 from stemdask.store.layout import run_directory
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from warnings import catch_warnings
 
@@ -18,7 +17,7 @@ from stemdask.sources.atoms.source import AtomsSource
 from stemdask.sources.content import check_file
 from stemdask.sources.file_source import select
 from stemdask.sources.packed import pack
-from stemdask.sources.source_file import SourceFile, digest
+from stemdask.sources.source_file import SourceFile
 
 _BYTES_AN_ATOM = 200
 """Of text and of arrays, while a frame is read."""
@@ -59,12 +58,19 @@ def open_atoms_files(
     ends: list[int] = []
     for file in files:
         size = check_file(file, record)
+        looked = SourceFile.look(file)
         with guard.reading(file), catch_warnings(action="ignore"):
             index = record.index(file, size)
             if not any(index.n_atoms):
                 raise InputError("holds no atoms", where=file, remedy=f"Check that it is {record.noun} and not cut off")
             guard.check_budget(file, _BYTES_AN_ATOM * max(index.n_atoms))
-        opened.append(SourceFile(path=file, size=size, digest=digest(file)))
+            if not record.ends_whole(file):
+                raise InputError(
+                    "doesn't end with the end of a line: its last number may be cut off",
+                    where=file,
+                    remedy="Copy the file again; if it is whole, end its last line ('echo >> FILE')",
+                )
+        opened.append(looked)
         found.extend(index)
         ends.append(len(found.starts))
     source = AtomsSource(
@@ -80,14 +86,11 @@ def open_atoms_files(
     )
     facts, said = _try_frame(source)
     said += found.warnings
+    held = sorted(set(found.n_atoms) - {0})
+    if len(held) > 1:
+        said.append(f"the number of atoms changes from frame to frame: {held[0]} to {held[-1]}")
     if empty := found.n_atoms.count(0):
         said.append(f"{empty} of {len(found.n_atoms)} frames hold no atoms")
-    for at, file in enumerate(files):
-        if not record.ends_whole(file):
-            last = source.model_copy(update={"selection": (ends[at] - 1, ends[at], 1)})
-            with contextlib.suppress(FrameError):
-                last.read(0)  # raises InputError where a word is missing
-            said.append(f"{file} doesn't end with the end of a line: its last number may be cut off")
     return source.model_copy(update={"facts": facts, "warnings": guard.in_short(said)})
 
 

@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from stemdask.config import clusters as kinds
 from stemdask.config.shell_safe import check_path
-from stemdask.engine.isolate import ONE_THREAD
 from stemdask.engine.queues import script as scripts
 from stemdask.engine.queues.script import WorkerScript
 from stemdask.engine.queues.slurm import QUEUE
 from stemdask.engine.workers.leaving import LEAVE_AFTER
+from stemdask.fence.fence import ONE_THREAD
 
 BASE = """\
 #!/usr/bin/env bash

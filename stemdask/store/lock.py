@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stemdask.errors import Busy
-from stemdask.store.writer import sync_file
+from stemdask.store.disk import write_file
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def driving(directory: Path, *, shared: bool = False) -> Iterator[int]:
         epoch = read_epoch(directory)
         if not shared or epoch == 0:
             epoch += 1
-            write_atomic(directory / "epoch", str(epoch))
+            write_file(directory / "epoch", str(epoch))
         yield epoch
 
 
@@ -78,11 +78,3 @@ def read_epoch(directory: Path) -> int:
         return int((directory / "epoch").read_text())
     except (OSError, ValueError):
         return 0
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write a small file that is there whole or not at all."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    new.write_text(text)
-    new.replace(path)
-    sync_file(path)
