@@ -52,7 +52,7 @@ async def _leave(worker: Any) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
     end = time.monotonic() + _FAREWELL_SECONDS
     await asyncio.sleep(_LOOK_SECONDS)
-    while worker.data and time.monotonic() < end:  # until the driver has fetched the last acknowledgement
+    while worker.data and time.monotonic() < end:  # until the driver knows of the last block
         await asyncio.sleep(_LOOK_SECONDS)
     await _go(worker)
 
