@@ -47,8 +47,8 @@ class Processes(Section):
     """Seconds to wait for a worker before the run ends."""
 
 
-class Slurm(Section):
-    """SLURM jobs, one worker each, through dask-jobqueue; absent keys are those of the site's jobqueue.yaml."""
+class Batch(Section):
+    """Jobs of a batch system, one worker each; absent keys are those of the site's jobqueue.yaml."""
 
     kind: BatchKind
     workers: Annotated[int, Field(ge=1, le=10_000)] | Workers = 1
@@ -73,10 +73,12 @@ class Slurm(Section):
     """Lines before the worker starts: 'module load X', 'source /path/activate', 'export A=B'."""
     options: Options = Field(default_factory=dict)
     """Further keywords of dask_jobqueue.SLURMCluster, passed on as they are."""
-    workers_timeout: Annotated[float, Field(gt=0)] = 3600
-    """Seconds without any worker before the run ends; a queue that moves is no error."""
+    workers_timeout: Annotated[float, Field(gt=0)] = 86_400
+    """Patience with the queue: seconds without any worker before the run ends."""
+    replace_after: Annotated[float, Field(ge=10, le=86_400)] = 300
+    """Seconds after which a running job whose worker gives no sign is replaced."""
     poll_seconds: Annotated[float, Field(ge=0.5, le=300)] = 15
-    """Seconds between two looks at squeue."""
+    """Seconds between two looks at the queue."""
 
     @property
     def most_workers(self) -> int:
@@ -110,7 +112,7 @@ class Address(Section):
     """Seconds to wait for a worker before the run ends."""
 
 
-_Kinds: TypeAlias = Inline | Threads | Processes | Slurm | Allocation | Address
+_Kinds: TypeAlias = Inline | Threads | Processes | Batch | Allocation | Address
 Cluster = Annotated[_Kinds, Field(discriminator="kind")]
 
 

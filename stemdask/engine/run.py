@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from threadpoolctl import threadpool_limits
 
-from stemdask.config.clusters import Allocation, Slurm
+from stemdask.config.clusters import Allocation, Batch
 from stemdask.config.document import Document, read
 from stemdask.engine import lock
 from stemdask.engine.driver import Driver, Outcome
@@ -108,7 +108,7 @@ def execute(
     subset = frames is not None or blocks is not None
     if subset and (fresh or retry):
         raise ConfigError("a part of a run can't be started over or retried", allowed="--frames or --blocks alone")
-    if subset and isinstance(resolved.config.cluster, Slurm | Allocation):
+    if subset and isinstance(resolved.config.cluster, Batch | Allocation):
         raise ConfigError(
             "a part of a run is done by the process that is started for it",
             where="cluster.kind",
@@ -148,7 +148,7 @@ def plan(document: Document) -> list[tuple[str, str]]:
         ("time", f"{cost.minutes:.3g} minutes with one worker"),
     ]
     cluster = resolved.config.cluster
-    if isinstance(cluster, Slurm):
+    if isinstance(cluster, Batch):
         rows.append(("walltime", too_long(cluster.walltime, drawn.block_frames, survey.seconds) or cluster.walltime))
     return rows
 

@@ -65,6 +65,9 @@ def run(frame: ImageFrame, params: ToyParams) -> Mapping[str, Array]:
     harm = HARMS[int(frame.pixels[0, 0])]
     if params.seconds:
         time.sleep(params.seconds)
+    if params.pause:
+        with Path(f"{params.pause}.begun").open("a") as file:
+            file.write(f"{frame.index}\n")
     while params.pause and blocks_done(Path(params.pause)) >= params.pause_after and not _may_go_on(params.pause):
         time.sleep(0.01)
     _DO.get(harm, lambda: None)()
@@ -201,6 +204,12 @@ def pausing(store: Path, after: int = 2) -> dict[str, Any]:
 def go_on(store: Path) -> None:
     """Let a run that pauses go on, and later ones of the store not pause at all."""
     Path(f"{store}.go_on").touch()
+
+
+def frames_done_twice(store: Path) -> int:
+    """Return how often a frame of a run that pauses was begun again."""
+    begun = Path(f"{store}.begun").read_text().split()
+    return len(begun) - len(set(begun))
 
 
 def _may_go_on(store: str) -> bool:

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from stemdask.config.clusters import Slurm
+from stemdask.config.clusters import Batch
 from stemdask.engine.queues.queue import Queue
 
 
-def scheduler(queue: Queue, config: Slurm, memory: int, security: Any) -> Any:
+def scheduler(queue: Queue, config: Batch, memory: int, security: Any) -> Any:
     """Start a scheduler without workers; the site's jobqueue.yaml holds where the config is silent.
 
     Parameters

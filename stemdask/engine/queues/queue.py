@@ -10,7 +10,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-from stemdask.config.clusters import BatchKind, Cluster, Slurm
+from stemdask.config.clusters import Batch, BatchKind, Cluster
 
 
 class State(Enum):
@@ -47,6 +47,24 @@ class JobView:
     def over(self) -> bool:
         """It will not run any more."""
         return self.state in (State.OVER, State.TAKEN, State.OUT_OF_MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A part of a cluster, or a queue of it, with what its jobs may ask for."""
+
+    name: str
+    usable: bool
+    """It takes and starts jobs."""
+    default: bool
+    """Of jobs that name none."""
+    seconds: float
+    """The longest walltime; infinite without a limit."""
+    cores: int
+    """Of its largest node."""
+    memory: int
+    """Bytes of its largest node."""
+    nodes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +137,8 @@ class Queue:
     """Command that ends the jobs whose ids follow."""
     rehearse: Sequence[str] = ()
     """Command that says whether a script on standard input would be taken, without taking it."""
+    list_partitions: Sequence[str] = ()
+    """Command that lists partitions."""
 
     job_id: re.Pattern[str]
     """An id, whole; nothing else is ever handed to `cancel`."""
@@ -126,8 +146,12 @@ class Queue:
     """What `submit` prints, whole but for blanks around it; its first group is the id."""
     read: Callable[[str], list[JobView]]
     """Reads what `look` prints."""
+    read_partitions: Callable[[str], list[Partition]] = lambda text: []
+    """Reads what `list_partitions` prints."""
     passing: re.Pattern[str]
     """Errors after which the same may succeed: a server that is busy, restarting or out of reach."""
+    full: re.Pattern[str]
+    """Errors that say that this user has as many jobs as are taken."""
     hopeless: re.Pattern[str]
     """Reasons of pending jobs that waiting doesn't change."""
 
@@ -143,7 +167,7 @@ class Queue:
     """What the path of a log may hold for the id of the job."""
     library: str
     """Class of dask-jobqueue that writes the script of a worker."""
-    options: Callable[[Slurm, int], dict[str, Any]]
+    options: Callable[[Batch, int], dict[str, Any]]
     """Its keywords that other classes don't have, of a config and the bytes of a job."""
     worker: Callable[[WorkerJob], Sequence[str]]
     """Directives of a worker's job."""

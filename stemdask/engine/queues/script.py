@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -23,6 +25,8 @@ EXPORTED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYT
 NUMERIC = ("BLIS_", "MKL_", "NPY_", "OPENBLAS_")
 #: Memory of a worker beside what a frame may take: its own start, and what a queue that polls memory may miss.
 WORKER_BYTES = 2**30
+#: Seconds that a worker waits for a driver that is on its way back into the queue.
+DRIVER_SECONDS = 600
 
 
 def margin(walltime: str) -> float:
@@ -64,6 +68,8 @@ class WorkerScript:
     queue: Queue
     base: str
     """dask-jobqueue's script; its last line starts the worker."""
+    scheduler_file: Path
+    """Where a driver says how its scheduler is reached, for as long as it lives."""
     directory: Path
     """Folder of the logs, one a job, named by its id."""
     walltime: str
@@ -113,9 +119,24 @@ class WorkerScript:
             # Compiled kernels are kept on the node; a folder that somebody else owns is not trusted.
             'cache=${TMPDIR:-/tmp}/stemdask-numba-$(id -u); mkdir -p -m 700 "$cache" || true',
             'if [ ! -O "$cache" ] || [ -L "$cache" ]; then cache=$(mktemp -d); fi; export NUMBA_CACHE_DIR=$cache',
+            # The driver may itself be waiting in the queue, to go on where its walltime cut it.
+            f"for _ in {{1..{DRIVER_SECONDS // 5}}}; do [ -e {self.scheduler_file} ] && break; sleep 5; done",
+            f"[ -e {self.scheduler_file} ] || exit 0",
             "exec " + command.replace("--name dummy-name", f"--name {name}"),
         ]
         return "\n".join(text) + "\n"
+
+    def fingerprint(self) -> str:
+        """Return what is the same for drivers whose jobs are the same but for their names."""
+        return hashlib.sha256(self.text("", 0).encode()).hexdigest()[:6]
+
+    def tail(self, *names: str) -> str:
+        """Return the last lines of a job's log, which has one of several names."""
+        for name in names:
+            with contextlib.suppress(OSError):
+                lines = (self.directory / f"{name}.log").read_text(errors="replace").splitlines()
+                return " | ".join(line.strip() for line in lines[-3:] if line.strip())[:500] or "nothing"
+        return "no log was written"
 
 
 def _exported(kept: Sequence[str]) -> list[str]:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from stemdask.config.clusters import Slurm
-from stemdask.engine.queues.queue import DriverJob, Inside, JobView, Queue, State, WorkerJob
+from stemdask.config.clusters import Batch
+from stemdask.engine.queues.queue import DriverJob, Inside, JobView, Partition, Queue, State, WorkerJob
 
 #: Seconds before its walltime at which the driver is asked to save its state.
 _DRIVER_WARNING = 120
@@ -30,8 +30,29 @@ def _read(text: str) -> list[JobView]:
     ]
 
 
+def _read_partitions(text: str) -> list[Partition]:
+    """Read sinfo's lines, one for each kind of node; a partition gets its largest node."""
+    found: dict[str, Partition] = {}
+    for line in text.splitlines():
+        if line.count("|") != 5:
+            continue
+        name, state, limit, cores, memory, nodes = line.split("|")
+        default, name = name.endswith("*"), name.rstrip("*")
+        before = found.get(name, Partition(name, False, default, 0.0, 0, 0, 0))
+        found[name] = Partition(
+            name,
+            state == "up",
+            default,
+            _seconds(limit),
+            max(before.cores, int(cores.rstrip("+"))),
+            max(before.memory, int(memory.rstrip("+")) * 2**20),
+            before.nodes + int(nodes),
+        )
+    return list(found.values())
+
+
 def _seconds(text: str) -> float:
-    """Read squeue's time left: [D-]HH:MM:SS or MM:SS; without a limit, infinity."""
+    """Read [D-]HH:MM:SS or MM:SS; without a limit, infinity."""
     days, _, rest = text.rpartition("-")
     parts = rest.split(":")
     if not all(part.isdecimal() for part in parts) or (days and not days.isdecimal()):
@@ -42,7 +63,7 @@ def _seconds(text: str) -> float:
     return seconds + 86400 * int(days or 0)
 
 
-def _options(config: Slurm, memory: int) -> dict[str, Any]:
+def _options(config: Batch, memory: int) -> dict[str, Any]:
     return {
         "queue": config.partition,
         "account": config.account,
@@ -78,7 +99,7 @@ def _driver(job: DriverJob) -> Sequence[str]:
         "--requeue",
         f"--signal=B:TERM@{_DRIVER_WARNING}",
     ]
-    if isinstance(job.cluster, Slurm):
+    if isinstance(job.cluster, Batch):
         site = {"partition": job.cluster.partition, "account": job.cluster.account}
         lines += [f"--{key}={value}" for key, value in site.items() if value is not None]
     return lines
@@ -96,11 +117,16 @@ QUEUE = Queue(
     look=("squeue", "--me", "--noheader", "--states=all", "--format=%i|%j|%T|%r|%N|%L"),
     cancel=("scancel",),
     rehearse=("sbatch", "--test-only"),
+    list_partitions=("sinfo", "--noheader", "--format=%P|%a|%l|%c|%m|%D"),
     job_id=re.compile(r"\d+"),
     answer=re.compile(r"(\d+)(?:;.*)?", re.DOTALL),  # id, or id;cluster
     read=_read,
+    read_partitions=_read_partitions,
     passing=re.compile(
         r"unable to contact|timed out|temporarily|connection refused|try again|socket|communication", re.IGNORECASE
+    ),
+    full=re.compile(
+        r"(QOS|Assoc)(Grp|Max)\w*Submit|job submit limit|MaxSubmitJob|maximum number of (pending )?jobs", re.I
     ),
     hopeless=re.compile(
         r"Partition(Down|Inactive|TimeLimit|NodeLimit)|BadConstraints|Invalid(Account|QOS)|MaxWallDuration|"

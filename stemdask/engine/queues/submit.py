@@ -15,9 +15,10 @@ from stemdask.config.document import Document
 from stemdask.config.shell_safe import check_directive
 from stemdask.engine.isolate import ONE_THREAD
 from stemdask.engine.queues.jobs import Jobs
-from stemdask.engine.queues.queue import DriverJob, Queue, Resources
+from stemdask.engine.queues.queue import DriverJob, Partition, Queue, Resources
 from stemdask.engine.queues.records import queue_here, queue_of
 from stemdask.engine.queues.script import WORKER_BYTES, check_paths, too_long
+from stemdask.engine.signals import COMES_BACK
 from stemdask.errors import ConfigError
 from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import blocks, draw
@@ -35,7 +36,7 @@ _SCRIPT = Template("""\
 # Runs the driver of $store; submitted by 'stemdask submit', and may be edited and submitted again.
 $directives
 set -euo pipefail
-$threads
+$variables
 
 # The driver gets $title's warning before the walltime, saves its state and leaves with 75; then the job is requeued.
 $python -m stemdask run $config &
@@ -79,19 +80,20 @@ def write(config: Path, document: Document, directives: Sequence[str] = ()) -> S
     survey = survey_of(resolved)
     plan = draw(resolved, survey, store)
     cluster = resolved.config.cluster
-    if isinstance(cluster, kinds.Slurm) and (why := too_long(cluster.walltime, plan.block_frames, survey.seconds)):
+    if isinstance(cluster, kinds.Batch) and (why := too_long(cluster.walltime, plan.block_frames, survey.seconds)):
         raise ConfigError(why, where="cluster.walltime")
     _check_directives(directives)
     folder = place.open_run_directory(store)
     check_paths(folder, Path.cwd(), config.absolute())
-    queue = queue_of(cluster.kind) if isinstance(cluster, kinds.Slurm) else queue_here()
+    queue = queue_of(cluster.kind) if isinstance(cluster, kinds.Batch) else queue_here()
     workers, resources = _resources(cluster, plan.limits.memory, len(blocks(plan)))
-    minutes = max(30, math.ceil(PATIENCE * estimate(plan, survey).minutes / workers))
+    work = 60 * max(30, math.ceil(PATIENCE * estimate(plan, survey).minutes / workers))
+    jobs = Jobs(queue, "") if not queue.missing() else None
     job = DriverJob(
         name=f"stemdask-{store.name.removesuffix('.zarr')}",
         log=f"{folder}/driver-{queue.log_id}.log",
         folder=Path.cwd(),
-        seconds=60 * minutes,
+        seconds=_walltime(cluster, work, jobs.partitions() if jobs is not None else []),
         resources=resources,
         cluster=cluster,
     )
@@ -103,9 +105,23 @@ def write(config: Path, document: Document, directives: Sequence[str] = ()) -> S
 
 def send(submission: Submission) -> str:
     """Submit a script; return the id of its job. Raise ClusterError with the queue's words where it is refused."""
-    jobs = Jobs(submission.queue, "stemdask-")
+    jobs = Jobs(submission.queue, submission.job.name)
     jobs.test(submission.text)
-    return jobs.submit(submission.text, submission.job.name)
+    return jobs.submit_patiently(submission.text, submission.job.name)
+
+
+def _walltime(cluster: kinds.Cluster, work: int, partitions: Sequence[Partition]) -> int:
+    """Return the seconds that a driver asks for: its work, and patience with the queue of its workers.
+
+    No more than its partition allows: it goes on in another job, and its workers keep their place in the queue.
+    """
+    if not isinstance(cluster, kinds.Batch):
+        return work
+    wanted = work + cluster.workers_timeout
+    chosen = [
+        one.seconds for one in partitions if one.name == cluster.partition or (one.default and not cluster.partition)
+    ]
+    return int(min(wanted, *chosen)) if chosen else int(wanted)
 
 
 def _check_directives(directives: Sequence[str]) -> None:
@@ -120,7 +136,7 @@ def _text(queue: Queue, job: DriverJob, store: Path, config: Path, directives: S
     return _SCRIPT.substitute(
         store=store,
         directives="\n".join(queue.directives([*queue.driver(job), *directives])),
-        threads="\n".join(f"export {name}={value}" for name, value in ONE_THREAD.items()),
+        variables="\n".join(f"export {name}={value}" for name, value in {**ONE_THREAD, COMES_BACK: 1}.items()),
         title=queue.title,
         python=shlex.quote(sys.executable),
         config=shlex.quote(str(config.absolute())),
@@ -132,7 +148,7 @@ def _resources(cluster: kinds.Cluster, frame_memory: int, n_blocks: int) -> tupl
     """Return the workers, and what the driver's job asks for."""
     one = WORKER_BYTES + frame_memory
     match cluster:
-        case kinds.Slurm():
+        case kinds.Batch():
             return min(cluster.most_workers, n_blocks), Resources(memory=DRIVER_BYTES)
         case kinds.Allocation():
             return cluster.workers, Resources(tasks=cluster.workers, memory=one)

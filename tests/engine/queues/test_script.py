@@ -37,7 +37,9 @@ HOSTILE = [
 
 @pytest.fixture
 def script(tmp_path: Path) -> WorkerScript:
-    return WorkerScript(QUEUE, BASE, tmp_path, "00:30:00", 4 * 2**30, {"STEMDASK_LOG": "/a b/log"})
+    return WorkerScript(
+        QUEUE, BASE, tmp_path / "scheduler.json", tmp_path, "00:30:00", 4 * 2**30, {"STEMDASK_LOG": "/a b/log"}
+    )
 
 
 @pytest.mark.processes
@@ -108,7 +110,7 @@ def test_what_a_shell_would_act_on_is_refused(key: str, hostile: str) -> None:
     }
     value: Any = prefixed.get(key, text)
     with pytest.raises(ValidationError):
-        kinds.Slurm.model_validate({"kind": "slurm", key: value})
+        kinds.Batch.model_validate({"kind": "slurm", key: value})
 
 
 @pytest.mark.parametrize("key", ["partition", "account", "interface", "local_directory", "prologue", "options"])
@@ -117,7 +119,7 @@ def test_no_sign_that_a_shell_acts_on_is_allowed_within_a_word(key: str, sign: s
     text = f"lo{sign}reboot"
     value: Any = {"prologue": [f"source /{text}"], "options": {"a": [text]}}.get(key, text)
     with pytest.raises(ValidationError):
-        kinds.Slurm.model_validate({"kind": "slurm", key: value})
+        kinds.Batch.model_validate({"kind": "slurm", key: value})
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -127,7 +129,7 @@ def test_a_path_that_a_shell_would_act_on_is_refused(hostile: str) -> None:
 
 
 def test_what_sites_ask_for_is_allowed() -> None:
-    kinds.Slurm(
+    kinds.Batch(
         kind="slurm",
         partition="compute,gpu-long",
         account="proj_1.a",
@@ -145,7 +147,9 @@ def test_the_variables_of_a_job_are_taken_as_they_are(tmp_path: Path) -> None:
     """The script runs up to its exec, with values that a shell would act on."""
     values = {"A": "$(touch canary)", "B": 'it\'s "quoted"; `touch canary`'}
     show = f'{sys.executable} -c \'import os; print(os.environ["A"]); print(os.environ["B"])\' --name dummy-name'
-    script = WorkerScript(QUEUE, f"#!/bin/bash\n{show}\n", tmp_path, "00:30:00", 2**30, values)
+    file = tmp_path / "scheduler.json"
+    file.touch()
+    script = WorkerScript(QUEUE, f"#!/bin/bash\n{show}\n", file, tmp_path, "00:30:00", 2**30, values)
     done = subprocess.run(
         ["bash", "-c", script.text("a", 0)],
         cwd=tmp_path,

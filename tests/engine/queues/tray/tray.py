@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from stemdask.config.clusters import Slurm
+from stemdask.config.clusters import Batch
 from stemdask.config.values import parse_walltime
 from stemdask.engine.queues.queue import DriverJob, Inside, JobView, Queue, State, WorkerJob
 
@@ -18,7 +18,7 @@ def _read(text: str) -> list[JobView]:
     return [JobView(job, name, _STATES.get(word, State.OTHER), word) for job, name, word in rows]
 
 
-def _options(config: Slurm, memory: int) -> dict[str, Any]:
+def _options(config: Batch, memory: int) -> dict[str, Any]:
     return {
         "queue": config.partition,
         "account": config.account,
@@ -42,6 +42,7 @@ QUEUE = Queue(
     answer=re.compile(r"Your job (tray-\d+) is in the tray\."),
     read=_read,
     passing=re.compile("the oven is cold"),
+    full=re.compile("the tray is full"),
     hopeless=re.compile("no dough"),
     leaking=("TRAY_",),
     inside=Inside(job="TRAY_JOB", tasks="TRAY_TASKS", cores="TRAY_CORES"),
