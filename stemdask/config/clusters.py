@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stemdask.config.section import Section
-from stemdask.config.shell_safe import Directive, Name, Options, PlainPath, PrologueLine
+from stemdask.config.shell_safe import Directive, Expression, Mail, Name, Options, PlainPath, PrologueLine
 from stemdask.config.values import Memory, Walltime
 
 #: Batch systems; each has its record in `stemdask.engine.queues`.
@@ -21,6 +21,12 @@ class Workers(Section):
     """Workers kept while there is work."""
     max: Annotated[int, Field(ge=1, le=10_000)]
     """Workers at the most."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Workers:
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) is more than max ({self.max})")
+        return self
 
 
 class Inline(Section):
@@ -48,15 +54,29 @@ class Processes(Section):
 
 
 class Batch(Section):
-    """Jobs of a batch system, one worker each; absent keys are those of the site's jobqueue.yaml."""
+    """Jobs of a batch system, one worker each; absent keys are those of the profile and of jobqueue.yaml."""
 
     kind: BatchKind
+    profile: Name | None = None
+    """Profile of the user or the site whose keys hold where this config is silent."""
     workers: Annotated[int, Field(ge=1, le=10_000)] | Workers = 1
     """Number of jobs, or {min, max}."""
     partition: Name | None = None
     """Partition of the jobs."""
     account: Name | None = None
     """Account that pays for them."""
+    qos: Name | None = None
+    """Quality of service of the jobs."""
+    constraint: Expression | None = None
+    """Features that the nodes must have, such as 'haswell|skylake'."""
+    gres: Name | None = None
+    """Generic resources of a worker's job, such as 'tmpdisk:20'."""
+    reservation: Name | None = None
+    """Reservation in which the jobs run."""
+    licenses: Name | None = None
+    """Licenses that a worker's job takes."""
+    mail: Mail | None = None
+    """Address to which the queue writes when the driver's job ends or fails."""
     cores: Annotated[int, Field(ge=1, le=1024)] = 1
     """Cores of a job; a worker computes on one, so more than 1 only buys memory."""
     memory: Memory | None = None
@@ -67,12 +87,14 @@ class Batch(Section):
     """Network interface that the nodes share, such as ib0."""
     local_directory: PlainPath | None = None
     """Scratch on the node; $TMPDIR or /tmp when absent."""
+    log_directory: PlainPath | None = None
+    """Folder of the logs of the jobs; in the run directory when absent."""
     job_extra_directives: tuple[Directive, ...] = ()
-    """More #SBATCH lines, such as '--constraint=haswell'."""
+    """More directives of every job, the driver's too, such as '--exclusive'."""
     prologue: tuple[PrologueLine, ...] = ()
-    """Lines before the worker starts: 'module load X', 'source /path/activate', 'export A=B'."""
+    """Lines before a worker or the driver starts: 'module load X', 'source /path/activate', 'export A=B'."""
     options: Options = Field(default_factory=dict)
-    """Further keywords of dask_jobqueue.SLURMCluster, passed on as they are."""
+    """Further keywords of the cluster class of dask_jobqueue, passed on as they are."""
     workers_timeout: Annotated[float, Field(gt=0)] = 86_400
     """Patience with the queue: seconds without any worker before the run ends."""
     replace_after: Annotated[float, Field(ge=10, le=86_400)] = 300

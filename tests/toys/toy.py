@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def run(frame: ImageFrame, params: ToyParams) -> Mapping[str, Array]:
         time.sleep(params.seconds)
     if params.pause:
         with Path(f"{params.pause}.begun").open("a") as file:
-            file.write(f"{frame.index}\n")
+            file.write(f"{frame.index} {os.getpid()}\n")
     while params.pause and blocks_done(Path(params.pause)) >= params.pause_after and not _may_go_on(params.pause):
         time.sleep(0.01)
     _DO.get(harm, lambda: None)()
@@ -206,9 +206,10 @@ def go_on(store: Path) -> None:
     Path(f"{store}.go_on").touch()
 
 
-def frames_done_twice(store: Path) -> int:
-    """Return how often a frame of a run that pauses was begun again."""
-    begun = Path(f"{store}.begun").read_text().split()
+def frames_done_twice(store: Path, drivers: Collection[int]) -> int:
+    """Return how often a worker of a run that pauses began a frame again; a driver itself tries some before."""
+    lines = [line.split() for line in Path(f"{store}.begun").read_text().splitlines()]
+    begun = [index for index, process in lines if int(process) not in drivers]
     return len(begun) - len(set(begun))
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-from stemdask.config.clusters import Batch, BatchKind, Cluster
+from stemdask.config.clusters import Batch, BatchKind
 
 
 class State(Enum):
@@ -75,6 +75,7 @@ class WorkerJob:
     log: str
     folder: Path
     """Where it starts."""
+    config: Batch
     exported: Sequence[str]
     """Variables that it takes over; no others."""
     warning: int
@@ -103,8 +104,8 @@ class DriverJob:
     seconds: int
     """Walltime."""
     resources: Resources
-    cluster: Cluster
-    """Of the config; with keys of the site where its workers are jobs too."""
+    config: Batch
+    """Where it goes: partition, account and whatever else the site wants of a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +168,12 @@ class Queue:
     """What the path of a log may hold for the id of the job."""
     library: str
     """Class of dask-jobqueue that writes the script of a worker."""
+    replaced: tuple[str, ...]
+    """Beginnings of directives of its script that are written here instead."""
     options: Callable[[Batch, int], dict[str, Any]]
     """Its keywords that other classes don't have, of a config and the bytes of a job."""
+    common: Callable[[Batch], Sequence[str]]
+    """Directives of every job by keys of a config that dask-jobqueue doesn't know."""
     worker: Callable[[WorkerJob], Sequence[str]]
     """Directives of a worker's job."""
     driver: Callable[[DriverJob], Sequence[str]]
@@ -184,6 +189,11 @@ class Queue:
         """Return its commands that this machine doesn't have."""
         return [name for name, *_ in (self.submit, self.look, self.cancel) if shutil.which(name) is None]
 
-    def directives(self, texts: Sequence[str]) -> list[str]:
-        """Return directives as lines of a script."""
-        return [f"{self.directive} {text}" for text in texts]
+    def directives(self, texts: Iterable[str], config: Batch | None = None) -> list[str]:
+        """Return directives as lines of a script, without those that a site wants skipped and with those it adds."""
+        lines = [f"{self.directive} {text}" for text in texts]
+        if config is None:
+            return lines
+        skipped = config.options.get("job_directives_skip") or ()
+        more = [f"{self.directive} {text}" for text in config.job_extra_directives]
+        return [line for line in lines if not any(text in line for text in skipped)] + more

@@ -69,12 +69,18 @@ def _options(config: Batch, memory: int) -> dict[str, Any]:
         "account": config.account,
         "walltime": config.walltime,
         "job_mem": f"{memory // 2**20}M",  # MiB, to SLURM
-        "job_directives_skip": ["#SBATCH -J", "#SBATCH -o", "#SBATCH -e"],
     }
 
 
+def _common(config: Batch) -> Sequence[str]:
+    keys = ("qos", "constraint", "reservation")
+    return [f"--{key}={value}" for key in keys if (value := getattr(config, key)) is not None]
+
+
 def _worker(job: WorkerJob) -> Sequence[str]:
+    keys = ("gres", "licenses")
     return [
+        *(f"--{key}={value}" for key in keys if (value := getattr(job.config, key)) is not None),
         f"-J {job.name}",
         f"-o {job.log}",
         f"-D {job.folder}",
@@ -99,10 +105,10 @@ def _driver(job: DriverJob) -> Sequence[str]:
         "--requeue",
         f"--signal=B:TERM@{_DRIVER_WARNING}",
     ]
-    if isinstance(job.cluster, Batch):
-        site = {"partition": job.cluster.partition, "account": job.cluster.account}
-        lines += [f"--{key}={value}" for key, value in site.items() if value is not None]
-    return lines
+    config = job.config
+    where = {"partition": config.partition, "account": config.account, "mail-user": config.mail}
+    lines += [f"--{key}={value}" for key, value in where.items() if value is not None]
+    return [*lines, "--mail-type=END,FAIL"] if config.mail else lines
 
 
 def _step(name: str, log: str) -> Sequence[str]:
@@ -138,7 +144,9 @@ QUEUE = Queue(
     directive="#SBATCH",
     log_id="%j",
     library="SLURMCluster",
+    replaced=("-J ",),
     options=_options,
+    common=_common,
     worker=_worker,
     driver=_driver,
     memory=lambda size: f"--mem={int(size / 2**20)}M",

@@ -13,29 +13,35 @@ from string import Template
 from stemdask.config import clusters as kinds
 from stemdask.config.document import Document
 from stemdask.config.shell_safe import check_directive
+from stemdask.config.site import filled
 from stemdask.engine.isolate import ONE_THREAD
+from stemdask.engine.queues import preflight
 from stemdask.engine.queues.jobs import Jobs
-from stemdask.engine.queues.queue import DriverJob, Partition, Queue, Resources
+from stemdask.engine.queues.queue import DriverJob, Queue, Resources
 from stemdask.engine.queues.records import queue_here, queue_of
-from stemdask.engine.queues.script import WORKER_BYTES, check_paths, too_long
+from stemdask.engine.queues.script import WORKER_BYTES, check_paths, too_long, worker_script
 from stemdask.engine.signals import COMES_BACK
 from stemdask.errors import ConfigError
 from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import blocks, draw
-from stemdask.planning.resolve import resolve
+from stemdask.planning.resolve import Resolved, resolve
 from stemdask.planning.survey import survey as survey_of
 from stemdask.store import place
+from stemdask.store.layout import run_directory
 
 #: Memory of a driver whose workers are elsewhere.
 DRIVER_BYTES = 2 * 2**30
+#: Memory of a frame where nothing is known of it yet.
+LEAST_FRAME = 2 * 2**30
 #: The time asked for is this many times the estimate, and never less than half an hour.
 PATIENCE = 3
 
 _SCRIPT = Template("""\
-#!/bin/bash
+$shebang
 # Runs the driver of $store; submitted by 'stemdask submit', and may be edited and submitted again.
 $directives
-set -euo pipefail
+$prologue
+set -eo pipefail
 $variables
 
 # The driver gets $title's warning before the walltime, saves its state and leaves with 75; then the job is requeued.
@@ -51,10 +57,13 @@ exit "$$code"
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A script that is written, and its job once it is submitted."""
+    """The script of a driver, and what becomes of it."""
 
     script: Path
+    """Where it is written."""
     text: str
+    worker: str
+    """Script of a worker's job; empty where workers aren't jobs."""
     job: DriverJob
     queue: Queue
     store: Path
@@ -64,13 +73,24 @@ class Submission:
         return self.job.log.replace(self.queue.log_id, job)
 
 
+def check(resolved: Resolved) -> list[str]:
+    """Return what the queue of a config would refuse; a config whose workers aren't jobs has nothing to be refused."""
+    cluster = resolved.config.cluster
+    if not isinstance(cluster, kinds.Batch):
+        return []
+    store = Path(resolved.config.output).expanduser().absolute()
+    asked = resolved.config.limits.frame_memory
+    script = worker_script(store, queue_of(cluster.kind), cluster, LEAST_FRAME if asked == "auto" else asked)
+    return preflight.problems(script.queue, cluster, script.memory, [("a worker's job", script.text("test", 0))])
+
+
 def write(config: Path, document: Document, directives: Sequence[str] = ()) -> Submission:
     """Write the script of a config beside its store.
 
     Raises
     ------
     ConfigError
-        The config or a directive is wrong.
+        The config or a directive is wrong, or the queue would refuse the jobs; names every reason.
     ClusterError
         A path can't stand in a job script.
     """
@@ -83,24 +103,30 @@ def write(config: Path, document: Document, directives: Sequence[str] = ()) -> S
     if isinstance(cluster, kinds.Batch) and (why := too_long(cluster.walltime, plan.block_frames, survey.seconds)):
         raise ConfigError(why, where="cluster.walltime")
     _check_directives(directives)
-    folder = place.open_run_directory(store)
+    folder = run_directory(store)
     check_paths(folder, Path.cwd(), config.absolute())
     queue = queue_of(cluster.kind) if isinstance(cluster, kinds.Batch) else queue_here()
+    asked = cluster if isinstance(cluster, kinds.Batch) else filled(kinds.Batch(kind=queue.kind))
     workers, resources = _resources(cluster, plan.limits.memory, len(blocks(plan)))
     work = 60 * max(30, math.ceil(PATIENCE * estimate(plan, survey).minutes / workers))
-    jobs = Jobs(queue, "") if not queue.missing() else None
     job = DriverJob(
         name=f"stemdask-{store.name.removesuffix('.zarr')}",
-        log=f"{folder}/driver-{queue.log_id}.log",
+        log=f"{asked.log_directory or folder}/driver-{queue.log_id}.log",
         folder=Path.cwd(),
-        seconds=_walltime(cluster, work, jobs.partitions() if jobs is not None else []),
+        seconds=_walltime(queue, cluster, work),
         resources=resources,
-        cluster=cluster,
+        config=asked,
     )
-    script = folder / f"driver.{queue.submit[0]}"
-    text = _text(queue, job, store, config, directives)
-    script.write_text(text)
-    return Submission(script, text, job, queue, store)
+    text, worker = _text(queue, job, store, config, directives), ""
+    scripts = [("the driver's job", text)]
+    if isinstance(cluster, kinds.Batch):
+        script = worker_script(store, queue, cluster, plan.limits.memory, isolated=plan.limits.isolate)
+        worker = script.text("test", 0)
+        if found := preflight.problems(queue, cluster, script.memory, [("a worker's job", worker), *scripts]):
+            raise ConfigError("the queue would refuse this", where=document.name, problems=found)
+    path = place.open_run_directory(store) / f"driver.{queue.submit[0]}"
+    path.write_text(text)
+    return Submission(path, text, worker, job, queue, store)
 
 
 def send(submission: Submission) -> str:
@@ -110,18 +136,16 @@ def send(submission: Submission) -> str:
     return jobs.submit_patiently(submission.text, submission.job.name)
 
 
-def _walltime(cluster: kinds.Cluster, work: int, partitions: Sequence[Partition]) -> int:
+def _walltime(queue: Queue, cluster: kinds.Cluster, work: int) -> int:
     """Return the seconds that a driver asks for: its work, and patience with the queue of its workers.
 
     No more than its partition allows: it goes on in another job, and its workers keep their place in the queue.
     """
     if not isinstance(cluster, kinds.Batch):
         return work
-    wanted = work + cluster.workers_timeout
-    chosen = [
-        one.seconds for one in partitions if one.name == cluster.partition or (one.default and not cluster.partition)
-    ]
-    return int(min(wanted, *chosen)) if chosen else int(wanted)
+    partitions = Jobs(queue, "").partitions() if not queue.missing() else []
+    longest = [one.seconds for one in preflight.chosen(partitions, cluster)]
+    return int(min(work + cluster.workers_timeout, max(longest, default=float("inf"))))
 
 
 def _check_directives(directives: Sequence[str]) -> None:
@@ -135,10 +159,17 @@ def _check_directives(directives: Sequence[str]) -> None:
 def _text(queue: Queue, job: DriverJob, store: Path, config: Path, directives: Sequence[str]) -> str:
     return _SCRIPT.substitute(
         store=store,
-        directives="\n".join(queue.directives([*queue.driver(job), *directives])),
+        shebang=job.config.options.get("shebang", "#!/bin/bash"),
+        directives="\n".join(
+            [
+                *queue.directives([*queue.driver(job), *queue.common(job.config)], job.config),
+                *queue.directives(directives),
+            ]
+        ),
+        prologue="\n".join(job.config.prologue),
         variables="\n".join(f"export {name}={value}" for name, value in {**ONE_THREAD, COMES_BACK: 1}.items()),
         title=queue.title,
-        python=shlex.quote(sys.executable),
+        python=shlex.quote(str(job.config.options.get("python", sys.executable))),
         config=shlex.quote(str(config.absolute())),
         requeue=queue.requeue,
     )

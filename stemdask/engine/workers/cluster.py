@@ -16,9 +16,9 @@ from typing import Any
 from stemdask.engine.block import Ack
 from stemdask.engine.clock import Clock
 from stemdask.engine.dispatch import TICK, Done, Job, WorkerDied
-from stemdask.engine.isolate import ONE_THREAD
 from stemdask.engine.log import LOG, RunLog
 from stemdask.engine.workers import descriptors
+from stemdask.engine.workers.settings import settings
 from stemdask.engine.workers.telling import do_and_tell, read_ack
 from stemdask.errors import ClusterError
 from stemdask.model import Block
@@ -192,28 +192,6 @@ class Processes(DaskPool):
     def restore(self) -> None:
         """Ask again for the workers that are missing."""
         self._cluster.scale(self.workers)
-
-
-def settings(*, isolated: bool) -> dict[str, Any]:
-    """Return what is set in Dask for a run: in this process, never in the user's files."""
-    health_only = {"routes": ["distributed.http.health"]}
-    return {
-        "distributed.comm.require-encryption": True,
-        "distributed.deploy.lost-worker-timeout": "24h",  # the default gives nannies up, and then waits for ever
-        "distributed.scheduler.allowed-failures": 10 if isolated else 2,
-        "distributed.scheduler.no-workers-timeout": "24h",  # `supervise` ends the wait earlier
-        # Whether workers live is for `supervise` to tell: to the scheduler, all are dead after it stood still itself.
-        "distributed.scheduler.worker-ttl": "365d",
-        "distributed.comm.timeouts.connect": "60s",
-        "distributed.comm.timeouts.tcp": "300s",  # a network that was away for a minute costs no worker
-        "distributed.scheduler.http": health_only,
-        "distributed.worker.http": health_only,
-        "distributed.worker.memory.pause": False,  # it would resume a worker that paused in order to leave
-        "distributed.worker.memory.spill": False,
-        "distributed.worker.memory.target": False,
-        "distributed.worker.preload": ["stemdask.engine.workers.worker"],
-        "distributed.nanny.pre-spawn-environ": ONE_THREAD | {"MALLOC_TRIM_THRESHOLD_": 65536},
-    }
 
 
 @contextlib.contextmanager

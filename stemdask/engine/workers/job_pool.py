@@ -18,14 +18,13 @@ from typing import Any
 from stemdask.config.clusters import Batch
 from stemdask.engine.block import Ack
 from stemdask.engine.dispatch import Done, Job
-from stemdask.engine.log import LOG
 from stemdask.engine.queues import jobqueue
 from stemdask.engine.queues.jobs import Jobs, WorkerJobs, wait_until
 from stemdask.engine.queues.queue import JobView, State
 from stemdask.engine.queues.records import queue_of
-from stemdask.engine.queues.script import WORKER_BYTES, WorkerScript, check_paths, longest_block
+from stemdask.engine.queues.script import check_paths, longest_block, worker_script
 from stemdask.engine.workers import keys
-from stemdask.engine.workers.cluster import REPLY_SECONDS, DaskPool, settings
+from stemdask.engine.workers.cluster import REPLY_SECONDS, DaskPool
 from stemdask.engine.workers.slots import Slots, Worker
 from stemdask.store.layout import run_directory
 
@@ -62,21 +61,15 @@ class JobPool(DaskPool):
         import distributed
 
         check_paths(self._directory, Path.cwd(), Path(sys.executable))
-        (self._directory / "jobs").mkdir(mode=0o700, exist_ok=True)
         self._stack.callback(self._see_off)
-        self._cluster = jobqueue.scheduler(self._queue, self._config, self._memory(), self._keys())
+        security = self._keys()
+        job = self._job
+        script = worker_script(Path(job.store), self._queue, self._config, job.frame_memory, isolated=job.isolate)
+        script.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._cluster = jobqueue.scheduler(self._queue, self._config, script.memory, security)
         self._stack.callback(self._cluster.close, timeout=REPLY_SECONDS)
         self._log_dashboard()
-        file = self._publish_address()
-        script = WorkerScript(
-            queue=self._queue,
-            base=self._cluster.job_script().replace(self._cluster.scheduler_address, f"--scheduler-file {file}"),
-            scheduler_file=file,
-            directory=self._directory / "jobs",
-            walltime=self._config.walltime,
-            memory=self._memory(),
-            environment=self._environment(),
-        )
+        self._publish_address(script.scheduler_file)
         dask: Any = distributed
         client = dask.Client(self._cluster, set_as_default=False)
         self._stack.callback(client.close, timeout=REPLY_SECONDS)
@@ -101,12 +94,10 @@ class JobPool(DaskPool):
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         return keys.make(folder)
 
-    def _publish_address(self) -> Path:
+    def _publish_address(self, file: Path) -> None:
         """Write where the scheduler is; a job that waits in the queue longer than this driver finds the next by it."""
-        file = self._directory / "scheduler.json"
         keys.write_private(file, json.dumps({"address": self._cluster.scheduler_address}))
         self._stack.callback(file.unlink, missing_ok=True)
-        return file
 
     def _log_dashboard(self) -> None:
         if importlib.util.find_spec("bokeh") is not None:
@@ -200,13 +191,3 @@ class JobPool(DaskPool):
                     limit,
                 )
             yield done
-
-    def _environment(self) -> dict[str, str]:
-        found = {LOG: str(self._directory / "log")}
-        for key, value in settings(isolated=self._job.isolate).items():
-            if key.startswith(("distributed.worker", "distributed.comm")):
-                found["DASK_" + key.replace(".", "__").replace("-", "_").upper()] = repr(value)
-        return found
-
-    def _memory(self) -> int:
-        return self._config.memory or WORKER_BYTES + self._job.frame_memory

@@ -40,7 +40,7 @@ def test_a_record_gives_what_dask_jobqueue_knows_and_directives_that_are_one_lin
     queue = records.queue_of(kind)
     assert hasattr(dask_jobqueue, queue.library)
     assert "walltime" in queue.options(Batch(kind=kind), 2**30)
-    job = WorkerJob("name", "/a/log", Path("/a"), ["HOME"], 90)
+    job = WorkerJob("name", "/a/log", Path("/a"), Batch(kind=kind), ["HOME"], 90)
     driver = DriverJob("name", "/a/log", Path("/a"), 3600, Resources(2**30), Batch(kind=kind))
     lines = queue.directives([*queue.worker(job), *queue.driver(driver), queue.memory(2**30)])
     assert len(lines) > 3

@@ -19,6 +19,7 @@ from stemdask.engine.queues.script import WorkerScript
 from stemdask.engine.queues.slurm import QUEUE
 from stemdask.engine.workers.leaving import LEAVE_AFTER
 
+CONFIG = kinds.Batch(kind="slurm", walltime="00:30:00")
 BASE = """\
 #!/usr/bin/env bash
 
@@ -38,7 +39,7 @@ HOSTILE = [
 @pytest.fixture
 def script(tmp_path: Path) -> WorkerScript:
     return WorkerScript(
-        QUEUE, BASE, tmp_path / "scheduler.json", tmp_path, "00:30:00", 4 * 2**30, {"STEMDASK_LOG": "/a b/log"}
+        QUEUE, CONFIG, BASE, tmp_path / "scheduler.json", tmp_path, 4 * 2**30, {"STEMDASK_LOG": "/a b/log"}
     )
 
 
@@ -149,7 +150,7 @@ def test_the_variables_of_a_job_are_taken_as_they_are(tmp_path: Path) -> None:
     show = f'{sys.executable} -c \'import os; print(os.environ["A"]); print(os.environ["B"])\' --name dummy-name'
     file = tmp_path / "scheduler.json"
     file.touch()
-    script = WorkerScript(QUEUE, f"#!/bin/bash\n{show}\n", file, tmp_path, "00:30:00", 2**30, values)
+    script = WorkerScript(QUEUE, CONFIG, f"#!/bin/bash\n{show}\n", file, tmp_path, 2**30, values)
     done = subprocess.run(
         ["bash", "-c", script.text("a", 0)],
         cwd=tmp_path,

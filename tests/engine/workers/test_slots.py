@@ -72,7 +72,7 @@ class Run:
         settings = Batch(kind="slurm", workers=n, poll_seconds=POLL, **config)
         base = "#!/bin/bash\n#SBATCH -n 1\nrun --name dummy-name\n"
         file = folder / "scheduler.json"
-        script = WorkerScript(QUEUE, base, file, folder, settings.walltime, 2**30, {})
+        script = WorkerScript(QUEUE, settings, base, file, folder, 2**30, {})
         self.slots = Slots(
             queue, script, QUEUE, tag="stemdask-a-3-", config=settings, n=n, clock=self.clock, drop=self._drop
         )

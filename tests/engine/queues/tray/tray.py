@@ -24,7 +24,6 @@ def _options(config: Batch, memory: int) -> dict[str, Any]:
         "account": config.account,
         "resource_spec": f"mem={memory}",
         "walltime": f"{parse_walltime(config.walltime)}s",
-        "job_directives_skip": ["#PBS -N", "#PBS -o", "#PBS -e"],
     }
 
 
@@ -49,7 +48,9 @@ QUEUE = Queue(
     directive="#PBS",
     log_id="@ID@",
     library="PBSCluster",
+    replaced=("-N ",),
     options=_options,
+    common=lambda config: [],
     worker=_common,
     driver=lambda job: [*_common(job), f"-l walltime={job.seconds}s"],
     memory=lambda size: f"-l mem={size}",

@@ -1,0 +1,84 @@
+"""What a queue would refuse, or let wait for ever, found before anything is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from stemdask.config.clusters import Batch
+from stemdask.config.values import parse_walltime
+from stemdask.engine.queues.jobs import Jobs
+from stemdask.engine.queues.queue import Partition, Queue
+from stemdask.errors import ClusterError
+
+#: Bytes without which no worker comes up: the interpreter with its libraries, twice, since frames have a helper.
+LEAST_MEMORY = 2**30
+
+
+def problems(queue: Queue, config: Batch, memory: int, scripts: Sequence[tuple[str, str]]) -> list[str]:
+    """Return what is wrong with jobs, each with what would be allowed.
+
+    Parameters
+    ----------
+    queue
+        Where they are to be handed in.
+    config
+        Of the cluster, with what the site says.
+    memory
+        Bytes of a worker's job.
+    scripts
+        Of worker and driver, each with what it is called in a sentence; the queue is asked whether it takes them.
+    """
+    found = []
+    if memory < LEAST_MEMORY:
+        found.append(f"cluster.memory: {gib(memory)} is too little for a worker; allowed: {gib(LEAST_MEMORY)} or more")
+    if queue.missing():
+        return found
+    jobs = Jobs(queue, "stemdask-")
+    found += _beyond(jobs.partitions(), config, memory)
+    for called, script in scripts if not found else ():
+        try:
+            jobs.test(script)
+        except ClusterError as error:
+            found.append(f"cluster: {queue.title} refuses {called}: {error.value}")
+    return found
+
+
+def chosen(partitions: Sequence[Partition], config: Batch) -> list[Partition]:
+    """Return the partitions in which jobs of a config may run."""
+    names = config.partition.split(",") if config.partition else []
+    return [one for one in partitions if one.name in names or (not names and one.default)]
+
+
+def _beyond(partitions: Sequence[Partition], config: Batch, memory: int) -> Iterator[str]:
+    """Yield what no partition that the config names has."""
+    if not partitions:
+        return
+    known = {one.name for one in partitions}
+    for name in config.partition.split(",") if config.partition else ():
+        if name not in known:
+            yield f"cluster.partition: there is no partition {name!r}; allowed: {', '.join(sorted(known))}"
+    here = chosen(partitions, config)
+    if not here:
+        if not config.partition:
+            yield f"cluster.partition: there is no default; allowed: {', '.join(sorted(known))}"
+        return
+    names = ", ".join(one.name for one in here)
+    if not any(one.usable for one in here):
+        yield f"cluster.partition: {names} takes no jobs at the moment"
+    if (most := max(one.memory for one in here)) < memory:
+        yield f"cluster.memory: no node of {names} has {gib(memory)}; allowed: {gib(most)} at the most"
+    if (cores := max(one.cores for one in here)) < config.cores:
+        yield f"cluster.cores: no node of {names} has {config.cores} cores; allowed: {cores} at the most"
+    if (longest := max(one.seconds for one in here)) < parse_walltime(config.walltime):
+        yield f"cluster.walltime: {names} allows no {config.walltime}; allowed: {clock(longest)} at the most"
+
+
+def gib(size: int) -> str:
+    """Write bytes as people do."""
+    return f"{size / 2**30:.3g} GiB" if size >= 2**30 else f"{size / 2**20:.3g} MiB"
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as a walltime."""
+    hours, rest = divmod(int(seconds), 3600)
+    return f"{hours:02d}:{rest // 60:02d}:{rest % 60:02d}"
