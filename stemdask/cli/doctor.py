@@ -19,8 +19,7 @@ from rich.table import Table
 from stemdask._version import __version__
 from stemdask.config import profiles
 from stemdask.engine.queues.jobs import Jobs
-from stemdask.engine.queues.preflight import clock, gib
-from stemdask.engine.queues.queue import Partition, Queue
+from stemdask.engine.queues.queue import Partition, Queue, clock, gib
 from stemdask.engine.queues.records import queues
 
 #: Packages that the runs lean on, and those that only some features need.

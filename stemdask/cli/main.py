@@ -155,6 +155,7 @@ def run(
 ) -> None:
     """Analyse every frame into one zarr store; a run that was cut goes on where it was."""
     from stemdask.engine import run as engine
+    from stemdask.engine.queues import seeing
 
     document = _document(config, settings, output, cluster, profile)
     if dry_run:
@@ -162,6 +163,8 @@ def run(
         return
     outcome = engine.execute(document, frames=frames, blocks=blocks, retry=retry, fresh=fresh, progress=True)
     typer.echo(outcome.sentence())
+    for line in seeing.used(outcome.store):
+        typer.echo(line)
     if outcome.complete and report:
         from stemdask import report as reports
 
@@ -194,11 +197,16 @@ def submit(
 
 
 @app.command(epilog="Example: stemdask status results.zarr")
-def status(store: Store) -> None:
-    """Say how far a run is and which frames failed, and why; needs no cluster."""
-    from stemdask.results import reader
+def status(
+    store: Store,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Say it again whenever it changes, until the run ends.")
+    ] = False,
+) -> None:
+    """Say how far a run is, what its jobs do, which frames failed, and why."""
+    from stemdask.cli import following
 
-    typer.echo(reader.status(store).text())
+    following.show(store, follow=follow)
 
 
 @app.command(epilog="Example: stemdask verify results.zarr")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 from pydantic import Field, model_validator
 
 from stemdask.config.section import Section
-from stemdask.config.shell_safe import Directive, Expression, Mail, Name, Options, PlainPath, PrologueLine
+from stemdask.config.shell_safe import Directive, Expression, Mail, Name, Options, OwnCommand, PlainPath, PrologueLine
 from stemdask.config.values import Memory, Walltime
 
 #: Batch systems; each has its record in `stemdask.engine.queues`.
@@ -60,7 +60,9 @@ class Batch(Section):
     profile: Name | None = None
     """Profile of the user or the site whose keys hold where this config is silent."""
     workers: Annotated[int, Field(ge=1, le=10_000)] | Workers = 1
-    """Number of jobs, or {min, max}."""
+    """Number of workers, or {min, max}."""
+    workers_per_job: Annotated[int, Field(ge=1, le=512)] | Literal["node"] = 1
+    """Workers in one job, which share its memory; node: as many as fill a node, which the job has for itself."""
     partition: Name | None = None
     """Partition of the jobs."""
     account: Name | None = None
@@ -78,9 +80,9 @@ class Batch(Section):
     mail: Mail | None = None
     """Address to which the queue writes when the driver's job ends or fails."""
     cores: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Cores of a job; a worker computes on one, so more than 1 only buys memory."""
+    """Cores of a job, at least one a worker; a worker computes on one, so more only buy memory."""
     memory: Memory | None = None
-    """Memory of a job, such as '4 GiB'; from the plan when absent."""
+    """Memory of a job, such as '4 GiB'; from the plan, for all its workers, when absent."""
     walltime: Walltime = "01:00:00"
     """Walltime of a job, 'HH:MM:SS', quoted; workers leave before it ends and are replaced."""
     interface: Name | None = None
@@ -93,6 +95,8 @@ class Batch(Section):
     """More directives of every job, the driver's too, such as '--exclusive'."""
     prologue: tuple[PrologueLine, ...] = ()
     """Lines before a worker or the driver starts: 'module load X', 'source /path/activate', 'export A=B'."""
+    on_end: OwnCommand | None = None
+    """Command that the driver runs at the end, with STEMDASK_STORE and STEMDASK_ENDED; in a profile alone."""
     options: Options = Field(default_factory=dict)
     """Further keywords of the cluster class of dask_jobqueue, passed on as they are."""
     workers_timeout: Annotated[float, Field(gt=0)] = 86_400
@@ -104,8 +108,13 @@ class Batch(Section):
 
     @property
     def most_workers(self) -> int:
-        """Number of jobs, or the most of them."""
+        """Number of workers, or the most of them."""
         return self.workers if isinstance(self.workers, int) else self.workers.max
+
+    @property
+    def per_job(self) -> int:
+        """Workers of a job; 1 as long as nobody knows how many fill a node."""
+        return self.workers_per_job if isinstance(self.workers_per_job, int) else 1
 
 
 class Allocation(Section):

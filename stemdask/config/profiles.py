@@ -57,7 +57,7 @@ def lay_under(document: Document) -> Document:
     for key in _LISTS:
         if isinstance(profile.get(key), list) and isinstance(section.get(key), list):
             merged[key] = [*profile[key], *section[key]]
-    own = frozenset(map(str, profile.get("prologue") or ()))
+    own = frozenset(map(str, [*(profile.get("prologue") or ()), profile.get("on_end")]))
     return dataclasses.replace(document, data=document.data | {"cluster": merged}, own_lines=own)
 
 

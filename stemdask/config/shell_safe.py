@@ -64,6 +64,12 @@ def _prologue(line: str, info: ValidationInfo) -> str:
     return line
 
 
+def _own(command: str, info: ValidationInfo) -> str:
+    if info.context is None or command not in info.context.get("own_lines", ()):
+        raise ValueError(f"{command!r} may only stand in a profile of your own: it is run as it is")
+    return command
+
+
 def _options(value: Any) -> Any:
     """Return keywords for dask-jobqueue as they are; it quotes nothing, so each text in them is checked."""
     leaves = [value] if isinstance(value, str) else []
@@ -83,5 +89,6 @@ Expression = Annotated[str, AfterValidator(_expression)]
 Mail = Annotated[str, AfterValidator(_mail)]
 PlainPath = Annotated[str, AfterValidator(check_path)]
 Directive = Annotated[str, AfterValidator(check_directive)]
+OwnCommand = Annotated[str, AfterValidator(_own)]
 PrologueLine = Annotated[str, AfterValidator(_prologue)]
 Options = Annotated[dict[str, Any], AfterValidator(_options)]

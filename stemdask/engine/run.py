@@ -15,6 +15,7 @@ from stemdask.config.clusters import Allocation, Batch
 from stemdask.config.document import Document, read
 from stemdask.engine import lock
 from stemdask.engine.driver import Driver, Outcome
+from stemdask.engine.ending import told
 from stemdask.engine.log import logged
 from stemdask.engine.progress import Report, reporter
 from stemdask.engine.queues.script import too_long
@@ -119,7 +120,8 @@ def execute(
         # What comes once before and after gives the same bits on any number of cores.
         with _reported(progress) as report, Stop() as stop, threadpool_limits(1):
             directory = place.open_run_directory(store)
-            with lock.driving(directory, shared=subset) as epoch, logged(directory / "log"):
+            ending = told(resolved.config.cluster, store, stop)
+            with lock.driving(directory, shared=subset) as epoch, logged(directory / "log"), ending:
                 with lock.setting_up(directory):
                     plan = set_up(resolved, store, retry=retry, fresh=fresh, sweep=not subset)
                 driver = Driver(plan, epoch, resolved.config.cluster, stop, report)

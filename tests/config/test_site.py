@@ -134,6 +134,13 @@ def test_lines_that_people_have_are_allowed_in_their_own_file_and_not_in_a_confi
     assert "put it into a profile of your own" in problem
 
 
+def test_a_command_at_the_end_may_only_stand_in_their_own_file(written: Any) -> None:
+    written("home", mine={"kind": "slurm", "on_end": "notify $STEMDASK_STORE"})
+    assert validate(profiles.lay_under(_config(profile="mine")))[1] == []
+    (problem,) = validate(profiles.lay_under(_config(profile="mine", on_end="reboot")))[1]
+    assert "may only stand in a profile of your own" in problem
+
+
 def test_a_profile_that_is_not_there_names_those_that_are(written: Any) -> None:
     written("home", hpc1={"kind": "slurm"}, hpc2={"kind": "slurm"})
     with pytest.raises(ConfigError, match=r"got 'hpc3'; allowed: hpc1, hpc2"):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from stemdask.config.clusters import Batch
 from stemdask.config.values import parse_walltime
 from stemdask.engine.queues.jobs import Jobs
-from stemdask.engine.queues.queue import Partition, Queue
+from stemdask.engine.queues.queue import Partition, Queue, clock, gib
 from stemdask.errors import ClusterError
 
 #: Bytes without which no worker comes up: the interpreter with its libraries, twice, since frames have a helper.
@@ -43,6 +43,31 @@ def problems(queue: Queue, config: Batch, memory: int, scripts: Sequence[tuple[s
     return found
 
 
+def on_whole_nodes(queue: Queue, config: Batch, worker_bytes: int) -> Batch:
+    """Return a config that says how many workers fill a node, where it asked for whole nodes.
+
+    Raises
+    ------
+    ClusterError
+        The queue doesn't say what its nodes have, or gives none away whole.
+    """
+    if config.workers_per_job != "node":
+        return config
+    nodes = chosen(Jobs(queue, "").partitions(), config)
+    if not nodes or not queue.exclusive:
+        raise ClusterError(
+            f"{queue.title} doesn't say how many workers fill a node",
+            where="cluster.workers_per_job",
+            remedy="Give their number, and ask for whole nodes by job_extra_directives",
+        )
+    largest = max(nodes, key=lambda one: min(one.cores, one.memory // worker_bytes))
+    fitting = max(1, min(largest.cores, largest.memory // worker_bytes))
+    more = () if queue.exclusive in config.job_extra_directives else (queue.exclusive,)
+    return config.model_copy(
+        update={"workers_per_job": fitting, "job_extra_directives": (*config.job_extra_directives, *more)}
+    )
+
+
 def chosen(partitions: Sequence[Partition], config: Batch) -> list[Partition]:
     """Return the partitions in which jobs of a config may run."""
     names = config.partition.split(",") if config.partition else []
@@ -71,14 +96,3 @@ def _beyond(partitions: Sequence[Partition], config: Batch, memory: int) -> Iter
         yield f"cluster.cores: no node of {names} has {config.cores} cores; allowed: {cores} at the most"
     if (longest := max(one.seconds for one in here)) < parse_walltime(config.walltime):
         yield f"cluster.walltime: {names} allows no {config.walltime}; allowed: {clock(longest)} at the most"
-
-
-def gib(size: int) -> str:
-    """Write bytes as people do."""
-    return f"{size / 2**30:.3g} GiB" if size >= 2**30 else f"{size / 2**20:.3g} MiB"
-
-
-def clock(seconds: float) -> str:
-    """Write seconds as a walltime."""
-    hours, rest = divmod(int(seconds), 3600)
-    return f"{hours:02d}:{rest // 60:02d}:{rest % 60:02d}"

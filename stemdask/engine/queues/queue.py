@@ -42,6 +42,8 @@ class JobView:
     """Why it is pending."""
     node: str = ""
     seconds_left: float = float("inf")
+    starts: str = ""
+    """When the queue expects to start it, while it is pending and the queue says so."""
 
     @property
     def over(self) -> bool:
@@ -180,6 +182,8 @@ class Queue:
     """Directives of a driver's job."""
     memory: Callable[[int], str]
     """Directive that asks for bytes; given after the others, it counts."""
+    exclusive: str = ""
+    """Directive by which a job has its node for itself; empty where the queue has none."""
     requeue: str
     """Shell command by which a job goes back into the queue."""
     step: Callable[[str, str], Sequence[str]] | None = None
@@ -197,3 +201,14 @@ class Queue:
         skipped = config.options.get("job_directives_skip") or ()
         more = [f"{self.directive} {text}" for text in config.job_extra_directives]
         return [line for line in lines if not any(text in line for text in skipped)] + more
+
+
+def gib(size: int) -> str:
+    """Write bytes as people do."""
+    return f"{size / 2**30:.3g} GiB" if size >= 2**30 else f"{size / 2**20:.3g} MiB"
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as a walltime."""
+    hours, rest = divmod(int(seconds), 3600)
+    return f"{hours:02d}:{rest // 60:02d}:{rest % 60:02d}"

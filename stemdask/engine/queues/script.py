@@ -21,6 +21,7 @@ from stemdask.engine.queues.queue import Queue, WorkerJob
 from stemdask.engine.workers import keys
 from stemdask.engine.workers.leaving import LEAVE_AFTER
 from stemdask.engine.workers.settings import worker_environment
+from stemdask.engine.workers.usage import TOLD, USAGE
 from stemdask.errors import ClusterError
 from stemdask.store.layout import run_directory
 
@@ -79,7 +80,8 @@ def worker_script(
     """
     folder = run_directory(store)
     scheduler_file = folder / "scheduler.json"
-    memory = config.memory or WORKER_BYTES + frame_memory
+    memory = config.memory or config.per_job * (WORKER_BYTES + frame_memory)
+    config = config.model_copy(update={"cores": max(config.cores, config.per_job)})
     return WorkerScript(
         queue=queue,
         config=config,
@@ -87,7 +89,7 @@ def worker_script(
         scheduler_file=scheduler_file,
         directory=Path(config.log_directory) if config.log_directory else folder / "jobs",
         memory=memory,
-        environment={LOG: str(folder / "log"), **worker_environment(isolated=isolated)},
+        environment={LOG: str(folder / "log"), USAGE: str(folder / TOLD), **worker_environment(isolated=isolated)},
     )
 
 
@@ -167,9 +169,21 @@ class WorkerScript:
             # The driver may itself be waiting in the queue, to go on where its walltime cut it.
             f"for _ in {{1..{DRIVER_SECONDS // 5}}}; do [ -e {self.scheduler_file} ] && break; sleep 5; done",
             f"[ -e {self.scheduler_file} ] || exit 0",
-            "exec " + command.replace(f"--name {PLACEHOLDER}", f"--name {name}"),
+            *self._start(command, name),
         ]
         return "\n".join(text) + "\n"
+
+    def _start(self, command: str, name: str) -> list[str]:
+        """Return the lines that start the workers; the shell stays for several only, and hands signals on to them."""
+        if self.config.per_job == 1:
+            return ["exec " + command.replace(f"--name {PLACEHOLDER}", f"--name {name}")]
+        return [
+            *(f"trap 'kill -{signal} $(jobs -p) 2>/dev/null || true' {signal}" for signal in ("TERM", "USR1")),
+            f"for k in {{1..{self.config.per_job}}}; do",
+            "    " + command.replace(f"--name {PLACEHOLDER}", f"--name {name}-$k") + " &",
+            "done",
+            'while [ -n "$(jobs -pr)" ]; do wait || true; done',
+        ]
 
     def fingerprint(self) -> str:
         """Return what is the same for drivers whose jobs are the same but for their names."""

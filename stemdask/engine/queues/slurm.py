@@ -14,7 +14,8 @@ from stemdask.engine.queues.queue import DriverJob, Inside, JobView, Partition, 
 _DRIVER_WARNING = 120
 _STATES = {
     "PENDING": State.PENDING,
-    "RUNNING": State.RUNNING,
+    # One that was stopped holds its node; whether it does anything is for the scheduler of its worker to hear.
+    **dict.fromkeys(("RUNNING", "STOPPED", "SUSPENDED"), State.RUNNING),
     "COMPLETING": State.ENDING,
     **dict.fromkeys(("COMPLETED", "DEADLINE", "FAILED", "REVOKED", "TIMEOUT"), State.OVER),
     **dict.fromkeys(("BOOT_FAIL", "CANCELLED", "NODE_FAIL", "PREEMPTED"), State.TAKEN),
@@ -23,11 +24,15 @@ _STATES = {
 
 
 def _read(text: str) -> list[JobView]:
-    rows = [line.split("|") for line in text.splitlines() if line.count("|") >= 5]
+    rows = [line.split("|") for line in text.splitlines() if line.count("|") in (5, 6)]
     return [
-        JobView(number, name, _STATES.get(word, State.OTHER), word, reason, node, _seconds(left))
-        for number, name, word, reason, node, left in (row[:6] for row in rows)
+        JobView(number, name, _STATES.get(word, State.OTHER), word, reason, node, _seconds(left), _start(word, *more))
+        for number, name, word, reason, node, left, *more in rows
     ]
+
+
+def _start(word: str, start: str = "N/A") -> str:
+    return start if word == "PENDING" and start != "N/A" else ""
 
 
 def _read_partitions(text: str) -> list[Partition]:
@@ -120,7 +125,7 @@ QUEUE = Queue(
     kind="slurm",
     title="SLURM",
     submit=("sbatch", "--parsable"),
-    look=("squeue", "--me", "--noheader", "--states=all", "--format=%i|%j|%T|%r|%N|%L"),
+    look=("squeue", "--me", "--noheader", "--states=all", "--format=%i|%j|%T|%r|%N|%L|%S"),
     cancel=("scancel",),
     rehearse=("sbatch", "--test-only"),
     list_partitions=("sinfo", "--noheader", "--format=%P|%a|%l|%c|%m|%D"),
@@ -150,6 +155,7 @@ QUEUE = Queue(
     worker=_worker,
     driver=_driver,
     memory=lambda size: f"--mem={int(size / 2**20)}M",
+    exclusive="--exclusive",
     requeue='scontrol requeue "$SLURM_JOB_ID"',
     step=_step,
 )

@@ -15,7 +15,7 @@ from stemdask.config.document import Document
 from stemdask.config.shell_safe import check_directive
 from stemdask.config.site import filled
 from stemdask.engine.isolate import ONE_THREAD
-from stemdask.engine.queues import preflight
+from stemdask.engine.queues import preflight, seeing
 from stemdask.engine.queues.jobs import Jobs
 from stemdask.engine.queues.queue import DriverJob, Queue, Resources
 from stemdask.engine.queues.records import queue_here, queue_of
@@ -80,7 +80,10 @@ def check(resolved: Resolved) -> list[str]:
         return []
     store = Path(resolved.config.output).expanduser().absolute()
     asked = resolved.config.limits.frame_memory
-    script = worker_script(store, queue_of(cluster.kind), cluster, LEAST_FRAME if asked == "auto" else asked)
+    queue, frame = queue_of(cluster.kind), LEAST_FRAME if asked == "auto" else asked
+    if not queue.missing():
+        cluster = preflight.on_whole_nodes(queue, cluster, WORKER_BYTES + frame)
+    script = worker_script(store, queue, cluster, frame)
     return preflight.problems(script.queue, cluster, script.memory, [("a worker's job", script.text("test", 0))])
 
 
@@ -120,6 +123,8 @@ def write(config: Path, document: Document, directives: Sequence[str] = ()) -> S
     text, worker = _text(queue, job, store, config, directives), ""
     scripts = [("the driver's job", text)]
     if isinstance(cluster, kinds.Batch):
+        if not queue.missing():
+            cluster = preflight.on_whole_nodes(queue, cluster, WORKER_BYTES + plan.limits.memory)
         script = worker_script(store, queue, cluster, plan.limits.memory, isolated=plan.limits.isolate)
         worker = script.text("test", 0)
         if found := preflight.problems(queue, cluster, script.memory, [("a worker's job", worker), *scripts]):
@@ -133,7 +138,9 @@ def send(submission: Submission) -> str:
     """Submit a script; return the id of its job. Raise ClusterError with the queue's words where it is refused."""
     jobs = Jobs(submission.queue, submission.job.name)
     jobs.test(submission.text)
-    return jobs.submit_patiently(submission.text, submission.job.name)
+    job = jobs.submit_patiently(submission.text, submission.job.name)
+    seeing.write_submitted(submission.store, submission.queue.kind, job, submission.job.name)
+    return job
 
 
 def _walltime(queue: Queue, cluster: kinds.Cluster, work: int) -> int:

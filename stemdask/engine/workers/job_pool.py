@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import logging
+import math
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,12 +19,13 @@ from typing import Any
 from stemdask.config.clusters import Batch
 from stemdask.engine.block import Ack
 from stemdask.engine.dispatch import Done, Job
-from stemdask.engine.queues import jobqueue
+from stemdask.engine.lock import write_atomic
+from stemdask.engine.queues import jobqueue, preflight, seeing
 from stemdask.engine.queues.jobs import Jobs, WorkerJobs, wait_until
 from stemdask.engine.queues.queue import JobView, State
 from stemdask.engine.queues.records import queue_of
-from stemdask.engine.queues.script import check_paths, longest_block, worker_script
-from stemdask.engine.workers import keys
+from stemdask.engine.queues.script import WORKER_BYTES, check_paths, longest_block, worker_script
+from stemdask.engine.workers import keys, usage
 from stemdask.engine.workers.cluster import REPLY_SECONDS, DaskPool
 from stemdask.engine.workers.slots import Slots, Worker
 from stemdask.store.layout import run_directory
@@ -42,12 +44,16 @@ class JobPool(DaskPool):
     """
 
     def __init__(self, job: Job, cluster: Batch, workers: int, jobs: WorkerJobs | None = None) -> None:
-        super().__init__(job, workers, cluster.workers_timeout)
+        queue = queue_of(cluster.kind)
+        cluster = preflight.on_whole_nodes(queue, cluster, WORKER_BYTES + job.frame_memory)
+        n_jobs = math.ceil(workers / cluster.per_job)
+        super().__init__(job, n_jobs * cluster.per_job, cluster.workers_timeout)
+        self._n_jobs = n_jobs
         self._config = cluster
         self._directory = run_directory(job.store)
         store = hashlib.sha256(str(Path(job.store).absolute()).encode()).hexdigest()[:8]
         self._family = f"stemdask-{store}-"
-        self._queue = queue_of(cluster.kind)
+        self._queue = queue
         self._jobs: WorkerJobs = Jobs(self._queue, self._family) if jobs is None else jobs
         self._thread = ThreadPoolExecutor(1, "stemdask-queue")
         self._comparison: Future[str] | None = None
@@ -61,11 +67,15 @@ class JobPool(DaskPool):
         import distributed
 
         check_paths(self._directory, Path.cwd(), Path(sys.executable))
-        self._stack.callback(self._see_off)
         security = self._keys()
         job = self._job
-        script = worker_script(Path(job.store), self._queue, self._config, job.frame_memory, isolated=job.isolate)
+        self._script = script = worker_script(
+            Path(job.store), self._queue, self._config, job.frame_memory, isolated=job.isolate
+        )
+        for name in (usage.TOLD, usage.SAID):
+            (self._directory / name).unlink(missing_ok=True)
         script.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._stack.callback(self._see_off)
         self._cluster = jobqueue.scheduler(self._queue, self._config, script.memory, security)
         self._stack.callback(self._cluster.close, timeout=REPLY_SECONDS)
         self._log_dashboard()
@@ -80,7 +90,7 @@ class JobPool(DaskPool):
             self._queue,
             tag=f"{self._kind_of_job}{self._job.epoch}-",
             config=self._config,
-            n=self.workers,
+            n=self._n_jobs,
             clock=self._clock,
             drop=self._drop,
         )
@@ -129,7 +139,10 @@ class JobPool(DaskPool):
         if not self._seen_first:
             self._seen_first = True
             self._slots.adopt(self._left_pending(jobs))
-        return self._slots.compare({job.id: job for job in jobs}, self._workers(), self._wanted())
+        seen = {job.id: job for job in jobs}
+        pending = self._slots.compare(seen, self._workers(), self._wanted())
+        seeing.write_jobs(Path(self._job.store), self._slots.record(seen), self._slots.trouble, self._script.directory)
+        return pending
 
     def _left_pending(self, jobs: list[JobView]) -> list[JobView]:
         """Return the jobs in the queue that an earlier driver handed in for what this one would."""
@@ -148,8 +161,8 @@ class JobPool(DaskPool):
     def _wanted(self) -> int:
         workers = self._config.workers
         if isinstance(workers, int):
-            return self.workers
-        return min(self.workers, max(workers.min, len(self._blocks)))
+            return self._n_jobs
+        return min(self._n_jobs, math.ceil(max(workers.min, len(self._blocks)) / self._config.per_job))
 
     def _stop_asking(self) -> None:
         """Hand in no more jobs, and end those that still wait, unless this driver comes back for them."""
@@ -159,6 +172,9 @@ class JobPool(DaskPool):
             listed = self._jobs.look()
             waiting = [job.id for job in listed or () if job.state is State.PENDING]
             self._jobs.cancel(waiting if listed is not None else self._slots.standing())
+        for worker in self._workers():  # in order: a scheduler that closes under its workers makes noise in the log
+            self._drop(worker.address)
+        wait_until(lambda: not self.alive(), 5.0)
 
     def _see_off(self) -> None:
         """Look whether the jobs are over, whose workers the scheduler closed, and end those that aren't in time."""
@@ -176,6 +192,13 @@ class JobPool(DaskPool):
         ):
             command = self._queue.cancel[0]
             log.warning("jobs of this run are still in the queue; %s those named %s*", command, self._family)
+        self._say_what_was_used()
+
+    def _say_what_was_used(self) -> None:
+        asked = usage.Asked(self._script.memory, self._script.config.cores, self._config.per_job, self._slots.submitted)
+        if said := usage.sentence(usage.read(self._directory / usage.TOLD), asked):
+            log.info(said)
+            write_atomic(self._directory / usage.SAID, said + "\n")
 
     def _taken(self, key: str, ack: Ack | None) -> Iterator[Done]:
         limit = longest_block(self._config.walltime)

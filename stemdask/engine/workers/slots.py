@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
+from typing import Any
 
 from stemdask.config.clusters import Batch
 from stemdask.engine.clock import Clock
@@ -58,6 +60,8 @@ class Slot:
     """Its worker has been there."""
     hopeless: int = 0
     memory_factor: float = 1.0
+    why: str = ""
+    """Why its last job was replaced."""
     leaving: list[str] = field(default_factory=list)
     """Jobs near their walltime whose replacement is on its way."""
 
@@ -112,6 +116,8 @@ class Slots:
         self._delay = self._not_before = 0.0
         self.trouble = ""
         """Why the last job wasn't taken."""
+        self.submitted: dict[str, float] = {}
+        """When each job was handed in, by its name; seconds since 1970."""
 
     def adopt(self, pending: Iterable[JobView]) -> None:
         """Let jobs that an earlier driver left in the queue stand for slots."""
@@ -157,6 +163,21 @@ class Slots:
     def standing(self) -> list[str]:
         """Return the ids of the jobs that stand for slots, those too that are leaving."""
         return [number for slot in self._slots for number in (slot.job, *slot.leaving) if number]
+
+    def record(self, seen: Mapping[str, JobView]) -> list[dict[str, Any]]:
+        """Return what is known of each slot, for whoever asks after the run."""
+        heard = set(self._heard)
+        rows = []
+        for slot in self._slots:
+            job = seen.get(slot.job, JobView(slot.job, slot.name, State.OTHER))
+            shown = {"word": job.word, "state": job.state.name, "reason": job.reason, "node": job.node}
+            present = any(name.startswith(slot.name) for name in heard) if slot.name else False
+            rows.append(
+                {"slot": slot.number, "job": slot.job, "attempt": slot.attempt, "why": slot.why, "present": present}
+                | shown
+                | {"starts": job.starts}
+            )
+        return rows
 
     def _listen(self, workers: Sequence[Worker]) -> dict[str, list[Worker]]:
         """Return the workers that are heard of, by the name of their job; drop those that aren't any more."""
@@ -215,8 +236,8 @@ class Slots:
     def _lost(self, slot: Slot, job: JobView | None, workers: Iterable[Worker]) -> None:
         state = job.state if job is not None else State.OVER
         word = job.word if job is not None else "gone from the queue"
-        where = f" on {job.node}" if job is not None and job.node else ""
-        log.warning("job %s of slot %d is over: %s%s", slot.job, slot.number, word, where)
+        slot.why = f"{word} on {job.node}" if job is not None and job.node else word
+        log.warning("job %s of slot %d is over: %s", slot.job, slot.number, slot.why)
         for worker in workers:  # its node died: nobody said farewell
             self._drop(worker.address)
         if state is State.OUT_OF_MEMORY:
@@ -306,6 +327,7 @@ class Slots:
             self._any_taken = True
             if self._broken < BROKEN:
                 self._delay, self.trouble = 0.0, ""
+            self.submitted[slot.name] = time.time()
             log.info("job %s stands for slot %d, attempt %d", slot.job, slot.number, slot.attempt)
 
     def _refused(self, error: ClusterError) -> None:

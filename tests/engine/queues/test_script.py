@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import toy
 from pydantic import ValidationError
 
 from stemdask.config import clusters as kinds
@@ -141,6 +143,27 @@ def test_what_sites_ask_for_is_allowed() -> None:
         options={"shebang": "#!/bin/bash -l", "job_cpu": 2, "scheduler_options": {"port": 8786}},
         prologue=("module load python/3.12", "source /env/bin/activate", "export OMP_PLACES=cores"),
     )
+
+
+@pytest.mark.processes
+def test_several_workers_of_a_job_get_names_of_their_own_and_its_signals(script: WorkerScript, tmp_path: Path) -> None:
+    worker = f"{sys.executable} {tmp_path}/worker.py --name dummy-name"
+    (tmp_path / "worker.py").write_text(
+        "import pathlib, signal, sys, time\n"
+        f"mine = pathlib.Path('{tmp_path}', sys.argv[2])\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(mine.write_text('told')))\n"
+        "mine.write_text('began')\n"
+        "time.sleep(600)\n"
+    )
+    (tmp_path / "scheduler.json").touch()
+    config = CONFIG.model_copy(update={"workers_per_job": 3})
+    several = dataclasses.replace(script, config=config, base=f"#!/bin/bash\n{worker}\n", environment={})
+    job = subprocess.Popen(["bash", "-c", several.text("a", 0)], env=os.environ | {"TMPDIR": str(tmp_path)})
+    names = [tmp_path / f"a-{k}" for k in (1, 2, 3)]
+    toy.wait_until(lambda: all(path.exists() and path.read_text() == "began" for path in names), 60)
+    job.terminate()
+    assert job.wait(60) == 0
+    assert [path.read_text() for path in names] == ["told"] * 3
 
 
 @pytest.mark.processes

@@ -52,7 +52,7 @@ def test_the_time_left_is_read_with_and_without_days_and_limits(text: str, secon
         ("PENDING", State.PENDING, False),
         ("RUNNING", State.RUNNING, False),
         ("COMPLETING", State.ENDING, False),
-        ("SUSPENDED", State.OTHER, False),
+        ("SUSPENDED", State.RUNNING, False),
         ("CONFIGURING", State.OTHER, False),
         ("TIMEOUT", State.OVER, True),
         ("FAILED", State.OVER, True),

@@ -13,7 +13,8 @@ import yaml
 from stemdask.config.clusters import Batch
 from stemdask.config.document import Document
 from stemdask.engine.queues import preflight, submit
-from stemdask.engine.queues.queue import Partition
+from stemdask.engine.queues.jobs import Jobs
+from stemdask.engine.queues.queue import Partition, Queue
 from stemdask.engine.queues.slurm import QUEUE
 
 #: Every key of jobqueue.yaml for SLURM but those that name jobs and processes, which are stemdask's to decide.
@@ -165,6 +166,26 @@ def test_what_no_partition_has_is_said_with_what_it_has(cluster: dict[str, Any],
     found = list(preflight._beyond(PARTITIONS, Batch(kind="slurm", **cluster), memory))
     assert len(found) == len(said)
     assert all(one.startswith(text) for one, text in zip(found, said, strict=True))
+
+
+@pytest.mark.parametrize(("cluster", "per_job"), [({}, 16), ({"partition": "long"}, 8)])
+def test_whole_nodes_are_filled_as_cores_and_memory_allow(
+    monkeypatch: pytest.MonkeyPatch, cluster: dict[str, Any], per_job: int
+) -> None:
+    monkeypatch.setattr(Queue, "missing", lambda self: [])
+    monkeypatch.setattr(Jobs, "partitions", lambda self: PARTITIONS)
+    asked = Batch(kind="slurm", workers_per_job="node", **cluster)
+    found = preflight.on_whole_nodes(QUEUE, asked, 3 * 2**30)
+    assert (found.per_job, found.job_extra_directives) == (per_job, ("--exclusive",))
+    assert preflight.on_whole_nodes(QUEUE, asked, 20 * 2**30).per_job == 3 - (per_job == 8) * 2
+
+
+def test_workers_of_one_job_share_its_cores_and_its_memory(config: Path) -> None:
+    worker, _ = _scripts(config, {}, workers_per_job=4)
+    assert "#SBATCH --cpus-per-task=4" in worker
+    assert f"#SBATCH --mem={4 * 3 * 1024}M" in worker, "a gibibyte, and two of a frame, for each"
+    worker, _ = _scripts(config, {}, workers_per_job=4, memory="8 GiB")
+    assert "#SBATCH --mem=8192M" in worker
 
 
 def test_too_little_memory_is_said_without_a_queue(config: Path) -> None:
