@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import subprocess
@@ -122,7 +123,15 @@ class Jobs:
 
     def look(self) -> list[JobView] | None:
         """Return the jobs of this family."""
-        done = self._call(self._queue.look)
+        chosen: list[str] = []
+        if self._queue.select:
+            user = getpass.getuser()
+            listed = self._call([word.replace("{user}", user) for word in self._queue.select])
+            if listed is None or listed.returncode:
+                return None
+            if not (chosen := listed.stdout.split()):
+                return []
+        done = self._call([*self._queue.look, *chosen])
         if done is None or done.returncode:
             return None
         return [job for job in self._queue.read(done.stdout) if job.name.startswith(self._family)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from stemdask.config.clusters import Batch
 from stemdask.config.values import parse_walltime
 from stemdask.engine.queues.jobs import Jobs
-from stemdask.engine.queues.queue import Partition, Queue, clock, gib
+from stemdask.engine.queues.queue import OPTIONAL, Partition, Queue, clock, gib
 from stemdask.errors import ClusterError
 
 #: Bytes without which no worker comes up: the interpreter with its libraries, twice, since frames have a helper.
@@ -28,7 +28,8 @@ def problems(queue: Queue, config: Batch, memory: int, scripts: Sequence[tuple[s
     scripts
         Of worker and driver, each with what it is called in a sentence; the queue is asked whether it takes them.
     """
-    found = []
+    unknown = [key for key in OPTIONAL if key not in queue.keys and getattr(config, key) is not None]
+    found = [f"cluster.{key}: {queue.title} has no such thing" for key in unknown]
     if memory < LEAST_MEMORY:
         found.append(f"cluster.memory: {gib(memory)} is too little for a worker; allowed: {gib(LEAST_MEMORY)} or more")
     if queue.missing():
@@ -54,7 +55,7 @@ def on_whole_nodes(queue: Queue, config: Batch, worker_bytes: int) -> Batch:
     if config.workers_per_job != "node":
         return config
     nodes = chosen(Jobs(queue, "").partitions(), config)
-    if not nodes or not queue.exclusive:
+    if not queue.exclusive or not any(one.cores and one.memory for one in nodes):
         raise ClusterError(
             f"{queue.title} doesn't say how many workers fill a node",
             where="cluster.workers_per_job",
@@ -83,16 +84,14 @@ def _beyond(partitions: Sequence[Partition], config: Batch, memory: int) -> Iter
         if name not in known:
             yield f"cluster.partition: there is no partition {name!r}; allowed: {', '.join(sorted(known))}"
     here = chosen(partitions, config)
-    if not here:
-        if not config.partition:
-            yield f"cluster.partition: there is no default; allowed: {', '.join(sorted(known))}"
+    if not here:  # said above, or the queue doesn't say which is the default
         return
     names = ", ".join(one.name for one in here)
     if not any(one.usable for one in here):
         yield f"cluster.partition: {names} takes no jobs at the moment"
-    if (most := max(one.memory for one in here)) < memory:
+    if 0 < (most := max(one.memory for one in here)) < memory:
         yield f"cluster.memory: no node of {names} has {gib(memory)}; allowed: {gib(most)} at the most"
-    if (cores := max(one.cores for one in here)) < config.cores:
+    if 0 < (cores := max(one.cores for one in here)) < config.cores:
         yield f"cluster.cores: no node of {names} has {config.cores} cores; allowed: {cores} at the most"
     if (longest := max(one.seconds for one in here)) < parse_walltime(config.walltime):
         yield f"cluster.walltime: {names} allows no {config.walltime}; allowed: {clock(longest)} at the most"

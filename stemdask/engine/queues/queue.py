@@ -12,6 +12,9 @@ from typing import Any
 
 from stemdask.config.clusters import Batch, BatchKind
 
+#: Keys of a config that some queues know.
+OPTIONAL = ("qos", "constraint", "gres", "reservation", "licenses")
+
 
 class State(Enum):
     """What a job is doing, whatever its queue calls it."""
@@ -63,9 +66,9 @@ class Partition:
     seconds: float
     """The longest walltime; infinite without a limit."""
     cores: int
-    """Of its largest node."""
+    """Of its largest node; 0 where the queue doesn't say."""
     memory: int
-    """Bytes of its largest node."""
+    """Bytes of its largest node; 0 where the queue doesn't say."""
     nodes: int
 
 
@@ -134,6 +137,8 @@ class Queue:
 
     submit: Sequence[str]
     """Command that takes a script on standard input."""
+    select: Sequence[str] = ()
+    """Command that lists the ids of the jobs of "{user}", where `look` needs them after it."""
     look: Sequence[str]
     """Command that lists the user's jobs, those too that were over a while ago where it knows them."""
     cancel: Sequence[str]
@@ -167,13 +172,15 @@ class Queue:
     directive: str
     """Beginning of a line of a script that the queue reads."""
     log_id: str
-    """What the path of a log may hold for the id of the job."""
+    """What the path of a log may hold for the id of the job; empty where it can hold none, and has the job's name."""
     library: str
     """Class of dask-jobqueue that writes the script of a worker."""
     replaced: tuple[str, ...]
     """Beginnings of directives of its script that are written here instead."""
     options: Callable[[Batch, int], dict[str, Any]]
     """Its keywords that other classes don't have, of a config and the bytes of a job."""
+    keys: Sequence[str] = ()
+    """Keys of a config that it knows, of those that not every queue knows: `OPTIONAL`."""
     common: Callable[[Batch], Sequence[str]]
     """Directives of every job by keys of a config that dask-jobqueue doesn't know."""
     worker: Callable[[WorkerJob], Sequence[str]]
@@ -185,7 +192,7 @@ class Queue:
     exclusive: str = ""
     """Directive by which a job has its node for itself; empty where the queue has none."""
     requeue: str
-    """Shell command by which a job goes back into the queue."""
+    """Shell command by which a job goes back into the queue; may name "{script}"."""
     step: Callable[[str, str], Sequence[str]] | None = None
     """Command that starts the one after it as a task of the job around, of a name and the path of a log."""
 

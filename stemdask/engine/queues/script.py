@@ -143,7 +143,7 @@ class WorkerScript:
         more = [self.queue.memory(int(memory_factor * self.memory))] if memory_factor > 1 else []
         job = WorkerJob(
             name=name,
-            log=f"{self.directory}/{self.queue.log_id}.log",
+            log=f"{self.directory}/{self.queue.log_id or name}.log",
             folder=Path.cwd(),
             config=self.config,
             exported=_exported(self.queue.kept),
@@ -160,6 +160,7 @@ class WorkerScript:
             lines[0],
             *self.queue.directives(directives, self.config),
             *prologue,
+            f"cd {Path.cwd()}",
             "set -eo pipefail",  # after what others wrote, which may not be made for it
             *(f"export {key}={value}" for key, value in ONE_THREAD.items()),
             *(f"export {key}={shlex.quote(value)}" for key, value in variables.items()),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stemdask.config.clusters import Batch
-from stemdask.engine.queues.queue import DriverJob, Inside, JobView, Partition, Queue, State, WorkerJob
+from stemdask.engine.queues.queue import OPTIONAL, DriverJob, Inside, JobView, Partition, Queue, State, WorkerJob
 
 #: Seconds before its walltime at which the driver is asked to save its state.
 _DRIVER_WARNING = 120
@@ -150,6 +150,7 @@ QUEUE = Queue(
     log_id="%j",
     library="SLURMCluster",
     replaced=("-J ",),
+    keys=OPTIONAL,
     options=_options,
     common=_common,
     worker=_worker,

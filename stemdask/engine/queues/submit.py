@@ -33,6 +33,8 @@ from stemdask.store.layout import run_directory
 DRIVER_BYTES = 2 * 2**30
 #: Memory of a frame where nothing is known of it yet.
 LEAST_FRAME = 2 * 2**30
+#: Seconds before its walltime at which a driver is asked to save its state.
+WARNING = 120
 #: The time asked for is this many times the estimate, and never less than half an hour.
 PATIENCE = 3
 
@@ -41,11 +43,12 @@ $shebang
 # Runs the driver of $store; submitted by 'stemdask submit', and may be edited and submitted again.
 $directives
 $prologue
+cd $folder
 set -eo pipefail
 $variables
 
-# The driver gets $title's warning before the walltime, saves its state and leaves with 75; then the job is requeued.
-$python -m stemdask run $config &
+# The driver is warned before the walltime, saves its state and leaves with 75; then the job is requeued.
+timeout --preserve-status $seconds $python -m stemdask run $config &
 driver=$$!
 trap 'kill -TERM "$$driver"' TERM USR1
 code=0
@@ -120,7 +123,8 @@ def write(config: Path, document: Document, directives: Sequence[str] = ()) -> S
         resources=resources,
         config=asked,
     )
-    text, worker = _text(queue, job, store, config, directives), ""
+    path = folder / f"driver.{queue.submit[0]}"
+    text, worker = _text(queue, job, store, config, directives, path), ""
     scripts = [("the driver's job", text)]
     if isinstance(cluster, kinds.Batch):
         if not queue.missing():
@@ -129,7 +133,7 @@ def write(config: Path, document: Document, directives: Sequence[str] = ()) -> S
         worker = script.text("test", 0)
         if found := preflight.problems(queue, cluster, script.memory, [("a worker's job", worker), *scripts]):
             raise ConfigError("the queue would refuse this", where=document.name, problems=found)
-    path = place.open_run_directory(store) / f"driver.{queue.submit[0]}"
+    place.open_run_directory(store)
     path.write_text(text)
     return Submission(path, text, worker, job, queue, store)
 
@@ -163,7 +167,7 @@ def _check_directives(directives: Sequence[str]) -> None:
             raise ConfigError(str(error), where="--directive") from None
 
 
-def _text(queue: Queue, job: DriverJob, store: Path, config: Path, directives: Sequence[str]) -> str:
+def _text(queue: Queue, job: DriverJob, store: Path, config: Path, directives: Sequence[str], path: Path) -> str:
     return _SCRIPT.substitute(
         store=store,
         shebang=job.config.options.get("shebang", "#!/bin/bash"),
@@ -175,10 +179,11 @@ def _text(queue: Queue, job: DriverJob, store: Path, config: Path, directives: S
         ),
         prologue="\n".join(job.config.prologue),
         variables="\n".join(f"export {name}={value}" for name, value in {**ONE_THREAD, COMES_BACK: 1}.items()),
-        title=queue.title,
+        folder=job.folder,
+        seconds=max(job.seconds - WARNING, job.seconds // 2),
         python=shlex.quote(str(job.config.options.get("python", sys.executable))),
         config=shlex.quote(str(config.absolute())),
-        requeue=queue.requeue,
+        requeue=queue.requeue.replace("{script}", str(path)),
     )
 
 

@@ -93,7 +93,7 @@ def test_every_key_of_a_sites_file_reaches_both_scripts(config: Path) -> None:
         "job-script-prologue": driver.index("ml purge && ml python") < driver.index("set -eo pipefail"),
         "job-extra-directives": "#SBATCH --clusters=big" in driver,
         "job-directives-skip": not any("--open-mode" in line for line in driver),
-        "python": any(line.startswith("/opt/env/bin/python -m stemdask run") for line in driver),
+        "python": any(" /opt/env/bin/python -m stemdask run" in line for line in driver),
         "shebang": driver[0] == "#!/bin/bash -l",
     }
     assert [key for key, reached in in_driver.items() if not reached] == []
