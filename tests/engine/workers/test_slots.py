@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -397,3 +398,25 @@ def test_a_clock_does_not_count_what_it_slept_through() -> None:
     for step, seconds in ((1.0, 1.0), (LONGEST, 1.0 + LONGEST), (LONGEST + 1, 1.0 + LONGEST), (2.0, 3.0 + LONGEST)):
         time[0] += step
         assert clock.tick() == seconds
+
+
+@pytest.mark.long
+def test_a_thousand_jobs_are_watched_with_little_work(tmp_path: Path, queue: FakeQueue) -> None:
+    """A day of looks, one in fifteen seconds, is 5,760 of them."""
+    run = Run(tmp_path, queue, 1000)
+    run.look()
+    assert len(queue.jobs) == 1000
+    for number in [*queue.jobs]:
+        run.comes(number, busy=True)
+    began = time.process_time()
+    for _ in range(20):
+        run.passes(15)
+        for number in [*queue.jobs]:
+            run.beats(number)
+        run.look()
+    assert (time.process_time() - began) / 20 < 0.5, "seconds of processor a look"
+    for number in [str(k) for k in range(1, 501)]:
+        run.goes(number, State.TAKEN)
+    run.look()
+    assert len(queue.jobs) == 1500
+    assert (queue.cancelled, run.dropped) == ([], [])
