@@ -188,7 +188,9 @@ def submit(
     """Write the script of a driver's job beside its store, show it with that of its workers, and submit it."""
     from stemdask.engine.queues import submit
 
-    written = submit.write(config, _document([str(config)], settings, profile=profile), directive or ())
+    document = _document([str(config)], settings, profile=profile)
+    options = [*(["--profile", profile] if profile else []), *(f"--set={setting}" for setting in settings or ())]
+    written = submit.write(config, document, directive or (), options)
     typer.echo(f"{written.text}\n# {written.script}")
     if written.worker:
         typer.echo(f"# Each worker's job, but for its name:\n\n{written.worker}")

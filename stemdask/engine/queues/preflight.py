@@ -7,11 +7,8 @@ from collections.abc import Iterator, Sequence
 from stemdask.config.clusters import Batch
 from stemdask.config.values import parse_walltime
 from stemdask.engine.queues.jobs import Jobs
-from stemdask.engine.queues.queue import OPTIONAL, Partition, Queue, clock, gib
+from stemdask.engine.queues.queue import LEAST_MEMORY, OPTIONAL, Partition, Queue, clock, gib
 from stemdask.errors import ClusterError
-
-#: Bytes without which no worker comes up: the interpreter with its libraries, twice, since frames have a helper.
-LEAST_MEMORY = 2**30
 
 
 def problems(queue: Queue, config: Batch, memory: int, scripts: Sequence[tuple[str, str]]) -> list[str]:

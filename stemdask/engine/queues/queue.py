@@ -12,6 +12,8 @@ from typing import Any
 
 from stemdask.config.clusters import Batch, BatchKind
 
+#: Bytes without which no worker comes up: the interpreter with its libraries, twice, since frames have a helper.
+LEAST_MEMORY = 2**30
 #: Keys of a config that some queues know.
 OPTIONAL = ("qos", "constraint", "gres", "reservation", "licenses")
 

@@ -18,6 +18,8 @@ from stemdask.store.layout import run_directory
 
 #: Seconds after which what a driver wrote is called old.
 OLD = 120.0
+#: Workers that are shown one by one.
+NAMED = 20
 
 
 def write_submitted(store: Path, kind: str, job: str, name: str) -> None:
@@ -38,7 +40,9 @@ def lines(store: Path) -> list[str]:
     found = [f"  driver: at work, {driver}"] if driver else _driver_in_queue(_read(folder / "submitted.json"))
     written = _read(folder / "jobs.json")
     if driver and written:
-        found += [_job(job) for job in written["jobs"]]
+        found += [_job(job) for job in written["jobs"][:NAMED]]
+        if more := written["jobs"][NAMED:]:
+            found.append(f"  and {len(more)} workers more, {sum(job['present'] for job in more)} of them at work")
         if written["trouble"]:
             found.append(f"  last trouble: {written['trouble']}")
         if (age := time.time() - written["at"]) > OLD:

@@ -40,7 +40,7 @@ PATIENCE = 3
 
 _SCRIPT = Template("""\
 $shebang
-# Runs the driver of $store; submitted by 'stemdask submit', and may be edited and submitted again.
+# Runs the driver $title; submitted by 'stemdask submit', and may be edited and submitted again.
 $directives
 $prologue
 cd $folder
@@ -48,7 +48,7 @@ set -eo pipefail
 $variables
 
 # The driver is warned before the walltime, saves its state and leaves with 75; then the job is requeued.
-timeout --preserve-status $seconds $python -m stemdask run $config &
+timeout --preserve-status $seconds $python -m stemdask run $arguments &
 driver=$$!
 trap 'kill -TERM "$$driver"' TERM USR1
 code=0
@@ -90,8 +90,19 @@ def check(resolved: Resolved) -> list[str]:
     return preflight.problems(script.queue, cluster, script.memory, [("a worker's job", script.text("test", 0))])
 
 
-def write(config: Path, document: Document, directives: Sequence[str] = ()) -> Submission:
+def write(config: Path, document: Document, directives: Sequence[str] = (), options: Sequence[str] = ()) -> Submission:
     """Write the script of a config beside its store.
+
+    Parameters
+    ----------
+    config
+        File that the driver reads.
+    document
+        What it says, with what the options lay over it.
+    directives
+        More of the driver's job.
+    options
+        Of `stemdask run`, by which the driver sees the same document.
 
     Raises
     ------
@@ -124,7 +135,7 @@ def write(config: Path, document: Document, directives: Sequence[str] = ()) -> S
         config=asked,
     )
     path = folder / f"driver.{queue.submit[0]}"
-    text, worker = _text(queue, job, store, config, directives, path), ""
+    text, worker = _text(queue, job, directives, path, [str(config.absolute()), *options]), ""
     scripts = [("the driver's job", text)]
     if isinstance(cluster, kinds.Batch):
         if not queue.missing():
@@ -167,9 +178,9 @@ def _check_directives(directives: Sequence[str]) -> None:
             raise ConfigError(str(error), where="--directive") from None
 
 
-def _text(queue: Queue, job: DriverJob, store: Path, config: Path, directives: Sequence[str], path: Path) -> str:
+def _text(queue: Queue, job: DriverJob, directives: Sequence[str], path: Path, arguments: Sequence[str]) -> str:
     return _SCRIPT.substitute(
-        store=store,
+        title=job.name,
         shebang=job.config.options.get("shebang", "#!/bin/bash"),
         directives="\n".join(
             [
@@ -182,7 +193,7 @@ def _text(queue: Queue, job: DriverJob, store: Path, config: Path, directives: S
         folder=job.folder,
         seconds=max(job.seconds - WARNING, job.seconds // 2),
         python=shlex.quote(str(job.config.options.get("python", sys.executable))),
-        config=shlex.quote(str(config.absolute())),
+        arguments=shlex.join(arguments),
         requeue=queue.requeue.replace("{script}", str(path)),
     )
 

@@ -75,7 +75,6 @@ class JobPool(DaskPool):
         for name in (usage.TOLD, usage.SAID):
             (self._directory / name).unlink(missing_ok=True)
         script.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._stack.callback(self._see_off)
         self._cluster = jobqueue.scheduler(self._queue, self._config, script.memory, security)
         self._stack.callback(self._cluster.close, timeout=REPLY_SECONDS)
         self._log_dashboard()
@@ -94,7 +93,7 @@ class JobPool(DaskPool):
             clock=self._clock,
             drop=self._drop,
         )
-        self._stack.callback(self._stop_asking)
+        self._stack.callback(self._leave)
         self._jobs.test(script.text("test", 0))
         return client
 
@@ -164,21 +163,21 @@ class JobPool(DaskPool):
             return self._n_jobs
         return min(self._n_jobs, math.ceil(max(workers.min, len(self._blocks)) / self._config.per_job))
 
-    def _stop_asking(self) -> None:
-        """Hand in no more jobs, and end those that still wait, unless this driver comes back for them."""
+    def _leave(self) -> None:
+        """Hand in no more jobs, let workers go, and look whether their jobs are over; end those that aren't in time.
+
+        Jobs that still wait are ended too, unless this driver comes back for them. The scheduler is closed after that:
+        one that closes under its workers fills the log with their broken connections.
+        """
         self._slots.stop()
         self._thread.shutdown(cancel_futures=True)
-        if not self._job.comes_back():
-            listed = self._jobs.look()
+        stays = {State.ENDING} | ({State.PENDING} if self._job.comes_back() else set())
+        listed = self._jobs.look()
+        if State.PENDING not in stays:
             waiting = [job.id for job in listed or () if job.state is State.PENDING]
             self._jobs.cancel(waiting if listed is not None else self._slots.standing())
-        for worker in self._workers():  # in order: a scheduler that closes under its workers makes noise in the log
+        for worker in self._workers():
             self._drop(worker.address)
-        wait_until(lambda: not self.alive(), 5.0)
-
-    def _see_off(self) -> None:
-        """Look whether the jobs are over, whose workers the scheduler closed, and end those that aren't in time."""
-        stays = {State.ENDING} | ({State.PENDING} if self._job.comes_back() else set())
 
         def gone(*, cancel: bool) -> bool:
             jobs = self._jobs.look()

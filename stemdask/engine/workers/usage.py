@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stemdask.engine.queues.queue import gib
+from stemdask.engine.queues.queue import LEAST_MEMORY, gib
 
 #: Environment variable with the file to which a worker adds a line as it leaves.
 USAGE = "STEMDASK_USAGE"
@@ -86,7 +86,7 @@ def sentence(used: list[Used], asked: Asked) -> str:
     waits = [begun[job] - when for job, when in asked.submitted.items() if job in begun]
     waited = f", waited {sum(waits) / len(waits):.0f} s for a worker on average" if waits else ""
     hours = seconds * asked.cores / asked.workers / 3600
-    fitting = -(-int(HEAD_ROOM * most * asked.workers) // 2**28) * 256
+    fitting = -(-int(max(HEAD_ROOM * most, LEAST_MEMORY) * asked.workers) // 2**28) * 256
     return (
         f"used: {len(used)} workers, {hours:.2g} core hours, {100 * efficiency / asked.cores * asked.workers:.0f} % of "
         f"the processors, {gib(most * asked.workers)} of {gib(asked.memory)} a job{waited}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,13 @@ def test_keys_of_the_config_reach_both_scripts_and_resources_the_workers_alone(c
 def test_a_driver_asks_for_its_work_and_the_patience_of_its_workers(config: Path) -> None:
     _, driver = _scripts(config, {}, workers_timeout=7200)
     assert "#SBATCH --time=02:30:00" in driver
+
+
+def test_the_driver_reads_the_config_as_it_was_submitted(config: Path) -> None:
+    options = ["--profile", "hpc", "--set=analyses.toy.factor=2; reboot"]
+    written = submit.write(config, Document(yaml.safe_load(config.read_text())), options=options)
+    (command,) = [line for line in written.text.splitlines() if "stemdask run" in line]
+    assert shlex.split(command)[-4:-1] == options
 
 
 PARTITIONS = [
