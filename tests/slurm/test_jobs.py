@@ -277,7 +277,7 @@ def _status(folder: Path, *arguments: str) -> str:
         ({"qos": "golden", "reservation": "none"}, "SLURM refuses a worker's job: "),
     ],
 )
-@pytest.mark.parametrize("verb", ["check", "submit"])
+@pytest.mark.parametrize("verb", ["check", pytest.param("submit", marks=pytest.mark.slow)])
 def test_what_slurm_would_refuse_is_said_before_with_what_it_allows(
     slurm: PrivateSlurm, tmp_path: Path, verb: str, cluster: dict[str, Any], said: str
 ) -> None:

@@ -67,7 +67,7 @@ def test_a_run_on_slurm_gives_the_bytes_of_an_inline_one(
     assert _worker_jobs(slurm) == []
 
 
-@pytest.mark.parametrize("per_job", [2, "node"])
+@pytest.mark.parametrize("per_job", [2, pytest.param("node", marks=pytest.mark.slow)])
 def test_several_workers_in_a_job_give_the_same_bytes(
     slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], per_job: Any
 ) -> None:
