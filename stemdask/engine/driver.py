@@ -100,7 +100,8 @@ class Driver:
 
     def _dispatch(self, todo: Sequence[Block]) -> None:
         limits = self._plan.limits
-        job = Job(self._plan.store, self._epoch, limits.isolate, limits.memory, self._stop.overdue)
+        stop = self._stop
+        job = Job(self._plan.store, self._epoch, limits.isolate, limits.memory, stop.overdue, stop.comes_back)
         self._tell("starting workers")
         try:
             with pool_of(self._cluster, job, len(todo)) as self._pool:

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from threadpoolctl import threadpool_limits
 
-from stemdask.config.clusters import Allocation, Slurm
+from stemdask.config.clusters import Allocation, Batch
 from stemdask.config.document import Document, read
 from stemdask.engine.driver import Driver, Outcome
+from stemdask.engine.ending import told
 from stemdask.engine.log import logged
 from stemdask.engine.progress import Report, reporter
 from stemdask.engine.queues.script import too_long
@@ -108,7 +109,7 @@ def execute(
     subset = frames is not None or blocks is not None
     if subset and (fresh or retry):
         raise ConfigError("a part of a run can't be started over or retried", allowed="--frames or --blocks alone")
-    if subset and isinstance(resolved.config.cluster, Slurm | Allocation):
+    if subset and isinstance(resolved.config.cluster, Batch | Allocation):
         raise ConfigError(
             "a part of a run is done by the process that is started for it",
             where="cluster.kind",
@@ -124,6 +125,7 @@ def execute(
                 lock.driving(directory, shared=subset) as epoch,
                 place.left_as_found(store, () if subset else missing),
                 logged(directory / "log"),
+                told(resolved.config.cluster, store, stop),
             ):
                 with lock.setting_up(directory):
                     plan = set_up(resolved, store, retry=retry, fresh=fresh, sweep=not subset)
@@ -153,7 +155,7 @@ def plan(document: Document) -> list[tuple[str, str]]:
         ("time", f"{cost.minutes:.3g} minutes with one worker"),
     ]
     cluster = resolved.config.cluster
-    if isinstance(cluster, Slurm):
+    if isinstance(cluster, Batch):
         rows.append(("walltime", too_long(cluster.walltime, drawn.block_frames, survey.seconds) or cluster.walltime))
     return rows
 

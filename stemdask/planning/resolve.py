@@ -10,6 +10,8 @@ from typing import Any
 
 from stemdask._version import __version__
 from stemdask.analyses import registry
+from stemdask.config import profiles, site
+from stemdask.config.clusters import Batch
 from stemdask.config.document import Document
 from stemdask.config.keys import Config, to_yaml
 from stemdask.config.problems import validate
@@ -42,6 +44,7 @@ def resolve(document: Document) -> Resolved:
     InputError
         Where only the input fails.
     """
+    document = profiles.lay_under(document)
     config, problems = validate(document)
     source, failure = _open(config, document)
     kind = source.kind if source is not None else _guessed(document)
@@ -55,6 +58,8 @@ def resolve(document: Document) -> Resolved:
         raise ConfigError(_count(problems), where=document.name, problems=problems)
     if config is None or source is None:
         raise failure or InputError("the input can't be read", where=document.name)
+    if isinstance(config.cluster, Batch):
+        config = config.model_copy(update={"cluster": site.filled(config.cluster)})
     known: dict[str, Any] = {"kind": source.kind}
     if config.input.calibrate_from is not None:
         known |= calibration.found(source, config.input.calibrate_from) | {"calibrate_from": None}

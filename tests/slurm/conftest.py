@@ -25,7 +25,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlurm]:
     try:
         cluster.start()
         toy.install()
-        os.environ |= cluster.environment | {"PYTHONPATH": str(TOYS)}
+        folders = [str(TOYS), before["PYTHONPATH"]]
+        os.environ |= cluster.environment | {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
         yield cluster
     finally:
         cluster.stop()

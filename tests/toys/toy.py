@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,9 @@ def run(frame: ImageFrame, params: ToyParams) -> Mapping[str, Array]:
     harm = HARMS[int(frame.pixels[0, 0])]
     if params.seconds:
         time.sleep(params.seconds)
+    if params.pause:
+        with Path(f"{params.pause}.begun").open("a") as file:
+            file.write(f"{frame.index} {os.getpid()}\n")
     while params.pause and blocks_done(Path(params.pause)) >= params.pause_after and not _may_go_on(params.pause):
         time.sleep(0.01)
     _DO.get(harm, lambda: None)()
@@ -206,6 +209,13 @@ def pausing(store: Path, after: int = 2) -> dict[str, Any]:
 def go_on(store: Path) -> None:
     """Let a run that pauses go on, and later ones of the store not pause at all."""
     Path(f"{store}.go_on").touch()
+
+
+def frames_done_twice(store: Path, drivers: Collection[int]) -> int:
+    """Return how often a worker of a run that pauses began a frame again; a driver itself tries some before."""
+    lines = [line.split() for line in Path(f"{store}.begun").read_text().splitlines()]
+    begun = [index for index, process in lines if int(process) not in drivers]
+    return len(begun) - len(set(begun))
 
 
 def _may_go_on(store: str) -> bool:
