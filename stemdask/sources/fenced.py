@@ -30,13 +30,14 @@ def open_source(
     pixel_size: float | str | Length | None = None,
     frames: slice | str | None = None,
     elements: Mapping[str, str] | None = None,
+    scale: float | str | Length | None = None,
     memory: int = OPENING_MEMORY,
 ) -> ImageSource | AtomsSource:
     """Do what `opening.open_source` does, where no file can do harm.
 
     Parameters
     ----------
-    path, kind, pixel_size, frames, elements
+    path, kind, pixel_size, frames, elements, scale
         As there.
     memory
         Bytes that opening may take.
@@ -52,6 +53,7 @@ def open_source(
         "pixel_size": None if pixel_size is None else str(pixel_size),
         "frames": [frames.start, frames.stop, frames.step] if isinstance(frames, slice) else frames,
         "elements": None if elements is None else dict(elements),
+        "scale": None if scale is None else str(scale),
         "memory": memory,
     }
     try:
@@ -87,7 +89,7 @@ def opened(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[
     when_compiling(inside.beat)
     inside.limit_memory(given["memory"])
     frames = slice(*given["frames"]) if isinstance(given["frames"], list) else given["frames"]
-    options = {key: given[key] for key in ("pixel_size", "elements")}
+    options = {key: given[key] for key in ("pixel_size", "elements", "scale")}
     source = opening.open_source(given["path"], given["kind"], frames=frames, **options)
     return {"kind": source.kind, **source.model_dump(mode="json")}, {}
 
