@@ -181,7 +181,7 @@ def test_a_second_driver_is_refused_at_once(frames: Path, tmp_path: Path) -> Non
     directory.mkdir()
     with driving(directory), pytest.raises(Busy, match=f"process {os.getpid()}") as caught:
         _execute(frames, tmp_path / "o.zarr")
-    assert caught.value.exit_code == 75
+    assert caught.value.exit_code == 2
     assert not (tmp_path / "o.zarr").exists()
 
 

@@ -349,7 +349,7 @@ def test_description_is_in_words(tmp_path: Path, frames: list[Atoms]) -> None:
     assert described["atoms"] == "2 to 40"
     assert described["elements"] == "Pt 3, Au 3"
     assert described["periodic"] == "no"
-    changes, *apart = described["warnings"]
+    *apart, changes = described["warnings"]
     assert changes == "the number of atoms changes from frame to frame: 2 to 40"
     assert all("angstrom apart" in warning for warning in apart)  # the places are random
 

@@ -94,7 +94,7 @@ def test_a_damaged_record_hides_no_atom(tmp_path: Path) -> None:
 
 def test_what_may_be_missing_is_said(tmp_path: Path) -> None:
     def line(serial: int) -> str:
-        return f"ATOM  {serial:5d} PT   PT  A   1    {serial:8.3f}   0.000   0.000  1.00  0.00          PT\n"
+        return f"ATOM  {serial:5d} PT   PT  A   1    {2.77 * serial:8.3f}   0.000   0.000  1.00  0.00          PT\n"
 
     def warnings(text: str) -> str:
         (tmp_path / "t.pdb").write_text(text)

@@ -134,7 +134,7 @@ def test_the_first_lines_of_a_run_and_its_report_name_a_wrong_scale(tmp_path, ca
         Document({"input": {"path": path}, "output": store, "analyses": analyses, "cluster": cluster}), progress=True
     )
     assert "warning: nearest atoms are" in capsys.readouterr().err.splitlines()[0]
-    assert "Of the input: nearest atoms are" in write(store).read_text(encoding="utf-8")
+    assert "nearest atoms are" in write(store).read_text(encoding="utf-8")
 
 
 def test_elements_of_chains_are_not_close_packed():
