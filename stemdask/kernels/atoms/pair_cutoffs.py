@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from stemdask.kernels.arrays import Floats, Integers
+from stemdask.kernels.arrays import AnyIntegers, Booleans, Floats, Integers
 from stemdask.kernels.atoms.rdf import first_minimum, pair_counts
 from stemdask.kernels.atoms.workspace import Workspace
 
@@ -31,7 +31,7 @@ class PairCutoffs(NamedTuple):
 
 def pair_cutoffs(
     positions: Floats,
-    species: NDArray[np.integer],
+    species: AnyIntegers,
     edges: Floats,
     cell: ArrayLike | None = None,
     periodic: ArrayLike = True,
@@ -57,7 +57,7 @@ def pair_cutoffs(
     """
     n = int(species.max(initial=-1)) + 1
 
-    def counts(inside: NDArray[np.bool_]) -> Integers:
+    def counts(inside: Booleans) -> Integers:
         return pair_counts(positions[inside], edges, cell, periodic, workspace=workspace)
 
     every = counts(np.ones(len(species), bool))
