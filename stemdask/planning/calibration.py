@@ -10,7 +10,8 @@ from stemdask.analyses import chain, registry
 from stemdask.config.keys import Calibration
 from stemdask.errors import FrameError, InputError
 from stemdask.kernels.atoms.mean_bond import mean_bond
-from stemdask.model import AtomsFrame, Source, Step
+from stemdask.model import Source, Step
+from stemdask.sources.atoms.source import AtomsSource
 from stemdask.units import Length
 
 #: Frames tried before the calibration is given up.
@@ -27,7 +28,7 @@ def found(source: Source, known: Calibration) -> dict[str, Length]:
     """
     if source.kind == "images" and known.a is not None:
         return {"pixel_size": pixel_size(source, known.a)}
-    if source.kind == "atoms" and known.nearest_neighbour is not None:
+    if isinstance(source, AtomsSource) and known.nearest_neighbour is not None:
         return {"scale": scale(source, known.nearest_neighbour)}
     right = {"images": "a, the lattice constant", "atoms": "nearest_neighbour, the mean distance of nearest atoms"}
     raise InputError(
@@ -35,8 +36,10 @@ def found(source: Source, known: Calibration) -> dict[str, Length]:
     )
 
 
-def scale(source: Source, distance: Length) -> Length:
+def scale(source: AtomsSource, distance: Length) -> Length:
     """Measure the first shell of the first frame that has one; return the unit of length that gives its distance.
+
+    A scale that was given already is corrected.
 
     Parameters
     ----------
@@ -53,9 +56,8 @@ def scale(source: Source, distance: Length) -> Length:
     for index in range(min(TRIED, source.n_frames)):
         with contextlib.suppress(FrameError, InputError):
             frame = source.read(index)
-            assert isinstance(frame, AtomsFrame)
             if (mean := mean_bond(frame.positions, frame.cell, frame.periodic)) > 0:
-                return Length(float(f"{distance.angstrom() / mean:.6g}"), "angstrom")
+                return Length(float(f"{source.scale * distance.angstrom() / mean:.6g}"), "angstrom")
     raise InputError(
         "no frame has a first shell of neighbours to calibrate from",
         where="input.calibrate_from",
