@@ -12,8 +12,9 @@ from stemdask.analyses import chain, registry
 from stemdask.config.keys import Calibration
 from stemdask.errors import FrameError, InputError
 from stemdask.kernels.atoms.mean_bond import mean_bond
-from stemdask.model import Array, AtomsFrame, Source, Step
+from stemdask.model import Array, Source, Step
 from stemdask.planning.trial import Trial, loaded
+from stemdask.sources.atoms.source import AtomsSource
 from stemdask.units import Length, parse_length
 
 #: Frames tried before the calibration is given up.
@@ -46,12 +47,15 @@ def _fenced(source: Source, key: str, known: Length) -> Length:
 
 def measure(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[str, dict[str, Array]]:
     """Measure a key of the input of the source that is loaded; returns it as text."""
-    known = parse_length(given["known"], "nm")
-    return str({"pixel_size": pixel_size, "scale": scale}[given["key"]](loaded().source, known)), {}
+    known, source = parse_length(given["known"], "nm"), loaded().source
+    measured = scale(source, known) if isinstance(source, AtomsSource) else pixel_size(source, known)
+    return str(measured), {}
 
 
-def scale(source: Source, distance: Length) -> Length:
+def scale(source: AtomsSource, distance: Length) -> Length:
     """Measure the first shell of the first frame that has one; return the unit of length that gives its distance.
+
+    A scale that was given already is corrected.
 
     Parameters
     ----------
@@ -68,9 +72,8 @@ def scale(source: Source, distance: Length) -> Length:
     for index in range(min(TRIED, source.n_frames)):
         with contextlib.suppress(FrameError, InputError):
             frame = source.read(index)
-            assert isinstance(frame, AtomsFrame)
             if (mean := mean_bond(frame.positions, frame.cell, frame.periodic)) > 0:
-                return Length(float(f"{distance.angstrom() / mean:.6g}"), "angstrom")
+                return Length(float(f"{source.scale * distance.angstrom() / mean:.6g}"), "angstrom")
     raise InputError(
         "no frame has a first shell of neighbours to calibrate from",
         where="input.calibrate_from",

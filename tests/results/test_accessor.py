@@ -103,7 +103,7 @@ def test_an_atom_is_followed_by_its_track(every_atoms_analysis: Path) -> None:
     atom = tree.stemdask.track(number)
     assert atom.sizes["frame"] == int(tree["tracks/n_frames"][number])
     assert (atom["track"] == number).all()
-    assert atom["x"].mean() == pytest.approx(float(atom["x"][0]), abs=5)
+    assert atom["x"].mean() == pytest.approx(float(atom["x"][0]), abs=1)
     assert int(atom["frame"][-1]) == int(tree["tracks/last_frame"][number])
     with pytest.raises(StoreError, match="no atom of that track"):
         tree.stemdask.track(10_000)

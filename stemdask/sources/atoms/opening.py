@@ -115,8 +115,8 @@ def _try_frame(source: AtomsSource) -> tuple[dict[str, str], list[str]]:
 def _odd_positions(frame: AtomsFrame) -> list[str]:
     """Say what a person would want to look at before a long run."""
     said = []
-    if scale := odd_scale(frame):
-        said.append(scale)
+    if odd := odd_scale(frame):
+        said.append(odd)
     if len(frame.positions) > 1 and not np.ptp(frame.positions, axis=0).any():
         said.append(f"all {len(frame.positions)} atoms of frame {frame.index} lie at one point")
     elif len(np.unique(frame.positions, axis=0)) < len(frame.positions):

@@ -99,6 +99,18 @@ def test_a_known_distance_of_neighbours_gives_the_scale(unit, tmp_path):
     assert "scale:" in resolved.text
 
 
+def test_a_scale_beside_a_known_distance_is_corrected(tmp_path):
+    path = structure_file(tmp_path, BOXES["Pt"], 0.3434)
+    resolved = resolve(config(path, scale="0.4 angstrom", calibrate_from={"nearest_neighbour": "2.772 angstrom"}))
+    assert resolved.config.input.scale.angstrom() == pytest.approx(0.3434, rel=2e-3)
+
+
+def test_structures_without_neighbours_give_no_scale(tmp_path):
+    for atoms in (Atoms("Pt"), Atoms("Pt2", [[0, 0, 0], [0, 0, 2.8]])):
+        with pytest.raises(InputError, match="no frame has a first shell"):
+            resolve(config(structure_file(tmp_path, atoms), calibrate_from={"nearest_neighbour": "2.77 angstrom"}))
+
+
 def test_structures_are_not_calibrated_by_a_lattice_constant_of_images(tmp_path):
     with pytest.raises(InputError, match="nearest_neighbour"):
         resolve(config(structure_file(tmp_path, BOXES["Pt"]), calibrate_from={"a": "3.9 angstrom"}))

@@ -57,7 +57,8 @@ class ColumnsParams(Params):
     """Joint fit: Gaussians, or Gaussians with the kurtosis and coma that all columns of the image share; `auto` takes
     what the image asks for."""
     widths: Literal["shared", "map", "free"] = "shared"
-    """Joint fit: one width for each sublattice, a smooth map of it, or one for each column."""
+    """Joint fit: one ellipse, larger or smaller by one factor for each further sublattice, a smooth map of it, or one
+    for each column."""
     background: Literal["constant", "spline"] = "spline"
     """Joint fit: one background, or a smooth field."""
     noise: Literal["auto", "poisson", "gaussian"] = "auto"
@@ -71,11 +72,14 @@ X = Variable("columns/x", _COLUMN, "float64", "nm", "position along x", error="c
 Y_ERR = Variable("columns/y_err", _COLUMN, "float32", "nm", "standard error of the position along y")
 X_ERR = Variable("columns/x_err", _COLUMN, "float32", "nm", "standard error of the position along x")
 AMPLITUDE = Variable(
-    "columns/amplitude", _COLUMN, "float32", "1", "height over the background", error="columns/amplitude_err"
+    "columns/amplitude",
+    _COLUMN,
+    "float32",
+    "1",
+    "height of the fitted Gaussian over the background",
+    error="columns/amplitude_err",
 )
-AMPLITUDE_ERR = Variable(
-    "columns/amplitude_err", _COLUMN, "float32", "1", "standard error of the height over the background"
-)
+AMPLITUDE_ERR = Variable("columns/amplitude_err", _COLUMN, "float32", "1", "standard error of that height")
 SIGMA_MAJOR = Variable("columns/sigma_major", _COLUMN, "float32", "nm", "larger standard deviation of the Gaussian")
 SIGMA_MINOR = Variable("columns/sigma_minor", _COLUMN, "float32", "nm", "smaller standard deviation of the Gaussian")
 ROTATION = Variable(
@@ -221,13 +225,13 @@ def measure(
     return fit_joint(
         pixels,
         np.concatenate([found.positions, found.ghosts]),
-        # Columns of different grains have shapes of their own.
+        # In every grain the sublattices have widths of their own.
         np.concatenate([found.sublattice, found.ghost_sublattice])
         + MAX_SUBLATTICES * np.concatenate([found.grain, found.ghost_grain]),
         np.repeat(found.widths, MAX_SUBLATTICES),
         noise=params.noise,
         model=ColumnModel(
-            params.shape if shape is None or params.shape != "auto" else shape, params.widths, params.background
+            shape if shape and params.shape == "auto" else params.shape, params.widths, params.background
         ),
     )
 

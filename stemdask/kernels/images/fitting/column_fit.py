@@ -8,7 +8,8 @@ import numpy as np
 
 from stemdask.kernels.arrays import Codes, Floats, Image
 from stemdask.kernels.images.fitting.aberrations import N_TERMS, render_shaped
-from stemdask.kernels.images.fitting.gaussian import precision_of, render
+from stemdask.kernels.images.fitting.ellipses import precision_of
+from stemdask.kernels.images.fitting.gaussian import render
 from stemdask.kernels.images.fitting.noise import Noise
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 from stemdask.kernels.images.fitting.smooth import SmoothBasis
@@ -27,7 +28,8 @@ class ColumnFit:
     positions, errors
         (n, 2), (y, x) and their standard errors.
     amplitude, amplitude_err
-        (n,), height of the peak above the background, in units of the image.
+        (n,), height of the Gaussian above the background, in units of the image. A column of a shape is 1 + s times as
+        high in its middle, s being the first of the terms; its integral is that of the Gaussian.
     sigma_major, sigma_minor, rotation
         (n,), widths and the angle of the major axis in rad, counter-clockwise from +x as displayed.
     background

@@ -10,7 +10,7 @@ from stemdask.kernels.arrays import Floats
 from stemdask.kernels.images.fitting.aberrations import N_TERMS
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, RAN_AWAY
 from stemdask.kernels.images.fitting.constraints import Constraints
-from stemdask.kernels.images.fitting.gaussian import changed_precision, determinant, relative_determinant
+from stemdask.kernels.images.fitting.ellipses import changed_precision, determinant, relative_determinant
 from stemdask.kernels.images.fitting.normal_equations import NormalEquations
 from stemdask.kernels.images.fitting.scene import Scene, State
 
@@ -28,7 +28,7 @@ _ROUGH, _ACCURACY, _MOST_REFINEMENTS = 0.1, 0.03, 25
 _TRUST = 0.1
 #: Damping of what is held.
 _HELD = 1e9
-#: An optimum is near where chi² can't fall by more than this part.
+#: The optimum is near where chi² can't fall by more than this part.
 _NEAR = 0.05
 #: A run ends when steps that are damped this much still make the fit worse.
 _HOPELESS = 1e6
@@ -89,22 +89,27 @@ class FisherScoring:
         if not self._renew_equations():
             return
         before, gaussians = self.state, self.equations
-        shaped = replace(before, coefficients=np.append(before.coefficients, np.zeros(N_TERMS)))
         assert gaussians is not None
-        self.scene.shaped = True
+        shaped = replace(before, coefficients=np.append(before.coefficients, np.zeros(N_TERMS)))
+        self._take(True, shaped, gaussians)
         with_shape = self.scene.with_shape(gaussians, shaped, self.constraints)
         n = max(int(np.count_nonzero(self.scene.weight)), 1)
         # Near the optimum a quick no is a no: the rough matrix takes what overlapping columns share for well known.
         for exact, rough in ((False, with_shape), (True, gaussians.with_shape(with_shape.terms_alone(N_TERMS)))):
-            self.scene.shaped, self.state, self.equations = False, before, gaussians
+            self._take(False, before, gaussians)
             fall = self._fall(exact)
-            self.scene.shaped, self.state, self.equations = True, shaped, rough
+            self._take(True, shaped, rough)
             more = self._fall(exact)
             chance = self.scene.noise.correlation * max(1.0, (self._chi2 - more) / n)
             if (exact or _NEAR * self._chi2 > more >= fall) and more - fall <= evidence * chance:
-                self.scene.shaped, self.state, self.equations = False, before, gaussians
+                self._take(False, before, gaussians)
                 return
-        self.equations = with_shape
+        self._take(True, shaped, with_shape)
+
+    def _take(self, shaped: bool, state: State, equations: NormalEquations) -> None:
+        """Go on from a state, of columns with a shape or without, by these equations."""
+        self.scene.shaped, self.state, self.equations = shaped, state, equations
+        self._trusted = False
 
     def _fall(self, exact: bool) -> float:
         """Return by how much chi² would fall in one step."""
@@ -157,7 +162,7 @@ class FisherScoring:
         """Solve with the exact curvature, by conjugate gradients that the rough matrix preconditions.
 
         Width, background and amplitude can almost replace one another: in that direction the rough matrix, which takes
-        fields as linear across a column, may be too soft by orders of magnitude.
+        fields as linear across a column, may be wrong by orders of magnitude.
         """
         assert self.equations is not None
         x, xf = np.zeros_like(columns), np.zeros_like(fields)

@@ -29,64 +29,21 @@ SHEAR, _M0, _M1, _M2, _M3, _M4 = (np.uint64(STRIDE * i) for i in range(1, 7))
 FAST = {"contract", "reassoc"}
 
 
-def precision_of(sigma_major: Floats, sigma_minor: Floats, rotation: Floats) -> Floats:
-    """Return the precision of ellipses.
-
-    Parameters
-    ----------
-    sigma_major, sigma_minor
-        (n,), px, standard deviations along the two axes.
-    rotation
-        (n,), rad, angle of the major axis, counter-clockwise from +x as displayed.
-
-    Returns
-    -------
-    Floats
-        (n, 3), px⁻²: Qyy, Qyx, Qxx.
-    """
-    along, across = 1.0 / np.square(sigma_major), 1.0 / np.square(sigma_minor)
-    cos, sin = np.cos(rotation), np.sin(rotation)
-    return np.stack(
-        [along * sin**2 + across * cos**2, (across - along) * sin * cos, along * cos**2 + across * sin**2], axis=-1
-    )
-
-
-def axes_of(precision: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return (sigma_major, sigma_minor, rotation) of precisions (n, 3); the inverse of :func:`precision_of`."""
-    yy, yx, xx = precision[..., 0], precision[..., 1], precision[..., 2]
-    mean, half = 0.5 * (yy + xx), np.hypot(0.5 * (yy - xx), yx)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        major, minor = 1.0 / np.sqrt(mean - half), 1.0 / np.sqrt(mean + half)
-    rotation = 0.5 * np.arctan2(2.0 * yx, yy - xx)
-    return major, minor, rotation
-
-
-def determinant(precision: Floats) -> Floats:
-    """Return the determinant (n,) of precisions (n, 3)."""
-    out: Floats = precision[:, 0] * precision[:, 2] - precision[:, 1] ** 2
-    return out
-
-
-def relative_determinant(precision: Floats, change: Floats) -> Floats:
-    """Return by which part (n,) the determinant of precisions (n, 3) grows to first order with a change of them."""
-    grown = precision[:, 2] * change[:, 0] - 2.0 * precision[:, 1] * change[:, 1] + precision[:, 0] * change[:, 2]
-    out: Floats = grown / determinant(precision)
-    return out
-
-
-def changed_precision(precision: Floats, change: Floats) -> Floats:
-    """Return precisions (n, 3) after a change (n, 3), smaller than they are, to which their inverses are linear."""
-    whole, less = (q[:, [0, 1, 1, 2]].reshape(-1, 2, 2) for q in (precision, precision - change))
-    out: Floats = (whole @ np.linalg.solve(less, whole)).reshape(-1, 4)[:, [0, 1, 3]]
-    return out
-
-
 @kernel
-def span(centre: float, variance: float, reach: float, multiple: int, size: int) -> tuple[int, int]:
-    """Return the first and one past the last pixel of a Gaussian's box along one axis, cut to the image."""
-    half = min(int(np.ceil(reach * np.sqrt(variance) / multiple)) * multiple, _MOST)
-    middle = int(np.floor(centre)) + 1
-    return max(0, middle - half), min(size, middle + half)
+def box(y: float, x: float, precision: Floats, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the first and one past the last row, and the same of columns, that a Gaussian reaches in an image.
+
+    There are none where it's no Gaussian. Columns come in fours, for vector registers.
+    """
+    determinant = precision[0] * precision[2] - precision[1] * precision[1]
+    if not (determinant > 0.0 and np.isfinite(y + x)):
+        return 0, 0, 0, 0
+    tall = min(int(np.ceil(REACH * np.sqrt(precision[2] / determinant))), _MOST)
+    wide = min(int(np.ceil(REACH * np.sqrt(precision[0] / determinant) / 4)) * 4, _MOST)
+    middle_y, middle_x = int(np.floor(y)) + 1, int(np.floor(x)) + 1
+    top, left = max(0, middle_y - tall), max(0, middle_x - wide)
+    bottom, right = min(shape[0], middle_y + tall), min(shape[1], middle_x + wide)
+    return (top, bottom, left, right) if bottom > top and right > left else (0, 0, 0, 0)
 
 
 @kernel
@@ -134,12 +91,8 @@ def render(image: Image, positions: Floats, amplitude: Floats, precision: Floats
     for k in range(len(amplitude)):
         y, x = positions[k, 0], positions[k, 1]
         yy, yx, xx = precision[k, 0], precision[k, 1], precision[k, 2]
-        determinant = yy * xx - yx * yx
-        if not (determinant > 0.0 and np.isfinite(y + x + amplitude[k])):
-            continue
-        top, bottom = span(y, xx / determinant, REACH, 1, image.shape[0])
-        left, right = span(x, yy / determinant, REACH, 4, image.shape[1])
-        if right <= left or bottom <= top:
+        top, bottom, left, right = box(y, x, precision[k], image.shape)
+        if bottom == top or not np.isfinite(amplitude[k]):
             continue
         dy, dx, n = top - y, left - x, np.uint64(right - left)
         first_row(work, (right - left, STRIDE), dy, dx, (yx, xx))
@@ -179,19 +132,15 @@ def moments(image: Image, positions: Floats, precision: Floats, order: int, smoo
         out[k, :] = 0.0
         y, x = positions[k, 0], positions[k, 1]
         yy, yx, xx = precision[k, 0], precision[k, 1], precision[k, 2]
-        determinant = yy * xx - yx * yx
-        if not (determinant > 0.0 and np.isfinite(y + x)):
-            continue
-        top, bottom = span(y, xx / determinant, REACH, 1, image.shape[0])
-        left, right = span(x, yy / determinant, REACH, 4, image.shape[1])
-        if right <= left or bottom <= top:
+        top, bottom, left, right = box(y, x, precision[k], image.shape)
+        if bottom == top:
             continue
         dy, dx, n = top - y, left - x, np.uint64(right - left)
         first_row(work, (right - left, STRIDE), dy, dx, (yx, xx))
         for i in range(n):
             work[i + _M0] = work[i + _M1] = work[i + _M2] = work[i + _M3] = work[i + _M4] = np.float32(0.0)
         whole = top > 0 and bottom < image.shape[0]  # at its border an image isn't smooth
-        every = max(1, int(_ROW_STEP * np.sqrt(xx / determinant))) if smooth and whole else 1
+        every = max(1, int(_ROW_STEP * np.sqrt(xx / (yy * xx - yx * yx)))) if smooth and whole else 1
         height = every * np.exp(-0.5 * yy * dy * dy)
         ratio, step = np.exp(-yy * every * (dy + 0.5 * every)), np.exp(-yy * every * every)
         if every > 1:  # from row to row the Gaussian is sheared that much further

@@ -22,8 +22,9 @@ from stemdask.kernels.images.fitting.aberrations import N_TERMS, brightest
 from stemdask.kernels.images.fitting.blocks import column_covariances, eliminate_neighbours
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, ColumnFit
 from stemdask.kernels.images.fitting.constraints import Constraints
+from stemdask.kernels.images.fitting.ellipses import axes_of
 from stemdask.kernels.images.fitting.fisher_scoring import FisherScoring
-from stemdask.kernels.images.fitting.gaussian import axes_of, moments
+from stemdask.kernels.images.fitting.gaussian import moments
 from stemdask.kernels.images.fitting.local_inverse import position_covariances
 from stemdask.kernels.images.fitting.noise import Noise, brightness_range, estimate_noise
 from stemdask.kernels.images.fitting.normal_equations import NormalEquations
@@ -54,7 +55,8 @@ class ColumnModel(NamedTuple):
     """A Gaussian, "empirical": with the deviation from it that all columns have in common, "auto": which of the two
     the image asks for, or the terms of that deviation where they are known."""
     widths: Widths = "shared"
-    """By a sublattice, "map": a smooth field for each sublattice, or "free": each column its own."""
+    """One ellipse, wider or narrower by one factor for each further sublattice; "map": it varies smoothly over the
+    image; or "free": each column its own."""
     background: Background = "spline"
     """A smooth field with knots some columns apart, or "constant"."""
 

@@ -1,9 +1,10 @@
 """The normal equations of all columns of an image together with the fields that they share, and their solution.
 
 Unknowns: P parameters of each column (3: amplitude, y, x; or 6 with widths of its own), and the coefficients of smooth
-fields: the background and, where columns share them, the widths of each sublattice. The matrix is symmetric and sparse:
-a P×P block for each column and for each overlapping pair, a border from columns to fields, and the fields among
-themselves. To the columns a field is linear within a patch of the image: one number or three for each patch and field.
+fields: the background and, where columns share them, the widths of each sublattice, which may be tied to one another.
+The matrix is symmetric and sparse: a P×P block for each column and for each overlapping pair, a border from columns to
+fields, and the fields among themselves. To the columns a field is linear within a patch of the image: one number or
+three for each patch and field.
 
 It is solved by conjugate gradients. The preconditioner inverts each column's block and, beside that, solves a small
 coarse system of the fields with the smooth changes of each sublattice's amplitude: background, width and amplitude can

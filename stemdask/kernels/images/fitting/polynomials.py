@@ -9,7 +9,7 @@ import numpy as np
 
 from stemdask.kernels.arrays import Floats, Image
 from stemdask.kernels.compiled import kernel
-from stemdask.kernels.images.fitting.gaussian import FAST, REACH, SHEAR, STRIDE, first_row, span
+from stemdask.kernels.images.fitting.gaussian import FAST, SHEAR, STRIDE, box, first_row
 
 #: Powers of dy and dx from 0 to 6.
 POWERS = 7
@@ -35,12 +35,8 @@ def draw(image: Image, y: float, x: float, precision: Floats, p: Floats, work: I
     """
     pixels = image.ravel()
     yy, yx, xx = precision[0], precision[1], precision[2]
-    determinant = yy * xx - yx * yx
-    if not (determinant > 0.0 and np.isfinite(y + x)):
-        return
-    top, bottom = span(y, xx / determinant, REACH, 1, image.shape[0])
-    left, right = span(x, yy / determinant, REACH, 4, image.shape[1])
-    if right <= left or bottom <= top:
+    top, bottom, left, right = box(y, x, precision, image.shape)
+    if bottom == top:
         return
     dy, dx, n = top - y, left - x, np.uint64(right - left)
     first_row(work, (right - left, STRIDE), dy, dx, (yx, xx))
@@ -83,12 +79,8 @@ def high_moments(image: Image, y: float, x: float, precision: Floats, out: Float
     pixels = image.ravel()
     out[:] = 0.0
     yy, yx, xx = precision[0], precision[1], precision[2]
-    determinant = yy * xx - yx * yx
-    if not (determinant > 0.0 and np.isfinite(y + x)):
-        return
-    top, bottom = span(y, xx / determinant, REACH, 1, image.shape[0])
-    left, right = span(x, yy / determinant, REACH, 4, image.shape[1])
-    if right <= left or bottom <= top:
+    top, bottom, left, right = box(y, x, precision, image.shape)
+    if bottom == top:
         return
     dy, dx, n = top - y, left - x, np.uint64(right - left)
     first_row(work, (right - left, STRIDE), dy, dx, (yx, xx))

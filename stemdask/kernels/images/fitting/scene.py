@@ -19,7 +19,8 @@ from stemdask.kernels.images.fitting.aberrations import (
 )
 from stemdask.kernels.images.fitting.assembly import Information
 from stemdask.kernels.images.fitting.constraints import Constraints
-from stemdask.kernels.images.fitting.gaussian import changed_precision, moments, render
+from stemdask.kernels.images.fitting.ellipses import changed_precision, mean_width
+from stemdask.kernels.images.fitting.gaussian import moments, render
 from stemdask.kernels.images.fitting.noise import Noise
 from stemdask.kernels.images.fitting.normal_equations import Fields, NormalEquations, ShapeInformation
 from stemdask.kernels.images.fitting.overlaps import overlapping_pairs
@@ -50,12 +51,6 @@ class State:
     def width(self) -> Floats:
         """(n,), px."""
         return mean_width(self.precision)
-
-
-def mean_width(precision: Floats) -> Floats:
-    """Return the width (n,) of a round column of the same mean precision."""
-    width: Floats = np.sqrt(2.0 / (precision[:, 0] + precision[:, 2]))
-    return width
 
 
 @dataclass

@@ -13,7 +13,7 @@ from stemdask.kernels.images.fitting.aberrations import (
     shaped_information,
     shaped_score,
 )
-from stemdask.kernels.images.fitting.gaussian import changed_precision, determinant, relative_determinant
+from stemdask.kernels.images.fitting.ellipses import changed_precision, determinant, relative_determinant
 from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
 from stemdask.simulate import Truth, perovskite
 
