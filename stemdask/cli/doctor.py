@@ -74,18 +74,20 @@ def show_clusters() -> int:
         commands = ", ".join(queue.submit[0] for queue in queues())
         typer.echo(f"There is no batch system here ({commands}); run this on a login node.", err=True)
         return 1
-    for queue in here:
-        found = Jobs(queue, "").partitions()
+    found = {queue.kind: Jobs(queue, "").partitions() for queue in here}
+    # Commands of other systems are often there as well, as wrappers of the one that runs.
+    shown = [queue for queue in here if found[queue.kind]] or here
+    for queue in shown:
         table = Table("partition", "walltime", "cores", "memory", "nodes", "", title=queue.title, box=None)
-        for one in found:
+        for one in found[queue.kind]:
             notes = [text for text, true in (("default", one.default), ("takes no jobs", not one.usable)) if true]
             longest = clock(one.seconds) if one.seconds < float("inf") else "no limit"
             table.add_row(one.name, longest, str(one.cores), gib(one.memory), str(one.nodes), ", ".join(notes))
         Console().print(table)
-        if not found:
+        if not found[queue.kind]:
             typer.echo(f"{queue.title} lists no partitions.")
-        typer.echo(f"\n# A first profile, for {profiles.files()[0]}; 'stemdask run CONFIG --profile here' takes it.")
-        typer.echo(_profile(queue, found))
+    typer.echo(f"\n# A first profile, for {profiles.files()[0]}; 'stemdask run CONFIG --profile here' takes it.")
+    typer.echo(_profile(shown[0], found[shown[0].kind]))
     return 0
 
 

@@ -69,7 +69,7 @@ def run(frame: ImageFrame, params: ToyParams) -> Mapping[str, Array]:
         time.sleep(params.seconds)
     if params.pause:
         with Path(f"{params.pause}.begun").open("a") as file:
-            file.write(f"{frame.index} {os.getpid()}\n")
+            file.write(f"{frame.index} {os.getsid(0)}\n")
     while params.pause and blocks_done(Path(params.pause)) >= params.pause_after and not _may_go_on(params.pause):
         time.sleep(0.01)
     _DO.get(harm, lambda: None)()
@@ -212,9 +212,12 @@ def go_on(store: Path) -> None:
 
 
 def frames_done_twice(store: Path, drivers: Collection[int]) -> int:
-    """Return how often a worker of a run that pauses began a frame again; a driver itself tries some before."""
+    """Return how often a worker of a run that pauses began a frame again; a driver and its helper try some before.
+
+    Each driver leads a session of its own.
+    """
     lines = [line.split() for line in Path(f"{store}.begun").read_text().splitlines()]
-    begun = [index for index, process in lines if int(process) not in drivers]
+    begun = [index for index, session in lines if int(session) not in drivers]
     return len(begun) - len(set(begun))
 
 
