@@ -44,6 +44,8 @@ _BACKGROUND_CELL = (12.0, 8)
 _WIDTH_CELL = (24.0, 3)
 #: The part of the columns that a fit with a shape of their own may not bring to rest.
 _MAY_BE_LOST = 0.05
+#: How often a fit is brought to rest at the most, while it changes which pixels it doubts.
+_ROUNDS = 3
 #: By how much chi² must fall, in units of what chance makes of it, for columns to be taken as other than Gaussians.
 _EVIDENCE = 40.0
 
@@ -176,10 +178,15 @@ class _JointFit:
             # What columns share replaces one another as long as they aren't in their places.
             self.scoring.run(1, alone=True)
             self.renew_noise()
+            self.doubt()
             self.choose_shape()
             self.scoring.run(1)
         self.renew_noise()
-        self.scoring.run(max_iterations - self.scoring.iterations)
+        self.doubt()
+        for _ in range(_ROUNDS):
+            self.scoring.run(max_iterations - self.scoring.iterations)
+            if not self.doubt():
+                break
 
     def _scene(self, image: AnyFloats, shaped: bool, known: Floats) -> Scene:
         """Scale the image and lay fields over it whose cells hold some columns each."""
@@ -234,7 +241,7 @@ class _JointFit:
             lift = np.float32(self.offset / self.scale)  # counts start at 0, not at the dark level
             lifted = None if model is None else model + lift
             kind: NoiseKind = "gaussian" if lifted is None else noise
-            found = estimate_noise(self.scene.image + lift, lifted, kind=kind, sigma=sigma)
+            found = estimate_noise(self.scene.undoubted() + lift, lifted, kind=kind, sigma=sigma)
             return Noise(found.gain, found.readout + found.gain * float(lift), found.correlation)
         readout = (noise.gain * self.offset + noise.readout) / self.scale**2
         return Noise(noise.gain / self.scale, readout, noise.correlation)
@@ -243,6 +250,18 @@ class _JointFit:
         """Estimate the noise anew from what the present model leaves over."""
         self.scene.set_noise(self._noise(self.scene.model))
         self.scoring.begin()
+
+    def doubt(self) -> bool:
+        """Let pixels count for less that the present model doesn't explain; tell whether that is news."""
+        scoring = self.scoring
+        inside = np.flatnonzero(scoring.constraints.inside)
+        if not len(inside):
+            return False
+        near = float(np.median(scoring.constraints.spacing[inside]))
+        if not np.isfinite(near) or not self.scene.doubt(scoring.state.positions[inside], near):
+            return False
+        self.renew_noise()
+        return True
 
     def choose_shape(self) -> None:
         """Let the columns share a shape if the image says clearly that they aren't Gaussians."""

@@ -25,6 +25,7 @@ from stemdask.kernels.images.fitting.noise import Noise
 from stemdask.kernels.images.fitting.normal_equations import Fields, NormalEquations, ShapeInformation
 from stemdask.kernels.images.fitting.overlaps import overlapping_pairs
 from stemdask.kernels.images.fitting.smooth import Patches, SmoothBasis
+from stemdask.kernels.images.fitting.trust import trust_in
 
 #: Columns further apart than this many of their widths don't share information.
 _PAIR_REACH = 6.0
@@ -36,6 +37,8 @@ _ROUGHNESS, _STIFFNESS = 0.1, 3e-3
 _NEARLY_GAUSSIAN = 0.02
 #: The variance is never taken below this part of that at the mean brightness.
 _DARK = 0.02
+#: Pixels that are trusted this much more or less than before are worth another fit.
+_CLEARLY = 0.2
 
 
 @dataclass
@@ -73,6 +76,8 @@ class Scene:
         Whether the terms of the deviation from a Gaussian that all columns share are fitted.
     known_shape
         (3,), those terms where they aren't.
+    trust
+        (y, x), by which the weights of pixels are multiplied.
     """
 
     image: Image
@@ -86,6 +91,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.model, self.weight, self.weighted = (np.zeros_like(self.image) for _ in range(3))
+        self.trust = np.ones_like(self.image)
         bases = [self.background] if self.widths is None else [self.background, self.widths]
         self.patches = Patches.of(self.background.shape, *bases)
         ground = self.patches.fields(self.background)
@@ -198,6 +204,7 @@ class Scene:
         before, after = _weigh(
             self.image,
             self.model,
+            self.trust,
             self.weight,
             self.weighted,
             gain,
@@ -209,6 +216,23 @@ class Scene:
         if self.shaped:
             prior += float(np.sum((state.coefficients[-N_TERMS:] / SPREAD) ** 2))
         return before + prior, after + prior
+
+    def doubt(self, positions: Floats, distance: float) -> bool:
+        """Trust pixels around columns (n, 2), `distance` px apart, as much as the model explains them.
+
+        Tells whether that is news; what changes little stays as it was.
+        """
+        trust = trust_in(
+            self.image, self.model, np.divide(self.weight, self.trust), positions, distance, self.noise.correlation
+        )
+        if np.abs(trust - self.trust).max() <= _CLEARLY:
+            return False
+        self.trust = trust
+        return True
+
+    def undoubted(self) -> Image:
+        """Return the image without the pixels that are doubted."""
+        return np.where(self.trust < 1.0, np.float32(np.nan), self.image)
 
     def gradient(self, state: State, constraints: Constraints) -> tuple[Floats, Floats]:
         """Return the score of the columns' free parameters (n, P) and of the fields' coefficients."""
@@ -299,7 +323,7 @@ class Scene:
     def reduced_chi2(self, positions: Floats, radius: Floats) -> Floats:
         """Return the mean of residual²/variance (n,) within radii (n,), px, of positions (n, 2); NaN without pixels."""
         out = np.empty(len(positions))
-        _reduced_chi2(self.weighted, self.weight, positions, radius**2, out)
+        _reduced_chi2(self.weighted, self.weight, self.trust, positions, radius**2, out)
         return out
 
     def equations(self, state: State, constraints: Constraints) -> NormalEquations:
@@ -351,7 +375,14 @@ def blank(image: Image, positions: Floats, radius: Floats) -> None:
 
 @kernel(fastmath={"contract", "reassoc"})
 def _weigh(
-    image: Image, model: Image, weight: Image, weighted: Image, gain: float, readout: float, floor: float
+    image: Image,
+    model: Image,
+    trust: Image,
+    weight: Image,
+    weighted: Image,
+    gain: float,
+    readout: float,
+    floor: float,
 ) -> tuple[float, float]:
     old = new = 0.0
     gain32, readout32, floor32 = np.float32(gain), np.float32(readout), np.float32(floor)
@@ -362,7 +393,7 @@ def _weigh(
             variance = max(gain32 * model[row, column] + readout32, floor32)
             counts = residual == residual
             residual = residual if counts else np.float32(0.0)
-            renewed = np.float32(1.0) / variance if counts else np.float32(0.0)
+            renewed = trust[row, column] / variance if counts else np.float32(0.0)
             before += weight[row, column] * residual * residual
             after += renewed * residual * residual
             weight[row, column] = renewed
@@ -373,7 +404,7 @@ def _weigh(
 
 
 @kernel
-def _reduced_chi2(weighted: Image, weight: Image, positions: Floats, reach2: Floats, out: Floats) -> None:
+def _reduced_chi2(weighted: Image, weight: Image, trust: Image, positions: Floats, reach2: Floats, out: Floats) -> None:
     """Write the mean of residual²/variance within a radius whose square is `reach2`."""
     height, width = weight.shape
     for k in range(len(out)):
@@ -383,6 +414,8 @@ def _reduced_chi2(weighted: Image, weight: Image, positions: Floats, reach2: Flo
         for row in range(max(0, int(np.ceil(y - reach))), min(height, int(np.floor(y + reach)) + 1)):
             for column in range(max(0, int(np.ceil(x - reach))), min(width, int(np.floor(x + reach)) + 1)):
                 if (row - y) ** 2 + (column - x) ** 2 <= reach2[k] and weight[row, column] > 0.0:
-                    total += np.float64(weighted[row, column]) ** 2 / np.float64(weight[row, column])
+                    total += np.float64(weighted[row, column]) ** 2 / np.float64(
+                        weight[row, column] * trust[row, column]
+                    )
                     count += 1
         out[k] = total / count if count else np.nan
