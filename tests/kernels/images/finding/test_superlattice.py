@@ -6,7 +6,7 @@ import pytest
 from stemdask.kernels.images.finding.superlattice import find_superlattice
 
 SINGLE = ((1, 0), (0, 1))
-I, J = np.mgrid[:20, :20]
+ROW, COLUMN = np.mgrid[:20, :20]
 
 
 def noisy(heights: np.ndarray, noise: float = 0.05, seed: int = 0) -> np.ndarray:
@@ -24,26 +24,26 @@ def noisy(heights: np.ndarray, noise: float = 0.05, seed: int = 0) -> np.ndarray
     ],
 )
 def test_alternating_heights_double_the_cell(pattern: object, expected: object) -> None:
-    heights = noisy((1 + 0.15 * pattern(I, J)) * (1 + 0.02 * I))  # type: ignore[operator]
+    heights = noisy((1 + 0.15 * pattern(ROW, COLUMN)) * (1 + 0.02 * ROW))  # type: ignore[operator]
     heights[np.random.default_rng(1).random(heights.shape) < 0.05] = np.nan
     assert find_superlattice(heights) == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_two_rows_at_an_interface_are_no_larger_cell(seed: int) -> None:
-    heights = np.where((I == 9) | (I == 11), 1.8, 1.0)
+    heights = np.where((ROW == 9) | (ROW == 11), 1.8, 1.0)
     assert find_superlattice(noisy(heights, 0.03, seed)) == SINGLE
 
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.8])
 def test_an_order_of_a_part_of_the_image_is_a_region_and_no_larger_cell(part: float) -> None:
-    ordered = 1 + 0.2 * ((I + J) % 2) * (I < part * 20)
+    ordered = 1 + 0.2 * ((ROW + COLUMN) % 2) * (part * 20 > ROW)
     assert find_superlattice(noisy(ordered, 0.03)) == SINGLE
 
 
 @pytest.mark.parametrize("thickness", [2, 3, 5])
 def test_layers_of_two_materials_are_regions_and_no_larger_cell(thickness: int) -> None:
-    layers = np.where((I // thickness) % 2 == 0, 1.0, 1.4)
+    layers = np.where((ROW // thickness) % 2 == 0, 1.0, 1.4)
     assert find_superlattice(noisy(layers, 0.03)) == SINGLE
 
 
