@@ -77,6 +77,12 @@ def heights_alone(contrasts: Floats, positions: Floats, assumed: Floats, width: 
     return heights
 
 
+def tails(positions: Floats, heights: Floats, of: Booleans, width: float, radius: float) -> Floats:
+    """Return the height (n,) that the tails of some columns make at each column; see `heights_alone`."""
+    own = float(tail_contrast(np.zeros(1), width, radius)[0])
+    return np.asarray(abs(_coupling(positions, positions[of], width, radius)) @ heights[of] / own)
+
+
 def _coupling(at: Floats, columns: Floats, width: float, radius: float) -> sparse.csr_array:
     """Contrast at each place (m, 2) for a height of 1 of each column (n, 2): (m, n); nothing where they coincide."""
     reach = radius + _REACH * width

@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from stemdask.kernels.arrays import Booleans, Codes, Floats, Image, Integers, Integers32
 from stemdask.kernels.images.finding.anchors import Anchors
-from stemdask.kernels.images.finding.heights import heights_alone, unexplained
+from stemdask.kernels.images.finding.heights import heights_alone, tails, unexplained
 from stemdask.kernels.images.finding.motif import Motif, shortest_distance
 from stemdask.kernels.images.finding.peaks import climb, contrast, smooth
 from stemdask.kernels.images.finding.sites import SUPPORT_REACH, predict_sites
@@ -33,6 +33,8 @@ _INSIDE, _OUTSIDE = 0.8, 0.5
 #: Standard deviation of the heights of like columns, relative to them, and the least that an image leaves unexplained.
 _UNLIKE = 0.3
 _UNEXPLAINED = 0.02
+#: How far the tails of columns at the border and beyond may be from what is assumed, relative to it.
+_DOUBT = 0.3
 #: Looking for the maximum near a site lifts the height of nothing by so many standard deviations.
 _LUCK = 1.5
 #: Part of the anchors around that a site at the edge of the crystal needs, and less where the crystal may grow.
@@ -201,7 +203,12 @@ def _possible(expected: Floats, offset: Floats, anchors: Anchors, valid: Boolean
 def _taken(seen: Image, sites: _Candidates, at: Floats, own: Floats, shape: _Shape) -> Booleans:
     """Tell at which sites (n,) there is a column, from the image around the places `at` to which they led."""
     contrasts = np.where(sites.looked, contrast(seen, at, shape.radius), np.nan)
-    heights = heights_alone(contrasts, at, own[sites.kind] * sites.level, shape.width, shape.radius)
+    assumed = own[sites.kind] * sites.level
+    heights = heights_alone(contrasts, at, assumed, shape.width, shape.radius)
+    # Of columns that aren't seen, or whose ring the border cuts, the heights are only roughly known.
+    low, high = shape.radius, np.array(seen.shape) - 1 - shape.radius
+    rough = np.isnan(contrasts) | ((at < low) | (at > high)).any(axis=1)
+    doubt = _DOUBT * tails(at, heights, rough, shape.width, shape.radius)
     noise = unexplained(seen, at, heights, sites.looked, shape)
     shift = np.hypot(*(at - sites.expected).T)
     taken = np.zeros(len(at), np.bool_)
@@ -216,8 +223,10 @@ def _taken(seen: Image, sites: _Candidates, at: Floats, own: Floats, shape: _Sha
             continue
         scatter = np.maximum(noise[of] / typical, _UNEXPLAINED) / sites.level[of]
         # Inside the crystal the heights of like columns differ by their noise at the most.
-        scatter[deep] = np.minimum(scatter[deep], 1.4826 * np.median(np.abs(relative[deep] / typical - 1.0)))
-        scatter = np.maximum(scatter, _UNEXPLAINED)
+        spread = 1.4826 * float(np.median(np.abs(relative[deep] / typical - 1.0)))
+        inside = sites.around[of] >= _INSIDE
+        scatter[inside] = np.minimum(scatter[inside], spread)
+        scatter = np.hypot(np.maximum(scatter, _UNEXPLAINED), doubt[of] / (typical * sites.level[of]))
         if np.median(scatter[deep]) > 1.0 / _VISIBLE:
             continue
         there = _occupied(relative / typical, scatter, sites.around[of])
@@ -226,7 +235,7 @@ def _taken(seen: Image, sites: _Candidates, at: Floats, own: Floats, shape: _Sha
         likely = _USUAL_SHIFTS * usual / level + _LEAST_SHIFT * shape.distance
         likely += _NOISE_SHIFTS * shape.width * noise[of] / np.maximum(heights[of], noise[of] + 1e-9)
         near = shift[of] < np.minimum(likely, _EDGE_SHIFT * shape.distance)
-        taken[of] = there & sites.supported[of] & (near | (sites.around[of] >= _INSIDE))
+        taken[of] = there & sites.supported[of] & (near | inside)
     return taken
 
 
