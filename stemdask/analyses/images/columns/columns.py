@@ -233,6 +233,7 @@ def measure(
         model=ColumnModel(
             shape if shape and params.shape == "auto" else params.shape, params.widths, params.background
         ),
+        held=np.repeat([False, True], [len(found.positions), len(found.ghosts)]),
     )
 
 

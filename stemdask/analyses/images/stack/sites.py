@@ -92,6 +92,7 @@ def _refined(average: Array, found: Columns) -> tuple[Array, Array]:
     start = np.concatenate([found.positions, found.ghosts])
     grain = np.concatenate([found.grain, found.ghost_grain])
     kind = np.concatenate([found.sublattice, found.ghost_sublattice]) + MAX_SUBLATTICES * grain
-    fit = fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian")
+    held = np.repeat([False, True], [len(found.positions), len(found.ghosts)])
+    fit = fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian", held=held)
     good = (fit.flag == OK) & np.isfinite(fit.positions).all(axis=1)
     return np.where(good[:, None], fit.positions, start), fit.shape_terms

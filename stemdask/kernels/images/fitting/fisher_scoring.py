@@ -281,7 +281,8 @@ class FisherScoring:
         # What a column adds to the image's mean changes linearly: its volume, not its height.
         volume = before.amplitude * (1.0 - 0.5 * relative_determinant(before.precision, wider)) + columns[:, 0]
         taller = np.sqrt(determinant(precision) / determinant(before.precision))
-        amplitude = np.maximum(volume, 0.2 * before.amplitude) * taller
+        least = np.where(constraints.held, -np.inf, 0.2 * before.amplitude)
+        amplitude = np.maximum(volume, least) * taller
         strayed = np.hypot(*(positions - self.origin).T) > constraints.limit
         if strayed.any():
             constraints.flag[strayed] = RAN_AWAY

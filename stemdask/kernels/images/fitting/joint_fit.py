@@ -42,6 +42,8 @@ NoiseKind = Literal["auto", "poisson", "gaussian"]
 #: Smallest side of a cell of a spline in mean distances between columns of a sublattice, and the most cells a side.
 _BACKGROUND_CELL = (12.0, 8)
 _WIDTH_CELL = (24.0, 3)
+#: Steps after which columns that still move are flagged.
+_MOST_STEPS = 40
 #: The part of the columns that a fit with a shape of their own may not bring to rest.
 _MAY_BE_LOST = 0.05
 #: By how much chi² must fall, in units of what chance makes of it, for columns to be taken as other than Gaussians.
@@ -73,7 +75,7 @@ def fit_joint(
     noise: NoiseKind | Noise = "auto",
     model: ColumnModel = USUAL,
     start: ColumnFit | None = None,
-    max_iterations: int = 40,
+    held: ArrayLike | None = None,
 ) -> ColumnFit:
     """Fit all columns of an image together.
 
@@ -95,8 +97,9 @@ def fit_joint(
         Of what columns and background may look like.
     start
         A fit of the frame before: its amplitudes, widths and background are the start. Same columns in the same order.
-    max_iterations
-        Steps after which columns that still move are flagged.
+    held
+        (n,), columns that stay where they are while the image tells their amplitude, which may be 0 or less: sites that
+        may be empty. None: none of them.
 
     Returns
     -------
@@ -108,20 +111,20 @@ def fit_joint(
     ValueError
         Where the arrays don't belong together.
     """
-    fit = _JointFit(image, positions, sublattice, sigma, noise, model, start)
-    fit.run(max_iterations)
-    shaped = fit.result()
-    if model.shape != "auto" or not fit.scene.shaped or _lost(shaped) <= _MAY_BE_LOST * len(shaped):
+    fit = _JointFit(image, positions, sublattice, sigma, noise, model, start, held)
+    fit.run()
+    shaped, sought = fit.result(), ~fit.held
+
+    def lost(columns: ColumnFit) -> int:
+        """Return how many columns were not brought to rest."""
+        return int(np.isin(columns.flag[sought], (NOT_CONVERGED, RAN_AWAY, NO_SIGNAL)).sum())
+
+    if model.shape != "auto" or not fit.scene.shaped or lost(shaped) <= _MAY_BE_LOST * np.count_nonzero(sought):
         return shaped
     # Too little is known for a shape where columns don't come to rest with it.
-    fit = _JointFit(image, positions, sublattice, sigma, noise, model._replace(shape="gaussian"), start)
-    fit.run(max_iterations)
-    return min(shaped, fit.result(), key=_lost)
-
-
-def _lost(fit: ColumnFit) -> int:
-    """Return how many columns a fit has not brought to rest."""
-    return int(np.isin(fit.flag, (NOT_CONVERGED, RAN_AWAY, NO_SIGNAL)).sum())
+    fit = _JointFit(image, positions, sublattice, sigma, noise, model._replace(shape="gaussian"), start, held)
+    fit.run()
+    return min(shaped, fit.result(), key=lost)
 
 
 class _JointFit:
@@ -136,6 +139,7 @@ class _JointFit:
         noise: NoiseKind | Noise,
         model: ColumnModel,
         start: ColumnFit | None,
+        held: ArrayLike | None,
     ) -> None:
         self.given = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
         self.numbers = np.asarray(sublattice, dtype=np.int8).reshape(-1)
@@ -143,6 +147,9 @@ class _JointFit:
             raise ValueError(f"{len(self.given)} positions but {len(self.numbers)} sublattices")
         if start is not None and len(start) != len(self.given):
             raise ValueError(f"{len(self.given)} positions but a start of {len(start)} columns")
+        self.held = np.zeros(len(self.given), dtype=bool) if held is None else np.asarray(held, dtype=bool).reshape(-1)
+        if len(self.held) != len(self.given):
+            raise ValueError(f"{len(self.given)} positions but {len(self.held)} that are held or not")
         if np.ndim(image) != 2 or not np.size(image):
             raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
         self.model, self.noise, self.warm = model, noise, start is not None
@@ -170,7 +177,7 @@ class _JointFit:
         blank(self.scene.image, state.positions[ghosts], 0.5 * constraints.spacing[ghosts])
         self.scoring.begin()
 
-    def run(self, max_iterations: int) -> None:
+    def run(self) -> None:
         """Bring the model to the image."""
         if not self.warm:
             # What columns share replaces one another as long as they aren't in their places.
@@ -179,7 +186,7 @@ class _JointFit:
             self.choose_shape()
             self.scoring.run(1)
         self.renew_noise()
-        self.scoring.run(max_iterations - self.scoring.iterations)
+        self.scoring.run(_MOST_STEPS - self.scoring.iterations)
 
     def _scene(self, image: AnyFloats, shaped: bool, known: Floats) -> Scene:
         """Scale the image and lay fields over it whose cells hold some columns each."""
@@ -217,6 +224,7 @@ class _JointFit:
             self.order,
             self.scene.background.shape,
             6 if self.model.widths == "free" else 3,
+            self.held[self.order],
         )
 
     def _start(self, sigma: Floats, start: ColumnFit | None) -> State:
