@@ -7,7 +7,6 @@ import numpy as np
 from stemdask.analyses.images.stack import preprocess
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
 from stemdask.kernels.images.finding.separation import NoLatticeError
-from stemdask.kernels.images.fitting.column_fit import OK
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.kernels.images.stacks.drift import Drift, stitch
 from stemdask.kernels.images.stacks.filters import invert
@@ -94,5 +93,5 @@ def _refined(average: Array, found: Columns) -> tuple[Array, Array]:
     kind = np.concatenate([found.sublattice, found.ghost_sublattice]) + MAX_SUBLATTICES * grain
     held = np.repeat([False, True], [len(found.positions), len(found.ghosts)])
     fit = fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian", held=held)
-    good = (fit.flag == OK) & np.isfinite(fit.positions).all(axis=1)
+    good = fit.good & np.isfinite(fit.positions).all(axis=1)
     return np.where(good[:, None], fit.positions, start), fit.shape_terms

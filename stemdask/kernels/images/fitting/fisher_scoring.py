@@ -30,6 +30,8 @@ _TRUST = 0.1
 _HELD = 1e9
 #: The optimum is near where chi² can't fall by more than this part.
 _NEAR = 0.05
+#: Far from it chi² falls by more than this part to first order, and what a shape would add to that means nothing.
+_FAR = 0.3
 #: A run ends when steps that are damped this much still make the fit worse.
 _HOPELESS = 1e6
 
@@ -81,13 +83,14 @@ class FisherScoring:
             elif self._at_rest(length):
                 break
 
-    def choose_shape(self, evidence: float) -> None:
+    def choose_shape(self, evidence: float) -> bool:
         """Let the columns share a shape if chi² falls by more than `evidence`, in units of what chance makes of it.
 
         To first order, and beyond what it falls by with Gaussians: chi² of 3 degrees of freedom where they are that.
+        Returns whether that decides it: a no far from the optimum doesn't.
         """
         if not self._renew_equations():
-            return
+            return False
         before, gaussians = self.state, self.equations
         assert gaussians is not None
         shaped = replace(before, coefficients=np.append(before.coefficients, np.zeros(N_TERMS)))
@@ -103,8 +106,9 @@ class FisherScoring:
             chance = self.scene.noise.correlation * max(1.0, (self._chi2 - more) / n)
             if (exact or _NEAR * self._chi2 > more >= fall) and more - fall <= evidence * chance:
                 self._take(False, before, gaussians)
-                return
+                return more < _FAR * self._chi2
         self._take(True, shaped, with_shape)
+        return True
 
     def _take(self, shaped: bool, state: State, equations: NormalEquations) -> None:
         """Go on from a state, of columns with a shape or without, by these equations."""

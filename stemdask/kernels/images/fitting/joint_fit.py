@@ -16,11 +16,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.spatial import cKDTree
 
-from stemdask.kernels.arrays import AnyFloats, Floats, Image
+from stemdask.kernels.arrays import AnyFloats, Floats, Image, Indices
 from stemdask.kernels.images.fitting.aberrations import N_TERMS, brightest
 from stemdask.kernels.images.fitting.blocks import column_covariances, eliminate_neighbours
-from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, ColumnFit
+from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, WEAK, ColumnFit
 from stemdask.kernels.images.fitting.constraints import Constraints
 from stemdask.kernels.images.fitting.ellipses import axes_of
 from stemdask.kernels.images.fitting.fisher_scoring import FisherScoring
@@ -44,8 +45,12 @@ _BACKGROUND_CELL = (12.0, 8)
 _WIDTH_CELL = (24.0, 3)
 #: Steps after which columns that still move are flagged.
 _MOST_STEPS = 40
+#: How often at most an image is asked for the shape of its columns, step by step.
+_MOST_LOOKS = 4
 #: The part of the columns that a fit with a shape of their own may not bring to rest.
 _MAY_BE_LOST = 0.05
+#: A column is weak below this part of the median amplitude of so many columns of its sublattice around it.
+_WEAK, _AROUND = 0.5, 16
 #: By how much chi² must fall, in units of what chance makes of it, for columns to be taken as other than Gaussians.
 _EVIDENCE = 40.0
 
@@ -183,8 +188,11 @@ class _JointFit:
             # What columns share replaces one another as long as they aren't in their places.
             self.scoring.run(1, alone=True)
             self.renew_noise()
-            self.choose_shape()
-            self.scoring.run(1)
+            for _ in range(_MOST_LOOKS):
+                decided = self.choose_shape()
+                self.scoring.run(1)
+                if decided:
+                    break
         self.renew_noise()
         self.scoring.run(_MOST_STEPS - self.scoring.iterations)
 
@@ -252,10 +260,11 @@ class _JointFit:
         self.scene.set_noise(self._noise(self.scene.model))
         self.scoring.begin()
 
-    def choose_shape(self) -> None:
-        """Let the columns share a shape if the image says clearly that they aren't Gaussians."""
-        if self.n and self.model.shape == "auto" and not self.scene.shaped:
-            self.scoring.choose_shape(_EVIDENCE)
+    def choose_shape(self) -> bool:
+        """Let the columns share a shape if the image says clearly that they aren't Gaussians; tell if it's decided."""
+        if not self.n or self.model.shape != "auto" or self.scene.shaped:
+            return True
+        return self.scoring.choose_shape(_EVIDENCE)
 
     def _errors(self) -> tuple[Floats, PositionCovariance]:
         """Return standard errors of amplitude, y and x (n, 3), in units of the scaled image, and their covariance."""
@@ -270,12 +279,16 @@ class _JointFit:
         return errors, covariance.transformed(np.sqrt(correlation) * np.eye(2))
 
     def _flag(self, errors: Floats) -> None:
-        """Flag columns without signal, and those that still moved."""
+        """Flag columns without signal, those that still moved, and weak ones."""
         scoring, constraints = self.scoring, self.scoring.constraints
-        weak = constraints.free[:, 0] & ~(scoring.state.amplitude > errors[:, 0])
-        weak |= constraints.free[:, 1] & ~np.isfinite(errors).all(axis=1)
-        constraints.flag[weak & (constraints.flag != RAN_AWAY)] = NO_SIGNAL
+        blind = constraints.free[:, 0] & ~(scoring.state.amplitude > errors[:, 0])
+        blind |= constraints.free[:, 1] & ~np.isfinite(errors).all(axis=1)
+        constraints.flag[blind & (constraints.flag != RAN_AWAY)] = NO_SIGNAL
         constraints.flag[(scoring.moved > 0.2) & (constraints.flag == OK)] = NOT_CONVERGED
+        ended = np.flatnonzero((constraints.flag == OK) & ~constraints.held)
+        typical = _around(scoring.state, self.scene.sublattice, ended)
+        most = scoring.state.amplitude[ended] + 2.0 * errors[ended, 0]
+        constraints.flag[ended[most < _WEAK * typical]] = WEAK
 
     def result(self) -> ColumnFit:
         """Return the columns in the order given, in units of the image, with their errors."""
@@ -322,6 +335,17 @@ class _JointFit:
             asymmetry=asymmetry,
             fitted_covariance=covariance.renumbered(known, len(self.given)),
         )
+
+
+def _around(state: State, sublattice: Indices, of: Indices) -> Floats:
+    """Return the median amplitude (m,) of those columns `of` (m,) that are next to each of them on its sublattice."""
+    typical = np.empty(len(of))
+    for s in np.unique(sublattice[of]):
+        like = np.flatnonzero(sublattice[of] == s)
+        places = state.positions[of[like]]
+        _, near = cKDTree(places).query(places, k=np.arange(1, min(_AROUND, len(like)) + 1))
+        typical[like] = np.median(state.amplitude[of[like]][near], axis=1)
+    return typical
 
 
 def covariances(equations: NormalEquations) -> tuple[Floats, PositionCovariance]:

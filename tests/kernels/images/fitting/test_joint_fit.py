@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, OK, RAN_AWAY, ColumnFit
+from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, OK, RAN_AWAY, WEAK, ColumnFit
 from stemdask.kernels.images.fitting.cramer_rao import joint_bound
 from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
 from stemdask.simulate import Truth, perovskite
@@ -225,6 +225,30 @@ def test_of_two_columns_in_one_place_the_later_one_is_dropped() -> None:
     assert (fit.flag[-5:] == NO_SIGNAL).all()
     of = once.flag == OK
     assert np.max(np.abs(fit.positions[:-5] - once.positions)[of] / once.errors[of]) < 0.1
+
+
+def test_dim_columns_are_weak_and_as_good_as_their_errors_say() -> None:
+    image, truth = simulated(300, electrons_a=2e4, electrons_b=8e3)
+    dim = inner(truth, 300) & (np.random.default_rng(4).random(len(truth.positions)) < 0.05)
+    rows, columns = np.indices(image.shape)
+    less = np.zeros(image.shape)
+    for (y, x), electrons in zip(truth.positions[dim], truth.electrons[dim], strict=True):
+        less += 0.7 * electrons / (2 * np.pi * 2.7**2) * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * 2.7**2))
+    image = np.random.default_rng(5).poisson(truth.expected - less).astype(np.float32)
+    fit = fit_joint(image, truth.positions, truth.sublattice, 2.9)
+    of = inner(truth, 300)
+    np.testing.assert_array_equal(fit.flag[of] == WEAK, dim[of])
+    assert fit.good[of].all()
+    pull = ((fit.positions - truth.positions) / fit.errors)[dim]
+    assert np.sqrt(np.mean(pull**2)) == pytest.approx(1.0, abs=0.3)
+    bright, faint = (np.median(fit.errors[of & (truth.sublattice == 0) & kind]) for kind in (~dim, dim))
+    assert faint > 1.5 * bright
+
+
+def test_a_gradient_of_brightness_makes_no_column_weak() -> None:
+    image, truth = simulated(300, gradient=3.0)
+    fit = fit_joint(image, truth.positions, truth.sublattice, 2.9)
+    assert not np.any(fit.flag[inner(truth, 300)] == WEAK)
 
 
 def test_columns_beyond_the_border_stay_and_say_so() -> None:
