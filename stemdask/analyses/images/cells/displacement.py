@@ -15,7 +15,6 @@ from stemdask.kernels.images.crystal.displacement import REFERENCES, Displacemen
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 from stemdask.units import LengthAngstrom
 
-_LETTERS = "ABCDEFGH"
 _PM = 1e3
 #: µC/cm² of one electron charge on a square angstrom.
 _CHARGE = 1602.1766
@@ -26,9 +25,9 @@ _SEEN = 2.5
 class DisplacementParams(Params):
     """What is displaced, against what."""
 
-    displaced: Literal["A", "B", "C", "D", "E", "F", "G", "H"] = "B"
+    displaced: lattice.Sublattice = "B"
     """Sublattice whose displacement is measured."""
-    framework: Literal["A", "B", "C", "D", "E", "F", "G", "H"] = "A"
+    framework: lattice.Sublattice = "A"
     """Sublattice that is the reference."""
     reference: Literal["neighbours", "line", "lattice"] = "neighbours"
     """Against the centre of the framework's columns around it, the straight lines through their planes, or their mean
@@ -100,8 +99,8 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
                     sublattice[of],
                     i[of],
                     j[of],
-                    displaced=_LETTERS.index(params.displaced),
-                    framework=_LETTERS.index(params.framework),
+                    displaced=lattice.LETTERS.index(params.displaced),
+                    framework=lattice.LETTERS.index(params.framework),
                     reference=reference,
                 ),
                 params.remove,
@@ -143,10 +142,10 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
 def finish(stack: Stack, params: DisplacementParams) -> None:
     """Say what is displaced against what, or why nothing is."""
     counts, heights, error = _heights(stack)
-    found = [letter for letter, count in zip(_LETTERS, counts, strict=True) if count]
+    found = [letter for letter, count in zip(lattice.LETTERS, counts, strict=True) if count]
     pair = f"{params.displaced} against {params.framework}"
     if {params.displaced, params.framework} <= set(found):
-        ratio = heights[_LETTERS.index(params.displaced)] / heights[_LETTERS.index(params.framework)]
+        ratio = heights[lattice.LETTERS.index(params.displaced)] / heights[lattice.LETTERS.index(params.framework)]
         named = f"{pair}: {params.displaced} is {ratio:.2f} times as high as {params.framework}; A is the highest"
         stack.set_attributes(U.group, {"comment": named if np.isfinite(ratio) else f"{pair}; A is the highest"})
     elif len(found) > 1:
@@ -163,12 +162,12 @@ def finish(stack: Stack, params: DisplacementParams) -> None:
 
 def _heights(stack: Stack) -> tuple[Array, Array, float]:
     """Return the number of columns of each sublattice (8,), their typical height (8,), and the error of that of A."""
-    counts, heights, errors = np.zeros(len(_LETTERS), np.int64), [], []
+    counts, heights, errors = np.zeros(len(lattice.LETTERS), np.int64), [], []
     for block in stack.blocks:
         number = stack.read(lattice.SUBLATTICE.path, block)
         amplitude, error = (stack.read(height.path, block) for height in (columns.AMPLITUDE, columns.AMPLITUDE_ERR))
-        counts += np.array([np.count_nonzero(number == k) for k in range(len(_LETTERS))])
-        heights.append([_median(amplitude[number == k]) for k in range(len(_LETTERS))])
+        counts += np.array([np.count_nonzero(number == k) for k in range(len(lattice.LETTERS))])
+        heights.append([_median(amplitude[number == k]) for k in range(len(lattice.LETTERS))])
         errors.append(_median(error[number == 0]))
     return counts, np.array([_median(of) for of in np.array(heights).T]), _median(np.array(errors))
 

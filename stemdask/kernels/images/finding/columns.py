@@ -23,9 +23,10 @@ from stemdask.kernels.images.finding.motif import Motif, find_motif, mean_cell, 
 from stemdask.kernels.images.finding.populate import Sites, once, populate
 from stemdask.kernels.images.finding.separation import LatticeVectors, NoLatticeError, estimate_lattice
 
-#: Grains are told apart by at most seven labels; sublattices by eight.
+#: Grains are told apart by at most seven labels; sublattices by sixteen, the columns in the cell of a tungsten bronze.
+#: Both together fit into a signed byte.
 MAX_GRAINS = 7
-MAX_SUBLATTICES = 8
+MAX_SUBLATTICES = 16
 #: A lattice in one window of the image is preferred where it explains so much more than one of the whole image.
 _WHOLE = 0.8
 _MIN_WINDOW = 96
@@ -180,7 +181,7 @@ def _find_grain(pixels: Image, free: Booleans, vectors: LatticeVectors) -> _Grai
     if distance < _CLOSE * vectors.separation:
         anchors = find_anchors(pixels, free, vectors, distance)
         motif = _motif_of(pixels, anchors)
-    motif = _named(motif, anchors.a, anchors.b)
+    motif = _named(motif.brightest(MAX_SUBLATTICES), anchors.a, anchors.b)
     return _Grain(free, anchors, motif, LatticeVectors(anchors.a, anchors.b, vectors.confidence))
 
 
