@@ -21,7 +21,6 @@ from scipy.spatial import cKDTree
 
 import stemdask as sd
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, find_columns
-from stemdask.kernels.images.fitting.column_fit import OK
 from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
 
 START, END = "<!-- one answer -->", "<!-- /one answer -->"
@@ -56,9 +55,10 @@ def displacements(image: np.ndarray, start: float = 1.0, model: ColumnModel = US
         + MAX_SUBLATTICES * np.concatenate([found.grain, found.ghost_grain]),
         np.repeat(start * found.widths, MAX_SUBLATTICES),
         model=model,
+        held=np.repeat([False, True], [len(found.positions), len(found.ghosts)]),
     )
     n = len(found.positions)
-    good = fit.flag[:n] == OK
+    good = fit.good[:n]
     a, b = (fit.positions[:n][good & (found.sublattice == s)] for s in (0, 1))
     if len(a) < 4 or not len(b):
         return Vectors(np.zeros((0, 2)), np.zeros((0, 2)))

@@ -10,7 +10,7 @@ from stemdask.analyses.images.columns import columns, lattice
 from stemdask.figures.canvas import height_of, show_image, spacing
 from stemdask.figures.numbers import median_row
 from stemdask.figures.style import MUTED, SUBLATTICES, new, style
-from stemdask.kernels.images.fitting.column_fit import OK
+from stemdask.kernels.images.fitting.column_fit import OK, WEAK
 from stemdask.model import ImageFrame
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
@@ -57,7 +57,8 @@ def parts(results: Results, frame: int) -> list[Part]:
     found = results.at(columns.Y.group, frame)
     part = Part(f"Columns of frame {frame}", rows=[(name, str(count)) for name, count in _counts(found)])
     flags = found[columns.FLAG.name].values[np.isfinite(found[columns.Y.name].values)]
-    part.rows.append(("fits that ended well", f"{int((flags == OK).sum())} of {flags.size}"))
+    part.rows.append(("fits that ended well", f"{int(np.isin(flags, (OK, WEAK)).sum())} of {flags.size}"))
+    part.rows.append(("of them less than half as bright as those around", str(int((flags == WEAK).sum()))))
     for error, position in ((columns.Y_ERR, columns.Y), (columns.X_ERR, columns.X)):
         part.rows.append(median_row(f"median standard error of {position.name}", found[error.name]))
     image = results.image(frame)

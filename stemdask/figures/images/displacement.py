@@ -85,6 +85,7 @@ def parts(results: Results, frame: int) -> list[Part]:
     """State medians and errors, and show the vectors."""
     found = results.at(displacement.U.group, frame)
     part = Part(f"Displacement of frame {frame}")
+    part.sentences += _said(results)
     part.rows.append(median_row("median magnitude", found[displacement.MAGNITUDE.name]))
     for component, error in ((displacement.U, displacement.U_ERR), (displacement.V, displacement.V_ERR)):
         part.rows.append(median_row(f"median {component.name}", found[component.name]))
@@ -101,11 +102,17 @@ def words(results: Results, frame: int) -> list[str]:
     found = results.at(displacement.U.group, frame)
     noise = _noise(found)
     if not np.isfinite(noise):
-        return []
+        return _said(results)
     units = str(found[displacement.U.name].attrs["units"])
     median = amount(f"{np.nanmedian(found[displacement.MAGNITUDE.name].values):.1f}", units)
     said = [f"median displacement {median}, noise floor {amount(f'{noise:.1f}', units)}"]
     return said if units == displacement.U.units else [*said, _UNCALIBRATED]
+
+
+def _said(results: Results) -> list[str]:
+    """Return what is displaced against what, or why nothing is."""
+    attributes = results.attributes(displacement.U.group)
+    return [str(attributes[name]) for name in ("comment", "warning") if name in attributes]
 
 
 def _noise(found: xr.Dataset) -> float:

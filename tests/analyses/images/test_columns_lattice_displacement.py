@@ -1,5 +1,7 @@
 """From an image to displacements: what the three analyses that run by default say of images with known truth."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.spatial import KDTree
@@ -190,3 +192,30 @@ def test_a_crystal_of_one_sublattice_has_columns_and_no_cells(measured):
     results = measured(image).results
     assert results["columns/y"].shape[1] > 100
     assert results["displacement/u"].shape == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("electrons_b", "chosen", "kind", "words"),
+    [
+        (2000.0, {}, "comment", "B against A: B is 0.4"),
+        (2000.0, {"displaced": "C"}, "warning", "the sublattices found are A, B"),
+        (60.0, {}, "warning", "all columns are alike"),
+    ],
+)
+def test_what_is_displaced_against_what_is_said_or_why_nothing_is(measured, electrons_b, chosen, kind, words):
+    image, _ = perovskite(**CRYSTAL | {"electrons_b": electrons_b})
+    stack = measured(image, displacement=DisplacementParams(**chosen))
+    said = stack.attributes["displacement"]
+    assert list(said) == [kind]
+    assert words in said[kind]
+    assert np.isfinite(stack.results["displacement/u"]).any() == (kind == "comment")
+
+
+def test_how_faint_columns_could_be_without_being_seen_follows_the_dose(measured):
+    least = []
+    for electrons in (100.0, 1600.0):
+        image, _ = perovskite(**CRYSTAL | {"electrons_a": electrons, "electrons_b": 0.0, "background": 0.5})
+        words = measured(image).attributes["displacement"]["warning"]
+        least.append(float(re.search(r"less than about ([\d.]+) %", words)[1]))
+    assert 15 < least[0] < 60
+    assert 2.5 < least[0] / least[1] < 8.0

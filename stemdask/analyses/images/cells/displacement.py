@@ -12,21 +12,22 @@ from pydantic import Field, model_validator
 from stemdask.analyses.images.columns import columns, lattice
 from stemdask.analyses.images.columns.scan_distortion import positions_of
 from stemdask.kernels.images.crystal.displacement import REFERENCES, Displacements, displacements, noise_floor
-from stemdask.model import Analysis, Array, ImageFrame, Params, Variable
+from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 from stemdask.units import LengthAngstrom
 
-_LETTERS = "ABCDEFGH"
 _PM = 1e3
 #: µC/cm² of one electron charge on a square angstrom.
 _CHARGE = 1602.1766
+#: Columns are found from about so many standard errors of the height of the brightest ones on.
+_SEEN = 2.5
 
 
 class DisplacementParams(Params):
     """What is displaced, against what."""
 
-    displaced: Literal["A", "B", "C", "D", "E", "F", "G", "H"] = "B"
+    displaced: lattice.Sublattice = "B"
     """Sublattice whose displacement is measured."""
-    framework: Literal["A", "B", "C", "D", "E", "F", "G", "H"] = "A"
+    framework: lattice.Sublattice = "A"
     """Sublattice that is the reference."""
     reference: Literal["neighbours", "line", "lattice"] = "neighbours"
     """Against the centre of the framework's columns around it, the straight lines through their planes, or their mean
@@ -98,8 +99,8 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
                     sublattice[of],
                     i[of],
                     j[of],
-                    displaced=_LETTERS.index(params.displaced),
-                    framework=_LETTERS.index(params.framework),
+                    displaced=lattice.LETTERS.index(params.displaced),
+                    framework=lattice.LETTERS.index(params.framework),
                     reference=reference,
                 ),
                 params.remove,
@@ -138,6 +139,45 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
     return values
 
 
+def finish(stack: Stack, params: DisplacementParams) -> None:
+    """Say what is displaced against what, or why nothing is."""
+    counts, heights, error = _heights(stack)
+    found = [letter for letter, count in zip(lattice.LETTERS, counts, strict=True) if count]
+    pair = f"{params.displaced} against {params.framework}"
+    if {params.displaced, params.framework} <= set(found):
+        ratio = heights[lattice.LETTERS.index(params.displaced)] / heights[lattice.LETTERS.index(params.framework)]
+        named = f"{pair}: {params.displaced} is {ratio:.2f} times as high as {params.framework}; A is the highest"
+        stack.set_attributes(U.group, {"comment": named if np.isfinite(ratio) else f"{pair}; A is the highest"})
+    elif len(found) > 1:
+        words = f"no displacement of {pair}: the sublattices found are {', '.join(found)}; choose two of these"
+        stack.set_attributes(U.group, {"warning": f"{words}: displacement: {{displaced: ..., framework: ...}}"})
+    elif found:
+        words = f"no displacement of {pair}: all columns are alike, each a point of one lattice"
+        words += " (as in rock salt, whose ions share columns), so that none is displaced against another"
+        if np.isfinite(error):
+            least = 100.0 * _SEEN * error / heights[0]
+            words += f"; columns less than about {least:.2g} % as high wouldn't be seen in this noise"
+        stack.set_attributes(U.group, {"warning": words})
+
+
+def _heights(stack: Stack) -> tuple[Array, Array, float]:
+    """Return the number of columns of each sublattice (16,), their typical height (16,), and the error of that of A."""
+    counts, heights, errors = np.zeros(len(lattice.LETTERS), np.int64), [], []
+    for block in stack.blocks:
+        number = stack.read(lattice.SUBLATTICE.path, block)
+        amplitude, error = (stack.read(height.path, block) for height in (columns.AMPLITUDE, columns.AMPLITUDE_ERR))
+        counts += np.array([np.count_nonzero(number == k) for k in range(len(lattice.LETTERS))])
+        heights.append([_median(amplitude[number == k]) for k in range(len(lattice.LETTERS))])
+        errors.append(_median(error[number == 0]))
+    return counts, np.array([_median(of) for of in np.array(heights).T]), _median(np.array(errors))
+
+
+def _median(values: Array) -> float:
+    """Return the median of what is known; NaN where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else float("nan")
+
+
 def _removed(found: Displacements, remove: str) -> Displacements:
     """Subtract what a mistilt adds."""
     if remove == "none" or len(found.column) < 3:
@@ -158,4 +198,5 @@ ANALYSIS = Analysis(
     needs=("columns", "lattice"),
     after=("scan_distortion",),
     run=run,
+    finish=finish,
 )

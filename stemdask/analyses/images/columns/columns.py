@@ -89,7 +89,14 @@ BACKGROUND = Variable("columns/background", _COLUMN, "float32", "1", "background
 REDUCED_CHI2 = Variable(
     "columns/reduced_chi2", _COLUMN, "float32", "1", "reduced chi-squared of the fit around the column"
 )
-FLAG = Variable("columns/flag", _COLUMN, "int8", "1", "how the fit ended", flags=_FLAGS)
+FLAG = Variable(
+    "columns/flag",
+    _COLUMN,
+    "int8",
+    "1",
+    "how the fit ended; weak: well, of a column less than half as bright as its like around it",
+    flags=_FLAGS,
+)
 
 #: What finding already knows of the columns, for the analysis `lattice`.
 FOUND_SUBLATTICE = Variable("columns/found_sublattice", _COLUMN, "int8", "1", "sublattice", stored=False)
@@ -233,6 +240,7 @@ def measure(
         model=ColumnModel(
             shape if shape and params.shape == "auto" else params.shape, params.widths, params.background
         ),
+        held=np.repeat([False, True], [len(found.positions), len(found.ghosts)]),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 from stemdask.units import LengthNm
 
 DISLOCATION = {-1: "unknown", 0: "no", 1: "yes"}
-SUBLATTICES = {-1: "none", 0: "A", 1: "B", 2: "C", 3: "D", 4: "E", 5: "F", 6: "G", 7: "H"}
+Sublattice = Literal["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P"]
+LETTERS: tuple[Sublattice, ...] = get_args(Sublattice)
+SUBLATTICES = {-1: "none"} | dict(enumerate(LETTERS))
 
 
 #: Shortest lattice vectors of crystals in projection are this long, nm; another length speaks of a wrong scale.

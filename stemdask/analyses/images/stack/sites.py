@@ -7,7 +7,6 @@ import numpy as np
 from stemdask.analyses.images.stack import preprocess
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
 from stemdask.kernels.images.finding.separation import NoLatticeError
-from stemdask.kernels.images.fitting.column_fit import OK
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.kernels.images.stacks.drift import Drift, stitch
 from stemdask.kernels.images.stacks.filters import invert
@@ -92,6 +91,7 @@ def _refined(average: Array, found: Columns) -> tuple[Array, Array]:
     start = np.concatenate([found.positions, found.ghosts])
     grain = np.concatenate([found.grain, found.ghost_grain])
     kind = np.concatenate([found.sublattice, found.ghost_sublattice]) + MAX_SUBLATTICES * grain
-    fit = fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian")
-    good = (fit.flag == OK) & np.isfinite(fit.positions).all(axis=1)
+    held = np.repeat([False, True], [len(found.positions), len(found.ghosts)])
+    fit = fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian", held=held)
+    good = fit.good & np.isfinite(fit.positions).all(axis=1)
     return np.where(good[:, None], fit.positions, start), fit.shape_terms

@@ -37,7 +37,7 @@ class Anchors:
     b: Floats
 
 
-def find_anchors(pixels: Image, free: Booleans, vectors: LatticeVectors) -> Anchors:
+def find_anchors(pixels: Image, free: Booleans, vectors: LatticeVectors, distance: float | None = None) -> Anchors:
     """Find the bright columns that continue a lattice of given vectors.
 
     Parameters
@@ -48,13 +48,16 @@ def find_anchors(pixels: Image, free: Booleans, vectors: LatticeVectors) -> Anch
         (ny, nx), where to look.
     vectors
         Lattice vectors as seen in the autocorrelation.
+    distance
+        Shortest distance of two columns in px, of whatever kind, where it is known: what lies nearer must neither be
+        smoothed into one maximum nor be taken for another. None: the length of the shorter vector.
 
     Raises
     ------
     NoLatticeError
         If the maxima of the image don't follow them.
     """
-    d = vectors.separation
+    d = vectors.separation if distance is None else distance
     smoothed = smooth(pixels, max(_SMOOTHING * d, 0.6))
     peaks, _ = local_maxima(smoothed, 1)
     nearest = np.round(peaks).astype(np.int64)

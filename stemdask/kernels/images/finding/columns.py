@@ -3,9 +3,10 @@
 1. The autocorrelation gives two lattice vectors (`separation`).
 2. The maxima of the smoothed image that continue the lattice from a seed are its anchors (`anchors`, `growth`).
 3. The mean cell shows which columns a cell contains, however weak (`motif`).
-4. Each of them is looked for where its cell expects it (`populate`), and taken where it stands out of its surroundings.
-   Where no lattice is (vacuum, an amorphous film), nothing is expected and nothing is taken.
-5. What the lattice leaves unexplained is searched for further grains in the same way.
+4. Each of them is looked for where its cell expects it (`populate`), and taken where the image rather shows one than
+   none. Where no lattice is (vacuum, an amorphous film), nothing is expected and nothing is taken.
+5. What the lattice leaves unexplained is searched for further grains in the same way. In the end each grain grows over
+   its rim, column by column, to where there are no more, or to the next grain.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from stemdask.kernels.arrays import Booleans, Codes, Floats, Image, Integers32
-from stemdask.kernels.images.finding.anchors import find_anchors
-from stemdask.kernels.images.finding.motif import Motif, find_motif, mean_cell
-from stemdask.kernels.images.finding.populate import Sites, populate
+from stemdask.kernels.images.finding.anchors import Anchors, find_anchors
+from stemdask.kernels.images.finding.motif import Motif, find_motif, mean_cell, shortest_distance
+from stemdask.kernels.images.finding.populate import Sites, once, populate
 from stemdask.kernels.images.finding.separation import LatticeVectors, NoLatticeError, estimate_lattice
 
-#: Grains are told apart by at most seven labels; sublattices by eight.
+#: Grains are told apart by at most seven labels; sublattices by sixteen, the columns in the cell of a tungsten bronze.
+#: Both together fit into a signed byte.
 MAX_GRAINS = 7
-MAX_SUBLATTICES = 8
+MAX_SUBLATTICES = 16
 #: A lattice in one window of the image is preferred where it explains so much more than one of the whole image.
 _WHOLE = 0.8
 _MIN_WINDOW = 96
@@ -32,6 +34,10 @@ _MIN_WINDOW = 96
 _FEWEST_CELLS = 30
 _MIN_CONTRAST = 0.25
 _MIN_CONFIDENCE = 0.4
+#: Columns of a cell nearer to each other than this, in units of the shorter vector, are told apart from the start.
+_CLOSE = 0.8
+#: Columns of two grains nearer to each other than this, in units of the shortest distance of columns, are one.
+_TWIN = 0.5
 #: Part of the pixels around a column that must have a value.
 _MIN_VALID = 0.6
 #: Columns of the motif that differ less in height are not named by it.
@@ -40,7 +46,7 @@ _AS_BRIGHT = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Columns found in one image, and the columns beyond its border that reach into it."""
+    """Columns found in one image, and sites of their lattice that may hold one that reaches into it."""
 
     positions: Floats
     """(n, 2), px, (y, x); starting values for a fit."""
@@ -55,7 +61,7 @@ class Columns:
     interior: Booleans
     """(n,), far enough from the border to be measured: half the shortest distance of two columns."""
     ghosts: Floats
-    """(m, 2), px; sites of the lattice just outside the image."""
+    """(m, 2), px; sites at which no column is taken: just outside the image, under missing pixels, or empty."""
     ghost_sublattice: Codes
     """(m,)."""
     ghost_grain: Codes
@@ -70,9 +76,11 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class _Grain:
-    sites: Sites
+    free: Booleans
+    """(ny, nx), where it was looked for."""
+    anchors: Anchors
+    motif: Motif
     vectors: LatticeVectors
-    width: float
 
 
 def find_columns(image: NDArray[np.generic], separation: tuple[float, float] | None = None) -> Columns:
@@ -91,7 +99,9 @@ def find_columns(image: NDArray[np.generic], separation: tuple[float, float] | N
         If there is no lattice in the image.
     """
     pixels, valid = _filled(image)
-    free = valid if valid.all() else ndimage.uniform_filter(valid.astype(np.float32), 5) >= _MIN_VALID
+    if not valid.all():
+        valid = ndimage.uniform_filter(valid.astype(np.float32), 5) >= _MIN_VALID
+    free = valid
     grains = [_find_grain(pixels, free, _best_vectors(pixels, free, separation))]
     while len(grains) < MAX_GRAINS:
         free = free & ~_covered(pixels.shape, grains[-1])
@@ -102,11 +112,12 @@ def find_columns(image: NDArray[np.generic], separation: tuple[float, float] | N
         except NoLatticeError:
             break
         grains.append(further)
-        if np.count_nonzero(further.sites.sublattice == 0) < _FEWEST_CELLS:
+        if np.count_nonzero(np.isfinite(further.anchors.heights)) < _FEWEST_CELLS:
             grains.pop()
             break
-    grains.sort(key=lambda grain: -len(grain.sites.positions))
-    return _join(grains, pixels.shape)
+    sites = _all_sites(grains, pixels, valid)
+    order = sorted(range(len(grains)), key=lambda n: -len(sites[n].positions))
+    return _join([grains[n] for n in order], [sites[n] for n in order], pixels.shape)
 
 
 def _filled(image: NDArray[np.generic]) -> tuple[Image, Booleans]:
@@ -165,14 +176,34 @@ def _best_vectors(
 
 def _find_grain(pixels: Image, free: Booleans, vectors: LatticeVectors) -> _Grain:
     anchors = find_anchors(pixels, free, vectors)
-    a, b = anchors.a, anchors.b
-    samples = tuple(int(np.clip(round(float(np.hypot(*v))), 16, 64)) for v in (a, b))
+    motif = _motif_of(pixels, anchors)
+    distance = shortest_distance(motif.fractions, anchors.a, anchors.b)
+    if distance < _CLOSE * vectors.separation:
+        anchors = find_anchors(pixels, free, vectors, distance)
+        motif = _motif_of(pixels, anchors)
+    motif = _named(motif.brightest(MAX_SUBLATTICES), anchors.a, anchors.b)
+    return _Grain(free, anchors, motif, LatticeVectors(anchors.a, anchors.b, vectors.confidence))
+
+
+def _all_sites(grains: list[_Grain], pixels: Image, valid: Booleans) -> list[Sites]:
+    """Let each grain grow to its last column, but not into the others."""
+    if len(grains) == 1:
+        return [populate(pixels, valid, valid, grains[0].anchors, grains[0].motif)]
+    cores = [populate(pixels, valid, grain.free, grain.anchors, grain.motif, grow=False) for grain in grains]
+    taken = [_within(valid.shape, core.positions, 0.5 * core.distance) for core in cores]
+    return [
+        populate(pixels, valid, valid & ~np.any(taken[:n] + taken[n + 1 :], axis=0), grain.anchors, grain.motif)
+        for n, grain in enumerate(grains)
+    ]
+
+
+def _motif_of(pixels: Image, anchors: Anchors) -> Motif:
+    samples = tuple(int(np.clip(round(float(np.hypot(*v))), 16, 64)) for v in (anchors.a, anchors.b))
     cell, error = mean_cell(pixels, anchors.grid, (samples[0], samples[1]))
-    motif = find_motif(cell, error, a, b)
+    motif = find_motif(cell, error, anchors.a, anchors.b)
     if len(motif.fractions) == 0:
         raise NoLatticeError("no lattice: the mean cell shows no column")
-    motif = _named(motif, a, b)
-    return _Grain(populate(pixels, free, anchors, motif), LatticeVectors(a, b, vectors.confidence), motif.width)
+    return motif
 
 
 def _named(motif: Motif, a: Floats, b: Floats) -> Motif:
@@ -199,11 +230,15 @@ def _named(motif: Motif, a: Floats, b: Floats) -> Motif:
 
 def _covered(shape: tuple[int, ...], grain: _Grain) -> Booleans:
     """Pixels that a grain explains: those nearer to one of its A columns than its longer lattice vector."""
-    empty = np.ones(shape, np.bool_)
-    corners = np.round(grain.sites.positions[grain.sites.sublattice == 0]).astype(np.int64)
-    corners = np.clip(corners, 0, np.array(shape) - 1)
-    empty[corners[:, 0], corners[:, 1]] = False
     reach = 0.8 * max(np.hypot(*grain.vectors.a), np.hypot(*grain.vectors.b))
+    return _within(shape, grain.anchors.grid[np.isfinite(grain.anchors.heights)], reach)
+
+
+def _within(shape: tuple[int, ...], positions: Floats, reach: float) -> Booleans:
+    """Pixels less than `reach` px from one of the positions, along the axes."""
+    empty = np.ones(shape, np.bool_)
+    pixels = np.clip(np.round(positions).astype(np.int64), 0, np.array(shape) - 1)
+    empty[pixels[:, 0], pixels[:, 1]] = False
     # Chamfer distances are exact to 10 % and ten times faster than Euclidean ones.
     return np.asarray(ndimage.distance_transform_cdt(empty, "chessboard") <= reach)
 
@@ -217,24 +252,34 @@ def _worth_a_search(pixels: Image, free: Booleans, grain: _Grain) -> bool:
     return float(pixels[free].std()) > _MIN_CONTRAST * float(explained.std() if explained.size else 1.0)
 
 
-def _join(grains: list[_Grain], shape: tuple[int, ...]) -> Columns:
+def _join(grains: list[_Grain], sites: list[Sites], shape: tuple[int, ...]) -> Columns:
     """Lay the grains together; indices of a further grain begin beyond those of the one before."""
-    sites = [grain.sites for grain in grains]
     starts = np.cumsum([0, *(int(part.i.max(initial=0)) + 3 for part in sites[:-1])])
     positions = np.concatenate([part.positions for part in sites])
+    ghosts = np.concatenate([part.ghosts for part in sites])
+    grain = np.repeat(np.arange(len(sites)), [len(part.positions) for part in sites]).astype(np.int8)
+    ghost_grain = np.repeat(np.arange(len(sites)), [len(part.ghosts) for part in sites]).astype(np.int8)
     distance = min(part.distance for part in sites)
+    keep, free = np.ones(len(positions), np.bool_), np.ones(len(ghosts), np.bool_)
+    if len(sites) > 1:
+        keep = once(positions, np.concatenate([part.shift for part in sites]), _TWIN * distance)
+        places = np.concatenate([positions[keep], ghosts])
+        # A site that one grain has empty may be another's column.
+        rank = np.concatenate([np.zeros(np.count_nonzero(keep)), np.arange(1.0, len(ghosts) + 1.0)])
+        free = once(places, rank, _TWIN * distance)[np.count_nonzero(keep) :]
     inside = (positions >= 0.5 * distance) & (positions <= np.array(shape) - 1 - 0.5 * distance)
+    i = np.concatenate([part.i + start for part, start in zip(sites, starts, strict=True)]).astype(np.int32)
     return Columns(
-        positions=positions,
-        sublattice=np.concatenate([part.sublattice for part in sites]),
-        i=np.concatenate([part.i + start for part, start in zip(sites, starts, strict=True)]).astype(np.int32),
-        j=np.concatenate([part.j for part in sites]),
-        grain=np.repeat(np.arange(len(sites)), [len(part.positions) for part in sites]).astype(np.int8),
-        interior=np.asarray(inside.all(axis=1)),
-        ghosts=np.concatenate([part.ghosts for part in sites]),
-        ghost_sublattice=np.concatenate([part.ghost_sublattice for part in sites]),
-        ghost_grain=np.repeat(np.arange(len(sites)), [len(part.ghosts) for part in sites]).astype(np.int8),
+        positions=positions[keep],
+        sublattice=np.concatenate([part.sublattice for part in sites])[keep],
+        i=i[keep],
+        j=np.concatenate([part.j for part in sites])[keep],
+        grain=grain[keep],
+        interior=np.asarray(inside.all(axis=1))[keep],
+        ghosts=ghosts[free],
+        ghost_sublattice=np.concatenate([part.ghost_sublattice for part in sites])[free],
+        ghost_grain=ghost_grain[free],
         vectors=grains[0].vectors,
         distance=distance,
-        widths=np.array([grain.width for grain in grains]),
+        widths=np.array([grain.motif.width for grain in grains]),
     )

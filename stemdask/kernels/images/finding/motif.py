@@ -42,6 +42,10 @@ class Motif:
     width: float
     """Standard deviation of the Gaussians in px."""
 
+    def brightest(self, most: int) -> Motif:
+        """Return the motif without all but its brightest columns."""
+        return Motif(self.fractions[:most], self.amplitudes[:most], self.width)
+
 
 @kernel
 def _accumulate(image: Image, grid: Floats, cells: Integers, samples: tuple[int, int]) -> tuple[Floats, Floats, int]:

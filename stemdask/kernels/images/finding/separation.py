@@ -18,12 +18,16 @@ from stemdask.kernels.images.finding.peaks import local_maxima
 
 #: Standard deviations in px by which the autocorrelation is smoothed; a lattice is trusted where several agree.
 _SCALES = (0.6, 0.9, 1.4, 2.0, 3.0, 4.5)
+#: A lattice that is as clear as this is looked for at no coarser resolution.
+_CLEAR = 0.8
 _TILE = 1024
 _MAX_LAG = 256
 _FULL = 0.87
 _REPEATS = 3
 _FEWEST_POINTS = 8
 _DIP = 0.85
+#: By so much a lattice of longer vectors has to be clearer.
+_MORE = 0.1
 #: Shortest lattice vector that can be told from the pixel grid.
 SHORTEST = 3.5
 
@@ -67,6 +71,39 @@ def estimate_lattice(
     NoLatticeError
         If no pair of vectors predicts the autocorrelation.
     """
+    best: LatticeVectors | None = None
+    refusal = None
+    pixel = 1.0
+    while True:
+        allowed = None if separation is None else (separation[0] / pixel, separation[1] / pixel)
+        try:
+            found = _estimate(image, allowed, min_confidence)
+        except NoLatticeError as error:
+            refusal = refusal or error
+        else:
+            if best is None or found.confidence > best.confidence + _MORE:
+                best = LatticeVectors(pixel * found.a, pixel * found.b, found.confidence)
+        if (best is not None and best.confidence >= _CLEAR) or 0.6 * min(image.shape) <= _MAX_LAG:
+            break
+        # A cell of more than some hundred pixels repeats beyond the longest lag: it is looked for in coarser pixels.
+        image, pixel = _binned(image), 2.0 * pixel
+    if best is None:
+        raise refusal or NoLatticeError("no lattice")
+    return best
+
+
+def _binned(image: Image) -> Image:
+    """Return means of 2 × 2 px, of those that aren't missing."""
+    ny, nx = image.shape[0] // 2, image.shape[1] // 2
+    fours = image[: 2 * ny, : 2 * nx].reshape(ny, 2, nx, 2)
+    seen = np.isfinite(fours)
+    count = seen.sum(axis=(1, 3))
+    total = np.where(seen, fours, 0.0).sum(axis=(1, 3))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+
+
+def _estimate(image: Image, separation: tuple[float, float] | None, min_confidence: float) -> LatticeVectors:
+    """Find the vectors at one resolution."""
     power, window_y, window_x, max_lag = _mean_power(image)
     found = []
     for scale in _SCALES:
@@ -182,7 +219,7 @@ def _shortest_pair(
                 continue
             confidence = _confidence(lags, max_lag, a, b, float(heights.max()))
             # Pairs come shortest first; a longer one must explain more, not the same.
-            if best is None or confidence > best.confidence + 0.1:
+            if best is None or confidence > best.confidence + _MORE:
                 best = LatticeVectors(a, b, confidence)
     return best
 

@@ -17,6 +17,8 @@ _WIDTH = 1.2
 #: How strongly a local gradient is held to zero, in units of one neighbour at distance 1.
 _STIFFNESS = 0.3
 _GATE = 0.45
+#: Columns less than so many cells away support a site.
+SUPPORT_REACH = 1.5
 
 
 def to_grid(positions: Floats, i: Integers32, j: Integers32, padding: int = 0) -> tuple[Floats, int, int]:
@@ -116,7 +118,7 @@ def predict_sites(
                         continue
                     w = np.exp(-0.5 * d2 / (_WIDTH * _WIDTH))
                     count += 1
-                    if d2 < 2.25:
+                    if d2 < SUPPORT_REACH * SUPPORT_REACH:
                         support[i, j] += 1
                     s00 += w
                     s01 += w * di

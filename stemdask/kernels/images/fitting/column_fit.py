@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stemdask.kernels.arrays import Codes, Floats, Image
+from stemdask.kernels.arrays import Booleans, Codes, Floats, Image
 from stemdask.kernels.images.fitting.aberrations import N_TERMS, render_shaped
 from stemdask.kernels.images.fitting.ellipses import precision_of
 from stemdask.kernels.images.fitting.gaussian import render
@@ -15,8 +15,8 @@ from stemdask.kernels.images.fitting.position_covariance import PositionCovarian
 from stemdask.kernels.images.fitting.smooth import SmoothBasis
 
 #: Values of :attr:`ColumnFit.flag`, and what they mean.
-OK, NOT_CONVERGED, RAN_AWAY, AT_BORDER, NO_SIGNAL = 0, 1, 2, 3, 4
-FLAG_MEANINGS = ("ok", "not_converged", "ran_away", "at_border", "no_signal")
+OK, NOT_CONVERGED, RAN_AWAY, AT_BORDER, NO_SIGNAL, WEAK = 0, 1, 2, 3, 4, 5
+FLAG_MEANINGS = ("ok", "not_converged", "ran_away", "at_border", "no_signal", "weak")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ class ColumnFit:
         (n,), mean squared residual over its expectation within two widths of the centre.
     flag
         (n,) int8: 0 ok, 1 not converged, 2 ran away from its start (which is returned), 3 at the border of the image
-        or beyond it, 4 no signal (no positive amplitude, or no pixel that counts).
+        or beyond it, 4 no signal (no positive amplitude, or no pixel that counts), 5 weak: as good as "ok", its error
+        says how good, but less than half as high as columns of its sublattice around it (partly empty, thinner, or of
+        another element).
     noise
         The noise that the errors follow from.
     iterations
@@ -77,6 +79,11 @@ class ColumnFit:
 
     def __len__(self) -> int:
         return len(self.amplitude)
+
+    @property
+    def good(self) -> Booleans:
+        """(n,), whether the fit of a column ended well; weak columns are columns."""
+        return np.isin(self.flag, (OK, WEAK))
 
     @property
     def covariance(self) -> PositionCovariance:

@@ -28,6 +28,8 @@ class Constraints:
         (n,), centres in the image, among pixels that count.
     dropped
         (n,), twins of other columns.
+    held
+        (n,), sites that may be empty: of their columns only the amplitude is fitted, and it may be negative.
     free
         (n, P), parameters that are fitted.
     spacing
@@ -44,6 +46,7 @@ class Constraints:
 
     inside: Booleans
     dropped: Booleans
+    held: Booleans
     free: Booleans
     spacing: Floats
     limit: Floats
@@ -63,6 +66,7 @@ class Constraints:
         rank: Indices,
         shape: tuple[int, int],
         n_parameters: int,
+        held: Booleans,
     ) -> Constraints:
         """Find the constraints of columns.
 
@@ -80,12 +84,14 @@ class Constraints:
             Of the image.
         n_parameters
             P, 3 or 6.
+        held
+            (n,), columns of which only the amplitude may change.
         """
         n = len(positions)
         within = np.all((positions > -0.5) & (positions < np.array(shape) - 0.5), axis=1)
         inside = within & (visible > _LEAST_VISIBLE)
         free = np.ones((n, n_parameters), dtype=bool)
-        free[~inside, 1:] = False
+        free[~inside | held, 1:] = False
         flag = np.zeros(n, dtype=np.int8)
         to_edge = np.minimum(positions + 0.5, np.array(shape) - 0.5 - positions).min(axis=1, initial=np.inf)
         flag[to_edge < width] = AT_BORDER
@@ -101,9 +107,9 @@ class Constraints:
             kept = np.flatnonzero(~dropped)
             if len(kept) > 1:
                 spacing[kept] = cKDTree(positions[kept]).query(positions[kept], k=2)[0][:, 1]
-            beside = _beside(positions, sublattice, ghosts, np.flatnonzero(inside & ~dropped))
+            beside = _beside(positions, sublattice, ghosts, np.flatnonzero(inside & ~dropped & ~held))
         limit = np.minimum(1.5 * width, np.maximum(0.6 * spacing, 0.5 * width))
-        return cls(inside, dropped, free, spacing, limit, flag, ghosts, beside)
+        return cls(inside, dropped, held & inside, free, spacing, limit, flag, ghosts, beside)
 
     def expect_amplitudes(self, amplitude: Floats) -> None:
         """Expect of the ghosts the amplitudes (n,) of the columns beside them."""

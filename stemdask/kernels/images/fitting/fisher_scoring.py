@@ -30,6 +30,10 @@ _TRUST = 0.1
 _HELD = 1e9
 #: The optimum is near where chi² can't fall by more than this part.
 _NEAR = 0.05
+#: Far from it chi² falls by more than this part to first order, and what a shape would add to that means nothing.
+_FAR = 0.3
+#: A fall to first order may be wrong by this part.
+_UNSURE = 0.1
 #: A run ends when steps that are damped this much still make the fit worse.
 _HOPELESS = 1e6
 
@@ -81,13 +85,14 @@ class FisherScoring:
             elif self._at_rest(length):
                 break
 
-    def choose_shape(self, evidence: float) -> None:
+    def choose_shape(self, evidence: float) -> bool:
         """Let the columns share a shape if chi² falls by more than `evidence`, in units of what chance makes of it.
 
         To first order, and beyond what it falls by with Gaussians: chi² of 3 degrees of freedom where they are that.
+        Returns whether that decides it: far from the optimum a no doesn't, nor does a yes by little of the whole fall.
         """
         if not self._renew_equations():
-            return
+            return False
         before, gaussians = self.state, self.equations
         assert gaussians is not None
         shaped = replace(before, coefficients=np.append(before.coefficients, np.zeros(N_TERMS)))
@@ -103,8 +108,12 @@ class FisherScoring:
             chance = self.scene.noise.correlation * max(1.0, (self._chi2 - more) / n)
             if (exact or _NEAR * self._chi2 > more >= fall) and more - fall <= evidence * chance:
                 self._take(False, before, gaussians)
-                return
+                return more < _FAR * self._chi2
+        if more - fall <= _UNSURE * fall:
+            self._take(False, before, gaussians)
+            return False
         self._take(True, shaped, with_shape)
+        return True
 
     def _take(self, shaped: bool, state: State, equations: NormalEquations) -> None:
         """Go on from a state, of columns with a shape or without, by these equations."""
@@ -281,7 +290,8 @@ class FisherScoring:
         # What a column adds to the image's mean changes linearly: its volume, not its height.
         volume = before.amplitude * (1.0 - 0.5 * relative_determinant(before.precision, wider)) + columns[:, 0]
         taller = np.sqrt(determinant(precision) / determinant(before.precision))
-        amplitude = np.maximum(volume, 0.2 * before.amplitude) * taller
+        least = np.where(constraints.held, -np.inf, 0.2 * before.amplitude)
+        amplitude = np.maximum(volume, least) * taller
         strayed = np.hypot(*(positions - self.origin).T) > constraints.limit
         if strayed.any():
             constraints.flag[strayed] = RAN_AWAY

@@ -16,11 +16,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.spatial import cKDTree
 
-from stemdask.kernels.arrays import AnyFloats, Floats, Image
+from stemdask.kernels.arrays import AnyFloats, Floats, Image, Indices
 from stemdask.kernels.images.fitting.aberrations import N_TERMS, brightest
 from stemdask.kernels.images.fitting.blocks import column_covariances, eliminate_neighbours
-from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, ColumnFit
+from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, WEAK, ColumnFit
 from stemdask.kernels.images.fitting.constraints import Constraints
 from stemdask.kernels.images.fitting.ellipses import axes_of
 from stemdask.kernels.images.fitting.fisher_scoring import FisherScoring
@@ -42,8 +43,14 @@ NoiseKind = Literal["auto", "poisson", "gaussian"]
 #: Smallest side of a cell of a spline in mean distances between columns of a sublattice, and the most cells a side.
 _BACKGROUND_CELL = (12.0, 8)
 _WIDTH_CELL = (24.0, 3)
+#: Steps after which columns that still move are flagged.
+_MOST_STEPS = 40
+#: How often at most an image is asked for the shape of its columns, step by step.
+_MOST_LOOKS = 4
 #: The part of the columns that a fit with a shape of their own may not bring to rest.
 _MAY_BE_LOST = 0.05
+#: A column is weak below this part of the median amplitude of so many columns of its sublattice around it.
+_WEAK, _AROUND = 0.5, 16
 #: How often a fit is brought to rest at the most, while it changes which pixels it doubts.
 _ROUNDS = 3
 #: By how much chi² must fall, in units of what chance makes of it, for columns to be taken as other than Gaussians.
@@ -75,7 +82,7 @@ def fit_joint(
     noise: NoiseKind | Noise = "auto",
     model: ColumnModel = USUAL,
     start: ColumnFit | None = None,
-    max_iterations: int = 40,
+    held: ArrayLike | None = None,
 ) -> ColumnFit:
     """Fit all columns of an image together.
 
@@ -97,8 +104,9 @@ def fit_joint(
         Of what columns and background may look like.
     start
         A fit of the frame before: its amplitudes, widths and background are the start. Same columns in the same order.
-    max_iterations
-        Steps after which columns that still move are flagged.
+    held
+        (n,), columns that stay where they are while the image tells their amplitude, which may be 0 or less: sites that
+        may be empty. None: none of them.
 
     Returns
     -------
@@ -110,20 +118,20 @@ def fit_joint(
     ValueError
         Where the arrays don't belong together.
     """
-    fit = _JointFit(image, positions, sublattice, sigma, noise, model, start)
-    fit.run(max_iterations)
-    shaped = fit.result()
-    if model.shape != "auto" or not fit.scene.shaped or _lost(shaped) <= _MAY_BE_LOST * len(shaped):
+    fit = _JointFit(image, positions, sublattice, sigma, noise, model, start, held)
+    fit.run()
+    shaped, sought = fit.result(), ~fit.held
+
+    def lost(columns: ColumnFit) -> int:
+        """Return how many columns were not brought to rest."""
+        return int(np.isin(columns.flag[sought], (NOT_CONVERGED, RAN_AWAY, NO_SIGNAL)).sum())
+
+    if model.shape != "auto" or not fit.scene.shaped or lost(shaped) <= _MAY_BE_LOST * np.count_nonzero(sought):
         return shaped
     # Too little is known for a shape where columns don't come to rest with it.
-    fit = _JointFit(image, positions, sublattice, sigma, noise, model._replace(shape="gaussian"), start)
-    fit.run(max_iterations)
-    return min(shaped, fit.result(), key=_lost)
-
-
-def _lost(fit: ColumnFit) -> int:
-    """Return how many columns a fit has not brought to rest."""
-    return int(np.isin(fit.flag, (NOT_CONVERGED, RAN_AWAY, NO_SIGNAL)).sum())
+    fit = _JointFit(image, positions, sublattice, sigma, noise, model._replace(shape="gaussian"), start, held)
+    fit.run()
+    return min(shaped, fit.result(), key=lost)
 
 
 class _JointFit:
@@ -138,6 +146,7 @@ class _JointFit:
         noise: NoiseKind | Noise,
         model: ColumnModel,
         start: ColumnFit | None,
+        held: ArrayLike | None,
     ) -> None:
         self.given = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
         self.numbers = np.asarray(sublattice, dtype=np.int8).reshape(-1)
@@ -145,6 +154,9 @@ class _JointFit:
             raise ValueError(f"{len(self.given)} positions but {len(self.numbers)} sublattices")
         if start is not None and len(start) != len(self.given):
             raise ValueError(f"{len(self.given)} positions but a start of {len(start)} columns")
+        self.held = np.zeros(len(self.given), dtype=bool) if held is None else np.asarray(held, dtype=bool).reshape(-1)
+        if len(self.held) != len(self.given):
+            raise ValueError(f"{len(self.given)} positions but {len(self.held)} that are held or not")
         if np.ndim(image) != 2 or not np.size(image):
             raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
         self.model, self.noise, self.warm = model, noise, start is not None
@@ -172,20 +184,24 @@ class _JointFit:
         blank(self.scene.image, state.positions[ghosts], 0.5 * constraints.spacing[ghosts])
         self.scoring.begin()
 
-    def run(self, max_iterations: int) -> None:
+    def run(self) -> None:
         """Bring the model to the image."""
         if not self.warm:
             # What columns share replaces one another as long as they aren't in their places.
             self.scoring.run(1, alone=True)
             self.renew_noise()
             self.doubt()
-            self.choose_shape()
-            self.scoring.run(1)
+            for _ in range(_MOST_LOOKS):
+                decided = self.choose_shape()
+                self.scoring.run(1)
+                if decided:
+                    break
         self.renew_noise()
         self.doubt()
         for _ in range(_ROUNDS):
-            self.scoring.run(max_iterations - self.scoring.iterations)
-            if not self.doubt():
+            before = self.scoring.iterations
+            self.scoring.run(_MOST_STEPS)
+            if self.scoring.iterations - before == _MOST_STEPS or not self.doubt():
                 break
 
     def _scene(self, image: AnyFloats, shaped: bool, known: Floats) -> Scene:
@@ -224,6 +240,7 @@ class _JointFit:
             self.order,
             self.scene.background.shape,
             6 if self.model.widths == "free" else 3,
+            self.held[self.order],
         )
 
     def _start(self, sigma: Floats, start: ColumnFit | None) -> State:
@@ -253,20 +270,19 @@ class _JointFit:
 
     def doubt(self) -> bool:
         """Let pixels count for less that the present model doesn't explain; tell whether that is news."""
-        scoring = self.scoring
-        inside = np.flatnonzero(scoring.constraints.inside)
-        if not len(inside):
-            return False
-        near = float(np.median(scoring.constraints.spacing[inside]))
-        if not np.isfinite(near) or not self.scene.doubt(scoring.state.positions[inside], near):
+        scoring, constraints = self.scoring, self.scoring.constraints
+        of = np.flatnonzero(constraints.inside & ~constraints.held)
+        near = float(np.median(constraints.spacing[of])) if len(of) else np.inf
+        if not np.isfinite(near) or not self.scene.doubt(scoring.state.positions[of], near):
             return False
         self.renew_noise()
         return True
 
-    def choose_shape(self) -> None:
-        """Let the columns share a shape if the image says clearly that they aren't Gaussians."""
-        if self.n and self.model.shape == "auto" and not self.scene.shaped:
-            self.scoring.choose_shape(_EVIDENCE)
+    def choose_shape(self) -> bool:
+        """Let the columns share a shape if the image says clearly that they aren't Gaussians; tell if it's decided."""
+        if not self.n or self.model.shape != "auto" or self.scene.shaped:
+            return True
+        return self.scoring.choose_shape(_EVIDENCE)
 
     def _errors(self) -> tuple[Floats, PositionCovariance]:
         """Return standard errors of amplitude, y and x (n, 3), in units of the scaled image, and their covariance."""
@@ -281,12 +297,16 @@ class _JointFit:
         return errors, covariance.transformed(np.sqrt(correlation) * np.eye(2))
 
     def _flag(self, errors: Floats) -> None:
-        """Flag columns without signal, and those that still moved."""
+        """Flag columns without signal, those that still moved, and weak ones."""
         scoring, constraints = self.scoring, self.scoring.constraints
-        weak = constraints.free[:, 0] & ~(scoring.state.amplitude > errors[:, 0])
-        weak |= constraints.free[:, 1] & ~np.isfinite(errors).all(axis=1)
-        constraints.flag[weak & (constraints.flag != RAN_AWAY)] = NO_SIGNAL
+        blind = constraints.free[:, 0] & ~(scoring.state.amplitude > errors[:, 0])
+        blind |= constraints.free[:, 1] & ~np.isfinite(errors).all(axis=1)
+        constraints.flag[blind & (constraints.flag != RAN_AWAY)] = NO_SIGNAL
         constraints.flag[(scoring.moved > 0.2) & (constraints.flag == OK)] = NOT_CONVERGED
+        ended = np.flatnonzero((constraints.flag == OK) & ~constraints.held)
+        typical = _around(scoring.state, self.scene.sublattice, ended)
+        most = scoring.state.amplitude[ended] + 2.0 * errors[ended, 0]
+        constraints.flag[ended[most < _WEAK * typical]] = WEAK
 
     def result(self) -> ColumnFit:
         """Return the columns in the order given, in units of the image, with their errors."""
@@ -333,6 +353,17 @@ class _JointFit:
             asymmetry=asymmetry,
             fitted_covariance=covariance.renumbered(known, len(self.given)),
         )
+
+
+def _around(state: State, sublattice: Indices, of: Indices) -> Floats:
+    """Return the median amplitude (m,) of those columns `of` (m,) that are next to each of them on its sublattice."""
+    typical = np.empty(len(of))
+    for s in np.unique(sublattice[of]):
+        like = np.flatnonzero(sublattice[of] == s)
+        places = state.positions[of[like]]
+        _, near = cKDTree(places).query(places, k=np.arange(1, min(_AROUND, len(like)) + 1))
+        typical[like] = np.median(state.amplitude[of[like]][near], axis=1)
+    return typical
 
 
 def covariances(equations: NormalEquations) -> tuple[Floats, PositionCovariance]:

@@ -329,7 +329,7 @@ class Scene:
     def equations(self, state: State, constraints: Constraints) -> NormalEquations:
         """Return the Fisher information of all parameters with the weights of the last :meth:`weigh`."""
         n, width = len(state.amplitude), state.width
-        reach = np.where(state.amplitude > 0.0, 0.5 * _PAIR_REACH * width, 0.0)
+        reach = np.where(state.amplitude != 0.0, 0.5 * _PAIR_REACH * width, 0.0)
         pairs = overlapping_pairs(state.positions, reach)
         both = np.concatenate([np.repeat(np.arange(n, dtype=np.int32)[:, None], 2, axis=1), pairs])
         blocks, beneath = np.empty((len(both), 6, 6)), np.empty((n, 6, self.bases[0].shape[1]))

@@ -81,6 +81,21 @@ def test_structures_are_found_whole_and_named_by_brightness(name: str, rotation:
     assert area == pytest.approx(abs(np.linalg.det(np.asarray(basis, float))), rel=0.01)
 
 
+@pytest.mark.long
+def test_a_large_cell_has_a_name_for_each_of_its_columns() -> None:
+    # Metal columns of a tetragonal tungsten bronze along [001], two tunnels of each cell as A: 16 columns in 12.5 Å.
+    tunnels = [(0.0, 0.0), (0.5, 0.5), (0.1725, 0.6725), (0.6725, 0.8275), (0.8275, 0.3275), (0.3275, 0.1725)]
+    niobium = [(0.0, 0.5), (0.5, 0.0), (0.0745, 0.2117), (0.2117, 0.9255), (0.9255, 0.7883), (0.7883, 0.0745)]
+    niobium += [(0.4255, 0.7117), (0.2883, 0.4255), (0.5745, 0.2883), (0.7117, 0.5745)]
+    motif = [MotifColumn(place, 4e4 if n < 6 else 2e4, 3.0, n) for n, place in enumerate([*tunnels, *niobium])]
+    image, truth = lattice_image((420, 420), np.array([[0.0, 83.0], [83.0, 0.0]]), motif, background=5.0, seed=1)
+    found = find_columns(image)
+    inner = ((truth.positions > 12) & (truth.positions < 407)).all(axis=1)
+    assert cKDTree(found.positions).query(truth.positions[inner])[0].max() < 2.0
+    assert cKDTree(truth.positions).query(found.positions)[0].max() < 2.0
+    assert set(found.sublattice) == set(range(16))
+
+
 def test_indices_and_positions_belong_to_one_lattice() -> None:
     image, _ = perovskite((200, 220), 14.0, rotation=20.0, missing=0.05)
     found = find_columns(image)

@@ -70,3 +70,10 @@ def test_reduction_finds_the_shortest_vectors() -> None:
     a, b = np.array([0.0, 10.0]), np.array([12.0, 1.0])
     reduced = reduce_vectors(b + 7 * a, 3 * b + 22 * a)
     assert sorted(np.hypot(*v) for v in reduced) == pytest.approx([10.0, np.hypot(12, 1)])
+
+
+def test_a_cell_that_repeats_beyond_the_longest_lag_is_found_in_coarser_pixels() -> None:
+    fractions = [(0.0, 0.0), (0.5, 0.5), (0.17, 0.67), (0.83, 0.33), (0.33, 0.17), (0.67, 0.83), (0.5, 0.1), (0.1, 0.5)]
+    motif = tuple(MotifColumn(at, 5000.0 - 300.0 * k, 6.0, k) for k, at in enumerate(fractions))
+    image, _ = lattice_image((700, 720), [[0.0, 130.0], [130.0, 0.0]], motif, background=2.0)
+    np.testing.assert_allclose(lengths(estimate_lattice(image)), 130.0, rtol=0.01)

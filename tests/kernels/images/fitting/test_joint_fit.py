@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
-from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, OK, RAN_AWAY
+from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, OK, RAN_AWAY, WEAK, ColumnFit
 from stemdask.kernels.images.fitting.cramer_rao import joint_bound
 from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
 from stemdask.simulate import Truth, perovskite
@@ -224,6 +227,30 @@ def test_of_two_columns_in_one_place_the_later_one_is_dropped() -> None:
     assert np.max(np.abs(fit.positions[:-5] - once.positions)[of] / once.errors[of]) < 0.1
 
 
+def test_dim_columns_are_weak_and_as_good_as_their_errors_say() -> None:
+    image, truth = simulated(300, electrons_a=2e4, electrons_b=8e3)
+    dim = inner(truth, 300) & (np.random.default_rng(4).random(len(truth.positions)) < 0.05)
+    rows, columns = np.indices(image.shape)
+    less = np.zeros(image.shape)
+    for (y, x), electrons in zip(truth.positions[dim], truth.electrons[dim], strict=True):
+        less += 0.7 * electrons / (2 * np.pi * 2.7**2) * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * 2.7**2))
+    image = np.random.default_rng(5).poisson(truth.expected - less).astype(np.float32)
+    fit = fit_joint(image, truth.positions, truth.sublattice, 2.9)
+    of = inner(truth, 300)
+    np.testing.assert_array_equal(fit.flag[of] == WEAK, dim[of])
+    assert fit.good[of].all()
+    pull = ((fit.positions - truth.positions) / fit.errors)[dim]
+    assert np.sqrt(np.mean(pull**2)) == pytest.approx(1.0, abs=0.3)
+    bright, faint = (np.median(fit.errors[of & (truth.sublattice == 0) & kind]) for kind in (~dim, dim))
+    assert faint > 1.5 * bright
+
+
+def test_a_gradient_of_brightness_makes_no_column_weak() -> None:
+    image, truth = simulated(300, gradient=3.0)
+    fit = fit_joint(image, truth.positions, truth.sublattice, 2.9)
+    assert not np.any(fit.flag[inner(truth, 300)] == WEAK)
+
+
 def test_columns_beyond_the_border_stay_and_say_so() -> None:
     image, truth = simulated(160)
     fit = fit_joint(image, truth.positions, truth.sublattice, 2.9)
@@ -240,7 +267,58 @@ def test_a_column_where_there_is_none_is_flagged() -> None:
     assert np.isin(fit.flag[-2:], [NO_SIGNAL, RAN_AWAY]).all()
 
 
+def slope_of_displacements(fit: ColumnFit, truth: Truth, of: np.ndarray) -> float:
+    """Slope of found against true displacements of B."""
+    b = of & (truth.sublattice == 1)
+    found, true = (fit.positions - truth.positions + truth.displacement)[b], truth.displacement[b]
+    return float(np.sum(found * true) / np.sum(true**2))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_sites_that_may_be_empty_bend_nothing_whether_there_is_a_column_or_not(there: bool) -> None:
+    parameters = {"electrons_a": 1e5, "electrons_b": 4e4}
+    image, truth = simulated(240, 14.0, 2.6, missing=0.0 if there else 0.03, **parameters)
+    _, whole = simulated(240, 14.0, 2.6, **parameters)
+    if there:
+        places, kind = truth.positions.copy(), truth.sublattice
+        doubtful = inner(truth, 240) & (np.random.default_rng(1).random(len(places)) < 0.03)
+        places[doubtful] -= truth.displacement[doubtful]
+    else:
+        gap = KDTree(truth.positions).query(whole.positions)[0] > 1.0
+        places = np.concatenate([truth.positions, (whole.positions - whole.displacement)[gap]])
+        kind, doubtful = (
+            np.append(truth.sublattice, whole.sublattice[gap]),
+            np.arange(len(places)) >= len(truth.positions),
+        )
+    fit = fit_joint(image, places, kind, 2.9, held=doubtful)
+    of = (inner(truth, 240) & (fit.flag[: len(truth.positions)] == OK)) & ~doubtful[: len(truth.positions)]
+    fitted = replace(fit, positions=fit.positions[: len(of)], errors=fit.errors[: len(of)])
+    assert slope_of_displacements(fitted, truth, of) == pytest.approx(1.0, abs=0.01)
+    assert np.mean(np.abs((fitted.positions - truth.positions) / fitted.errors)[of] < 1.0) == pytest.approx(
+        0.68, abs=0.05
+    )
+    np.testing.assert_array_equal(fit.positions[doubtful], places[doubtful])
+    assert np.isnan(fit.errors[doubtful]).all()
+    inside = doubtful & np.all((places > 8) & (places < 231), axis=1)
+    assert ((fit.amplitude > 5 * fit.amplitude_err)[inside] == there).all()
+
+
+def test_a_column_of_which_the_fit_knows_nothing_bends_the_others_and_its_site_mends_that() -> None:
+    image, truth = simulated(240, 14.0, 2.6, electrons_a=1e5, electrons_b=4e4)
+    left_out = int(np.argmin(np.hypot(*(truth.positions - 120.0).T)))
+    known = np.arange(len(truth.positions)) != left_out
+    of = inner(truth, 240) & known
+    held = fit_joint(image, truth.positions, truth.sublattice, 2.9, held=~known)
+    without = fit_joint(image, truth.positions[known], truth.sublattice[known], 2.9)
+    usual = fit_joint(image, truth.positions, truth.sublattice, 2.9)
+    apart = (np.abs(held.positions - usual.positions) / usual.errors)[of]
+    assert np.median(apart) < 0.05
+    assert np.median((np.abs(without.positions - usual.positions[known]) / usual.errors[known])[of[known]]) > 0.2
+
+
 def test_arrays_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 that are held or not"):
+        fit_joint(np.ones((9, 9)), [[1.0, 2.0], [4.0, 4.0]], [0, 0], 2.0, held=[True])
     with pytest.raises(ValueError, match="2 positions but 1 sublattices"):
         fit_joint(np.ones((9, 9)), [[1.0, 2.0], [4.0, 4.0]], [0], 2.0)
     with pytest.raises(ValueError, match="rows and columns"):
