@@ -30,6 +30,8 @@ class PatchPCA:
     components: Floats
     """(k, 2 · side²), orthonormal."""
     side: int
+    n_cells: int = 0
+    """Cells that the mean is taken over."""
 
     def apply(self, fields: Floats) -> Floats:
         """Denoise fields (frame, 2, row, column); missing cells are filled from their neighbours first."""
@@ -45,7 +47,8 @@ class PatchPCA:
     def errors(self, noise: Floats) -> Floats:
         """Return the standard errors of the denoised fields; `noise` (frame, 2, row, column), NaN where missing.
 
-        The filter is taken as fitted. Towards the edge of the grid fewer patches hold a cell, and its error grows.
+        The filter is taken as fitted, the mean as known to the noise of its cells. Towards the edge of the grid fewer
+        patches hold a cell, and its error grows.
         """
         if self.side < 2 or noise.size == 0:
             return np.zeros_like(noise)
@@ -57,7 +60,9 @@ class PatchPCA:
         for out in range(2):
             for given in range(2):
                 total[:, out] += convolve(variance[:, given], kernel[out, given][None], mode="nearest")
-        errors: Floats = np.sqrt(total * self._edge(noise.shape[2:], kernel.sum(axis=(1, 2, 3))))
+        total *= self._edge(noise.shape[2:], kernel.sum(axis=(1, 2, 3)))
+        total += variance.mean(axis=(0, 2, 3), keepdims=True) / max(self.n_cells, 1)
+        errors: Floats = np.sqrt(total)
         return errors
 
     def _edge(self, shape: tuple[int, ...], inside: Floats) -> Floats:
@@ -126,7 +131,7 @@ def fit(fields: Floats, noise: Floats, rank: int | None = None, side: int = SIDE
         known = noise[np.isfinite(noise) & present]
         sigma = float(np.median(known)) if known.size else float(np.sqrt(values[width // 2 :].mean()))
         rank = _least_risk(mean, vectors, side, fields, sigma)
-    return PatchPCA(mean, np.ascontiguousarray(vectors[:, :rank].T), side)
+    return PatchPCA(mean, np.ascontiguousarray(vectors[:, :rank].T), side, int(present[:, 0].sum()))
 
 
 def _least_risk(mean: Floats, vectors: Floats, side: int, fields: Floats, sigma: float) -> int:

@@ -146,6 +146,14 @@ def test_errors_of_patches_grow_towards_the_edge():
         assert np.sqrt(np.mean(found[place] ** 2)) == pytest.approx(np.sqrt(np.mean(stated[place] ** 2)), rel=0.08)
 
 
+def test_the_mean_that_patches_are_told_from_errs_by_the_noise_of_all_cells():
+    random = np.random.default_rng(7)
+    noise = np.full((2, 2, 10, 10), 5.0)
+    means = [patch_pca.fit(noise * random.standard_normal(noise.shape), noise, 0).mean for _ in range(300)]
+    stated = patch_pca.fit(noise * random.standard_normal(noise.shape), noise, 0).errors(noise)
+    np.testing.assert_allclose(stated, np.std(means), rtol=0.1)
+
+
 def test_the_scale_of_errors_holds_heavy_tails_but_no_wrong_cells_and_no_truth():
     random = np.random.default_rng(2)
     residuals = 1.2 * random.standard_t(8, (60, 2, 12, 12)) / np.sqrt(8 / 6)
