@@ -1,16 +1,84 @@
-"""The pixel size that a known lattice constant means."""
+"""The pixel size, or the scale of coordinates, that a known length means."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from stemdask.analyses import chain, registry
+from stemdask.config.keys import Calibration
 from stemdask.errors import FrameError, InputError
-from stemdask.model import Source, Step
-from stemdask.units import Length
+from stemdask.kernels.atoms.mean_bond import mean_bond
+from stemdask.model import Array, Source, Step
+from stemdask.planning.trial import Trial, loaded
+from stemdask.sources.atoms.source import AtomsSource
+from stemdask.units import Length, parse_length
 
 #: Frames tried before the calibration is given up.
 TRIED = 3
+
+
+def found(source: Source, known: Calibration) -> dict[str, Length]:
+    """Return the keys of the input that a known length gives.
+
+    Raises
+    ------
+    InputError
+        The length is one of the other kind of input, or can't be measured.
+    """
+    if source.kind == "images" and known.a is not None:
+        return {"pixel_size": _fenced(source, "pixel_size", known.a)}
+    if source.kind == "atoms" and known.nearest_neighbour is not None:
+        return {"scale": _fenced(source, "scale", known.nearest_neighbour)}
+    right = {"images": "a, the lattice constant", "atoms": "nearest_neighbour, the mean distance of nearest atoms"}
+    raise InputError(
+        f"{source.kind} are calibrated by another length", where="input.calibrate_from", allowed=right[source.kind]
+    )
+
+
+def _fenced(source: Source, key: str, known: Length) -> Length:
+    """Measure a key of the input behind the fence, from a known length."""
+    told = Trial(source, ()).ask("stemdask.planning.calibration:measure", {"key": key, "known": str(known)})
+    return parse_length(str(told), "nm")
+
+
+def measure(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[str, dict[str, Array]]:
+    """Measure a key of the input of the source that is loaded; returns it as text."""
+    known, source = parse_length(given["known"], "nm"), loaded().source
+    measured = scale(source, known) if isinstance(source, AtomsSource) else pixel_size(source, known)
+    return str(measured), {}
+
+
+def scale(source: AtomsSource, distance: Length) -> Length:
+    """Measure the first shell of the first frame that has one; return the unit of length that gives its distance.
+
+    A scale that was given already is corrected.
+
+    Parameters
+    ----------
+    source
+        Structures.
+    distance
+        Mean distance of nearest neighbours, to the first minimum of g(r).
+
+    Raises
+    ------
+    InputError
+        No frame has a first shell.
+    """
+    for index in range(min(TRIED, source.n_frames)):
+        with contextlib.suppress(FrameError, InputError):
+            frame = source.read(index)
+            if (mean := mean_bond(frame.positions, frame.cell, frame.periodic)) > 0:
+                return Length(float(f"{source.scale * distance.angstrom() / mean:.6g}"), "angstrom")
+    raise InputError(
+        "no frame has a first shell of neighbours to calibrate from",
+        where="input.calibrate_from",
+        remedy="Give input.scale instead",
+    )
 
 
 def pixel_size(source: Source, constant: Length) -> Length:
