@@ -33,7 +33,10 @@ class PottsMixture:
     means: Floats
     """(k, 2)."""
     covariances: Floats
-    """(k, 2, 2), of the vectors of one component, without noise; may vanish."""
+    """(k, 2, 2), of the vectors of one component, without noise; may vanish.
+
+    A fit gives all components the same: a wide one would gather the cells that are measured worst, wherever they are.
+    """
     coupling: float
     """Of neighbouring cells, as `potts.beliefs` takes it."""
 
@@ -92,15 +95,18 @@ def fit(vectors: Floats, errors: Floats, k: int, coupling: float | None = None, 
         return PottsMixture(np.ones(1), single.means, single.covariances, coupling or 0.0)
     start = deconvolved_mixture.fit(*_local_means(vectors, errors, present), k, seed)
     first = float(np.median(COUPLINGS)) if coupling is None else coupling
-    mixture = PottsMixture(np.ones(k), start.means, start.covariances, first)
     floor = 1e-6 * max(float(points.var(axis=0).sum()), 1e-12)
+    mixture = PottsMixture(np.ones(k), start.means, _common(np.ones(k) / k, start.covariances), first)
+    # Steps from too small a spread would hardly get anywhere, noise beyond the errors stays unseen then.
+    shares = mixture.beliefs(vectors, errors)[present]
+    mixture = replace(mixture, covariances=_spread(points, variance, shares, mixture.means, floor))
     for _ in range(_ROUNDS):
         for _ in range(_STEPS):
             shares = mixture.beliefs(vectors, errors)[present]
             _, means, covariances = deconvolved_mixture.maximise(
                 points, variance, shares, mixture.means, mixture.covariances, floor
             )
-            mixture = replace(mixture, means=means, covariances=covariances)
+            mixture = replace(mixture, means=means, covariances=_common(shares.mean(axis=0), covariances))
         if coupling is not None:
             continue
         before, mixture = mixture.coupling, coupled(mixture, vectors, errors)
@@ -157,6 +163,20 @@ def with_undisplaced(mixture: PottsMixture, vectors: Floats, errors: Floats) -> 
         np.concatenate([mixture.covariances, none.covariances]),
         mixture.coupling,
     )
+
+
+def _common(weights: Floats, covariances: Floats) -> Floats:
+    """Return the mean of covariances (k, 2, 2), weighted by (k,), once for each."""
+    return np.broadcast_to(np.einsum("k,kij->ij", weights, covariances), covariances.shape).copy()
+
+
+def _spread(points: Floats, variance: Floats, shares: Floats, means: Floats, floor: float) -> Floats:
+    """Return the covariance of measurements (n, 2) about the means that is beyond their noise², (k, 2, 2)."""
+    apart = points[:, None] - means
+    beyond = np.einsum("nk,nki,nkj->ij", shares, apart, apart) / len(points) - np.diag(variance.mean(axis=0))
+    squares, axes = np.linalg.eigh(beyond)
+    found = (axes * np.maximum(squares, floor)) @ axes.T
+    return np.broadcast_to(found, (len(means), 2, 2)).copy()
 
 
 def _local_means(vectors: Floats, errors: Floats, present: Booleans) -> tuple[Floats, Floats]:
