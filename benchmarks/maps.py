@@ -29,7 +29,8 @@ START, END = "<!-- maps -->", "<!-- /maps -->"
 SPACING, WIDTH, PIXEL, SHIFT = 16.0, 2.5, 0.02, 15.0
 #: Cells along each side of stacks, of single frames that hold domains, and of those that hold none.
 CELLS, WIDE, SMALL = 17, 28, 14
-STACK, SINGLE, CONTROL = 64, 8, 200
+#: Frames of a stack, single frames of each kind, and of those without domains as measured and after each method.
+STACK, SINGLE, CONTROL, DENOISED = 64, 8, 100, 10
 #: Electrons at the peak at which the noise of a cell is as large as the displacement, and where it is a third of it.
 LOW, HIGH = 2.5, 20.0
 #: Direction of each domain: degree, counter-clockwise.
@@ -267,28 +268,29 @@ def singles() -> list[str]:
 
 def control() -> list[str]:
     """Single frames without domains: what is called more than it is."""
-    kinds = [("one", LOW), ("one", HIGH), ("none", LOW), ("none", HIGH)]
-    measured = [measure([nowhere] * CONTROL, kind, SMALL, peak, still=True, seed=11) for kind, peak in kinds]
+    words, heads, found = {"one": "one domain", "none": "not displaced"}, [], []
+    for kind, peak in (("one", LOW), ("one", HIGH), ("none", LOW), ("none", HIGH)):
+        found.append(measure([nowhere] * CONTROL, kind, SMALL, peak, still=True, seed=11))
+        noise = found[-1].error(found[-1].results, "displacement")[0]
+        heads.append(f"{words[kind]}, {peak:g} e ({noise:.1f} pm)")
 
-    def right(case: int, method: str | None, n: int) -> int:
+    def right(measured: Measured, method: str | None, n: int) -> str:
         given = {} if method is None else {"n_components": 2}
-        true = len(DIRECTIONS[kinds[case][0]])
-        return sum(divided(measured[case].memory(slice(k, k + 1)), method, **given)[0] == true for k in range(n))
-
-    words = {"one": "one domain", "none": "not displaced"}
+        true = int(bool(measured.truth[np.isfinite(measured.truth)].any()))
+        numbers = [divided(measured.memory(slice(k, k + 1)), method, **given)[0] for k in range(n)]
+        return f"{numbers.count(true)} of {n}"
 
     def rows() -> Iterator[Sequence[str]]:
-        for case, (kind, peak) in enumerate(kinds):
-            noise = measured[case].error(measured[case].results, "displacement")[0]
-            yield (f"{words[kind]}, {peak:g} e, noise of {noise:.1f} pm", f"{right(case, None, CONTROL)} of {CONTROL}")
+        yield ["as measured", *(right(measured, None, CONTROL) for measured in found)]
         for method in METHODS[1:]:
-            n = sum(right(case, method, CONTROL // 2) for case in (0, 1))
-            yield (f"one domain, half at {LOW:g} and half at {HIGH:g} e, after `{method}`", f"{n} of {CONTROL}")
+            row = [right(measured, method, DENOISED) for measured in found[:2]]
+            yield [f"after `{method}`", *row, "", ""]
 
     return [
-        f"**No domains to tell apart**: frames of {SMALL} × {SMALL} cells, each by itself, that were called what they are, a"
-        " single population or noise about zero. Of each method two components were asked, though one frame has none to give:",
-        *table(["", "called right"], rows()),
+        f"**No domains to tell apart**: frames of {SMALL} × {SMALL} cells, each by itself, that were called what they"
+        " are, a single population or noise about zero (in brackets the noise of a cell). Of each method two components"
+        " were asked, though one frame has none to give:",
+        *table(["", *heads], rows()),
     ]
 
 

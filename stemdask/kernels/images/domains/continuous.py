@@ -77,8 +77,7 @@ def local_fit(used: Booleans, variance: Floats, about: Surroundings) -> LocalFit
 
 def _moment(field: Floats, down: Floats, along: Floats) -> Floats:
     """Sum a field over all cells, weighted by their rows and columns."""
-    found: Floats = np.einsum("ij,fjkc,lk->filc", down, field, along, optimize=True)
-    return found
+    return np.moveaxis(down @ np.moveaxis(field, -1, 1) @ along.T, 1, -1)
 
 
 def _weights(n: int, reach: float) -> tuple[Floats, Floats]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from stemdask.analyses.images.maps import denoise
 from stemdask.analyses.images.maps.domains import ANALYSIS, DomainsParams, finish, outputs
 from stemdask.errors import InputError
+from stemdask.kernels.images.denoising.map_denoiser import METHODS
 
 pytestmark = pytest.mark.long
 
@@ -146,6 +147,17 @@ def test_a_map_that_varies_continuously_is_not_divided_however_it_was_denoised(s
     finish(stack, DomainsParams())
     assert stack.attributes["domains"]["n_domains"] <= 1
     assert "would divide what is continuous" in stack.attributes["domains"]["statement"]
+
+
+def test_denoising_changes_nothing_of_what_is_counted(simulate):
+    maps, counted = simulate("uniform", 1, size=10, shift=10, sigma=10), []
+    for method in METHODS:
+        stack = maps.stack()
+        denoise.finish(stack, denoise.DenoiseParams(method=method, n_components=2))
+        finish(stack, DomainsParams(max_domains=3))
+        counted.append([stack.results[f"domains/{name}"] for name in ("bic", "evidence", "spatial", "stability")])
+        assert stack.attributes["domains"]["n_domains"] == 1
+    np.testing.assert_array_equal(counted[1:], [counted[0]] * (len(METHODS) - 1))
 
 
 def test_undisplaced_cells_have_no_label(simulate):

@@ -112,6 +112,22 @@ def test_two_domains_give_strong_evidence_of_two_and_none_of_three(noise):
     assert np.nanmax(gain[2:]) < STRONG
 
 
+def test_cells_that_were_measured_badly_are_no_domain_of_their_own():
+    vectors, errors = noisy(walls(shape=(26, 26)))
+    random = np.random.default_rng(8)
+    bad = random.random(vectors.shape[:3]) < 0.05
+    vectors[bad] += 30.0 * random.standard_normal((int(bad.sum()), 2))
+    gain = spatial_evidence(vectors, errors, 4)
+    assert gain[1] > STRONG
+    assert np.nanmax(gain[2:]) < STRONG
+
+
+def test_noise_beyond_the_errors_is_the_spread_of_the_domains():
+    vectors, errors = noisy(walls(shape=(40, 40)))
+    mixture = potts_mixture.fit(vectors, 0.8 * errors, 2)
+    np.testing.assert_allclose(mixture.covariances, 2 * [np.diag([36.0, 36.0])], atol=9)
+
+
 def test_frames_that_show_the_same_are_counted_once():
     single, errors = noisy(walls())
     many = np.concatenate([noisy(walls(), seed=seed)[0] for seed in range(6)])
