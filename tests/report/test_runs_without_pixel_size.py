@@ -22,9 +22,6 @@ pytestmark = pytest.mark.long
 
 #: Lengths as they are written, and what is made of them.
 LENGTHS = re.compile(r"(?<![A-Za-z])(nm|pm|angstrom|Å|µm|C cm)(?![A-Za-z])")
-WRITTEN_IN_PM = pytest.mark.xfail(reason="its sentences are written for images with a pixel size")
-#: Those whose `finish` writes sentences that hold lengths.
-SAID_AT_THE_END = ("denoise", "domains")
 NAMES = [analysis.name for analysis in registry.of_kind("images") if analysis.shows is not None]
 
 
@@ -58,7 +55,7 @@ def test_figures_and_numbers_are_in_pixels(name: str, in_pixels: Path) -> None:
     assert not [text for text in said if LENGTHS.search(text)]
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=WRITTEN_IN_PM) if n in SAID_AT_THE_END else n for n in NAMES])
+@pytest.mark.parametrize("name", NAMES)
 def test_sentences_are_in_pixels(name: str, in_pixels: Path) -> None:
     results = Results(reader.open_results(in_pixels))
     shown = shows.shown_by(registry.get("images", name))

@@ -72,13 +72,13 @@ def evidence(domains: xr.Dataset, strong: float = 3.0, stable: float = 0.8) -> F
     Parameters
     ----------
     domains
-        ``/domains``: `bic`, `evidence`, `silhouette`, `stability` (n_clusters), from 0 clusters on.
+        ``/domains``: `bic`, `evidence`, `spatial`, `silhouette`, `stability` (n_clusters), from 0 clusters on.
     strong, stable
         Evidence and stability that a number of domains needs.
     """
     curves: tuple[tuple[Variable, str, float | None], ...] = (
         (analysis.BIC, "BIC, above the least", None),
-        (analysis.EVIDENCE, "gain of two peaks over one", strong),
+        (analysis.EVIDENCE, "gain of log likelihood", strong),
         (analysis.STABILITY, "stability and silhouette", stable),
     )
     with style():
@@ -89,9 +89,10 @@ def evidence(domains: xr.Dataset, strong: float = 3.0, stable: float = 0.8) -> F
             if variable is analysis.BIC:
                 axes.semilogy(number, values - np.nanmin(values) + 1, "o-", color=ACCENT, ms=4)
             else:
-                axes.plot(number, values, "o-", color=ACCENT, ms=4, label=variable.name)
-            if variable is analysis.STABILITY:
-                axes.plot(number, domains[analysis.SILHOUETTE.name].values, "o-", color=MUTED, ms=4, label="silhouette")
+                beside = analysis.SILHOUETTE if variable is analysis.STABILITY else analysis.SPATIAL
+                names = ("peaks", "neighbours") if variable is analysis.EVIDENCE else (variable.name, beside.name)
+                axes.plot(number, values, "o-", color=ACCENT, ms=4, label=names[0])
+                axes.plot(number, domains[beside.name].values, "o-", color=MUTED, ms=4, label=names[1])
                 axes.legend()
             if limit is not None:
                 axes.axhline(limit, color=SUBLATTICES[1], lw=1, ls="--")
@@ -100,7 +101,8 @@ def evidence(domains: xr.Dataset, strong: float = 3.0, stable: float = 0.8) -> F
                 )
             axes.set(xlabel="domains", title=title, xlim=(-0.4, len(values) - 0.6))
             axes.xaxis.get_major_locator().set_params(integer=True)
-        if np.nanmax(np.nan_to_num(domains[analysis.EVIDENCE.name].values)) > 50 * strong:
+        gains = [np.nan_to_num(domains[variable.name].values) for variable in (analysis.EVIDENCE, analysis.SPATIAL)]
+        if np.abs(gains).max() > 50 * strong:
             panels[1].set_yscale("symlog", linthresh=strong)
     return figure
 

@@ -21,7 +21,7 @@ def domains(frames=5, k=2):
     series |= {f"{name}_err": (dims, values / 5, about) for name, (dims, values, about) in series.items()}
     series["fraction"] = (("frame", "domain"), np.tile([0.25, 0.75], (frames, 1)))
     curve = ("n_clusters", np.array([np.nan, 3.0, 1.0, 2.0]))
-    curves = dict.fromkeys(("bic", "evidence", "silhouette", "stability"), curve)
+    curves = dict.fromkeys(("bic", "evidence", "spatial", "silhouette", "stability"), curve)
     walls = (("frame", "domain", "other_domain"), np.ones((frames, k, k)) - np.eye(k), {"units": "nm"})
     return xr.Dataset(series | curves | {"wall_length": walls})
 
@@ -59,7 +59,8 @@ def test_what_speaks_for_each_number_stands_beside_what_is_needed():
     bic, evidence, stability = figure.axes
     np.testing.assert_array_equal(bic.lines[0].get_ydata(), [np.nan, 3, 1, 2])  # above the least, on a logarithm
     np.testing.assert_array_equal(evidence.lines[0].get_ydata(), [np.nan, 3, 1, 2])
-    assert evidence.lines[1].get_ydata()[0] == 3
+    assert evidence.lines[2].get_ydata()[0] == 3
+    assert legend(evidence) == ["peaks", "neighbours"]
     assert stability.lines[2].get_ydata()[0] == 0.8
     assert texts(figure) == "needed needed"
     assert legend(stability) == ["stability", "silhouette"]

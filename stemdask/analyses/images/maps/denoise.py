@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -10,8 +11,11 @@ from pydantic import Field
 
 from stemdask.analyses.images.maps import denoise_comparison
 from stemdask.analyses.images.maps.displacement_maps import MapStack
-from stemdask.kernels.images.denoising.map_comparison import STEPS, lost_steps, risk
+from stemdask.kernels.images.denoising.assessment import assess
+from stemdask.kernels.images.denoising.cross_validation import error_of_mean
+from stemdask.kernels.images.denoising.map_comparison import STEPS, lost_steps
 from stemdask.kernels.images.denoising.map_denoiser import (
+    METHODS,
     Fields,
     MapDenoiser,
     MapMethod,
@@ -22,9 +26,12 @@ from stemdask.kernels.images.denoising.map_denoiser import (
 from stemdask.kernels.images.denoising.map_layout import MapLayout, by_frames, by_lattice_rows
 from stemdask.kernels.images.domains import directions
 from stemdask.model import Analysis, Array, Params, Stack, Variable
+from stemdask.units import amount
 
 #: Fewest frames whose own components can be told from noise, and whose scatter can be told from structure.
 _LEAST_FRAMES = 4
+#: Methods that don't take the lattice rows of a map for repeats of one another.
+_WITHOUT_ROWS: tuple[MapMethod, ...] = ("none", "patch_pca")
 
 
 class DenoiseParams(Params):
@@ -82,48 +89,68 @@ def finish(stack: Stack, params: DenoiseParams) -> None:
     Memory is a block, the sample (`displacement_maps.SAMPLE_BYTES`) and, for PCA, the Gram matrix of the shorter
     side: min(frames, 2 · cells)² × 8 bytes; it doesn't grow with the frames beyond twice the number of cells.
     """
-    maps = MapStack(stack)
+    maps, units = MapStack(stack), stack.units(U)
 
     def blocks() -> Iterator[Fields]:
         return ((block.values, block.noise) for _, block in maps.blocks())
 
     sample = maps.sample()
-    layout, rank, held_out = _choose_layout(maps, sample, params)
+    fits = _fits(maps, sample, params)
+    chosen = min(fits, key=lambda fit: float(np.nan_to_num(fit.error, nan=np.inf)))
+    layout, held_out = chosen.layout, chosen.held_out
     scree = fit_denoiser("pca", blocks, sample, layout, min(params.max_components, max(len(held_out) - 1, 1)))
-    scale = 1.0
-    if layout.by_frame and len(maps.frames) >= _LEAST_FRAMES:
-        scale = scatter_scale(fit_denoiser("pca", lambda: [sample], sample, layout, rank), sample)
+    scale, doubt = 1.0, 0.0
+    if fits[0].layout.by_frame:
+        best = int(np.argmin(fits[0].held_out))
+        scale, doubt = scatter_scale(fit_denoiser("pca", lambda: [sample], sample, fits[0].layout, best), sample)
+    stripes = _stripes(sample, fits, units)
     attributes: dict[str, object] = {}
+    comparison: denoise_comparison.Comparison | None = None
     method: MapMethod
     if params.method == "compare":
-        comparison = denoise_comparison.compare(sample, layout, rank, scale, params.injected_step, params.seed)
-        denoise_comparison.write(stack, comparison)
+        comparison = denoise_comparison.compare(
+            sample, layout, chosen.rank, scale, params.injected_step, params.seed, _WITHOUT_ROWS if stripes else METHODS
+        )
         method = comparison.best
-        attributes["reason"] = comparison.reason
     else:
         method = params.method
-    fitted = fit_denoiser(method, blocks, sample, layout, _rank(method, rank, params), scale, params.seed)
-    own = fitted.n_components if method == "patch_pca" else rank
+    rank = None if method == "patch_pca" and params.n_components == "auto" else chosen.rank
+    fitted = fit_denoiser(method, blocks, sample, layout, rank, scale, params.seed)
+    own = fitted.n_components if method == "patch_pca" else chosen.rank
     refit = denoise_comparison.refitting(method, sample, layout, own, scale, params.seed)
-    bias, total = _bias(fitted, refit, sample, scale, params.seed)
+    sampled = fitted
+    if len(sample[0]) < len(maps.frames):
+        sampled = fit_denoiser(method, lambda: [sample], sample, layout, rank, scale, params.seed)
+    errors = _errors(fitted, sampled, refit, sample, doubt, params.seed)
+    useless = stripes if method not in _WITHOUT_ROWS else ""
+    useless = useless or _no_better(errors.total, fitted, sample, units)
+    if useless and params.method != "compare" and params.n_components == "auto":
+        method, fitted = "none", fit_denoiser("none", blocks, sample, layout, 0)
+        refit = denoise_comparison.refitting("none", sample, layout, 0, 1.0, params.seed)
+        errors = _Errors(_rms(sample[1]))
     lost = lost_steps(refit, sample[0], params.injected_step)
-    _write_maps(maps, fitted, bias)
+    if comparison is not None:
+        comparison = comparison.anchored(errors.total)
+        denoise_comparison.write(stack, comparison)
+        attributes["reason"] = comparison.reason(units) + (f" {stripes}" if stripes else "")
+    _write_maps(maps, fitted, errors)
     _write_components(maps, fitted, scree, layout, held_out, lost, params)
+    said = statement(method, fitted.n_components, lost, params.injected_step, errors.total, units)
     attributes |= {
         "method": method,
         "n_components": fitted.n_components,
         "layout": "frames" if layout.by_frame else "lattice rows",
-        "estimated_error": _number(total),
-        "removed_truth": _number(bias),
+        "estimated_error": _number(errors.total),
+        "removed_truth": _number(errors.removed),
         "error_scale": scale,
         "held_out_error": _number(float(np.min(held_out))) if len(held_out) else None,
         "cells_left_raw": _left_raw(maps, layout) if method != "none" else 0,
-        "statement": statement(method, fitted.n_components, lost, params.injected_step, total),
+        "statement": f"{said} {useless}" if useless and params.method != "compare" else said,
     }
     stack.set_attributes(U.group, attributes)
 
 
-def statement(method: str, n_components: int, lost: Array, step: float, total: float) -> str:
+def statement(method: str, n_components: int, lost: Array, step: float, total: float, units: str) -> str:
     """Say in words what the denoising did to the maps.
 
     Parameters
@@ -131,68 +158,128 @@ def statement(method: str, n_components: int, lost: Array, step: float, total: f
     method, n_components
         What was done.
     lost
-        pm of the step that were lost, as `map_comparison.lost_steps` returns them.
+        How much of the step was lost, as `map_comparison.lost_steps` returns it.
     step
-        pm that were injected.
+        What was injected.
     total
-        Estimated RMS error of the denoised displacement, pm.
+        Estimated RMS error of the denoised displacement.
+    units
+        Of the three before, as the store has them.
     """
     if method == "none":
         return "The displacements are as measured."
     found = [
-        f"{loss:.1f} pm of a step in {place}" for place, loss in zip(STEPS, lost, strict=True) if np.isfinite(loss)
+        f"{amount(f'{loss:.1f}', units)} of a step in {place}"
+        for place, loss in zip(STEPS, lost, strict=True)
+        if np.isfinite(loss)
     ]
     parts = f"{n_components} component{'s' if n_components != 1 else ''}"
     said = f"Denoised by {method} with {parts}."
     if np.isfinite(total):
-        said += f" Estimated RMS error of u and v: {total:.1f} pm."
+        said += f" Estimated RMS error of u and v: {amount(f'{total:.2f}', units)}."
     if found:
-        said += f" Of an injected step of {step:g} pm it loses {', '.join(found)}."
+        said += f" Of an injected step of {amount(f'{step:g}', units)} it loses {', '.join(found)}."
     return said
 
 
-def _choose_layout(maps: MapStack, sample: Fields, params: DenoiseParams) -> tuple[MapLayout, int, Array]:
-    """Take the layout and the rank that predict held-out cells best; a rank given is kept."""
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A layout and the number of components that suits it."""
+
+    layout: MapLayout
+    rank: int
+    held_out: Array
+    """RMS errors of held-out cells with 0, 1, ... components."""
+
+    @property
+    def error(self) -> float:
+        """Error of the held-out cells with this number of components."""
+        return float(self.held_out[min(self.rank, len(self.held_out) - 1)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Errors:
+    """What the errors that a fit propagates lack."""
+
+    total: float
+    """RMS error of the denoised maps."""
+    removed: float = 0.0
+    """RMS of the truth that was removed."""
+    where: Array | float = 0.0
+    """(2, row, column), the same place by place."""
+    fitted: Array | float = 0.0
+    """(2, 1, 1), RMS of the noise in u and v that the fit itself is fitted to."""
+
+
+def _fits(maps: MapStack, sample: Fields, params: DenoiseParams) -> list[_Fit]:
+    """Return the layouts that are possible, that of frames first; the rank is the one asked for, or the best."""
     counts = maps.counts()
     layouts = [by_lattice_rows(counts)]
     if len(maps.frames) >= _LEAST_FRAMES:
         layouts.insert(0, by_frames(counts, len(maps.frames)))
-    chosen: tuple[MapLayout, int, Array] | None = None
+    fits = []
     for layout in layouts:
-        rank, errors = choose_rank(sample, layout, params.max_components, params.seed)
-        if params.n_components != "auto":
-            rank = params.n_components
-        if chosen is None or errors[min(rank, len(errors) - 1)] < chosen[2][min(chosen[1], len(chosen[2]) - 1)]:
-            chosen = layout, rank, errors
-    assert chosen is not None
-    return chosen
+        rank, held_out = choose_rank(sample, layout, params.max_components, params.seed)
+        fits.append(_Fit(layout, rank if params.n_components == "auto" else params.n_components, held_out))
+    return fits
 
 
-def _rank(method: MapMethod, rank: int, params: DenoiseParams) -> int | None:
-    return None if method == "patch_pca" and params.n_components == "auto" else rank
+def _stripes(sample: Fields, fits: list[_Fit], units: str) -> str:
+    """Say why the lattice rows of a map have nothing in common, or nothing where they have."""
+    if fits[0].layout.by_frame:
+        return ""
+    mean, rows = error_of_mean(*sample), float(np.min(fits[0].held_out))
+    if not np.isfinite(rows) or rows < mean:
+        return ""
+    return (
+        f"The lattice rows of these maps have nothing in common: cells that were held out are predicted to "
+        f"{amount(f'{rows:.2f}', units)} by the other rows and to {amount(f'{mean:.2f}', units)} by the mean of the "
+        f"map, so that stripes would be drawn."
+    )
 
 
-def _bias(
-    fitted: MapDenoiser, refit: denoise_comparison.Denoise, sample: Fields, scale: float, seed: int
-) -> tuple[float, float]:
-    """RMS of the truth that denoising removes, and RMS of the total error, pm; NaN where errors are unknown."""
+def _no_better(total: float, fitted: MapDenoiser, sample: Fields, units: str) -> str:
+    """Say that denoised maps are no nearer to the truth than those measured, or nothing where they are."""
+    measured = fitted.scale * _rms(sample[1])
+    if fitted.method == "none" or not total >= measured:
+        return ""
+    return (
+        f"With {fitted.method} the estimated RMS error would be {amount(f'{total:.2f}', units)}, no less than the "
+        f"{amount(f'{measured:.2f}', units)} of the displacements as measured."
+    )
+
+
+def _errors(
+    fitted: MapDenoiser,
+    sampled: MapDenoiser,
+    refit: denoise_comparison.Denoise,
+    sample: Fields,
+    doubt: float,
+    seed: int,
+) -> _Errors:
+    """Assess a denoiser on the sample, which another one may be fitted to; NaN where errors are unknown."""
     if fitted.method == "none":
-        return 0.0, float(np.sqrt(np.nanmean(sample[1] ** 2))) if np.isfinite(sample[1]).any() else np.nan
-    present = np.isfinite(sample[0])
-    if not present.any():
-        return 0.0, np.nan
-    propagated = float(np.nanmean(np.where(present, fitted.apply(*sample)[1], np.nan) ** 2))
-    total = risk(refit, sample[0], scale * sample[1], seed)
-    if not np.isfinite(total):
-        return 0.0, np.nan
-    return float(np.sqrt(max(total - propagated, 0.0))), float(np.sqrt(max(total, propagated)))
+        return _Errors(_rms(sample[1]))
+    found = assess(refit, sample[0], fitted.scale * sample[1], doubt, seed)
+    if not np.isfinite(found.total):
+        return _Errors(np.nan)
+    propagated, on_sample = (_mean_squares(sample, denoiser) for denoiser in (fitted, sampled))
+    fitted_noise = np.maximum(found.passed**2 - on_sample, 0.0)
+    total = float(np.sqrt(np.mean(propagated + fitted_noise) + found.removed**2))
+    return _Errors(total, found.removed, found.where, np.sqrt(fitted_noise)[:, None, None])
 
 
-def _write_maps(maps: MapStack, fitted: MapDenoiser, bias: float) -> None:
+def _mean_squares(sample: Fields, denoiser: MapDenoiser) -> Array:
+    """Mean square of the propagated errors of u and of v, (2,)."""
+    errors = np.where(np.isfinite(sample[0]), denoiser.apply(*sample)[1], np.nan)
+    return np.array([_rms(errors[:, axis]) ** 2 for axis in range(2)])
+
+
+def _write_maps(maps: MapStack, fitted: MapDenoiser, added: _Errors) -> None:
     for block, read in maps.blocks():
         values, errors = fitted.apply(read.values, read.noise)
         u, v = read.cells(values)
-        u_err, v_err = (np.hypot(error, bias) for error in read.cells(errors))
+        u_err, v_err = read.cells(np.sqrt(errors**2 + added.fitted**2 + added.where**2))
         known = np.isfinite(u) & np.isfinite(v) & np.isfinite(read.cells(read.values)[0])
         found = {
             U: u,
@@ -268,6 +355,10 @@ def _left_raw(maps: MapStack, layout: MapLayout) -> int:
         return 0
     held = maps.counts().ravel() > 0
     return int(np.sum(held & ~layout.kept[: len(held)]))
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.nanmean(values**2))) if np.isfinite(values).any() else float("nan")
 
 
 def _number(value: float) -> float | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from stemdask.kernels.images.denoising.map_comparison import STEPS, Denoise, los
 from stemdask.kernels.images.denoising.map_denoiser import METHODS, Fields, MapMethod, fit_denoiser
 from stemdask.kernels.images.denoising.map_layout import MapLayout
 from stemdask.model import Array, Stack, Variable
+from stemdask.units import amount
 
 __all__ = ["VARIABLES", "Comparison", "Denoise", "compare", "refitting", "write"]
 
@@ -18,8 +20,8 @@ __all__ = ["VARIABLES", "Comparison", "Denoise", "compare", "refitting", "write"
 class Comparison:
     """What each method did to the sample; the first axis is that of `METHODS`."""
 
-    errors: Array
-    """(method,), estimated RMS error of u and v, pm."""
+    risks: Array
+    """(method,), estimated mean square error of u and v, pm²; it can come out slightly negative."""
     step_lost: Array
     """(method, 3), pm of an injected step."""
     denoised: Array
@@ -27,8 +29,35 @@ class Comparison:
     residual: Array
     """(method, row, column), RMS over the frames of what was removed, pm."""
     best: MapMethod
-    reason: str
-    """Why it was chosen, as a sentence."""
+    second: MapMethod
+
+    @property
+    def errors(self) -> Array:
+        """(method,), estimated RMS error of u and v, pm."""
+        errors: Array = np.sqrt(np.maximum(self.risks, 0.0))
+        return errors
+
+    def anchored(self, error: float) -> Comparison:
+        """Return the comparison with a better estimate of the error of the best method.
+
+        The estimated errors of all methods are wrong by the same square where the size of the noise is: what tells
+        them apart doesn't depend on it.
+        """
+        if not np.isfinite(error):
+            return self
+        return replace(self, risks=self.risks + error**2 - self.risks[METHODS.index(self.best)])
+
+    def reason(self, units: str) -> str:
+        """Say why the best method was chosen; errors in the units of the store."""
+        if not np.isfinite(self.errors).any():
+            return "No cell has an error to compare with, so the displacements are as measured."
+        best, second, none = (
+            amount(f"{self.errors[METHODS.index(method)]:.2f}", units) for method in (self.best, self.second, "none")
+        )
+        return (
+            f"{self.best} has the least estimated RMS error, {best}, before {self.second} with {second}; the "
+            f"displacements as measured have {none}."
+        )
 
 
 def _of_methods(name: str, dims: tuple[str, ...], long_name: str) -> Variable:
@@ -60,8 +89,16 @@ def refitting(
     return denoise
 
 
-def compare(sample: Fields, layout: MapLayout, rank: int, scale: float, step: float, seed: int) -> Comparison:
-    """Denoise the sample in every way and choose the one with the least estimated error."""
+def compare(
+    sample: Fields,
+    layout: MapLayout,
+    rank: int,
+    scale: float,
+    step: float,
+    seed: int,
+    offered: Sequence[MapMethod] = METHODS,
+) -> Comparison:
+    """Denoise the sample in every way and choose, among those on offer, the one with the least estimated error."""
     values, noise = sample
     risks, lost, denoised, residual = [], [], [], []
     for method in METHODS:
@@ -74,16 +111,10 @@ def compare(sample: Fields, layout: MapLayout, rank: int, scale: float, step: fl
         found = refit(values)
         denoised.append(np.where(np.isfinite(values), found, np.nan)[:1].sum(axis=0))
         residual.append(_rms_of_removed(values, found))
-    order = np.argsort(np.nan_to_num(risks, nan=np.inf), kind="stable")
-    best, second = METHODS[order[0]], METHODS[order[1]]
-    errors = np.sqrt(np.maximum(risks, 0.0))
-    reason = (
-        f"{best} has the least estimated RMS error, {errors[order[0]]:.2f} pm, before {second} with "
-        f"{errors[order[1]]:.2f} pm; the displacements as measured have {errors[METHODS.index('none')]:.2f} pm."
-    )
-    if not np.isfinite(risks).any():
-        best, reason = "none", "No cell has an error to compare with, so the displacements are as measured."
-    return Comparison(errors, np.array(lost), np.array(denoised), np.array(residual), best, reason)
+    found = np.array(risks)
+    squares = np.nan_to_num(found, nan=np.inf)
+    best, second = sorted(offered, key=lambda method: float(squares[METHODS.index(method)]))[:2]
+    return Comparison(found, np.array(lost), np.array(denoised), np.array(residual), best, second)
 
 
 def write(stack: Stack, comparison: Comparison) -> None:

@@ -1,4 +1,4 @@
-"""The displacement vectors that are divided into domains, and a sample of them that doesn't depend on their order."""
+"""The displacement vectors that are divided into domains, and samples of them that don't depend on their order."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from stemdask.analyses.images.maps.displacement_maps import MapBlock, MapStack
 from stemdask.kernels.arrays import Booleans
 from stemdask.model import Array, Stack
 
-#: Cells to which domains are fitted.
+#: Cells to which domains are fitted where neighbours have no say, and where they have: whole frames of so many cells.
 SAMPLE_CELLS = 4000
+NEIGHBOURING_CELLS = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,6 @@ class CellSample:
     """(n, 2), standard errors, pm."""
     significant: Booleans
     """(n,)"""
-    effective: float
-    """Independent vectors among all cells of the stack."""
 
 
 class DomainCells:
@@ -49,7 +48,6 @@ class DomainCells:
 
     def __init__(self, stack: Stack, group: str, neighbourhood: float, significance: float) -> None:
         self.maps = MapStack(stack, group)
-        self._raw = MapStack(stack) if group != "displacement" else self.maps
         self._weight = neighbourhood
         self._limit = float(-2 * np.log(1 - significance))  # of chi-squared with two degrees of freedom
 
@@ -71,22 +69,43 @@ class DomainCells:
         total = max(int(self.maps.n_cells.sum()), 1)
         limit = np.uint64(min(most / total, 1.0) * float(2**63))
         points, noise, significant = [np.empty((0, 2))], [np.empty((0, 2))], [np.empty(0, dtype=bool)]
-        before, after = 0.0, 0.0
         for block in self.blocks():
             there = np.isfinite(block.vectors).all(axis=-1)
-            vectors, errors = block.vectors[there], block.errors[there]
+            vectors = block.vectors[there]
             drawn = _hash(vectors) <= limit
             points.append(vectors[drawn])
-            noise.append(errors[drawn])
+            noise.append(block.errors[there][drawn])
             significant.append(block.significant[there][drawn])
-            raw = self._raw.read(block.frames).noise
-            before += float(np.nansum(raw**2))
-            after += float(np.sum(errors**2))
-        # What denoising took off the noise it took by sharing it between cells; and a cell seen twice is one cell.
-        share = after / before if before > 0 else 1.0
+        return CellSample(np.concatenate(points), np.concatenate(noise), np.concatenate(significant))
+
+    def whole_frames(self, most: int = NEIGHBOURING_CELLS) -> tuple[Array, Array]:
+        """Draw frames, at least one, by a hash of their vectors: vectors and errors, (frame, row, column, 2), pm."""
+        wanted = max(int(most / max(self.cells_per_frame, 1.0)), 1)
+        drawn: list[tuple[int, Array, Array]] = []
+        for block in self.blocks():
+            for vectors, errors in zip(block.vectors, block.errors, strict=True):
+                there = np.isfinite(vectors).all(axis=-1)
+                if there.any():
+                    drawn.append((int(_hash(vectors[there]).min()), vectors, errors))
+            drawn = sorted(drawn, key=lambda frame: frame[0])[:wanted]
+        empty = np.empty((0, *self.maps.shape, 2))
+        return np.stack([f[1] for f in drawn]) if drawn else empty, np.stack([f[2] for f in drawn]) if drawn else empty
+
+    def mean(self) -> tuple[Array, Array]:
+        """Average the frames, each vector by its error: vectors and errors, (1, row, column, 2), pm."""
+        total, weight = np.zeros((*self.maps.shape, 2)), np.zeros((*self.maps.shape, 2))
+        for block in self.blocks():
+            weights = np.where(np.isfinite(block.vectors), 1 / np.maximum(block.errors, 1e-12) ** 2, 0.0)
+            total += np.sum(weights * np.nan_to_num(block.vectors), axis=0)
+            weight += weights.sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (total / weight)[None], (1 / np.sqrt(weight))[None]
+
+    @property
+    def cells_per_frame(self) -> float:
+        """Mean number of cells of the frames that have any."""
         held = self.maps.n_cells[self.maps.n_cells > 0]
-        effective = min(total * share, float(held.mean()) if held.size else 0.0)
-        return CellSample(np.concatenate(points), np.concatenate(noise), np.concatenate(significant), effective)
+        return float(held.mean()) if held.size else 0.0
 
 
 def _hash(vectors: Array) -> NDArray[np.uint64]:

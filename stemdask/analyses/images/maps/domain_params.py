@@ -61,6 +61,8 @@ class DomainsParams(Params):
     """Maps that are divided; `auto` takes the denoised ones where the run has them."""
     features: Features = "vector"
     """Divide by displacement vector, or by direction alone."""
+    coupling: Literal["auto"] | Annotated[float, Field(ge=0, le=10)] = "auto"
+    """How much likelier (e to this power) equal labels of neighbours are, in `gmm` by vector; 0 leaves them out."""
     neighbourhood: float = Field(0.0, ge=0, le=10)
     """Weight of each of the four neighbouring cells in the vector of a cell; 0 leaves them out."""
     significance: float = Field(0.95, gt=0.5, lt=1)

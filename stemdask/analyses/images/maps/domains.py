@@ -6,24 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import binary_dilation
 
-from stemdask.analyses.images.maps import denoise, domain_series
+from stemdask.analyses.images.maps import denoise, domain_series, domain_words
 from stemdask.analyses.images.maps.displacement_maps import MapStack
-from stemdask.analyses.images.maps.domain_cells import CellBlock, CellSample, DomainCells
+from stemdask.analyses.images.maps.domain_cells import DomainCells
+from stemdask.analyses.images.maps.domain_counting import count_in_maps
 from stemdask.analyses.images.maps.domain_embedding import EMBEDDING, write_embedding
+from stemdask.analyses.images.maps.domain_labels import label_block
 from stemdask.analyses.images.maps.domain_params import DomainsParams
 from stemdask.analyses.images.maps.domain_training import learn
 from stemdask.errors import InputError
 from stemdask.kernels.images.denoising.cell_grid import gather
 from stemdask.kernels.images.domains import directions, domain_models
-from stemdask.kernels.images.domains.clusterings import Clustering, cluster
-from stemdask.kernels.images.domains.domain_count import STRONG, DomainCount, count_domains
+from stemdask.kernels.images.domains.classifiers import expected_accuracy
+from stemdask.kernels.images.domains.clusterings import Clustering, cluster, cluster_maps
+from stemdask.kernels.images.domains.domain_count import DomainCount
 from stemdask.kernels.images.domains.domain_models import DomainModel
 from stemdask.model import Analysis, Array, Stack, Variable
-
-#: Cells without a label that a wall may be wide, on each side.
-_BRIDGED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,16 @@ CENTRE_V = _variable("centre_v", ("domain",), "float32", "pm", "mean of the doma
 CONFUSION = _variable("confusion", ("true_class", "predicted_class"), "float32", "1", "cross-validated cells")
 BIC = _variable("bic", _CURVE, "float32", "1", "Bayesian information criterion of 0, 1, 2, ... components")
 EVIDENCE = _variable("evidence", _CURVE, "float32", "1", "weakest log likelihood gain of two peaks over one")
+SPATIAL = _variable(
+    "spatial",
+    _CURVE,
+    "float32",
+    "1",
+    "log likelihood gain per frame of domains in predicting cells from those about them",
+)
 SILHOUETTE = _variable("silhouette", _CURVE, "float32", "1", "mean silhouette")
 STABILITY = _variable("stability", _CURVE, "float32", "1", "mean adjusted Rand index of bootstrap repeats")
-_CURVES = (BIC, EVIDENCE, SILHOUETTE, STABILITY)
+_CURVES = (BIC, EVIDENCE, SPATIAL, SILHOUETTE, STABILITY)
 
 
 def outputs(params: DomainsParams) -> tuple[Variable, ...]:
@@ -78,10 +84,10 @@ def finish(stack: Stack, params: DomainsParams) -> None:
     if source == "denoised" and not stack.has(denoise.U.path):
         raise InputError("the run has no denoised maps", where="analyses.domains.source", remedy="Add 'denoise: {}'")
     cells = DomainCells(stack, source, params.neighbourhood, params.significance)
-    partition = _partition(cells, params)
+    partition = _partition(cells, params, stack.units(CENTRE_U))
     if params.save_model is not None:
         partition.model.save(Path(params.save_model))
-    _write_frames(stack, cells, partition.model)
+    _write_frames(stack, cells, partition.model, params.significance)
     _write_evidence(stack, partition, params)
     if params.embedding == "tsne":
         write_embedding(stack, cells, partition.model, params.seed)
@@ -99,37 +105,7 @@ def finish(stack: Stack, params: DomainsParams) -> None:
     )
 
 
-def statement(count: DomainCount, model: DomainModel) -> str:
-    """Say in words what the evidence shows."""
-    k = len(count.bic)
-    if count.n == 0:
-        return "No domains: the displacements don't differ from noise about zero."
-    if count.n == 1:
-        u, v = count.mixtures[0].means[0]
-        spread = np.sqrt(np.linalg.eigvalsh(count.mixtures[0].covariances[0]))
-        more = int(np.argmin(count.bic)) + 1
-        gains = count.evidence[1:more]
-        strongest = max(float(np.nanmax(gains)), 0.0) if np.isfinite(gains).any() else 0.0
-        said = (
-            f"No domains to tell apart: the displacements form a single population about {np.hypot(u, v):.1f} pm "
-            f"towards {directions.in_words(u, v)}, spread by {spread[0]:.1f} to {spread[1]:.1f} pm "
-            f"beyond the errors."
-        )
-        if k > 1 and more > 1:
-            said += (
-                f" {more} Gaussians fit its shape better than one, but no peaks of their own stand out (log likelihood "
-                f"gain {strongest:.1f}, {STRONG:g} needed): more labels would divide what is continuous."
-            )
-        return said
-    parts = ", ".join(f"{np.hypot(u, v):.1f} pm towards {directions.in_words(u, v)}" for u, v in model.centres)
-    return (
-        f"{model.n_domains} domains: {parts}. Every pair is told apart (log likelihood gain at least "
-        f"{count.evidence[count.n - 1]:.1f}, {STRONG:g} needed) and the partition is stable (adjusted Rand index "
-        f"{count.stability[count.n - 1]:.2f} under the bootstrap)."
-    )
-
-
-def _partition(cells: DomainCells, params: DomainsParams) -> Partition:
+def _partition(cells: DomainCells, params: DomainsParams, units: str) -> Partition:
     if params.model is not None:
         try:
             return Partition(domain_models.load(Path(params.model)), f"Labelled by the model {params.model}.")
@@ -138,49 +114,55 @@ def _partition(cells: DomainCells, params: DomainsParams) -> Partition:
                 f"the model can't be read: {error}", where=params.model, remedy="Name a model that stemdask wrote"
             ) from error
     if params.supervised:
-        model, confusion = learn(cells, params)
-        right = float(np.trace(confusion) / confusion.sum()) if np.isfinite(confusion).all() else np.nan
-        learnt = "ideal directions" if params.classes is not None else "labelled cells"
-        said = f"{model.n_domains} classes learnt from {learnt} by {params.method}"
-        checked = (
-            f"; {100 * right:.1f} % right in cross-validation." if np.isfinite(right) else ", not cross-validated."
-        )
-        return Partition(model, said + checked, confusion=confusion)
-    sample = cells.sample()
-    if len(sample.points) < 5:
+        return _learnt(cells, params)
+    # Denoised maps can't tell how many domains there are: their neighbours share noise, and what denoising took of
+    # the truth makes peaks of its own.
+    count = count_in_maps(DomainCells(cells.maps.stack, "displacement", 0.0, params.significance), params)
+    if count is None:
         empty = DomainModel("centres", {"centres": np.zeros((0, 2))}, features=params.features)
         return Partition(empty, "No domains: there are too few cells.")
-    most = max(params.max_domains, params.n_domains if params.n_domains != "auto" else 1)
-    count = count_domains(sample.points, sample.noise, sample.effective, most, seed=params.seed)
-    return _found(sample, count, params)
-
-
-def _found(sample: CellSample, count: DomainCount, params: DomainsParams) -> Partition:
-    method: Clustering = params.method  # type: ignore[assignment]
     wanted = count.n if params.n_domains == "auto" else params.n_domains
-    points, noise = sample.points[sample.significant], sample.noise[sample.significant]
-    if wanted <= 1 and params.n_domains == "auto":
-        method = "gmm"  # nothing to divide
-    if method == "gmm":
-        # The distribution of all cells: that of the significant ones has a hole about zero.
-        points, noise = sample.points, sample.noise
-    if wanted == 0 or len(points) == 0:
-        model = DomainModel("centres", {"centres": np.zeros((0, 2))}, features=params.features)
+    model = _divided(cells, wanted, params)
+    if params.n_domains == "auto":
+        said = domain_words.found_by_itself(count, model, units)
     else:
-        model = cluster(method, points, noise, wanted, params.features, params.seed)
-    said = statement(count, model)
-    if params.n_domains != "auto":
-        asked = f"{wanted} domain{'s' if wanted != 1 else ''} as asked for. "
-        evidence = "The data by themselves: " if count.n != wanted else ""
-        said = asked + evidence + said
+        said = domain_words.asked_for(wanted, count, model, units)
     return Partition(model, said, count=count)
 
 
-def _write_frames(stack: Stack, cells: DomainCells, model: DomainModel) -> None:
+def _learnt(cells: DomainCells, params: DomainsParams) -> Partition:
+    model, confusion = learn(cells, params)
+    sample = cells.sample()
+    chosen = sample.significant
+    expected = expected_accuracy(model, sample.points[chosen], sample.noise[chosen], params.seed)
+    right = float(np.trace(confusion) / confusion.sum()) if np.isfinite(confusion).all() else np.nan
+    said = domain_words.learnt(model, params.method, params.classes is not None, right, expected)
+    return Partition(model, said, confusion=confusion)
+
+
+def _divided(cells: DomainCells, wanted: int, params: DomainsParams) -> DomainModel:
+    """Divide the cells into so many domains, or as many as a method finds that settles the number itself."""
+    method: Clustering = params.method  # type: ignore[assignment]
+    if wanted <= 1 and params.n_domains == "auto":
+        method = "gmm"  # nothing to divide
+    if wanted > 0 and method == "gmm" and params.features == "vector" and params.coupling != 0:
+        coupling = None if params.coupling == "auto" else params.coupling
+        return cluster_maps(*cells.whole_frames(), wanted, coupling, params.seed)
+    sample = cells.sample()
+    points, noise = sample.points, sample.noise
+    if method != "gmm":  # which wants the distribution of all cells: that of the significant ones has a hole about zero
+        points, noise = points[sample.significant], noise[sample.significant]
+    if wanted == 0 or len(points) == 0:
+        return DomainModel("centres", {"centres": np.zeros((0, 2))}, features=params.features)
+    return cluster(method, points, noise, wanted, params.features, params.seed)
+
+
+def _write_frames(stack: Stack, cells: DomainCells, model: DomainModel, significance: float) -> None:
     raw_maps = cells.maps if cells.maps.group == "displacement" else MapStack(stack)
     k = max(model.n_domains, 1)
     for block in cells.blocks():
-        label, probability, bridged = _predict(model, block)
+        found = label_block(model, block, significance)
+        label = found.label
         raw = raw_maps.read(block.frames)
         positions = cells.maps.positions(block.frames, block.maps.places)
         series = domain_series.SeriesBlock(len(label), k)
@@ -188,31 +170,22 @@ def _write_frames(stack: Stack, cells: DomainCells, model: DomainModel) -> None:
         for frame in range(len(label)):
             noise = np.nan_to_num(raw.noise[frame])
             at_wall[frame] = series.measure(
-                frame, label[frame], bridged[frame], raw.values[frame], noise, positions[frame], cells.maps.vectors
+                frame,
+                label[frame],
+                found.bridged[frame],
+                raw.values[frame],
+                noise,
+                positions[frame],
+                cells.maps.vectors,
             )
         series.write(stack, block.frames)
         places = block.maps.places
-        cell = [gather(array.reshape(len(label), -1).astype(float), places) for array in (label, probability, at_wall)]
+        cell = [
+            gather(array.reshape(len(label), -1).astype(float), places) for array in (label, found.probability, at_wall)
+        ]
         stack.write(LABEL.path, np.nan_to_num(cell[0], nan=-1).astype(np.int8), block.frames)
         stack.write(PROBABILITY.path, cell[1].astype(np.float32), block.frames)
         stack.write(AT_WALL.path, np.nan_to_num(cell[2], nan=-1).astype(np.int8), block.frames)
-
-
-def _predict(model: DomainModel, block: CellBlock) -> tuple[Array, Array, Array]:
-    """Label and probability of every grid place, (frame, row, column), and labels bridged across walls.
-
-    At a wall displacements pass through zero, so that its own cells have no label; for the walls they get their more
-    probable one where a labelled cell is near.
-    """
-    label = np.full(block.significant.shape, -1, dtype=np.int64)
-    probability = np.full(block.significant.shape, np.nan)
-    chosen = block.significant
-    label[chosen], probability[chosen] = model.predict(block.vectors[chosen], block.errors[chosen])
-    bridged = label.copy()
-    near = binary_dilation(label >= 0, np.ones((1, 3, 3), dtype=bool), iterations=_BRIDGED)
-    weak = near & (label < 0) & np.isfinite(block.vectors).all(axis=-1)
-    bridged[weak], _ = model.predict(block.vectors[weak], block.errors[weak])
-    return label, probability, bridged
 
 
 def _write_evidence(stack: Stack, partition: Partition, params: DomainsParams) -> None:

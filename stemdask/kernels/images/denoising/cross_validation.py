@@ -55,6 +55,28 @@ def held_out_errors(rows: Floats, noise: Floats, folds: AnyIntegers, max_rank: i
     return errors
 
 
+def error_of_mean(values: Floats, noise: Floats) -> float:
+    """Return the RMS error with which the mean of the other cells predicts a cell; entries count by 1/noise².
+
+    Parameters
+    ----------
+    values, noise
+        (frame, 2, row, column), maps and standard errors; u and v have a mean each, NaN is missing.
+
+    Returns
+    -------
+    Unit of the maps; NaN for fewer than two cells.
+    """
+    weight = weights(values, noise)
+    total = weight.sum(axis=(0, 2, 3), keepdims=True)
+    if not (total > weight.max(initial=0.0)).all():
+        return float("nan")
+    known = np.where(np.isfinite(values), values, 0.0)
+    mean = np.sum(weight * known, axis=(0, 2, 3), keepdims=True) / total
+    errors = (known - mean) * total / (total - weight)
+    return float(np.sqrt(np.sum(weight * errors**2) / weight.sum()))
+
+
 def weights(rows: Floats, noise: Floats) -> Floats:
     """Return 1/noise² of the entries present, scaled to a mean of 1; 0 where missing."""
     present = np.isfinite(rows)

@@ -75,7 +75,7 @@ class MapDenoiser:
         else:
             errors = known * (1.0 if self.ratio is None else self.ratio)
         kept = ~np.isnan(denoised)
-        return np.where(kept, denoised, values), np.where(kept, self.layout.fields(errors, shape), noise)
+        return np.where(kept, denoised, values), np.where(kept, self.layout.fields(errors, shape), self.scale * noise)
 
 
 def fit_denoiser(
@@ -132,13 +132,18 @@ def choose_rank(sample: Fields, layout: MapLayout, max_rank: int, seed: int = 0)
     return int(np.argmin(errors)), errors
 
 
-def scatter_scale(denoiser: MapDenoiser, sample: Fields) -> float:
-    """Return by how much the scatter about a linear fit exceeds the stated errors, at least 1."""
+def scatter_scale(denoiser: MapDenoiser, sample: Fields) -> tuple[float, float]:
+    """Return by how much the scatter about a linear fit exceeds the stated errors, at least 1.
+
+    Returns
+    -------
+    The factor, and the relative standard error of its square.
+    """
     denoised, errors = denoiser.apply(*sample)
     values, noise = sample
     with np.errstate(invalid="ignore", divide="ignore"):
-        freedom = float(np.nanmean(np.where(noise > 0, 1 - (errors / noise) ** 2, np.nan)))
-    return error_scale(values - denoised, noise, freedom)
+        left = np.nan_to_num(1 - (errors / noise) ** 2)
+    return error_scale(values - denoised, noise, left)
 
 
 def typical_noise(noise: Floats) -> float:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from scipy.stats import chi2
 
 from stemdask.kernels.arrays import Floats
 from stemdask.kernels.images.denoising.low_rank import LowRank, scores
+
+#: Residuals beyond so many standard errors are wrong cells rather than tails of the noise.
+_WRONG = 6.0
 
 
 def row_basis(model: LowRank, rows: Floats) -> Floats:
@@ -82,21 +86,35 @@ def projected_errors(model: LowRank, rows: Floats, noise: Floats, columns: Float
     return errors
 
 
-def error_scale(residuals: Floats, noise: Floats, freedom: float) -> float:
+def error_scale(residuals: Floats, noise: Floats, left: Floats) -> tuple[float, float]:
     """Return the factor by which the stated errors fall short of the scatter about the fit, at least 1.
 
-    It is the scale factor of Birge (1932) with the median absolute residual in place of the mean square, so that a
-    few wrong cells don't count.
+    It is the scale factor of Birge (1932). Each entry has its own mean square over the rows, which heavy tails of the
+    noise belong to, and the median over the entries counts, which those that the fit doesn't follow don't change.
 
     Parameters
     ----------
     residuals, noise
-        Same shape and unit; pairs that are not finite, or whose noise is not positive, are left out.
-    freedom
-        Fraction of the noise that the fit leaves in the residuals.
+        (n, ...), same unit; pairs that are not finite, or whose noise is not positive, are left out.
+    left
+        Fraction of the noise² that the fit leaves in the residuals, same shape.
+
+    Returns
+    -------
+    scale
+        The factor.
+    doubt
+        Relative standard error of its square.
     """
-    known = np.isfinite(residuals) & np.isfinite(noise) & (noise > 0)
-    if not known.any() or freedom <= 0:
-        return 1.0
-    scatter = float(np.median(np.abs(residuals[known] / noise[known]))) / 0.6744897501960817
-    return max(1.0, scatter / float(np.sqrt(freedom)))
+    known = np.isfinite(residuals) & np.isfinite(noise) & (noise > 0) & (left > 0)
+    if not known.any():
+        return 1.0, 0.0
+    ratio = np.where(known, residuals, 0.0) / np.where(known, noise, 1.0)
+    wrong = _WRONG * float(np.median(np.abs(ratio[known]))) / 0.6744897501960817
+    squares = np.sum(np.minimum(np.abs(ratio), wrong) ** 2, axis=0)
+    freedom = np.sum(np.where(known, left, 0.0), axis=0)
+    counted = freedom > 0.5 * freedom.max()
+    squares, freedom = squares[counted], freedom[counted]
+    scale = float(np.median(squares / chi2.median(freedom)))
+    # The median scatters by sqrt(π / 2) times as much as the mean; a variance of f degrees of freedom by sqrt(2 / f).
+    return max(1.0, float(np.sqrt(scale))), float(np.sqrt(np.pi / (np.median(freedom) * len(freedom))))

@@ -30,6 +30,8 @@ class PatchPCA:
     components: Floats
     """(k, 2 · side²), orthonormal."""
     side: int
+    n_cells: int = 0
+    """Cells that the mean is taken over."""
 
     def apply(self, fields: Floats) -> Floats:
         """Denoise fields (frame, 2, row, column); missing cells are filled from their neighbours first."""
@@ -45,19 +47,35 @@ class PatchPCA:
     def errors(self, noise: Floats) -> Floats:
         """Return the standard errors of the denoised fields; `noise` (frame, 2, row, column), NaN where missing.
 
-        The filter is taken as fitted: with thousands of patches its own uncertainty is small beside the noise.
+        The filter is taken as fitted, the mean as known to the noise of its cells. Towards the edge of the grid fewer
+        patches hold a cell, and its error grows.
         """
         if self.side < 2 or noise.size == 0:
             return np.zeros_like(noise)
         typical = float(np.nanmedian(noise)) if np.isfinite(noise).any() else 0.0
         variance = np.where(np.isfinite(noise), noise, typical) ** 2
-        kernel = self._filter() ** 2
+        whole = range(self.side)
+        kernel = self._filter(whole, whole) ** 2
         total = np.zeros_like(variance)
         for out in range(2):
             for given in range(2):
                 total[:, out] += convolve(variance[:, given], kernel[out, given][None], mode="nearest")
+        total *= self._edge(noise.shape[2:], kernel.sum(axis=(1, 2, 3)))
+        total += variance.mean(axis=(0, 2, 3), keepdims=True) / max(self.n_cells, 1)
         errors: Floats = np.sqrt(total)
         return errors
+
+    def _edge(self, shape: tuple[int, ...], inside: Floats) -> Floats:
+        """Noise² that passes at each place of the grid over that which passes inside, (2, row, column)."""
+        gain = np.empty((2, *shape))
+        held = [[_holding(place, n, self.side) for place in range(n)] for n in shape]
+        for down in set(held[0]):
+            for right in set(held[1]):
+                passed = np.sum(self._filter(down, right) ** 2, axis=(1, 2, 3)) / np.maximum(inside, 1e-300)
+                here = np.ix_([h == down for h in held[0]], [h == right for h in held[1]])
+                for out in range(2):
+                    gain[out][here] = passed[out]
+        return gain
 
     def _smooth(self, centred: Floats) -> Floats:
         total, count = np.zeros_like(centred), np.zeros(centred.shape[2:])
@@ -72,16 +90,16 @@ class PatchPCA:
         smooth: Floats = total / count
         return smooth
 
-    def _filter(self) -> Floats:
-        """Weights of the filter, (2 out, 2 in, 2 side - 1, 2 side - 1)."""
+    def _filter(self, down: range, right: range) -> Floats:
+        """Weights of the filter at a cell that patches hold at these places, (2 out, 2 in, 2 side - 1, 2 side - 1)."""
         s = self.side
         projector = (self.components.T @ self.components).reshape(2, s, s, 2, s, s)
         kernel = np.zeros((2, 2, 2 * s - 1, 2 * s - 1))
-        for dy in range(s):
-            for dx in range(s):
+        for dy in down:
+            for dx in right:
                 at = projector[:, dy, dx]
-                kernel[:, :, s - 1 - dy : 2 * s - 1 - dy, s - 1 - dx : 2 * s - 1 - dx] += at / (s * s)
-        return kernel
+                kernel[:, :, s - 1 - dy : 2 * s - 1 - dy, s - 1 - dx : 2 * s - 1 - dx] += at
+        return kernel / (len(down) * len(right))
 
 
 def fit(fields: Floats, noise: Floats, rank: int | None = None, side: int = SIDE) -> PatchPCA:
@@ -113,7 +131,7 @@ def fit(fields: Floats, noise: Floats, rank: int | None = None, side: int = SIDE
         known = noise[np.isfinite(noise) & present]
         sigma = float(np.median(known)) if known.size else float(np.sqrt(values[width // 2 :].mean()))
         rank = _least_risk(mean, vectors, side, fields, sigma)
-    return PatchPCA(mean, np.ascontiguousarray(vectors[:, :rank].T), side)
+    return PatchPCA(mean, np.ascontiguousarray(vectors[:, :rank].T), side, int(present[:, 0].sum()))
 
 
 def _least_risk(mean: Floats, vectors: Floats, side: int, fields: Floats, sigma: float) -> int:
@@ -128,6 +146,11 @@ def _least_risk(mean: Floats, vectors: Floats, side: int, fields: Floats, sigma:
         if rank - int(np.argmin(risks)) >= 4:
             break
     return int(np.argmin(risks))
+
+
+def _holding(place: int, n: int, side: int) -> range:
+    """Places within a patch at which the patches on a grid of n hold one of its rows."""
+    return range(max(0, place - (n - side)), min(side - 1, place) + 1)
 
 
 def _patches(fields: Floats, side: int) -> Floats:

@@ -18,6 +18,8 @@ CLASSIFIERS: tuple[Classifier, ...] = ("logistic", "svc", "random_forest", "knn"
 FOLDS = 5
 #: Ideal vectors of each class at most.
 _IDEAL = 1000
+#: Repeats of the noise from which the accuracy is expected.
+_REPEATS = 4
 
 
 def train(
@@ -95,6 +97,24 @@ def confusion(
         known = predicted >= 0
         np.add.at(counted, (labels[held][known], predicted[known]), 1)
     return counted
+
+
+def expected_accuracy(model: DomainModel, points: Floats, noise: Floats, seed: int = 0) -> float:
+    """Return the part of measured vectors whose label is expected to be that of the vector without noise.
+
+    Where nothing more is known of a vector than its measurement (n, 2) and its standard errors, the true one lies about
+    it as it lies about the true one: labels are as often right as they stay with new noise.
+
+    Returns
+    -------
+    0 to 1; NaN without vectors.
+    """
+    if len(points) == 0:
+        return float("nan")
+    random = np.random.default_rng(seed)
+    label, _ = model.predict(points, noise)
+    again = [model.predict(points + noise * random.standard_normal(points.shape), noise)[0] for _ in range(_REPEATS)]
+    return float(np.mean(np.stack(again) == label))
 
 
 def ideal_vectors(ideal: Floats, points: Floats, noise: Floats, seed: int = 0) -> tuple[Floats, Floats, Integers]:

@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 
 from stemdask.kernels.arrays import AnyIntegers, Floats
-from stemdask.kernels.images.domains import deconvolved_mixture, directions
+from stemdask.kernels.images.domains import deconvolved_mixture, directions, potts_mixture
+from stemdask.kernels.images.domains.domain_count import CERTAIN
 from stemdask.kernels.images.domains.domain_models import DomainModel, Features, as_features
 from stemdask.kernels.quiet import quiet
 
@@ -58,6 +59,42 @@ def cluster(
             thinned = np.linspace(0, len(x) - 1, min(len(x), MOST_PAIRS)).round().astype(int)
             model = _neighbours(method, points[thinned], x[thinned], errors[thinned], k, features, seed)
     return model.reordered(directions.order(model.centres))
+
+
+def cluster_maps(vectors: Floats, errors: Floats, k: int, coupling: float | None = None, seed: int = 0) -> DomainModel:
+    """Partition whole maps by a mixture of which neighbours are likely to be of one component.
+
+    Parameters
+    ----------
+    vectors, errors
+        (frame, row, column, 2), pm; NaN where there is no cell, errors finite where there is one.
+    k
+        Number of domains.
+    coupling
+        Of neighbours, as `potts.beliefs` takes it; None finds it.
+    seed
+        Of the random starts.
+    """
+    with quiet():
+        mixture = potts_mixture.fit(vectors, errors, k, coupling, seed)
+        whole = potts_mixture.with_undisplaced(mixture, vectors, errors)
+        if coupling is None:
+            whole = potts_mixture.coupled(whole, vectors, errors)
+    present = potts_mixture.cells_present(vectors)
+    weights = mixture.beliefs(vectors, errors)[present].mean(axis=0)
+    noise = np.diag(np.mean(errors[present] ** 2, axis=0))
+    cells = present.sum() / len(vectors)  # of one frame: another may show the same
+    scatter = (mixture.covariances + noise) / np.maximum(weights * cells, 1)[:, None, None]
+    squared = np.einsum("ki,kij,kj->k", mixture.means, np.linalg.inv(scatter), mixture.means)
+    arrays = {
+        "centres": mixture.means,
+        "weights": weights,
+        "means": mixture.means,
+        "covariances": mixture.covariances,
+        "displaced": (squared >= CERTAIN**2).astype(float),
+    }
+    extra = {"coupling": whole.coupling, "undisplaced": float(whole.weights[-1])}
+    return DomainModel("mixture", arrays, extra=extra).reordered(directions.order(mixture.means))
 
 
 def _mixture(

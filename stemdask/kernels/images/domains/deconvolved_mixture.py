@@ -63,7 +63,7 @@ def fit(points: Floats, noise: Floats, k: int, seed: int = 0, steps: int = 200, 
 
 def posterior(mixture: Mixture, points: Floats, noise: Floats) -> Floats:
     """Return the probability of each component for each measurement, (n, k)."""
-    log_density = _log_densities(points, noise**2, mixture.weights, mixture.means, mixture.covariances)
+    log_density = log_densities(points, noise**2, mixture.weights, mixture.means, mixture.covariances)
     shares: Floats = np.exp(log_density - log_density.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     return shares
@@ -72,11 +72,11 @@ def posterior(mixture: Mixture, points: Floats, noise: Floats) -> Floats:
 def noise_alone(points: Floats, noise: Floats) -> float:
     """Return the mean log likelihood of the points if every true vector is zero."""
     zero = np.zeros((1, 2))
-    return float(_log_densities(points, noise**2, np.ones(1), zero, np.zeros((1, 2, 2))).mean())
+    return float(log_densities(points, noise**2, np.ones(1), zero, np.zeros((1, 2, 2))).mean())
 
 
 @kernel
-def _log_densities(points: Floats, variance: Floats, weights: Floats, means: Floats, covariances: Floats) -> Floats:
+def log_densities(points: Floats, variance: Floats, weights: Floats, means: Floats, covariances: Floats) -> Floats:
     """Log of weight × density of each component at each measurement, (n, k)."""
     n, k = len(points), len(weights)
     log_density = np.empty((n, k))
@@ -98,18 +98,43 @@ def _step(
 ) -> tuple[float, Floats, Floats, Floats]:
     """One step of expectation and maximisation; the mean log likelihood is that before the step."""
     n, k = len(points), len(weights)
-    log_density = _log_densities(points, variance, weights, means, covariances)
+    shares = log_densities(points, variance, weights, means, covariances)
     likelihood = 0.0
-    mass, first, second = np.zeros(k), np.zeros((k, 2)), np.zeros((k, 3))
     for i in range(n):
-        largest = log_density[i].max()
+        largest = shares[i].max()
         total = 0.0
         for c in range(k):
-            log_density[i, c] = np.exp(log_density[i, c] - largest)
-            total += log_density[i, c]
+            shares[i, c] = np.exp(shares[i, c] - largest)
+            total += shares[i, c]
         likelihood += largest + np.log(total)
         for c in range(k):
-            share = log_density[i, c] / total
+            shares[i, c] /= total
+    weights, means, covariances = maximise(points, variance, shares, means, covariances, floor)
+    return likelihood / n, weights, means, covariances
+
+
+@kernel
+def maximise(
+    points: Floats, variance: Floats, shares: Floats, means: Floats, covariances: Floats, floor: float
+) -> tuple[Floats, Floats, Floats]:
+    """Return the weights, means and covariances that follow from the share of each component in each measurement.
+
+    Parameters
+    ----------
+    points, variance
+        (n, 2), measurements and squares of their standard errors.
+    shares
+        (n, k), sum 1.
+    means, covariances
+        (k, 2) and (k, 2, 2), those before.
+    floor
+        Variance that a component keeps.
+    """
+    n, k = shares.shape
+    mass, first, second = np.zeros(k), np.zeros((k, 2)), np.zeros((k, 3))
+    for i in range(n):
+        for c in range(k):
+            share = shares[i, c]
             a, b, d = covariances[c, 0, 0], covariances[c, 0, 1], covariances[c, 1, 1]
             xx, yy = a + variance[i, 0], d + variance[i, 1]
             determinant = max(xx * yy - b * b, 1e-300)
@@ -133,7 +158,7 @@ def _step(
         new_covariances[c, 0, 0] = second[c, 0] / held - x * x + floor
         new_covariances[c, 1, 1] = second[c, 2] / held - y * y + floor
         new_covariances[c, 0, 1] = new_covariances[c, 1, 0] = second[c, 1] / held - x * y
-    return likelihood / n, mass / n, new_means, new_covariances
+    return mass / n, new_means, new_covariances
 
 
 def _start(points: Floats, k: int, seed: int) -> tuple[Floats, Floats, Floats]:

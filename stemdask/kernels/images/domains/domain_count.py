@@ -7,9 +7,10 @@ from itertools import combinations
 
 import numpy as np
 
-from stemdask.kernels.arrays import Floats, Indices
+from stemdask.kernels.arrays import Booleans, Floats, Indices
 from stemdask.kernels.images.domains import deconvolved_mixture, directions
 from stemdask.kernels.images.domains.deconvolved_mixture import Mixture
+from stemdask.kernels.images.domains.spatial_evidence import evidence_beside_a_field, spatial_evidence
 from stemdask.kernels.images.domains.unimodality import evidence_of_two
 
 #: Gain of log likelihood that counts as strong evidence (Kass & Raftery 1995: 2 ln B > 6).
@@ -18,6 +19,8 @@ STRONG = 3.0
 TURN = 30.0
 #: Mean adjusted Rand index of bootstrap repeats below which a partition is not stable.
 STABLE = 0.8
+#: Standard errors by which a mean differs from zero: in a plane, one of 3,000 means of noise does.
+CERTAIN = 4.0
 #: Bootstrap repeats, and vectors at most in one.
 _REPEATS = 10
 _RESAMPLED = 2000
@@ -40,17 +43,41 @@ class DomainCount:
     """Mean silhouette of the partition (Rousseeuw 1987); NaN for one component."""
     stability: Floats
     """Mean adjusted Rand index between the partition and those of bootstrap samples; NaN without strong evidence."""
+    spatial: Floats
+    """The second kind of evidence, as `spatial_evidence` returns it; NaN if unknown."""
+    peaks: Booleans
+    """Whether the first kind of evidence is strong."""
     mixtures: tuple[Mixture, ...]
     """Fitted mixtures of 1, 2, ... components."""
 
+    @property
+    def has_peaks(self) -> bool:
+        """Whether `n` domains, two at least, are peaks that are told apart."""
+        return bool(self.peaks[self.n - 1])
 
-def count_domains(points: Floats, noise: Floats, effective: float, most: int, seed: int = 0) -> DomainCount:
+    @property
+    def spatial_gain(self) -> float:
+        """The second kind of evidence of `n` domains, one at least."""
+        return float(self.spatial[self.n - 1])
+
+
+def count_domains(
+    points: Floats,
+    noise: Floats,
+    effective: float,
+    most: int,
+    maps: tuple[Floats, Floats] | None = None,
+    seed: int = 0,
+) -> DomainCount:
     """Decide how many domains there are.
 
-    A mixture behind the known errors is fitted with 1, 2, ... components. Taken is the largest number up to the one
-    of least BIC whose every pair of components is separated by strong evidence (two peaks against any single one,
-    along the line between them and, for different directions, in the angle) and whose partition is stable under the
-    bootstrap.
+    Taken is the largest number for which there is strong evidence of one of two kinds: where the vectors are, or what
+    they say of their neighbours.
+
+    For the first a mixture behind the known errors is fitted with 1, 2, ... components. Every pair of them must be
+    separated (two peaks against any single one, along the line between them and, for different directions, in the
+    angle), and the partition be stable under the bootstrap; there are no more of them than the BIC asks for. Neighbours
+    may not speak against it: what turns from cell to cell may have peaks as well.
 
     Parameters
     ----------
@@ -62,6 +89,8 @@ def count_domains(points: Floats, noise: Floats, effective: float, most: int, se
         Number of independent vectors among the n: cells that are seen in many frames count once.
     most
         Largest number of domains tried.
+    maps
+        Vectors and errors, (frame, row, column, 2), that show which cells are neighbours; None leaves them out.
     seed
         Of the fits and the samples.
     """
@@ -73,32 +102,37 @@ def count_domains(points: Floats, noise: Floats, effective: float, most: int, se
     penalty = np.log(max(effective, 2.0))
     bic = np.array([penalty * m.n_parameters - 2 * effective * m.log_likelihood for m in mixtures])
     noise_bic = -2 * effective * deconvolved_mixture.noise_alone(points, noise)
-    evidence, silhouette, stability = (np.full(most, np.nan) for _ in range(3))
-    n = 1
-    if noise_bic <= bic.min() or (centred_on_zero(mixtures[0], effective) and int(np.argmin(bic)) == 0):
-        n = 0
+    evidence, silhouette, stability, beside, spatial = (np.full(most, np.nan) for _ in range(5))
+    if maps is not None:
+        spatial = spatial_evidence(*maps, most, seed)
     for k in range(2, most + 1):
         label = deconvolved_mixture.posterior(mixtures[k - 1], points, noise).argmax(axis=1)
         silhouette[k - 1] = _silhouette(points, label)
         if k > int(np.argmin(bic)) + 1 or bic[k - 1] >= min(bic[0], noise_bic):
             continue
         evidence[k - 1] = _weakest_pair(mixtures[k - 1], points, noise, label, effective)
-        if evidence[k - 1] < STRONG:
-            continue
-        stability[k - 1] = _stability(points, noise, mixtures[k - 1], seed)
-        if stability[k - 1] >= STABLE:
-            n = k
-    return DomainCount(n, bic, float(noise_bic), evidence, silhouette, stability, mixtures)
+        if evidence[k - 1] >= STRONG:
+            stability[k - 1] = _stability(points, noise, mixtures[k - 1], seed)
+        if stability[k - 1] >= STABLE and maps is not None:
+            beside[k - 1] = evidence_beside_a_field(*maps, k, seed)
+    peaks = (evidence >= STRONG) & (stability >= STABLE) & ~(beside < STRONG)
+    claimed = np.flatnonzero(peaks | (spatial >= STRONG))
+    if claimed.size:
+        n = int(claimed[-1]) + 1
+    else:
+        none = noise_bic <= bic.min() or (centred_on_zero(mixtures[0], noise, effective) and int(np.argmin(bic)) == 0)
+        n = 0 if none else 1
+    return DomainCount(n, bic, float(noise_bic), evidence, silhouette, stability, spatial, peaks, mixtures)
 
 
-def centred_on_zero(single: Mixture, effective: float) -> bool:
-    """Tell whether the mean of a single population can't be told from zero by three standard errors."""
-    mean, covariance = single.means[0], single.covariances[0] / max(effective, 1.0)
-    length = float(np.hypot(*mean))
-    if length == 0:
-        return True
-    along = mean / length
-    return length < 3 * float(np.sqrt(max(along @ covariance @ along, 0.0)))
+def centred_on_zero(single: Mixture, noise: Floats, effective: float) -> bool:
+    """Tell whether the mean of a single population can't be told from zero.
+
+    It errs by the spread of the vectors and by their noise (n, 2).
+    """
+    mean = single.means[0]
+    covariance = (single.covariances[0] + np.diag(np.mean(noise**2, axis=0))) / max(effective, 1.0)
+    return float(mean @ np.linalg.solve(covariance, mean)) < CERTAIN**2
 
 
 def _weakest_pair(mixture: Mixture, points: Floats, noise: Floats, label: Indices, effective: float) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 
 from stemdask.kernels.arrays import Floats, Indices, Integers
 from stemdask.kernels.images.domains.deconvolved_mixture import Mixture, posterior
+from stemdask.kernels.images.domains.potts_mixture import PottsMixture
 
 ModelKind = Literal["mixture", "centres", "neighbours", "logistic", "svc", "forest"]
 Features = Literal["vector", "direction"]
@@ -29,6 +30,7 @@ class DomainModel:
     features: Features = "vector"
     """Whether lengths count, or only directions."""
     extra: dict[str, float] = field(default_factory=dict)
+    """Numbers of the kind; `coupling` and `undisplaced` of a mixture whose neighbours have a say."""
 
     @property
     def centres(self) -> Floats:
@@ -39,6 +41,16 @@ class DomainModel:
     def n_domains(self) -> int:
         """Number of domains."""
         return len(self.centres)
+
+    @property
+    def potts_mixture(self) -> PottsMixture | None:
+        """The domains and, last, the cells that aren't displaced; None where neighbours have no say."""
+        if "coupling" not in self.extra:
+            return None
+        weights = np.append(np.ones(self.n_domains), self.extra["undisplaced"])
+        means = np.concatenate([self.arrays["means"], np.zeros((1, 2))])
+        covariances = np.concatenate([self.arrays["covariances"], np.zeros((1, 2, 2))])
+        return PottsMixture(weights, means, covariances, self.extra["coupling"])
 
     def predict(self, points: Floats, noise: Floats) -> tuple[Integers, Floats]:
         """Return the domain of each vector and the probability of it.
@@ -81,7 +93,7 @@ class DomainModel:
     def reordered(self, order: Indices) -> DomainModel:
         """Return the model with its domains renumbered: `order[new] = old`."""
         a = dict(self.arrays)
-        for name in ("centres", "weights", "means", "covariances", "variance"):
+        for name in ("centres", "weights", "means", "covariances", "variance", "displaced"):
             if name in a and self.kind in ("mixture", "centres", "neighbours"):
                 a[name] = a[name][order]
         if self.kind == "neighbours":

@@ -22,6 +22,7 @@ class MemoryStack:
     block: int = 16
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     largest_read: int = 0
+    calibrated: bool = True
 
     @property
     def blocks(self) -> list[slice]:
@@ -34,6 +35,9 @@ class MemoryStack:
 
     def has(self, path: str) -> bool:
         return path in self.results
+
+    def units(self, variable: Any) -> str:
+        return {"pm": "1e-3 pixel"}.get(variable.units, variable.units) if not self.calibrated else variable.units
 
     def frame(self, index: int) -> Any:
         raise NotImplementedError

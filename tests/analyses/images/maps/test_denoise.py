@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,67 @@ def test_errors_are_those_that_the_truth_shows(simulate):
         stated = np.stack([maps.on_grid(stack, f"denoised/{name}") for name in ("u_err", "v_err")], axis=1)
         pull = (found - maps.truth) / stated
         assert np.sqrt(np.mean(pull**2)) == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("method", ["pca", "robust_pca", "patch_pca"])
+@pytest.mark.parametrize("stated", [0.85, 1.0])
+def test_errors_stay_honest_where_those_of_the_displacements_are_too_small(simulate, method, stated):
+    maps = simulate("180", 64, size=16, moving=False)
+    stack = maps.stack()
+    for name in ("u_err", "v_err"):
+        stack.results[f"displacement/{name}"] *= stated
+    found = denoised(maps, stack, method=method)
+    errors = np.stack([maps.on_grid(stack, f"denoised/{name}") for name in ("u_err", "v_err")], axis=1)
+    assert rms((found - maps.truth) / errors, 0) == pytest.approx(1, abs=0.15)
+    assert rms(found, maps.truth) == pytest.approx(stack.attributes["denoised"]["estimated_error"], rel=0.2)
+
+
+@pytest.mark.parametrize("kind", ["noise", "speckle"])
+def test_stripes_are_not_drawn_through_a_map_whose_rows_have_nothing_in_common(simulate, kind):
+    maps = simulate("noise", 1, sigma=2.0)
+    if kind == "speckle":
+        maps.noisy[:] += np.random.default_rng(1).normal(0, 10, maps.noisy.shape)
+    stack = maps.stack()
+    found = denoised(maps, stack)
+    np.testing.assert_allclose(found, maps.noisy.astype(np.float32))
+    about = stack.attributes["denoised"]
+    assert about["method"] == "none"
+    assert "nothing in common" in about["statement"]
+    assert about["estimated_error"] == pytest.approx(2.0)
+
+
+def test_rows_that_repeat_are_averaged(simulate):
+    maps = simulate("180", 1, moving=False)
+    stack = maps.stack()
+    assert rms(denoised(maps, stack), maps.truth) < 0.7 * maps.sigma
+    assert stack.attributes["denoised"]["method"] == "pca"
+
+
+def test_a_fit_that_errs_more_than_the_displacements_is_not_applied_unless_asked_for(simulate):
+    maps = simulate("180", 1, shift=20, sigma=1.0, moving=False)
+    stack = maps.stack()
+    np.testing.assert_allclose(denoised(maps, stack, method="kernel_pca"), maps.noisy.astype(np.float32))
+    assert "no less than the 1.00 pm of the displacements as measured" in stack.attributes["denoised"]["statement"]
+    forced = denoised(maps, stack, method="kernel_pca", n_components=1)
+    assert rms(forced, maps.noisy) > 1
+    about = stack.attributes["denoised"]
+    assert about["method"] == "kernel_pca"
+    assert "no less than" in about["statement"]
+
+
+def test_numbers_are_told_in_the_units_of_the_store_and_agree(simulate):
+    for calibrated, unit, factor in ((True, "pm", 1.0), (False, "px", 1e-3)):
+        stack = simulate("180", 12).stack()
+        stack.calibrated = calibrated
+        finish(stack, DenoiseParams(method="compare"))
+        about = stack.attributes["denoised"]
+        total = re.search(rf"Estimated RMS error of u and v: ([\d.]+) {unit}\.", about["statement"])
+        best = re.search(rf"{about['method']} has the least estimated RMS error, ([\d.]+) {unit},", about["reason"])
+        assert total is not None
+        assert best is not None
+        assert total[1] == best[1]
+        assert float(total[1]) == pytest.approx(factor * about["estimated_error"], rel=0.01)
+        assert ("pm" in about["statement"] + about["reason"]) == calibrated
 
 
 def test_an_empty_run_is_no_error(simulate):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -7,6 +9,7 @@ from pydantic import ValidationError
 from stemdask.analyses.images.maps import denoise
 from stemdask.analyses.images.maps.domains import ANALYSIS, DomainsParams, finish, outputs
 from stemdask.errors import InputError
+from stemdask.kernels.images.denoising.map_denoiser import METHODS
 
 pytestmark = pytest.mark.long
 
@@ -101,10 +104,94 @@ def test_neighbours_lower_the_part_without_label(simulate):
     labelled_part = []
     for weight in (0.0, 1.0):
         stack = maps.stack()
-        labels = labelled(maps, stack, first_denoise=None, n_domains=2, neighbourhood=weight)
+        labels = labelled(maps, stack, first_denoise=None, n_domains=2, coupling=0, neighbourhood=weight)
         labelled_part.append(np.mean(labels >= 0))
         assert right(labels, maps.domain) > 0.95
     assert labelled_part[1] > 1.5 * labelled_part[0]
+
+
+@pytest.mark.parametrize("kind", ["180", "90", "closure"])
+def test_domains_of_one_map_as_noisy_as_they_are_displaced_are_found_and_labelled(simulate, kind):
+    maps = simulate(kind, 1, size=28, shift=10, sigma=10)
+    stack = maps.stack()
+    labels = labelled(maps, stack, first_denoise=None)
+    assert stack.attributes["domains"]["n_domains"] == len(np.unique(maps.domain))
+    assert np.mean(labels >= 0) > 0.98
+    assert right(labels, maps.domain) > 0.92
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_domains_of_frames_noisier_than_they_are_displaced_are_labelled(simulate, moving):
+    maps = simulate("180", 64, size=16, shift=15, sigma=16, moving=moving)
+    labels = labelled(maps, maps.stack())
+    assert np.mean(labels >= 0) > 0.98
+    assert right(labels, maps.domain) > 0.95
+
+
+def test_the_probability_of_a_label_is_that_of_being_right(simulate):
+    maps = simulate("180", 12, size=20, shift=10, sigma=12)
+    stack = maps.stack()
+    labels = labelled(maps, stack, first_denoise=None)
+    probability = maps.on_grid(stack, "domains/probability")
+    # Label 0 points along +x, which is domain 1.
+    unsure, sure = probability < 0.9, probability >= 0.9
+    for chosen in (unsure, sure):
+        assert np.mean((labels == 1 - maps.domain)[chosen]) == pytest.approx(probability[chosen].mean(), abs=0.08)
+
+
+@pytest.mark.parametrize("method", ["none", "kernel_pca", "patch_pca"])
+def test_a_map_that_varies_continuously_is_not_divided_however_it_was_denoised(simulate, method):
+    maps = simulate("vortex", 1, size=24, shift=12, sigma=4)
+    stack = maps.stack()
+    denoise.finish(stack, denoise.DenoiseParams(method=method, n_components=2))
+    finish(stack, DomainsParams())
+    assert stack.attributes["domains"]["n_domains"] <= 1
+    assert "would divide what is continuous" in stack.attributes["domains"]["statement"]
+
+
+def test_denoising_changes_nothing_of_what_is_counted(simulate):
+    maps, counted = simulate("uniform", 1, size=10, shift=10, sigma=10), []
+    for method in METHODS:
+        stack = maps.stack()
+        denoise.finish(stack, denoise.DenoiseParams(method=method, n_components=2))
+        finish(stack, DomainsParams(max_domains=3))
+        counted.append([stack.results[f"domains/{name}"] for name in ("bic", "evidence", "spatial", "stability")])
+        assert stack.attributes["domains"]["n_domains"] == 1
+    np.testing.assert_array_equal(counted[1:], [counted[0]] * (len(METHODS) - 1))
+
+
+def test_undisplaced_cells_have_no_label(simulate):
+    maps = simulate("180", 8, size=20, shift=15, sigma=5)
+    core = (slice(None), slice(8, 13), slice(8, 13))
+    for axis in range(2):
+        maps.noisy[:, axis][core] -= maps.truth[:, axis][core]
+    labels = labelled(maps, maps.stack(), first_denoise=None)
+    assert np.mean(labels[core] == -1) > 0.9
+    labels[core] = -1
+    assert np.mean(labels >= 0) > 0.9
+
+
+def test_sentences_are_in_the_units_of_the_store(simulate):
+    for kind, words in (("180", "2 domains: "), ("uniform", "a single population about ")):
+        stack = simulate(kind, 4, size=16, sigma=5).stack()
+        stack.calibrated = False
+        finish(stack, DomainsParams())
+        said = stack.attributes["domains"]["statement"]
+        assert words in said
+        assert re.search(r"0\.0[12]\d\d px towards", said)
+        assert "pm" not in said
+
+
+def test_a_classifier_of_ideal_directions_says_what_can_be_right(simulate):
+    maps = simulate("180", 4, size=20, shift=15, sigma=10)
+    stack = maps.stack()
+    labels = labelled(maps, stack, first_denoise=None, method="logistic", classes={"right": 0, "left": 180})
+    said = stack.attributes["domains"]["statement"]
+    assert re.search(r"of the ideal vectors [\d.]+ % are right in cross-validation", said)
+    expected = re.search(r"Of the cells of this run ([\d.]+) % are expected to have the label of their true", said)
+    assert expected is not None
+    true = np.where(maps.domain == 1, 0, 1)
+    assert 100 * np.mean((labels == true)[labels >= 0]) == pytest.approx(float(expected[1]), abs=5)
 
 
 def test_classes_by_ideal_direction_label_a_vortex(simulate):

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import uniform_filter
 from sklearn.decomposition import IncrementalPCA
 
 from stemdask.kernels.images.denoising import patch_pca
-from stemdask.kernels.images.denoising.cross_validation import held_out_errors
+from stemdask.kernels.images.denoising.assessment import assess
+from stemdask.kernels.images.denoising.cross_validation import error_of_mean, held_out_errors
 from stemdask.kernels.images.denoising.decompositions import decompose
 from stemdask.kernels.images.denoising.map_comparison import lost_steps, risk
 from stemdask.kernels.images.denoising.map_denoiser import METHODS, choose_rank, fit_denoiser
 from stemdask.kernels.images.denoising.map_layout import by_frames, by_lattice_rows
+from stemdask.kernels.images.denoising.noise_propagation import error_scale
 
 SHAPE = (14, 15)
 
@@ -128,6 +131,85 @@ def test_the_estimated_error_is_the_real_one(method):
 
     real = np.sqrt(np.mean((denoise(values) - truth) ** 2))
     assert np.sqrt(max(risk(denoise, values, noise), 0)) == pytest.approx(real, rel=0.15)
+
+
+def test_errors_of_patches_grow_towards_the_edge():
+    random = np.random.default_rng(1)
+    truth, values, noise = maps(40, rank=2)
+    model = patch_pca.fit(values, noise, 5)
+    kept = model.apply(truth)
+    again = [model.apply(truth + 8.0 * random.standard_normal(truth.shape)) - kept for _ in range(6)]
+    found = np.sqrt(np.mean(np.square(again), axis=(0, 1)))
+    stated = model.errors(noise).mean(axis=0)
+    assert stated[:, 0, 0].min() > 1.3 * stated[:, 7, 7].max()
+    for place in ((slice(None), slice(0, 1)), (slice(None), slice(6, 8))):
+        assert np.sqrt(np.mean(found[place] ** 2)) == pytest.approx(np.sqrt(np.mean(stated[place] ** 2)), rel=0.08)
+
+
+def test_the_mean_that_patches_are_told_from_errs_by_the_noise_of_all_cells():
+    random = np.random.default_rng(7)
+    noise = np.full((2, 2, 10, 10), 5.0)
+    means = [patch_pca.fit(noise * random.standard_normal(noise.shape), noise, 0).mean for _ in range(300)]
+    stated = patch_pca.fit(noise * random.standard_normal(noise.shape), noise, 0).errors(noise)
+    np.testing.assert_allclose(stated, np.std(means), rtol=0.1)
+
+
+def test_the_scale_of_errors_holds_heavy_tails_but_no_wrong_cells_and_no_truth():
+    random = np.random.default_rng(2)
+    residuals = 1.2 * random.standard_t(8, (60, 2, 12, 12)) / np.sqrt(8 / 6)
+    ones = np.ones_like(residuals)
+    scale, doubt = error_scale(residuals, ones, ones)
+    assert abs(scale**2 / 1.44 - 1) < 4 * doubt < 0.1
+    residuals[:, :, :4] += 5.0  # a wall that the fit doesn't follow
+    residuals[random.random(residuals.shape) < 0.003] += 1e4
+    assert error_scale(residuals, ones, ones)[0] == pytest.approx(1.2, rel=0.12)
+
+
+def averaging(given):
+    return np.broadcast_to(given.mean(axis=0), given.shape)
+
+
+def test_what_an_average_leaves_of_the_noise_is_assessed_whatever_the_errors_say():
+    random = np.random.default_rng(3)
+    truth = 15.0 * np.sign(np.arange(20) - 9.5) * np.ones((64, 2, 20, 1))
+    values = truth + 10.0 * random.standard_normal(truth.shape)
+    found = assess(averaging, values, np.full(truth.shape, 9.0), doubt=0.1)
+    assert found.removed == 0
+    np.testing.assert_allclose(found.passed, 9.0 / 8, rtol=0.1)
+
+
+def test_truth_that_is_removed_is_found_where_it_was():
+    random = np.random.default_rng(4)
+    truth = np.zeros((64, 2, 20, 20))
+    truth[:, 0, :, 10:] = 15.0
+    values = truth + 10.0 * random.standard_normal(truth.shape)
+
+    def blurring(given):
+        return uniform_filter(averaging(given), (0, 0, 5, 5), mode="nearest")
+
+    lost = truth - blurring(truth)
+    for stated in (9.0, 10.0, 11.0):
+        found = assess(blurring, values, np.full(truth.shape, stated), doubt=0.1)
+        assert found.removed == pytest.approx(np.sqrt(np.mean(lost**2)), rel=0.15)
+        wall, off = (np.sqrt(np.mean(found.where[0, :, there] ** 2)) for there in (slice(9, 11), slice(5)))
+        assert wall > 3 > 1 > off
+
+
+def test_truth_removed_from_one_map_is_what_is_beyond_its_errors():
+    random = np.random.default_rng(5)
+    truth = 20.0 * random.choice([-1.0, 1.0], (1, 2, 30, 30))
+    values = truth + 5.0 * random.standard_normal(truth.shape)
+    found = assess(np.zeros_like, values, np.full(truth.shape, 5.0))
+    assert found.removed == pytest.approx(20.0, rel=0.05)
+    assert np.isnan(assess(np.zeros_like, values, np.full(truth.shape, np.nan)).total)
+
+
+def test_the_mean_of_a_map_predicts_its_cells_as_well_as_the_noise_lets_it():
+    random = np.random.default_rng(6)
+    values = np.array([7.0, -3.0])[:, None, None] + 2.0 * random.standard_normal((1, 2, 30, 30))
+    values[0, :, 3, 3] = np.nan
+    assert error_of_mean(values, np.full(values.shape, 2.0)) == pytest.approx(2.0, rel=0.05)
+    assert np.isnan(error_of_mean(values[:, :, :1, :1], np.ones((1, 2, 1, 1))))
 
 
 def test_nothing_is_lost_of_a_step_that_nothing_is_done_to():
