@@ -37,6 +37,9 @@ class Input(Section):
     """Size of a pixel, only to override the file ('0.0297 nm')."""
     calibrate_from: Calibration | None = None
     """Find the pixel size from a known lattice constant instead."""
+    invert: Literal["auto"] | bool = "auto"
+    """Whether columns are dark (ABF, bright field), so that the contrast is turned round; auto: as the images show. The
+    same as `invert` of `preprocess`. For images."""
     frames: FrameRange = None
     """Subset of the frames, 'first:last+1'."""
     elements: dict[str, str] | None = None
@@ -77,7 +80,8 @@ class Config(Section):
 
 def to_yaml(config: Config, steps: Sequence[Step]) -> str:
     """Write a config whole, every default in place."""
-    data = config.model_dump(mode="json", exclude={"analyses"}, exclude_none=True)
+    unsettled = {"invert"} if config.input.invert == "auto" else set()  # structures have no contrast
+    data = config.model_dump(mode="json", exclude={"analyses": True, "input": unsettled}, exclude_none=True)
     data["analyses"] = {step.name: step.params.model_dump(mode="json") for step in steps}
     order = [key for key in Config.model_fields if key in data]
     return yaml_lines.dump({key: data[key] for key in order})

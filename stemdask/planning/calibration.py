@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from stemdask.analyses import chain, registry
 from stemdask.errors import FrameError, InputError
 from stemdask.model import Source, Step
+from stemdask.planning.tried import TRIED, spread
 from stemdask.units import Length
 
-#: Frames tried before the calibration is given up.
-TRIED = 3
 
-
-def pixel_size(source: Source, constant: Length) -> Length:
+def pixel_size(source: Source, constant: Length, of_run: Sequence[Step]) -> Length:
     """Measure the lattice on the first frame that shows one, and return the pixel size that gives its constant.
 
     Parameters
@@ -22,15 +22,18 @@ def pixel_size(source: Source, constant: Length) -> Length:
         Images.
     constant
         Length of the basis vectors of the A sublattice; where the two differ, their mean is taken.
+    of_run
+        The steps of the run; `preprocess` comes before the lattice is measured.
 
     Raises
     ------
     InputError
         No frame shows a lattice.
     """
-    steps = [Step(name, registry.get("images", name).params()) for name in ("columns", "lattice")]
+    steps = [step for step in of_run if step.name == "preprocess"]
+    steps += [Step(name, registry.get("images", name).params()) for name in ("columns", "lattice")]
     failure = "there are no frames"
-    for index in range(min(TRIED, source.n_frames)):
+    for index in spread(source.n_frames)[:TRIED]:
         try:
             frame = source.read(index)
             found = chain.analyse("images", steps, frame)

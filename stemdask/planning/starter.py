@@ -27,7 +27,7 @@ def write(inputs: Sequence[str]) -> str:
     lines += [f"# warning: {warning}" for warning in source.warnings]
     path: Any = inputs[0] if len(inputs) == 1 else list(inputs)
     lines += ["", "input:", f"  path: {dump_value(path)}", f"  kind: {source.kind}"]
-    for name in ("pixel_size", "calibrate_from", "frames"):
+    for name in ("pixel_size", "calibrate_from", "invert", "frames"):
         if source.kind == "images" or name == "frames":
             lines += _comment(keys.Input.model_fields[name], 2)
             lines.append(f"  # {name}: {_EXAMPLES[name]}")
@@ -62,7 +62,12 @@ def schema() -> str:
     return json.dumps(whole, indent=2)
 
 
-_EXAMPLES = {"pixel_size": "0.0297 nm", "calibrate_from": "{a: 4.01 angstrom}", "frames": '"0:100"'}
+_EXAMPLES = {
+    "pixel_size": "0.0297 nm",
+    "calibrate_from": "{a: 4.01 angstrom}",
+    "invert": "true",
+    "frames": '"0:100"',
+}
 
 
 def _analysis(kind: Kind, name: str, *, on: bool) -> list[str]:

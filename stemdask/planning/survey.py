@@ -13,9 +13,7 @@ from stemdask.analyses import chain
 from stemdask.errors import FrameError, InputError
 from stemdask.model import Array, AtomsFrame, Frame, Source
 from stemdask.planning.resolve import Resolved
-
-#: Frames tried at planning; the capacity of a ragged dimension comes from them.
-TRIED = 3
+from stemdask.planning.tried import TRIED, spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def survey(resolved: Resolved) -> Survey:
     for variable in chain.declared(source.kind, steps, "prepare"):
         sizes.update(_lengths(variable.dims, prepared[variable.path]))
     tried, seconds, frame_bytes, failures = 0, math.inf, 0, []
-    for index in _spread(source.n_frames):
+    for index in spread(source.n_frames):
         start = time.perf_counter()
         try:
             frame = source.read(index)
@@ -88,11 +86,6 @@ class _Frames(Sequence[Frame]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         return self._source.read(index % len(self))
-
-
-def _spread(n: int) -> list[int]:
-    """Return frames to try: first, middle and last, and some more in case these are bad."""
-    return list(dict.fromkeys(round(x * (n - 1)) for x in (0, 0.5, 1, 0.25, 0.75, 0.1, 0.4, 0.6, 0.9)))
 
 
 def _lengths(dims: Sequence[str], array: Array) -> list[tuple[str, int]]:

@@ -55,7 +55,8 @@ def plot_columns(results: Results, frame: int = 0) -> Figure:
 def parts(results: Results, frame: int) -> list[Part]:
     """Say how many columns there are, how exact they are, and show them."""
     found = results.at(columns.Y.group, frame)
-    part = Part(f"Columns of frame {frame}", rows=[(name, str(count)) for name, count in _counts(found)])
+    part = Part(f"Columns of frame {frame}", rows=[("columns are", _polarity(results))])
+    part.rows += [(name, str(count)) for name, count in _counts(found)]
     flags = found[columns.FLAG.name].values[np.isfinite(found[columns.Y.name].values)]
     part.rows.append(("fits that ended well", f"{int((flags == OK).sum())} of {flags.size}"))
     for error, position in ((columns.Y_ERR, columns.Y), (columns.X_ERR, columns.X)):
@@ -69,8 +70,13 @@ def parts(results: Results, frame: int) -> list[Part]:
 
 
 def words(results: Results, frame: int) -> list[str]:
-    """Count the columns."""
-    return [f"{count} {name}" for name, count in _counts(results.at(columns.Y.group, frame))]
+    """Count the columns, and say whether they are bright or dark."""
+    (name, count), *of_sublattices = _counts(results.at(columns.Y.group, frame))
+    return [f"{count} {_polarity(results)} {name}", *(f"{count} {name}" for name, count in of_sublattices)]
+
+
+def _polarity(results: Results) -> str:
+    return "dark" if results.config()["input"].get("invert") else "bright"
 
 
 def _counts(found: xr.Dataset) -> list[tuple[str, int]]:
