@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stemdask.analyses.images.columns import columns
+from stemdask.analyses.images.columns import columns, gate
 from stemdask.kernels.images.crystal.dislocations import near_dislocation
 from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
@@ -16,8 +16,6 @@ DISLOCATION = {-1: "unknown", 0: "no", 1: "yes"}
 SUBLATTICES = {-1: "none", 0: "A", 1: "B", 2: "C", 3: "D", 4: "E", 5: "F", 6: "G", 7: "H"}
 
 
-#: Shortest lattice vectors of crystals in projection are this long, nm; another length speaks of a wrong scale.
-_PLAUSIBLE = (0.12, 3.0)
 _TOLERANCE = 0.02
 _UNEQUAL = 0.005
 PLAUSIBLE, ABSURD, UNEQUAL, DIFFERENT = range(4)
@@ -99,7 +97,7 @@ def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
 def _calibration(a: float, b: float, frame: ImageFrame, params: LatticeParams) -> int:
     if not np.isfinite(a + b) or not frame.calibrated:
         return -1
-    if not (_PLAUSIBLE[0] <= min(a, b) and max(a, b) <= _PLAUSIBLE[1]):
+    if not gate.is_plausible(a, b):
         return ABSURD
     if abs(frame.pixel_size[0] / frame.pixel_size[1] - 1.0) > _UNEQUAL:
         return UNEQUAL

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from stemdask.analyses.images.columns import gate
 from stemdask.analyses.images.stack import preprocess
+from stemdask.errors import FrameError
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
+from stemdask.kernels.images.finding.quality import assess
 from stemdask.kernels.images.finding.separation import NoLatticeError
 from stemdask.kernels.images.fitting.column_fit import OK
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
@@ -35,7 +38,7 @@ SIGMA = _site("sigma", _SITE, "float64", "nm", "standard deviation of the column
 VECTORS = _site("vectors", ("vector", "axis"), "float64", "nm", "lattice vectors a and b as (y, x)")
 DISTANCE = _site("distance", (), "float64", "nm", "shortest distance of columns")
 CONFIDENCE = _site("confidence", (), "float64", "1", "confidence in the lattice of the average")
-#: There are none where the average shows no lattice, or the frames show different areas.
+#: There are none where the average shows no columns of a crystal, or the frames show different areas.
 SITES = (Y, X, SUBLATTICE, GRAIN, I, J, SIGMA, VECTORS, DISTANCE, CONFIDENCE)
 
 
@@ -58,11 +61,12 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
         if drift.quality < _ONE_AREA:
             raise NoLatticeError("the frames show different areas")
         found = find_columns(average)
-    except NoLatticeError:
+        refined = _refined(average, found)
+    except (NoLatticeError, FrameError):
         sites = dict.fromkeys((Y, X, SUBLATTICE, GRAIN, I, J, SIGMA), none)
         sites |= {VECTORS: np.full((2, 2), np.nan), DISTANCE: np.array(np.nan), CONFIDENCE: np.array(0.0)}
     else:
-        place = (_refined(average, found) + first) * scale + frame.offset
+        place = (refined + first) * scale + frame.offset
         sublattice = np.concatenate([found.sublattice, found.ghost_sublattice])
         beyond = np.full(len(found.ghosts), BEYOND)
         sites = {
@@ -84,10 +88,16 @@ def _refined(average: Array, found: Columns) -> Array:
     """Return the positions of columns and ghosts, fitted to the average.
 
     At low dose a fit of one frame leans on its start, so an error of the start would be the same in every frame.
+
+    Raises
+    ------
+    FrameError
+        What was found aren't columns.
     """
     start = np.concatenate([found.positions, found.ghosts])
     grain = np.concatenate([found.grain, found.ghost_grain])
     kind = np.concatenate([found.sublattice, found.ghost_sublattice]) + MAX_SUBLATTICES * grain
     fit = fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian")
+    gate.refuse(assess(found, fit))
     good = (fit.flag == OK) & np.isfinite(fit.positions).all(axis=1)
     return np.where(good[:, None], fit.positions, start)
