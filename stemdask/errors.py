@@ -119,9 +119,7 @@ class Stopped(StemdaskError):
 
 
 class Busy(StoreError):
-    """Another run holds the store; nothing was changed."""
-
-    exit_code = 75
+    """Another run holds the store; nothing was changed, and a job that is told so doesn't come back by itself."""
 
 
 class TooManyFailures(StemdaskError):

@@ -21,6 +21,7 @@ FLOORS = [
     {"errors", "units", "_version"},
     {"kernels"},
     {"model"},
+    {"fence"},
     {"adapters", "simulate"},
     {"sources"},
     {"analyses"},

@@ -7,15 +7,19 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from stemdask._version import __version__
+from stemdask.config import profiles
+from stemdask.engine.queues.jobs import Jobs
+from stemdask.engine.queues.queue import Partition, Queue, clock, gib
 from stemdask.engine.queues.records import queues
 
 #: Packages that the runs lean on, and those that only some features need.
@@ -61,6 +65,41 @@ def show() -> int:
         table.add_row(mark, finding.name, finding.text)
     Console().print(table)
     return 0 if all(finding.right for finding in findings) else 1
+
+
+def show_clusters() -> int:
+    """Print the partitions of the batch systems here, with a profile for the first; return 1 where there is none."""
+    here = [queue for queue in queues() if not queue.missing()]
+    if not here:
+        commands = ", ".join(queue.submit[0] for queue in queues())
+        typer.echo(f"There is no batch system here ({commands}); run this on a login node.", err=True)
+        return 1
+    found = {queue.kind: Jobs(queue, "").partitions() for queue in here}
+    # Commands of other systems are often there as well, as wrappers of the one that runs.
+    shown = [queue for queue in here if found[queue.kind]] or here
+    for queue in shown:
+        table = Table("partition", "walltime", "cores", "memory", "nodes", "", title=queue.title, box=None)
+        for one in found[queue.kind]:
+            notes = [text for text, true in (("default", one.default), ("takes no jobs", not one.usable)) if true]
+            longest = clock(one.seconds) if one.seconds < float("inf") else "no limit"
+            table.add_row(one.name, longest, str(one.cores), gib(one.memory), str(one.nodes), ", ".join(notes))
+        Console().print(table)
+        if not found[queue.kind]:
+            typer.echo(f"{queue.title} lists no partitions.")
+    typer.echo(f"\n# A first profile, for {profiles.files()[0]}; 'stemdask run CONFIG --profile here' takes it.")
+    typer.echo(_profile(shown[0], found[shown[0].kind]))
+    return 0
+
+
+def _profile(queue: Queue, partitions: Sequence[Partition]) -> str:
+    usable = [one for one in partitions if one.usable]
+    first = next((one for one in usable if one.default), usable[0] if usable else None)
+    lines = ["here:", f"  kind: {queue.kind}", "  workers: {min: 1, max: 16}"]
+    if first is not None:
+        lines += [f"  partition: {first.name}", f'  walltime: "{clock(min(first.seconds, 4 * 3600))}"']
+    shared = sorted(name for name in psutil.net_if_addrs() if name.startswith(("ib", "hsn", "opa")))
+    lines += [f"  interface: {shared[0]}"] if shared else ["  # interface: ib0    # the network that the nodes share"]
+    return "\n".join([*lines, "  # account: my-project", "  # prologue: [module load python]"])
 
 
 def _versions() -> Iterator[Finding]:

@@ -57,7 +57,12 @@ Settings = Annotated[
 ]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="The zarr store to write.")]
 ClusterKind = Annotated[
-    str | None, typer.Option("--cluster", help="inline, threads, processes, slurm, allocation or address.")
+    str | None,
+    typer.Option("--cluster", help="inline, threads, processes, slurm, pbs, lsf, sge, allocation or address."),
+]
+
+Profile = Annotated[
+    str | None, typer.Option("--profile", metavar="NAME", help="Profile of a cluster, of the user or the site.")
 ]
 
 
@@ -101,20 +106,24 @@ def init(inputs: Inputs) -> None:
 @app.command(epilog="Example: stemdask inspect 'frames/*.tif'")
 def inspect(inputs: Inputs) -> None:
     """Say what the data are: format, frames, shape, calibration, elements, and what is odd about them."""
-    from stemdask.sources import opening
+    from stemdask.sources import fenced
 
-    for key, value in opening.open_source(inputs).describe().items():
+    for key, value in fenced.open_source(inputs).describe().items():
         lines = value if isinstance(value, list) else [value]
         for line in lines or ["none"]:
             typer.echo(f"{key:>14}: {line}")
 
 
 @app.command(epilog="Example: stemdask check run.yaml")
-def check(config: Sources, settings: Settings = None) -> None:
+def check(config: Sources, settings: Settings = None, profile: Profile = None) -> None:
     """Check a config against its data; every problem at once, each with its line."""
+    from stemdask.engine.queues import submit
     from stemdask.planning.resolve import resolve
 
-    resolved = resolve(_document(config, settings))
+    document = _document(config, settings, profile=profile)
+    resolved = resolve(document)
+    if found := submit.check(resolved):
+        raise ConfigError("the queue would refuse this", where=document.name, problems=found)
     typer.echo(f"{resolved.source.n_frames} frames; analyses: {', '.join(step.name for step in resolved.steps)}")
     for warning in resolved.source.warnings:
         typer.echo(f"warning: {warning}")
@@ -122,11 +131,11 @@ def check(config: Sources, settings: Settings = None) -> None:
 
 
 @app.command(epilog="Example: stemdask plan run.yaml")
-def plan(config: Sources, output: Output = None, settings: Settings = None) -> None:
+def plan(config: Sources, output: Output = None, settings: Settings = None, profile: Profile = None) -> None:
     """Say what a run will take: frames, blocks, memory, minutes, files; same as run --dry-run."""
     from stemdask.engine import run as engine
 
-    _echo_plan(engine.plan(_document(config, settings, output)))
+    _echo_plan(engine.plan(_document(config, settings, output, profile=profile)))
 
 
 @app.command(epilog="Example: stemdask run stack.dm4 -o results.zarr --cluster processes")
@@ -134,6 +143,7 @@ def run(
     config: Sources,
     output: Output = None,
     cluster: ClusterKind = None,
+    profile: Profile = None,
     settings: Settings = None,
     frames: Annotated[str | None, typer.Option("--frames", help="Do these frames of the run only, 'a:b'.")] = None,
     blocks: Annotated[str | None, typer.Option("--blocks", help="Do these blocks of the run only, 'a:b'.")] = None,
@@ -146,8 +156,9 @@ def run(
 ) -> None:
     """Analyse every frame into one zarr store; a run that was cut goes on where it was."""
     from stemdask.engine import run as engine
+    from stemdask.engine.queues import seeing
 
-    document = _document(config, settings, output, cluster)
+    document = _document(config, settings, output, cluster, profile)
     if dry_run:
         _echo_plan(engine.plan(document))
         return
@@ -157,6 +168,8 @@ def run(
         typer.echo(f"both contrasts: {_draw_both(error, document.data['output'])}")
         raise
     typer.echo(outcome.sentence())
+    for line in seeing.used(outcome.store):
+        typer.echo(line)
     if outcome.complete and report:
         from stemdask import report as reports
 
@@ -170,27 +183,37 @@ def run(
 def submit(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML config.")],
     settings: Settings = None,
+    profile: Profile = None,
     directive: Annotated[
-        list[str] | None, typer.Option("--directive", help="An sbatch option of the driver's job, such as --account=x.")
+        list[str] | None, typer.Option("--directive", help="A directive of the driver's job, such as --account=x.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write and show the script, and don't submit it.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write and show the scripts, and don't submit.")] = False,
 ) -> None:
-    """Write the sbatch script of a run beside its store, show it and submit it."""
+    """Write the script of a driver's job beside its store, show it with that of its workers, and submit it."""
     from stemdask.engine.queues import submit
 
-    written = submit.write(config, _document([str(config)], settings), directive or ())
+    document = _document([str(config)], settings, profile=profile)
+    options = [*(["--profile", profile] if profile else []), *(f"--set={setting}" for setting in settings or ())]
+    written = submit.write(config, document, directive or (), options)
     typer.echo(f"{written.text}\n# {written.script}")
+    if written.worker:
+        typer.echo(f"# Each worker's job, but for its name:\n\n{written.worker}")
     if not dry_run:
         job = submit.send(written)
         typer.echo(f"job {job}; follow it with:\n  tail -f {written.log(job)}\n  stemdask status {written.store}")
 
 
 @app.command(epilog="Example: stemdask status results.zarr")
-def status(store: Store) -> None:
-    """Say how far a run is and which frames failed, and why; needs no cluster."""
-    from stemdask.results import reader
+def status(
+    store: Store,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Say it again whenever it changes, until the run ends.")
+    ] = False,
+) -> None:
+    """Say how far a run is, what its jobs do, which frames failed, and why."""
+    from stemdask.cli import following
 
-    typer.echo(reader.status(store).text())
+    following.show(store, follow=follow)
 
 
 @app.command(epilog="Example: stemdask verify results.zarr")
@@ -234,12 +257,16 @@ def export(
         typer.echo(path)
 
 
-@app.command(epilog="Example: stemdask doctor")
-def doctor() -> None:
-    """Check this machine: packages, threads, memory, file system, SLURM."""
+@app.command(epilog="Example: stemdask doctor --cluster")
+def doctor(
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Show the partitions of the batch system here, and a first profile.")
+    ] = False,
+) -> None:
+    """Check this machine: packages, threads, memory, file system, batch systems."""
     from stemdask.cli import doctor
 
-    raise typer.Exit(doctor.show())
+    raise typer.Exit(doctor.show_clusters() if cluster else doctor.show())
 
 
 @app.command(epilog="Example: stemdask schema > stemdask.schema.json")
@@ -267,10 +294,15 @@ def _complain(error: Exception, text: str | None = None) -> None:
 
 
 def _document(
-    config: list[str], settings: list[str] | None, output: Path | None = None, cluster: str | None = None
+    config: list[str],
+    settings: list[str] | None,
+    output: Path | None = None,
+    cluster: str | None = None,
+    profile: str | None = None,
 ) -> Document:
     """Return the config that was named, or the one that the inputs alone mean."""
     from stemdask.config import document as documents
+    from stemdask.config import profiles
 
     if len(config) == 1 and Path(config[0]).suffix.lower() in (".yaml", ".yml"):
         document = documents.read(config[0])
@@ -280,6 +312,10 @@ def _document(
         document = documents.of_inputs(config)
     if cluster is not None and cluster != (document.data.get("cluster") or {}).get("kind"):
         document.data["cluster"] = {"kind": cluster}  # the other keys are those of another kind
+    if profile is not None:
+        written = document.data.get("cluster") or {}
+        same = written.get("kind") == profiles.known().get(profile, {}).get("kind")
+        document.data["cluster"] = (written if same else {}) | {"profile": profile}
     document = documents.override(document, settings or [])
     if output is not None:
         document.data["output"] = str(output)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stemdask.config.section import Section
-from stemdask.config.shell_safe import Directive, Name, Options, PlainPath, PrologueLine
+from stemdask.config.shell_safe import Directive, Expression, Mail, Name, Options, OwnCommand, PlainPath, PrologueLine
 from stemdask.config.values import Memory, Walltime
 
 #: Batch systems; each has its record in `stemdask.engine.queues`.
-BatchKind: TypeAlias = Literal["slurm"]
+BatchKind: TypeAlias = Literal["slurm", "pbs", "lsf", "sge"]
 
 
 class Workers(Section):
@@ -21,6 +21,12 @@ class Workers(Section):
     """Workers kept while there is work."""
     max: Annotated[int, Field(ge=1, le=10_000)]
     """Workers at the most."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Workers:
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) is more than max ({self.max})")
+        return self
 
 
 class Inline(Section):
@@ -47,41 +53,68 @@ class Processes(Section):
     """Seconds to wait for a worker before the run ends."""
 
 
-class Slurm(Section):
-    """SLURM jobs, one worker each, through dask-jobqueue; absent keys are those of the site's jobqueue.yaml."""
+class Batch(Section):
+    """Jobs of a batch system, one worker each; absent keys are those of the profile and of jobqueue.yaml."""
 
     kind: BatchKind
+    profile: Name | None = None
+    """Profile of the user or the site whose keys hold where this config is silent."""
     workers: Annotated[int, Field(ge=1, le=10_000)] | Workers = 1
-    """Number of jobs, or {min, max}."""
+    """Number of workers, or {min, max}."""
+    workers_per_job: Annotated[int, Field(ge=1, le=512)] | Literal["node"] = 1
+    """Workers in one job, which share its memory; node: as many as fill a node, which the job has for itself."""
     partition: Name | None = None
     """Partition of the jobs."""
     account: Name | None = None
     """Account that pays for them."""
+    qos: Name | None = None
+    """Quality of service of the jobs."""
+    constraint: Expression | None = None
+    """Features that the nodes must have, such as 'haswell|skylake'."""
+    gres: Name | None = None
+    """Generic resources of a worker's job, such as 'tmpdisk:20'."""
+    reservation: Name | None = None
+    """Reservation in which the jobs run."""
+    licenses: Name | None = None
+    """Licenses that a worker's job takes."""
+    mail: Mail | None = None
+    """Address to which the queue writes when the driver's job ends or fails."""
     cores: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Cores of a job; a worker computes on one, so more than 1 only buys memory."""
+    """Cores of a job, at least one a worker; a worker computes on one, so more only buy memory."""
     memory: Memory | None = None
-    """Memory of a job, such as '4 GiB'; from the plan when absent."""
+    """Memory of a job, such as '4 GiB'; from the plan, for all its workers, when absent."""
     walltime: Walltime = "01:00:00"
     """Walltime of a job, 'HH:MM:SS', quoted; workers leave before it ends and are replaced."""
     interface: Name | None = None
     """Network interface that the nodes share, such as ib0."""
     local_directory: PlainPath | None = None
     """Scratch on the node; $TMPDIR or /tmp when absent."""
+    log_directory: PlainPath | None = None
+    """Folder of the logs of the jobs; in the run directory when absent."""
     job_extra_directives: tuple[Directive, ...] = ()
-    """More #SBATCH lines, such as '--constraint=haswell'."""
+    """More directives of every job, the driver's too, such as '--exclusive'."""
     prologue: tuple[PrologueLine, ...] = ()
-    """Lines before the worker starts: 'module load X', 'source /path/activate', 'export A=B'."""
+    """Lines before a worker or the driver starts: 'module load X', 'source /path/activate', 'export A=B'."""
+    on_end: OwnCommand | None = None
+    """Command that the driver runs at the end, with STEMDASK_STORE and STEMDASK_ENDED; in a profile alone."""
     options: Options = Field(default_factory=dict)
-    """Further keywords of dask_jobqueue.SLURMCluster, passed on as they are."""
-    workers_timeout: Annotated[float, Field(gt=0)] = 3600
-    """Seconds without any worker before the run ends; a queue that moves is no error."""
+    """Further keywords of the cluster class of dask_jobqueue, passed on as they are."""
+    workers_timeout: Annotated[float, Field(gt=0)] = 86_400
+    """Patience with the queue: seconds without any worker before the run ends."""
+    replace_after: Annotated[float, Field(ge=10, le=86_400)] = 300
+    """Seconds after which a running job whose worker gives no sign is replaced."""
     poll_seconds: Annotated[float, Field(ge=0.5, le=300)] = 15
-    """Seconds between two looks at squeue."""
+    """Seconds between two looks at the queue."""
 
     @property
     def most_workers(self) -> int:
-        """Number of jobs, or the most of them."""
+        """Number of workers, or the most of them."""
         return self.workers if isinstance(self.workers, int) else self.workers.max
+
+    @property
+    def per_job(self) -> int:
+        """Workers of a job; 1 as long as nobody knows how many fill a node."""
+        return self.workers_per_job if isinstance(self.workers_per_job, int) else 1
 
 
 class Allocation(Section):
@@ -110,7 +143,7 @@ class Address(Section):
     """Seconds to wait for a worker before the run ends."""
 
 
-_Kinds: TypeAlias = Inline | Threads | Processes | Slurm | Allocation | Address
+_Kinds: TypeAlias = Inline | Threads | Processes | Batch | Allocation | Address
 Cluster = Annotated[_Kinds, Field(discriminator="kind")]
 
 

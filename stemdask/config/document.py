@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from copy import deepcopy
@@ -22,6 +23,8 @@ class Document:
     name: str = "config"
     beside_defaults: bool = False
     """The analyses named here are settings laid over the usual ones, and don't replace them."""
+    own_lines: frozenset[str] = frozenset()
+    """Lines of a prologue that stand in the user's own file, and may say what a config's may not."""
 
     def problem(self, path: Sequence[str | int], what: str) -> str:
         """Return the sentence that names the key, its line and what is wrong with it."""
@@ -76,4 +79,4 @@ def override(document: Document, settings: Sequence[str]) -> Document:
                 )
         here[last] = yaml_lines.load(f"value: {value}", f"--set {setting}")[0]["value"]
     beside_defaults = document.data.get("analyses") is None
-    return Document(data, document.lines, document.name, beside_defaults)
+    return dataclasses.replace(document, data=data, beside_defaults=beside_defaults)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from stemdask.config import yaml_lines
 from stemdask.config.clusters import Cluster, Processes
 from stemdask.config.section import Section
 from stemdask.config.values import FrameRange, Memory
 from stemdask.model import Kind, Step
-from stemdask.units import LengthAngstrom, LengthNm
+from stemdask.units import Length, LengthAngstrom, LengthNm
 
 
 def _processes(cluster: object) -> object:
@@ -20,10 +20,18 @@ def _processes(cluster: object) -> object:
 
 
 class Calibration(Section):
-    """A known length from which the pixel size is found."""
+    """A known length from which the pixel size of images, or the scale of structures, is found."""
 
-    a: LengthAngstrom
-    """Lattice constant of the A sublattice."""
+    a: LengthAngstrom | None = None
+    """Lattice constant of the A sublattice; for images."""
+    nearest_neighbour: LengthAngstrom | None = None
+    """Mean distance of nearest neighbours; for structures."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Calibration:
+        if (self.a is None) == (self.nearest_neighbour is None):
+            raise ValueError("takes one length: a, of images, or nearest_neighbour, of structures")
+        return self
 
 
 class Input(Section):
@@ -35,8 +43,10 @@ class Input(Section):
     """images or atoms; guessed from the suffix when absent."""
     pixel_size: LengthNm | None = None
     """Size of a pixel, only to override the file ('0.0297 nm')."""
+    scale: LengthAngstrom | None = None
+    """Length of a unit of the coordinates of structures that aren't in angstrom, such as '1 nm' or a voxel's edge."""
     calibrate_from: Calibration | None = None
-    """Find the pixel size from a known lattice constant instead."""
+    """Find the pixel size or the scale from a known length instead."""
     invert: Literal["auto"] | bool = "auto"
     """Whether columns are dark (ABF, bright field), so that the contrast is turned round; auto: as the images show. The
     same as `invert` of `preprocess`. For images."""
@@ -44,6 +54,13 @@ class Input(Section):
     """Subset of the frames, 'first:last+1'."""
     elements: dict[str, str] | None = None
     """Element of each word that stands for one in the files, such as {W: Pt, "1": Pt}; for structures."""
+
+    @field_validator("scale")
+    @classmethod
+    def _is_length(cls, scale: Length | None) -> Length | None:
+        if scale is not None and not scale.angstrom() > 0:
+            raise ValueError(f"a unit of length is longer than nothing, got {scale}")
+        return scale
 
 
 class LimitsSection(Section):

@@ -19,7 +19,7 @@ def validate(document: Document) -> tuple[Config | None, list[str]]:
     if isinstance(data.get("analyses"), dict):  # `columns:` with nothing behind it means its defaults
         data["analyses"] = {key: {} if value is None else value for key, value in data["analyses"].items()}
     try:
-        return Config.model_validate(data), []
+        return Config.model_validate(data, context={"own_lines": document.own_lines}), []
     except ValidationError as error:
         return None, in_words(error, document, (), Config)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationInfo
 
 #: A directive is a comment to the shell, where | and & are signs of a constraint.
 _DIRECTIVE = re.compile(r"--[A-Za-z0-9_.,:=/@+%\[\]|&-]{1,200}\Z")
 _WORD = re.compile(r"[A-Za-z0-9_.,:=/@+%-]{1,200}\Z")
 _OPTION = re.compile(r"(#!)?[A-Za-z0-9_.,:=/@+% -]*\Z")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@:=,-]+\Z")
+_MAIL = re.compile(r"[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9.-]{1,190}\Z")
+_EXPRESSION = re.compile(r"[A-Za-z0-9_.,:=@+%\[\]|&*()-]{1,200}\Z")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:@+-]{0,63}\Z")
 
 
@@ -29,22 +31,43 @@ def check_path(text: str) -> str:
     return text
 
 
-def _name(text: str) -> str:
-    if not _NAME.match(text):
-        raise ValueError(f"{text!r} is not a name that SLURM knows; letters, digits and _.,:@+- are allowed")
+def _expression(text: str) -> str:
+    if not _EXPRESSION.match(text):
+        raise ValueError(f"{text!r} can't stand in a directive; letters, digits and _.,:=@+%[]|&*()- can")
     return text
 
 
-def _prologue(line: str) -> str:
+def _mail(text: str) -> str:
+    if not _MAIL.match(text):
+        raise ValueError(f"{text!r} is not an address of mail")
+    return text
+
+
+def _name(text: str) -> str:
+    if not _NAME.match(text):
+        raise ValueError(f"{text!r} is not a name that a batch system knows; letters, digits and _.,:@+- are allowed")
+    return text
+
+
+def _prologue(line: str, info: ValidationInfo) -> str:
+    if info.context is not None and line in info.context.get("own_lines", ()):
+        return line
     words = line.split(" ")
     command = " ".join(words[:2]) if words[0] == "module" else words[0]
     if command not in ("module load", "module purge", "module use", "source", "export") or not all(
         _WORD.match(word) for word in words
     ):
         raise ValueError(
-            f"{line!r} is not allowed in a prologue; write 'module load X', 'source /path/activate' or 'export A=B'"
+            f"{line!r} is not allowed in the prologue of a config; write 'module load X', 'source /path/activate' or "
+            "'export A=B', or put it into a profile of your own"
         )
     return line
+
+
+def _own(command: str, info: ValidationInfo) -> str:
+    if info.context is None or command not in info.context.get("own_lines", ()):
+        raise ValueError(f"{command!r} may only stand in a profile of your own: it is run as it is")
+    return command
 
 
 def _options(value: Any) -> Any:
@@ -62,7 +85,10 @@ def _options(value: Any) -> Any:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+Expression = Annotated[str, AfterValidator(_expression)]
+Mail = Annotated[str, AfterValidator(_mail)]
 PlainPath = Annotated[str, AfterValidator(check_path)]
 Directive = Annotated[str, AfterValidator(check_directive)]
+OwnCommand = Annotated[str, AfterValidator(_own)]
 PrologueLine = Annotated[str, AfterValidator(_prologue)]
 Options = Annotated[dict[str, Any], AfterValidator(_options)]

@@ -33,6 +33,32 @@ def parse_walltime(text: object) -> int:
     return ((int(match[1] or 0) * 24 + int(match[2])) * 60 + int(match[3])) * 60 + int(match[4])
 
 
+def walltime_text(value: object, unit: int) -> str:
+    """Write a walltime of a site's file as "D-HH:MM:SS".
+
+    Parameters
+    ----------
+    value
+        A number, or text in one of the forms of batch systems: "90", "MM:SS", "HH:MM:SS", "D-HH", "D-HH:MM".
+    unit
+        Seconds that a number without colons means.
+    """
+    days, dash, rest = str(value).strip().rpartition("-")
+    try:
+        parts = [int(part) for part in rest.split(":")]
+        before = 86_400 * int(days or 0)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a walltime") from None
+    if dash:
+        parts = [*parts, 0, 0][:3]
+    elif len(parts) == 1:
+        parts = [0, 0, unit * parts[0]]
+    hours, minutes, seconds = [0, 0, *parts][-3:]
+    whole = before + 3600 * hours + 60 * minutes + seconds
+    text = f"{whole % 86_400 // 3600:02d}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+    return f"{whole // 86_400}-{text}" if whole >= 86_400 else text
+
+
 def _memory(text: object) -> int:
     if isinstance(text, int) and not isinstance(text, bool) and text >= _LEAST_MEMORY:
         return text  # bytes, as a config is written out

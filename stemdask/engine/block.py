@@ -16,6 +16,7 @@ from stemdask.analyses import chain
 from stemdask.engine.queues.records import queue_around
 from stemdask.errors import FrameError, InputError, StemdaskError
 from stemdask.model import RAGGED, Array, AtomsFrame, Block, FrameStatus, Plan, Variable
+from stemdask.sources.frame_hash import frame_hash
 from stemdask.store import layout
 from stemdask.store.constants import read_constants
 from stemdask.store.statuses import count
@@ -33,6 +34,8 @@ class FrameResult:
     error: str = ""
     seconds: float = 0.0
     time: float = float("nan")
+    input_hash: int = 0
+    """Of what was read; 0 where nothing was."""
     values: Mapping[str, Array] = field(default_factory=dict)
     """By path, without the frame dimension, ragged ones with their true length; nothing of a failed frame."""
 
@@ -61,26 +64,28 @@ def evaluate(plan: Plan, prepared: Mapping[str, Array], index: int) -> FrameResu
         An analysis breaks its declaration: a mistake of the program, not of the frame.
     """
     start = time.perf_counter()
+    read = 0
     try:
         frame = plan.source.read(index)
+        read = frame_hash(frame)
         frame.results.update(prepared)
         values = chain.analyse(plan.source.kind, plan.steps, frame)
     except (FrameError, InputError) as error:
-        return failed(str(error), time.perf_counter() - start)
+        return failed(str(error), time.perf_counter() - start, read)
     except StemdaskError:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a frame can fail in any way
-        return failed(f"{type(error).__name__}: {error}", time.perf_counter() - start)
+        return failed(f"{type(error).__name__}: {error}", time.perf_counter() - start, read)
     empty = isinstance(frame, AtomsFrame) and len(frame.positions) == 0
     stamp = frame.time if isinstance(frame, AtomsFrame) and frame.time is not None else float("nan")
     status = FrameStatus.EMPTY if empty else FrameStatus.OK
-    return FrameResult(status, "", time.perf_counter() - start, stamp, values)
+    return FrameResult(status, "", time.perf_counter() - start, stamp, read, values)
 
 
-def failed(reason: str, seconds: float = 0.0) -> FrameResult:
+def failed(reason: str, seconds: float = 0.0, input_hash: int = 0) -> FrameResult:
     """Return the result of a frame that has none, with a reason of one line that is the same in every run."""
     line = "".join(c if c.isprintable() else " " for c in _ADDRESS.sub("0x…", reason))
-    return FrameResult(FrameStatus.FAILED, " ".join(line.split())[:_LONGEST_REASON], seconds)
+    return FrameResult(FrameStatus.FAILED, " ".join(line.split())[:_LONGEST_REASON], seconds, input_hash=input_hash)
 
 
 def run_block(
@@ -170,6 +175,7 @@ class _Page:
         self._text["frames/file"].append(self._plan.source.file_of(index))
         self._text["frames/error"].append(error)
         self._numbers["frames/seconds"][row] = result.seconds
+        self._numbers[layout.INPUT_HASH][row] = result.input_hash
         if "frames/time" in self._numbers:
             self._numbers["frames/time"][row] = result.time
 

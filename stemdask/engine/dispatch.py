@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from stemdask.engine.block import Ack
+from stemdask.engine.clock import Clock
 from stemdask.engine.signals import Stop
 from stemdask.errors import ClusterError, StemdaskError
 from stemdask.model import Block
@@ -37,6 +37,8 @@ class Job:
     """Bytes that the process of a frame may take."""
     give_up: Callable[[], bool]
     """True when blocks in flight are to be abandoned."""
+    comes_back: Callable[[], bool] = lambda: False
+    """True when this driver was stopped and will be started again: jobs that wait in a queue may go on waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ def dispatch(
     returned: deque[Block] = deque()
     tries: dict[int, int] = {}
     in_flight = 0
-    last_return = time.monotonic()
+    clock = Clock()
+    last_return = clock.seconds
     while True:
         while not stop.requested and in_flight < pool.window:
             block = returned.popleft() if returned else next(waiting, None)
@@ -131,7 +134,7 @@ def dispatch(
             return
         for back in pool.collect(TICK):
             in_flight -= 1
-            last_return = time.monotonic()
+            last_return = clock.seconds
             if back.ack is not None:
                 tries.pop(back.block.index, None)
                 done(back.ack)
@@ -140,9 +143,10 @@ def dispatch(
                 _raise_if_hopeless(back, tries[back.block.index])
                 returned.append(back.block)
         note = pool.supervise()
+        clock.tick()
         if note:
-            last_return = time.monotonic()
-        elif time.monotonic() - last_return > patience:
+            last_return = clock.seconds
+        elif clock.seconds - last_return > patience:
             raise ClusterError(
                 f"no block came back for {patience:.0f} s",
                 remedy="If frames run without limits.isolate, one may never end; with it, it would be stopped in time",

@@ -9,20 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from stemdask.analyses import registry
 from stemdask.config.clusters import Cluster
-from stemdask.engine import lock
+from stemdask.engine import finishing
 from stemdask.engine.block import Ack
 from stemdask.engine.dispatch import Job, Pool, dispatch
-from stemdask.engine.isolate import START_SECONDS
 from stemdask.engine.pools import pool_of
 from stemdask.engine.progress import Progress, Report
 from stemdask.engine.signals import Stop
 from stemdask.errors import StemdaskError, Stopped, TooManyFailures
+from stemdask.fence.fence import START_SECONDS
 from stemdask.model import Block, FrameStatus, Plan
-from stemdask.results.stack import StoreStack
-from stemdask.store import layout, statuses
-from stemdask.store.writer import sync_file_system
+from stemdask.store import layout, lock, metadata, statuses
+from stemdask.store.disk import sync_file_system
 
 _BAD = (FrameStatus.FAILED, FrameStatus.OVERFLOW)
 
@@ -69,18 +70,25 @@ class Driver:
         self._reasons: Counter[str] = Counter()
         self._begun = self._started = time.monotonic()
         self._pool: Pool | None = None
-        self._done = 0
+        self._done = self._failed_before = 0
 
     def go(self, blocks: Sequence[Block], *, finish: bool) -> Outcome:
         """Do the blocks that aren't done yet, and what comes once after unless other runs do other blocks."""
         store = Path(self._plan.store)
         found = statuses.read_statuses(store)
         todo = statuses.unfinished(found, blocks)
-        state = layout.open_group(store).attrs["state"]
+        known = metadata.attributes(store)
+        state = str(known["state"])
         self._done = len(found) - sum(block.stop - block.start for block in todo)
+        failed = found == FrameStatus.FAILED
+        for block in todo:
+            failed[block.start : block.stop] = False
+        self._failed_before = int(np.count_nonzero(failed))
         if todo:
-            if state != "running":
-                layout.set_state(store, "running", f"continued with {len(todo)} blocks")
+            self._check_failures()
+            if state != "running" or known.get("finished"):
+                with lock.setting_up(layout.run_directory(store)):
+                    layout.set_running(self._plan, f"continued with {len(todo)} blocks")
             self._dispatch(todo)
         if todo or state != "complete":
             state = self._end(finish=finish)
@@ -92,15 +100,15 @@ class Driver:
 
     def _dispatch(self, todo: Sequence[Block]) -> None:
         limits = self._plan.limits
-        job = Job(self._plan.store, self._epoch, limits.isolate, limits.memory, self._stop.overdue)
+        stop = self._stop
+        job = Job(self._plan.store, self._epoch, limits.isolate, limits.memory, stop.overdue, stop.comes_back)
         self._tell("starting workers")
         try:
             with pool_of(self._cluster, job, len(todo)) as self._pool:
                 self._started = time.monotonic()
                 dispatch(self._pool, todo, self._stop, self._take, self._tell, self._patience())
         except BaseException:
-            with contextlib.suppress(OSError):
-                layout.set_state(self._plan.store, "partial", "interrupted")
+            self._cut_short("interrupted")
             raise
 
     def _patience(self) -> float:
@@ -111,11 +119,15 @@ class Driver:
         self._counts.update(ack.counts)
         self._done += sum(ack.counts.values())
         self._reasons.update(ack.reasons)
-        bad = self._counts[FrameStatus.FAILED]
+        self._check_failures()
+
+    def _check_failures(self) -> None:
+        """End a run of whose store too many frames failed, in whichever run."""
+        bad = self._failed_before + self._counts[FrameStatus.FAILED]
         if bad > self._plan.limits.max_failed * self._plan.source.n_frames:
             reasons = "; ".join(reason for reason, _ in self._reasons.most_common(3))
             raise TooManyFailures(
-                f"{bad} of {self._counts.total()} frames failed: {reasons}",
+                f"{bad} of {self._plan.source.n_frames} frames failed" + (f": {reasons}" if reasons else ""),
                 where=self._plan.store,
                 allowed=f"limits.max_failed {self._plan.limits.max_failed:g} of all frames",
                 remedy="Mend the cause and run again with --retry failed, or raise limits.max_failed",
@@ -144,25 +156,26 @@ class Driver:
                 layout.set_state(store, "partial", f"did {self._counts.total()} frames, {pending} to do")
             return "partial"
         self._tell("finishing")
-        stack = StoreStack(self._plan)
+        done = metadata.attributes(store).get("finished", [])
         for step in self._plan.steps:
-            finish_step = registry.get(self._plan.source.kind, step.name).finish
-            if finish_step is not None:
-                try:
-                    finish_step(stack, step.params)
-                except (StemdaskError, OSError):
-                    raise
-                except Exception as error:
-                    raise StemdaskError(
-                        f"'{step.name}' failed over all frames: {type(error).__name__}: {error}",
-                        where=store,
-                        remedy="The frames are done and kept; running again tries this alone",
-                    ) from error
-                stack.check_written(step)
+            if step.name in done or registry.get(self._plan.source.kind, step.name).finish is None:
+                continue
+            try:
+                finishing.finish(self._plan, step, self._stop.overdue)
+            except InterruptedError:
+                return self._cut_short(f"stopped while '{step.name}' was finishing")
+            except StemdaskError:
+                self._cut_short(f"'{step.name}' failed over all frames")
+                raise
         sync_file_system(store)
         layout.set_state(store, "complete", f"did {self._counts.total()} frames")
         sync_file_system(store)
         return "complete"
+
+    def _cut_short(self, event: str) -> str:
+        with contextlib.suppress(StemdaskError):  # a full disk: the state is as it was, which isn't complete
+            layout.set_state(self._plan.store, "partial", event)
+        return "partial"
 
     def _raise_stopped(self) -> None:
         name = self._stop.signal.name if self._stop.signal is not None else ""

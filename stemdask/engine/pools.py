@@ -23,7 +23,7 @@ def pool_of(cluster: kinds.Cluster, job: Job, n_blocks: int) -> Pool:
             return Threads(job, _workers(cluster.workers, n_blocks))
         case kinds.Processes():
             return Processes(job, _workers(cluster.workers, n_blocks), cluster.workers_timeout)
-        case kinds.Slurm():
+        case kinds.Batch():
             return JobPool(job, cluster, min(cluster.most_workers, n_blocks))
         case kinds.Allocation():
             return AllocationPool(job, cluster, n_blocks)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from threadpoolctl import threadpool_limits
 
-from stemdask.config.clusters import Allocation, Slurm
+from stemdask.config.clusters import Allocation, Batch
 from stemdask.config.document import Document, read
-from stemdask.engine import lock
 from stemdask.engine.driver import Driver, Outcome
+from stemdask.engine.ending import told
 from stemdask.engine.log import logged
 from stemdask.engine.progress import Report, reporter
 from stemdask.engine.queues.script import too_long
@@ -25,11 +25,10 @@ from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import draw
 from stemdask.planning.resolve import resolve
 from stemdask.planning.survey import survey as survey_of
-from stemdask.store import place
-from stemdask.store.writer import storage_error
+from stemdask.store import lock, place
+from stemdask.store.disk import REFUSED, storage_error
 
 Retry = Literal["failed", "overflow"]
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
 def run(
@@ -103,12 +102,14 @@ def execute(
     if retry not in (None, "failed", "overflow"):
         raise ConfigError("not a status to retry", where="--retry", value=retry, allowed="failed, overflow")
     resolved = resolve(document)
-    store = Path(resolved.config.output).expanduser().absolute()
+    store = place.path_of(resolved.config.output)
     place.is_taken(store)
+    for warning in resolved.source.warnings if progress is True else ():
+        sys.stderr.write(f"warning: {warning}\n")
     subset = frames is not None or blocks is not None
     if subset and (fresh or retry):
         raise ConfigError("a part of a run can't be started over or retried", allowed="--frames or --blocks alone")
-    if subset and isinstance(resolved.config.cluster, Slurm | Allocation):
+    if subset and isinstance(resolved.config.cluster, Batch | Allocation):
         raise ConfigError(
             "a part of a run is done by the process that is started for it",
             where="cluster.kind",
@@ -118,14 +119,20 @@ def execute(
     try:
         # What comes once before and after gives the same bits on any number of cores.
         with _reported(progress) as report, Stop() as stop, threadpool_limits(1):
+            missing = place.missing_folders(store)
             directory = place.open_run_directory(store)
-            with lock.driving(directory, shared=subset) as epoch, logged(directory / "log"):
+            with (
+                lock.driving(directory, shared=subset) as epoch,
+                place.left_as_found(store, () if subset else missing),
+                logged(directory / "log"),
+                told(resolved.config.cluster, store, stop),
+            ):
                 with lock.setting_up(directory):
                     plan = set_up(resolved, store, retry=retry, fresh=fresh, sweep=not subset)
                 driver = Driver(plan, epoch, resolved.config.cluster, stop, report)
                 return driver.go(chosen(plan, frames, blocks), finish=not subset)
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in REFUSED:
             raise storage_error(error, store) from error
         raise
 
@@ -134,7 +141,7 @@ def plan(document: Document) -> list[tuple[str, str]]:
     """Say what a run would take, without writing anything."""
     resolved = resolve(document)
     survey = survey_of(resolved)
-    drawn = draw(resolved, survey, Path(resolved.config.output).expanduser().absolute())
+    drawn = draw(resolved, survey, place.path_of(resolved.config.output))
     cost = estimate(drawn, survey)
     capacities = ", ".join(f"{n} {dim}s" for dim, n in drawn.sizes.items() if dim != "frame")
     rows = [
@@ -148,7 +155,7 @@ def plan(document: Document) -> list[tuple[str, str]]:
         ("time", f"{cost.minutes:.3g} minutes with one worker"),
     ]
     cluster = resolved.config.cluster
-    if isinstance(cluster, Slurm):
+    if isinstance(cluster, Batch):
         rows.append(("walltime", too_long(cluster.walltime, drawn.block_frames, survey.seconds) or cluster.walltime))
     return rows
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from stemdask.engine.inputs import check_input
 from stemdask.errors import ConfigError, StemdaskError, StoreError
 from stemdask.model import Block, FrameStatus, Plan
 from stemdask.planning import plan_file as plan_files
@@ -54,18 +55,19 @@ def set_up(resolved: Resolved, store: Path, *, retry: str | None, fresh: bool, s
         plan = grow.make_room(plan)
     if retry == "failed":
         _set_pending(plan, FrameStatus.FAILED)
-    new = layout.run_directory(store) / "plan.new"
-    plan_files.save(plan, new)
-    new.replace(layout.plan_file(store))
+    plan_files.save(plan, layout.plan_file(store))
     return plan
 
 
 def _continued(resolved: Resolved, store: Path) -> Plan:
     """Return the plan of a store that is there, with its sizes and the limits of the config."""
-    place.check_same(store, resolved.fingerprint, resolved.text)
     try:
         stored = plan_files.load(layout.plan_file(store))
     except StemdaskError:  # the run directory is gone, or of another version
+        stored = None
+    check_input(stored.source if stored is not None else None, resolved.source, store)
+    place.check_same(store, resolved.fingerprint, resolved.text)
+    if stored is None:
         stored = draw(resolved, survey_of(resolved), store)
     wanted = resolved.config.limits
     limits = dataclasses.replace(
@@ -85,6 +87,7 @@ def _continued(resolved: Resolved, store: Path) -> Plan:
         config=resolved.text,
     )
     plan = layout.fitted(plan)
+    layout.add_missing(plan)
     try:
         constants.read_constants(plan)
     except StoreError:

@@ -1,7 +1,8 @@
-"""SIGTERM and Ctrl-C: end in order once, at once the second time."""
+"""SIGTERM, SIGHUP and Ctrl-C: end in order once, at once the second time."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -10,6 +11,8 @@ from typing import Any
 
 #: Seconds that blocks in flight may take to end; a scheduler kills 30 s after its SIGTERM.
 GRACE = 20.0
+#: Environment variable by which a job script says that it puts itself back into the queue when its driver was stopped.
+COMES_BACK = "STEMDASK_COMES_BACK"
 
 
 class Stop:
@@ -29,9 +32,15 @@ class Stop:
         """Tell whether the time for an orderly end is over."""
         return self.requested and time.monotonic() - self._since > GRACE
 
+    def comes_back(self) -> bool:
+        """Tell whether the job around this process was told to end and will run again."""
+        return self.signal is signal.Signals.SIGTERM and COMES_BACK in os.environ
+
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                    continue  # under nohup
                 self._before[number] = signal.signal(number, self._handle)
         return self
 

@@ -8,12 +8,12 @@ from functools import lru_cache
 
 from stemdask.engine.block import Ack, FrameResult, evaluate, run_block
 from stemdask.engine.isolate import Helper
-from stemdask.engine.lock import read_epoch
 from stemdask.errors import Stopped
 from stemdask.model import Array, Block, Plan
 from stemdask.planning import plan_file as plan_files
 from stemdask.store.constants import read_constants
 from stemdask.store.layout import plan_file, run_directory
+from stemdask.store.lock import read_epoch
 
 _thread = threading.local()
 _helpers: set[Helper] = set()

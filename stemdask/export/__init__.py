@@ -9,7 +9,7 @@ from stemdask.export import csv, extxyz, hspy, parquet, pdb
 from stemdask.export.export import Export
 from stemdask.export.folder import Folder
 from stemdask.results.blocks import Blocks
-from stemdask.store.place import is_store
+from stemdask.store.place import check_store
 
 #: The one table of formats: a new one is one file and one line here.
 EXPORTS: dict[str, Export] = {
@@ -60,8 +60,7 @@ def write(
     if b_factor is not None and not EXPORTS[fmt].shows_property:
         allowed = ", ".join(name for name, export in EXPORTS.items() if export.shows_property)
         raise ConfigError("this format has no B-factor column", value=fmt, allowed=allowed)
-    if not is_store(path):
-        raise StoreError("this is not a store that stemdask made", where=path, remedy="Name the .zarr folder of a run")
+    check_store(path)
     if target.resolve() == path.resolve() or path.resolve() in target.resolve().parents:
         raise StoreError("an export can't go into the store", where=target, remedy="Name another folder")
     folder = Folder(target, overwrite=overwrite)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from stemdask.errors import StorageError, StoreError
+from stemdask.store import disk
 
 _LIST = ".stemdask-export.json"
+_PARTIAL = ".partial-"
 
 
 class Folder:
@@ -23,6 +28,7 @@ class Folder:
         self._overwrite = overwrite
         self._written: list[Path] = []
         self._made = self._read_list()
+        self._sweep()
 
     @contextmanager
     def file(self, name: str) -> Iterator[Path]:
@@ -36,38 +42,50 @@ class Folder:
             The file system refused a write.
         """
         target = self._path / name
-        if target.exists() and not self._overwrite and self._made.get(name) != _state(target):
+        made = self._made.get(name, [])
+        if target.exists() and not self._overwrite and _state(target) not in made:
             raise StoreError(
                 "this file was not made by an export, or was changed since",
                 where=target,
                 remedy="Name another folder, or move the file away",
             )
-        partial = target.with_name(f".partial-{os.getpid()}-{name}")
+        partial = target.with_name(f"{_PARTIAL}{os.getpid()}-{name}")
         try:
             self._path.mkdir(parents=True, exist_ok=True)
             yield partial
+            disk.sync_file(partial)
+            # First the list, then the name: whenever this ends, the file that is there is one of those listed.
+            self._made[name] = [*made[-1:], _state(partial)]
+            disk.write_file(self._path / _LIST, json.dumps(self._made))
             partial.replace(target)
+            disk.sync_file(target)
         except OSError as error:
             raise StorageError(
                 f"can't be written: {error.strerror or error}", where=target, remedy="Name another folder"
             ) from error
         finally:
             partial.unlink(missing_ok=True)
-        self._made[name] = _state(target)
         self._written.append(target)
-        (self._path / _LIST).write_text(json.dumps(self._made))
 
     @property
     def written(self) -> list[Path]:
         """The files written so far."""
         return list(self._written)
 
-    def _read_list(self) -> dict[str, list[int]]:
+    def _read_list(self) -> dict[str, list[list[int]]]:
+        """Return size and time of the files that exports made, by name; of one that was being replaced, both."""
         try:
             made = json.loads((self._path / _LIST).read_text())
         except (OSError, ValueError):
             return {}
-        return made if isinstance(made, dict) else {}
+        return dict(made) if isinstance(made, dict) else {}
+
+    def _sweep(self) -> None:
+        """Remove what an export left whose process is gone."""
+        for left in (*self._path.glob(f"{_PARTIAL}*"), *self._path.glob(f".{_LIST}.*.partial")):
+            number = next((part for part in re.split(r"[.-]", left.name) if part.isdecimal()), "")
+            if number and not psutil.pid_exists(int(number)):
+                left.unlink(missing_ok=True)
 
 
 def _state(file: Path) -> list[int]:

@@ -35,6 +35,8 @@ _FIRST = tuple(
             lattice.J.path,
             rdf.R.path,
             coordination.CN.path,
+            coordination.ELEMENT_1.path,
+            coordination.ELEMENT_2.path,
             bond_order.ATOM_1.path,
             bond_order.ATOM_2.path,
         )

@@ -64,8 +64,20 @@ def measured(array: xr.DataArray, error: xr.DataArray | None, shift: xr.DataArra
     """
     if error is None or not np.isfinite(error) or not np.isfinite(array) or float(error) <= 0:
         return number(array)
-    digits = max(1 - math.floor(math.log10(float(error))), 0)
-    text = f"{float(array):.{digits}f} ± {float(error):.{digits}f}"
+    digits = _digits(float(error))
+    text = with_error(float(array), float(error))
     if shift is not None and abs(float(shift)) > float(error):
         text += f" ({float(shift):+.{digits}f})"
     return amount(text, array.attrs.get("units", "1"))
+
+
+def with_error(value: float, error: float) -> str:
+    """Return a number and its standard error to two digits; four digits and no error where none is known."""
+    if not (math.isfinite(error) and error > 0):
+        return f"{value:.4g}"
+    return f"{value:.{_digits(error)}f} ± {error:.{_digits(error)}f}"
+
+
+def _digits(error: float) -> int:
+    """Return the decimals that show two digits of an error."""
+    return max(1 - math.floor(math.log10(error)), 0)

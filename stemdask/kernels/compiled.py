@@ -59,6 +59,20 @@ def kernel(function: _Function | None = None, /, **options: Any) -> _Function | 
     return compiled if function is None else compiled(function)
 
 
+def when_compiling(call: Callable[[], object]) -> None:
+    """Have something called whenever the compilation of a kernel begins or ends."""
+    from numba.core import event
+
+    class Listener(event.Listener):
+        def on_start(self, event: Any) -> None:
+            call()
+
+        def on_end(self, event: Any) -> None:
+            call()
+
+    event.register("numba:compile", Listener())  # type: ignore[no-untyped-call]
+
+
 def import_closure(path: Path) -> list[Path]:
     """Return the file and all files of stemdask that it imports, directly or not, in order."""
     found, left = {path}, [path]

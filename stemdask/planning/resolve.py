@@ -10,6 +10,8 @@ from typing import Any
 
 from stemdask._version import __version__
 from stemdask.analyses import registry
+from stemdask.config import profiles, site
+from stemdask.config.clusters import Batch
 from stemdask.config.document import Document
 from stemdask.config.keys import Config, to_yaml
 from stemdask.config.problems import validate
@@ -17,7 +19,8 @@ from stemdask.errors import ConfigError, InputError
 from stemdask.model import Kind, Source, Step
 from stemdask.planning import calibration, polarity
 from stemdask.planning.steps import steps as steps_of
-from stemdask.sources import opening
+from stemdask.planning.trial import allowed
+from stemdask.sources import fenced, opening
 from stemdask.sources.images.source import ImageSource
 
 
@@ -43,6 +46,7 @@ def resolve(document: Document) -> Resolved:
     InputError
         Where only the input fails.
     """
+    document = profiles.lay_under(document)
     config, problems = validate(document)
     source, failure = _open(config, document)
     kind = source.kind if source is not None else _guessed(document)
@@ -58,15 +62,16 @@ def resolve(document: Document) -> Resolved:
         raise ConfigError(_count(problems), where=document.name, problems=problems)
     if config is None or source is None:
         raise failure or InputError("the input can't be read", where=document.name)
+    if isinstance(config.cluster, Batch):
+        config = config.model_copy(update={"cluster": site.filled(config.cluster)})
     known: dict[str, Any] = {"kind": source.kind}
     if isinstance(source, ImageSource):
         known["invert"] = _columns_are_dark(source, config, steps)
         steps = polarity.inverted(steps, known["invert"])
-        if config.input.calibrate_from is not None:
-            size = calibration.pixel_size(source, config.input.calibrate_from.a, steps)
-            known |= {"pixel_size": size, "calibrate_from": None}
+    if config.input.calibrate_from is not None:
+        known |= calibration.found(source, config.input.calibrate_from, steps) | {"calibrate_from": None}
     config = config.model_copy(update={"input": config.input.model_copy(update=known)})
-    if "pixel_size" in known:
+    if len(known) > 1:
         source = _open(config, document)[0] or source
     return Resolved(source, steps, config, to_yaml(config, steps), _fingerprint(source, steps, config))
 
@@ -76,7 +81,9 @@ def _columns_are_dark(source: ImageSource, config: Config, steps: Sequence[Step]
     for said in (config.input.invert, polarity.written(steps)):
         if isinstance(said, bool):
             return said
-    return any(step.name == "columns" for step in steps) and polarity.columns_are_dark(source, steps)
+    if not any(step.name == "columns" for step in steps):
+        return False
+    return polarity.columns_are_dark(source, steps, *allowed(config.limits))
 
 
 def _contradictions(document: Document, config: Config, steps: Sequence[Step]) -> list[str]:
@@ -96,9 +103,15 @@ def _open(config: Config | None, document: Document) -> tuple[Source | None, Inp
     if not isinstance(paths, str | list):
         return None, None
     try:
-        return opening.open_source(paths, **options), None
+        return fenced.open_source(paths, **options, memory=_memory(config)), None
     except InputError as error:
         return None, error
+
+
+def _memory(config: Config | None) -> int:
+    """Return the bytes that opening may take: as much as a frame, where more is allowed to one than usual."""
+    asked = "auto" if config is None else config.limits.frame_memory
+    return fenced.OPENING_MEMORY if asked == "auto" else max(fenced.OPENING_MEMORY, asked)
 
 
 def _guessed(document: Document) -> Kind | None:

@@ -16,21 +16,20 @@ from stemdask.config.clusters import cluster_kinds
 from stemdask.config.document import store_beside
 from stemdask.config.yaml_lines import dump_value
 from stemdask.model import Kind
-from stemdask.sources import opening
+from stemdask.sources import fenced
 
 
 def write(inputs: Sequence[str]) -> str:
     """Return a commented YAML config for the data: the usual analyses on, the others as comments."""
-    source = opening.open_source(list(inputs))
+    source = fenced.open_source(list(inputs))
     described = source.describe()
     lines = [f"# {key}: {value}" for key, value in described.items() if not isinstance(value, list)]
     lines += [f"# warning: {warning}" for warning in source.warnings]
     path: Any = inputs[0] if len(inputs) == 1 else list(inputs)
     lines += ["", "input:", f"  path: {dump_value(path)}", f"  kind: {source.kind}"]
-    for name in ("pixel_size", "calibrate_from", "invert", "frames"):
-        if source.kind == "images" or name == "frames":
-            lines += _comment(keys.Input.model_fields[name], 2)
-            lines.append(f"  # {name}: {_EXAMPLES[name]}")
+    for name in (*_EXAMPLES[source.kind], "frames"):
+        lines += _comment(keys.Input.model_fields[name], 2)
+        lines.append(f"  # {name}: {_EXAMPLES[source.kind].get(name, _FRAMES)}")
     lines += [f"output: {dump_value(store_beside(inputs[0]))}", "", "analyses:"]
     for name in registry.names(source.kind):
         lines += _analysis(source.kind, name, on=name in registry.defaults(source))
@@ -62,11 +61,11 @@ def schema() -> str:
     return json.dumps(whole, indent=2)
 
 
-_EXAMPLES = {
-    "pixel_size": "0.0297 nm",
-    "calibrate_from": "{a: 4.01 angstrom}",
-    "invert": "true",
-    "frames": '"0:100"',
+_FRAMES = '"0:100"'
+#: Keys of the input that a kind has, besides a range of frames, with an example.
+_EXAMPLES: dict[Kind, dict[str, str]] = {
+    "images": {"pixel_size": "0.0297 nm", "calibrate_from": "{a: 4.01 angstrom}", "invert": "true"},
+    "atoms": {"scale": "0.3434 angstrom", "calibrate_from": "{nearest_neighbour: 2.77 angstrom}"},
 }
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from stemdask.analyses import chain
-from stemdask.errors import FrameError, InputError
-from stemdask.model import Array, AtomsFrame, Frame, Source
+from stemdask.errors import InputError
+from stemdask.model import Array
 from stemdask.planning.resolve import Resolved
+from stemdask.planning.trial import FrameFailed, Trial, allowed
 from stemdask.planning.tried import TRIED, spread
 
 
@@ -40,26 +39,24 @@ def survey(resolved: Resolved) -> Survey:
     InputError
         Where none of the frames tried can be analysed; says why of the first.
     """
-    source, steps = resolved.source, resolved.steps
-    prepared = chain.prepare(source.kind, steps, _Frames(source))
+    source, limits = resolved.source, resolved.config.limits
+    seconds, memory = allowed(limits)
+    trial = Trial(source, resolved.steps, seconds=seconds, memory=memory, isolate=limits.isolate)
+    prepared = trial.prepare()
     sizes: dict[str, int] = {}
-    for variable in chain.declared(source.kind, steps, "prepare"):
-        sizes.update(_lengths(variable.dims, prepared[variable.path]))
-    tried, seconds, frame_bytes, failures = 0, math.inf, 0, []
+    for variable in chain.declared(source.kind, resolved.steps, "prepare"):
+        sizes.update(zip(variable.dims, np.shape(prepared[variable.path]), strict=True))
+    tried, fastest, frame_bytes, failures = 0, math.inf, 0, []
     for index in spread(source.n_frames):
-        start = time.perf_counter()
         try:
-            frame = source.read(index)
-            frame.results.update(prepared)
-            arrays = chain.analyse(source.kind, steps, frame)
-        except (InputError, FrameError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+            told = trial.frame(index)
+        except FrameFailed as error:
             failures.append(f"frame {index}: {error}")
             continue
-        seconds = min(seconds, time.perf_counter() - start)
-        frame_bytes = max(frame_bytes, _nbytes(frame))
-        for variable in chain.declared(source.kind, steps, "run"):
-            for dim, n in _lengths(variable.dims[1:], arrays[variable.path]):
-                sizes[dim] = max(sizes.get(dim, 0), n)
+        fastest = min(fastest, told.seconds)
+        frame_bytes = max(frame_bytes, told.frame_bytes)
+        for dim, n in told.lengths.items():
+            sizes[dim] = max(sizes.get(dim, 0), n)
         tried += 1
         if tried == TRIED:
             break
@@ -70,27 +67,4 @@ def survey(resolved: Resolved) -> Survey:
             value=failures[0],
             remedy="Mend the input or the analyses, or choose other frames with input.frames",
         )
-    return Survey(prepared, sizes, tried == source.n_frames, seconds, frame_bytes)
-
-
-class _Frames(Sequence[Frame]):
-    """The frames of a source, read when asked for."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def __len__(self) -> int:
-        return self._source.n_frames
-
-    def __getitem__(self, index: int) -> Frame:  # type: ignore[override]
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        return self._source.read(index % len(self))
-
-
-def _lengths(dims: Sequence[str], array: Array) -> list[tuple[str, int]]:
-    return list(zip(dims, np.shape(array), strict=True))
-
-
-def _nbytes(frame: Frame) -> int:
-    return int(frame.positions.nbytes if isinstance(frame, AtomsFrame) else frame.pixels.nbytes)
+    return Survey(prepared, sizes, tried == source.n_frames, fastest, frame_bytes)

@@ -16,6 +16,7 @@ from stemdask.model import FrameStatus
 from stemdask.results import reader, shows
 from stemdask.results.shows import Part, Picture
 from stemdask.results.views import Results
+from stemdask.store.disk import write_file
 from stemdask.store.layout import run_directory
 
 #: Failed frames that the report names one by one, and frames that a summary has a line for.
@@ -66,7 +67,7 @@ def write(
     )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(page, encoding="utf-8")
+        write_file(target, page)
     except OSError as error:
         raise StorageError(
             f"the report can't be written: {error.strerror or error}", where=target, remedy="Name another with -o"
@@ -137,6 +138,7 @@ def _run(tree: xr.DataTree) -> Part:
     ]
     bad = np.flatnonzero((status == FrameStatus.FAILED) | (status == FrameStatus.OVERFLOW))
     files, errors = frames["file"].values, frames["error"].values
+    rows += [("warning", warning) for warning in tree.attrs.get("input_warnings", ())]
     rows += [(f"frame {index}", f"{files[index]}: {errors[index]}") for index in bad[:NAMED]]
     part = Part("The run", rows=rows)
     if bad.size > NAMED:

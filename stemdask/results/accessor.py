@@ -6,9 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
 from stemdask.analyses import registry
+from stemdask.analyses.atoms.time import tracks
 from stemdask.errors import StoreError
 from stemdask.model import RAGGED
 from stemdask.results import shows
@@ -44,6 +46,25 @@ class Accessor(Results):
             numbers = self._tree[f"frames/n_{dims[-1]}s"].to_numpy()
             frame = frame[frame[dims[-1]].to_numpy() < numbers[frame["frame"].to_numpy()]]
         return frame.reset_index(drop=True)
+
+    def track(self, number: int) -> xr.Dataset:
+        """Return all that is known of one atom, frame by frame, in the frames in which it was seen.
+
+        Parameters
+        ----------
+        number
+            The atom, as ``atoms/track`` counts them.
+        """
+        atoms = self._group(tracks.TRACK.group)
+        if tracks.TRACK.name not in atoms:
+            raise StoreError("the run followed no atoms", remedy="Run it with the analysis tracks")
+        frame, atom = np.nonzero(atoms[tracks.TRACK.name].to_numpy() == number)
+        if not frame.size:
+            raise StoreError("no atom of that track was seen", value=number)
+        chosen = atoms[[name for name, variable in atoms.data_vars.items() if variable.dims == ("frame", "atom")]]
+        places = (xr.DataArray(index, dims="frame") for index in (frame, atom))
+        found = chosen.isel(dict(zip(("frame", "atom"), places, strict=True)))
+        return found.assign_coords(frame=("frame", frame))
 
     def to_hyperspy(self, frame: int = 0) -> Any:
         """Return the image of a frame as a HyperSpy ``Signal2D``, its columns as markers."""

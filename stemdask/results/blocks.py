@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stemdask.model import Array, FrameStatus
-from stemdask.store.layout import STATUS, count_of, open_group
+from stemdask.store.layout import CHECKSUMS, STATUS, count_of, open_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,9 @@ class Blocks:
     def __init__(self, store: Path) -> None:
         self.store = store
         self._root = open_group(store)
-        self.variables = {path: _stored(path, array) for path, array in sorted(_arrays(self._root))}
+        self.variables = {
+            path: _stored(path, array) for path, array in sorted(_arrays(self._root)) if path != CHECKSUMS
+        }
         status = self._root[STATUS]
         self.n_frames = int(status.shape[0])
         self._block = int(status.chunks[0])

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from stemdask.errors import StoreError
 from stemdask.model import FrameStatus
 from stemdask.results import accessor as accessor  # registers `tree.stemdask`
 from stemdask.store import layout, place, statuses
@@ -59,7 +58,7 @@ def open_results(path: str | Path) -> xr.DataTree:
     StoreError
         It isn't a store that stemdask made.
     """
-    _check(Path(path))
+    place.check_store(Path(path))
     return xr.open_datatree(str(path), engine="zarr")
 
 
@@ -72,7 +71,7 @@ def status(path: str | Path, named: int = NAMED) -> Status:
         It isn't a store that stemdask made.
     """
     store = Path(path)
-    _check(store)
+    place.check_store(store)
     root = open_group(store)
     found = statuses.read_statuses(store)
     bad = np.flatnonzero((found == FrameStatus.FAILED) | (found == FrameStatus.OVERFLOW))[:named]
@@ -81,12 +80,3 @@ def status(path: str | Path, named: int = NAMED) -> Status:
         texts = [str(root[f"frames/{name}"][index]) for name in ("file", "error", "worker")]
         rows.append((index, FrameStatus(int(found[index])).name.lower(), texts[0], texts[1], texts[2]))
     return Status(store, str(root.attrs["state"]), statuses.count(found), tuple(rows))
-
-
-def _check(path: Path) -> None:
-    if not place.is_store(path):
-        raise StoreError(
-            "there is no store here" if not path.exists() else "this is not a store that stemdask made",
-            where=path,
-            remedy="Name the .zarr folder that 'stemdask run' wrote",
-        )

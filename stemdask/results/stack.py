@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from stemdask.analyses import chain
 from stemdask.errors import StemdaskError
+from stemdask.fence import inside
 from stemdask.model import Array, Frame, Plan, Step, Variable
+from stemdask.store import checksums, metadata
 from stemdask.store.layout import create_array, open_group, units_of, writable
 
 
@@ -20,6 +22,7 @@ class StoreStack:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._root = open_group(Path(plan.store), "r+")
+        self._written: set[str] = set()
         self._writable: dict[str, Variable] = {
             variable.path: variable for variable in chain.declared(plan.source.kind, plan.steps, "finish")
         }
@@ -31,6 +34,7 @@ class StoreStack:
 
     def read(self, path: str, frames: slice = slice(None)) -> Array:
         """Read a variable, frames first; a missing value is NaN or -1."""
+        inside.beat(path)
         array = self._root[path]
         per_frame = (array.metadata.dimension_names or ())[:1] == ("frame",)  # a number has no names
         return np.asarray(array[frames] if per_frame else array[...])
@@ -45,6 +49,7 @@ class StoreStack:
 
     def frame(self, index: int) -> Frame:
         """Read the input of one frame again."""
+        inside.beat(f"frame {index}")
         return self._plan.source.read(index)
 
     def write(self, path: str, values: Array, frames: slice | None = None) -> None:
@@ -55,7 +60,9 @@ class StoreStack:
         StemdaskError
             The variable isn't declared, or the frames aren't those of whole blocks.
         """
+        inside.beat(path)
         variable = self._declared(path)
+        self._written.add(path)
         values = np.asarray(values).astype(variable.dtype, casting="same_kind", copy=False)
         if frames is None:
             if path not in self._root or self._root[path].shape != values.shape:
@@ -77,13 +84,22 @@ class StoreStack:
         """Set JSON-able attributes of a group or a variable."""
         node = self._root[group] if group in self._root else self._root.require_group(group)
         node.attrs.update(dict(attributes))
+        self._written.add(group)
 
-    def check_written(self, step: Step) -> None:
-        """Refuse an analysis that left a declared variable unwritten."""
+    def commit(self, step: Step) -> None:
+        """Let the store know what an analysis wrote; refuse one that left a declared variable unwritten."""
         declared = chain.declared(self._plan.source.kind, [step], "finish")
         missing = [variable.path for variable in declared if variable.path not in self._root]
         if missing:
             raise StemdaskError(f"the analysis '{step.name}' declares what it didn't write: {', '.join(missing)}")
+        sums = dict(self._root.attrs.get("checksums", {}))
+        for path in self._written & set(self._writable):
+            sums[path] = checksums.once(path, checksums.parts(self._root[path]))
+        groups = {str(group) for path in self._written for group in PurePosixPath(path).parents} - {"."}
+        done = [*self._root.attrs.get("finished", ()), step.name]
+        metadata.update(Path(self._plan.store), {"checksums": sums, "finished": done}, self._written | groups)
+        self._root = open_group(Path(self._plan.store), "r+")
+        self._written.clear()
 
     def _declared(self, path: str) -> Variable:
         if path not in self._writable:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
@@ -34,14 +36,18 @@ class FileSource(BaseModel):
         return self.locate(index)[0].path
 
     def identity(self) -> list[tuple[str, int, str]]:
-        """Return (file, size in bytes, hash of head and tail) of every file."""
-        return [(file.path, file.size, file.digest) for file in self.files]
+        """Return (name, size in bytes, hash of head and tail) of every file; a folder that was moved is the same."""
+        return [(Path(file.path).name, file.size, file.digest) for file in self.files]
+
+    def file_number(self, index: int) -> int:
+        """Return the place among the files of the one that holds the frame."""
+        return int(np.searchsorted(unpack(self.ends), range(*self.selection)[index], side="right"))
 
     def locate(self, index: int) -> tuple[SourceFile, int, int]:
         """Return the file of a frame, the frame's number among all and that of the first frame in the file."""
         number = range(*self.selection)[index]
         ends = unpack(self.ends)
-        which = int(np.searchsorted(ends, number, side="right"))
+        which = self.file_number(index)
         return self.files[which], number, int(ends[which - 1]) if which else 0
 
 

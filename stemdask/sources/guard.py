@@ -16,8 +16,10 @@ import psutil
 from stemdask.errors import InputError
 
 _MOST_WARNINGS = 12
-OPENING_SECONDS = 120.0
-"""Time for one image file to be opened: headers, not pixels."""
+OPENING_SECONDS = 10.0
+"""Time of a core in which one file is opened, or another part of a long one is indexed, s."""
+WAITING_SECONDS = 120.0
+"""Time that a file may take which waits for its disk or network, s."""
 
 
 @cache
@@ -59,6 +61,12 @@ def reading(path: str) -> Iterator[None]:
         raise os_error(path, error) from error
     except (KeyboardInterrupt, GeneratorExit):
         raise
+    except MemoryError as error:
+        raise InputError(
+            f"its reader asks for more memory than there is: {_one_line(str(error))}".rstrip(": "),
+            where=path,
+            remedy="Raise limits.frame_memory if its frames are so large; if they aren't, the file is damaged",
+        ) from error
     except BaseException as error:
         # Readers of foreign files raise anything: struct.error, RecursionError, UnboundLocalError, MemoryError.
         raise InputError(
@@ -77,14 +85,14 @@ def in_time(path: str) -> Iterator[None]:
 
     def give_up(number: int, frame: FrameType | None) -> None:
         raise InputError(
-            f"opening it takes more than {OPENING_SECONDS:g} s",
+            f"opening it takes more than {WAITING_SECONDS:g} s",
             where=path,
             remedy="The file may be damaged; copy it again from its origin",
         )
 
     handler = signal.signal(signal.SIGALRM, give_up)
     start = time.monotonic()
-    left, interval = signal.setitimer(signal.ITIMER_REAL, OPENING_SECONDS)
+    left, interval = signal.setitimer(signal.ITIMER_REAL, WAITING_SECONDS)
     try:
         yield
     finally:

@@ -25,6 +25,7 @@ def open_source(
     pixel_size: float | str | Length | None = None,
     frames: slice | str | None = None,
     elements: Mapping[str, str] | None = None,
+    scale: float | str | Length | None = None,
 ) -> ImageSource | AtomsSource:
     """Open images or structures as a source of frames.
 
@@ -40,6 +41,8 @@ def open_source(
         Chosen frames; "first:last+1" as text.
     elements
         Element of each word that stands for one in the files. For structures.
+    scale
+        Angstrom in a unit of length of the files, or text with a unit. For structures.
 
     Raises
     ------
@@ -51,7 +54,8 @@ def open_source(
     if found == "images":
         size = None if pixel_size is None else parse_length(pixel_size, "nm").nm()
         return open_image_files(files, fmt, pixel_size=size, frames=chosen)
-    return open_atoms_files(files, fmt, frames=chosen, elements=elements)
+    unit = 1.0 if scale is None else parse_length(scale, "angstrom").angstrom()
+    return open_atoms_files(files, fmt, frames=chosen, elements=elements, scale=unit)
 
 
 def source_from(data: Mapping[str, Any]) -> ImageSource | AtomsSource:

@@ -64,7 +64,13 @@ def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
 def _expand(item: str) -> list[str]:
     if "\0" in item:
         raise InputError("a path can't hold a NUL character", value=item)
-    place = Path(item).expanduser()
+    try:
+        place = Path(item).expanduser()
+        place.exists()
+    except (OSError, RuntimeError) as error:  # a name that is too long, a user that isn't there
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        shown = item if len(item) < 100 else item[:99] + "…"
+        raise InputError(f"not a path: {said}", where=shown, remedy="Check the path") from None
     known = formats.by_suffix()
     if place.is_dir() and not _is_folder_format(place):
         inside = [str(p) for p in place.iterdir() if p.suffix.lower() in known and not _is_foreign(p)]

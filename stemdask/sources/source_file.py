@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from stemdask.errors import InputError
+from stemdask.fence import inside
 from stemdask.sources.guard import os_error
 
 _SAMPLE = 1 << 16
-_FOUND: dict[str, tuple[tuple[int, int, int], str]] = {}
-"""What this process has already found a file to be: path -> ((size, mtime, inode), digest)."""
+_SEEN: dict[str, tuple[tuple[int, int, int], bool]] = {}
+"""What this process has already found: path -> (size, time and inode; whether that is the planned file)."""
 
 
 class SourceFile(BaseModel):
@@ -22,27 +25,59 @@ class SourceFile(BaseModel):
 
     path: str
     size: int
-    """Bytes."""
+    """Bytes; of a folder such as a zarr, those of all its files."""
+    mtime_ns: int
+    """When it was written last; of a folder, its newest file. Any writing in place changes it."""
+    inode: int
     digest: str
 
+    @classmethod
+    def look(cls, path: str) -> SourceFile:
+        """Return a file as it is now; raise InputError where it can't be read."""
+        inside.beat(path)
+        try:
+            size, mtime_ns, inode = _state(path)
+            return cls(path=path, size=size, mtime_ns=mtime_ns, inode=inode, digest=digest(path))
+        except OSError as error:
+            raise os_error(path, error) from None
+
+    def same_as(self, other: SourceFile) -> bool:
+        """Tell whether another look found the same file: one that was moved, or copied with its time, is."""
+        mine, its = (self.size, self.mtime_ns), (other.size, other.mtime_ns)
+        return mine == its and (self.inode == other.inode or self.digest == other.digest)
+
     def check_unchanged(self) -> None:
-        """Raise InputError where the file isn't the one that was planned; costs one `stat` a call."""
+        """Raise InputError where the file isn't the one that was planned; costs one `stat` a call.
+
+        Of a folder only names that came or went are seen at once; what was written in place, by the next run.
+        """
         try:
             status = Path(self.path).stat()
-            state = (status.st_size, status.st_mtime_ns, status.st_ino)
-            known = _FOUND.get(self.path)
-            if known is None or known[0] != state:
-                if len(_FOUND) > 4096:
-                    _FOUND.clear()
-                _FOUND[self.path] = known = (state, digest(self.path))
         except OSError as error:
             raise os_error(self.path, error) from None
-        if known[1] != self.digest:
+        now = (status.st_size, status.st_mtime_ns, status.st_ino)
+        if now == (self.size, self.mtime_ns, self.inode):
+            return
+        known = _SEEN.get(self.path)
+        if known is None or known[0] != now:
+            if len(_SEEN) > 4096:
+                _SEEN.clear()
+            _SEEN[self.path] = known = (now, self.same_as(SourceFile.look(self.path)))
+        if not known[1]:
             raise InputError(
                 "the file changed after the run was planned",
                 where=self.path,
                 remedy="Put the file back, or start a run of its own for the new one",
             )
+
+
+def _state(path: str) -> tuple[int, int, int]:
+    """Return size, time of the last writing and inode."""
+    status = Path(path).stat()
+    if not stat.S_ISDIR(status.st_mode):
+        return status.st_size, status.st_mtime_ns, status.st_ino
+    files = [os.stat(file) for file in Path(path).rglob("*") if file.is_file()]  # noqa: PTH116
+    return sum(f.st_size for f in files), max((f.st_mtime_ns for f in files), default=0), status.st_ino
 
 
 def digest(path: str) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stemdask.analyses import chain
 from stemdask.model import FrameStatus, Plan
-from stemdask.store import layout, place
+from stemdask.store import checksums, layout, metadata, place
 from stemdask.store.statuses import read_statuses
 
 HEAD_ROOM = 1.1
@@ -42,15 +42,20 @@ def _rewrite(plan: Plan, larger: Plan, overflowed: NDArray[np.bool_], path: Path
     prepared = {v.path: np.asarray(old[v.path][...]) for v in chain.declared(kind, steps, "prepare")}
     layout.create(larger, prepared, path)
     new = layout.open_group(path, "r+")
-    new.attrs.update({key: old.attrs[key] for key in ("created", "history")})
+    sums = layout.writable(new, layout.CHECKSUMS)
     for start in range(0, plan.source.n_frames, plan.block_frames):
         rows = slice(start, min(start + plan.block_frames, plan.source.n_frames))
         if overflowed[rows].any():
             continue  # stays pending
+        row = dict.fromkeys(sums.attrs["paths"], 0)
         for variable in (*layout.frame_variables(plan), *chain.declared(kind, steps, "run")):
             source, target = old[variable.path], layout.writable(new, variable.path)
             page = np.full((rows.stop - rows.start, *target.shape[1:]), layout.fill_value(variable), target.dtype)
             values = source[rows]
             page[tuple(slice(n) for n in values.shape)] = values
             target[rows] = page
-    layout.consolidate(path)
+            row[variable.path] = checksums.of_block(variable.path, start // plan.block_frames, page)
+        sums[start // plan.block_frames] = np.array(list(row.values()), np.uint32)
+    kept = {key: old.attrs[key] for key in ("created", "history")}
+    attributes = {key: value for key, value in new.attrs.items() if key != metadata.SEAL}
+    metadata.lay_out(path, attributes | kept, Path(plan.store))

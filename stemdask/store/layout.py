@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,19 +11,23 @@ from typing import Any, Literal
 import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.errors import ZarrUserWarning
 
 from stemdask._version import __version__
 from stemdask.analyses import chain
 from stemdask.errors import StemdaskError, StoreError
 from stemdask.model import RAGGED, Array, FrameStatus, Plan, Variable
+from stemdask.store import checksums, metadata
+from stemdask.store.metadata import run_directory as run_directory
 
 #: A chunk is one block of frames, whole along the other dimensions up to this size.
 MAX_CHUNK_BYTES = 256 * 2**20
 
 STATUS, FILE, TIME = "frames/frame_status", "frames/file", "frames/time"
+INPUT_HASH = "frames/input_hash"
+#: One number for each variable of each block, over what it is, where it stands and its values.
+CHECKSUMS = "blocks/checksum"
 #: What a machine did, not what it found; differs from run to run.
-VOLATILE = ("frames/seconds", "frames/worker")
+VOLATILE = ("frames/seconds", "frames/worker", CHECKSUMS)
 
 CONVENTIONS = "CF-1.11"
 REFERENCES = (
@@ -40,12 +43,6 @@ _UNCALIBRATED = {
     "pm": "1e-3 pixel",
     "pm2": "1e-6 pixel2",
 }
-
-
-def run_directory(store: str | Path) -> Path:
-    """Return the directory beside a store that holds the plan, the lock, the log and scratch."""
-    path = Path(store)
-    return path.with_name(path.name.removesuffix(".zarr") + ".stemdask")
 
 
 def plan_file(store: str | Path) -> Path:
@@ -68,6 +65,7 @@ def frame_variables(plan: Plan) -> tuple[Variable, ...]:
         Variable("frames/error", dims, "string", "1", "why the frame has no results"),
         Variable("frames/seconds", dims, "float32", "s", "time that the frame took"),
         Variable("frames/worker", dims, "string", "1", "where the frame was analysed"),
+        Variable(INPUT_HASH, dims, "uint64", "1", "BLAKE2b hash of what was read of the frame, 0 not known"),
     ]
     if plan.source.kind == "atoms":
         found.append(Variable(TIME, dims, "float64", "1", "time or step, as the file states it"))
@@ -152,18 +150,49 @@ def create(plan: Plan, prepared: Mapping[str, Array], path: Path) -> None:
     Variables of stage `finish` are created when they are written.
     """
     check_pipeline()
-    root = zarr.create_group(path, zarr_format=3, attributes=_root_attributes(plan))
+    root = zarr.create_group(path, zarr_format=3)
     known = {"frame": plan.source.n_frames, **plan.sizes}
+    constants: dict[str, str] = {}
     for variable in variables(plan):
         if variable.stage == "prepare":
             array = prepared[variable.path]
-            create_array(root, variable, array.shape, plan)[...] = array
+            made = create_array(root, variable, array.shape, plan)
+            made[...] = array
+            constants[variable.path] = checksums.once(variable.path, checksums.parts(made))
         elif variable.stage == "run":
             unknown = sorted(set(variable.dims) - set(known))
             if unknown:
                 raise StemdaskError(f"{variable.path} has dimensions of unknown length: {', '.join(unknown)}")
             create_array(root, variable, tuple(known[dim] for dim in variable.dims), plan)
-    consolidate(path)
+    _create_checksums(root, plan)
+    metadata.lay_out(path, _root_attributes(plan) | {"checksums": constants}, Path(plan.store))
+
+
+def _create_checksums(root: Any, plan: Plan) -> None:
+    paths = [variable.path for variable in variables(plan) if variable.stage == "run"]
+    n_blocks = -(-plan.source.n_frames // plan.block_frames)
+    root.require_group("blocks").create_array(
+        "checksum",
+        shape=(n_blocks, len(paths)),
+        chunks=(1, len(paths)),
+        dtype="uint32",
+        fill_value=0,
+        compressors=[ZstdCodec(), Crc32cCodec()],
+        dimension_names=("block", "variable"),
+        attributes={"units": "1", "long_name": "CRC-32 of a variable's path, its block and its values", "paths": paths},
+        config=_WRITE_ALL,
+    )
+
+
+def add_missing(plan: Plan) -> None:
+    """Create the variables of ``/frames`` that a store of an earlier version lacks, with what isn't known in them."""
+    root = open_group(plan.store, "r+")
+    missing = [variable for variable in frame_variables(plan) if variable.path not in root]
+    for variable in missing:
+        shape = (plan.source.n_frames,)
+        create_array(root, variable, shape, plan)[...] = np.full(shape, fill_value(variable), variable.dtype)
+    if missing:
+        metadata.update(Path(plan.store), {}, [variable.path for variable in missing])
 
 
 def check_pipeline() -> None:
@@ -210,21 +239,22 @@ def writable(root: Any, path: str) -> Any:
     return root[path].with_config(_WRITE_ALL)
 
 
-def consolidate(path: str | Path) -> None:
-    """Copy all metadata into the root, so that opening reads one file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ZarrUserWarning)  # consolidation isn't in the v3 specification yet
-        zarr.consolidate_metadata(str(path))
+def set_state(path: str | Path, state: str, event: str | None = None, **attributes: Any) -> None:
+    """Set the state and other attributes of a store, and add an event to its history."""
+    store = Path(path)
+    known = metadata.read(store)
+    if event is not None and known is not None:
+        attributes["history"] = f"{known.attributes['history']}\n{_now()} stemdask {__version__}: {event}"
+    metadata.update(store, {"state": state, **attributes})
 
 
-def set_state(path: str | Path, state: str, event: str | None = None) -> None:
-    """Set the state of a store, add an event to its history and consolidate."""
-    root = open_group(path, "r+")
-    changes: dict[str, Any] = {"state": state}
-    if event is not None:
-        changes["history"] = f"{root.attrs['history']}\n{_now()} stemdask {__version__}: {event}"
-    root.attrs.update(changes)
-    consolidate(path)
+def set_running(plan: Plan, event: str) -> None:
+    """Say that blocks are being done; the checksums of what comes once after don't hold until it is done again."""
+    known = metadata.read(Path(plan.store))
+    prepared = {variable.path for variable in chain.declared(plan.source.kind, plan.steps, "prepare")}
+    sums = known.attributes.get("checksums", {}) if known is not None else {}
+    kept = {path: sums[path] for path in sums if path in prepared}
+    set_state(plan.store, "running", event, checksums=kept, finished=[])
 
 
 def _root_attributes(plan: Plan) -> dict[str, Any]:
@@ -239,6 +269,7 @@ def _root_attributes(plan: Plan) -> dict[str, Any]:
         "kind": plan.source.kind,
         "state": "running",
         "references": REFERENCES,
+        "input_warnings": list(plan.source.warnings),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,81 @@ import yaml
 
 from stemdask._version import __version__
 from stemdask.errors import StoreError
+from stemdask.store import metadata
+from stemdask.store.disk import sync_file_system
 from stemdask.store.layout import open_group, run_directory
-from stemdask.store.writer import sync_file_system
+
+
+def path_of(text: str) -> Path:
+    """Return the absolute path of a store as a user names it.
+
+    Raises
+    ------
+    StoreError
+        No path can be called so.
+    """
+    try:
+        path = Path(text).expanduser().absolute()
+        path.exists()
+        run_directory(path).exists()
+        if "\0" in text:
+            raise ValueError("a path can't hold a NUL character")
+    except (OSError, ValueError, RuntimeError) as error:
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        shown = text if len(text) < 100 else text[:99] + "…"
+        raise StoreError(f"the output can't be here: {said}", where=shown, remedy="Choose another output") from None
+    return path
+
+
+def missing_folders(store: Path) -> tuple[Path, ...]:
+    """Return the run directory of a store and the folders above it, as far as there are none."""
+    directory = run_directory(store)
+    return tuple(folder for folder in (directory, *directory.parents) if not folder.exists())
+
+
+@contextlib.contextmanager
+def left_as_found(store: Path, missing: Sequence[Path]) -> Iterator[None]:
+    """Remove the folders that were missing where no store came of them: a refused run leaves nothing behind.
+
+    To be entered by who holds the lock of the run directory.
+    """
+    try:
+        yield
+    except BaseException:
+        if missing and not store.exists():
+            shutil.rmtree(missing[0], ignore_errors=True)
+            with contextlib.suppress(OSError):
+                for folder in missing[1:]:
+                    folder.rmdir()
+        raise
 
 
 def is_store(path: Path) -> bool:
     """Tell whether stemdask made what is at `path`."""
-    try:
-        return "fingerprint" in open_group(path).attrs and not path.is_symlink()
-    except Exception:  # noqa: BLE001 - anything that can't be read as a group isn't ours
-        return False
+    return not path.is_symlink() and metadata.is_known(path)
+
+
+def check_store(path: Path) -> None:
+    """Refuse what can't be read as a store.
+
+    Raises
+    ------
+    StoreError
+        Nothing is there, or nothing that stemdask made, or its metadata are damaged.
+    """
+    if not is_store(path):
+        raise StoreError(
+            "this is not a store that stemdask made" if path.exists() else "there is no store here",
+            where=path,
+            remedy="Name the .zarr folder that 'stemdask run' wrote; if this is it, run again with --fresh",
+        )
+    known = metadata.read(path)
+    if known is not None and known.damaged:
+        raise StoreError(
+            f"its metadata are damaged: {', '.join(known.damaged[:3])}",
+            where=path,
+            remedy=f"Run 'stemdask verify {path} --repair', which makes them again",
+        )
 
 
 def is_taken(path: Path) -> bool:
@@ -94,6 +159,7 @@ def recover(store: Path, *, sweep: bool) -> None:
     if sweep and is_store(store):
         for left in store.rglob("*.partial"):
             left.unlink(missing_ok=True)
+    metadata.mend(store)
 
 
 def move_aside(store: Path) -> Path:

@@ -9,8 +9,8 @@ import numpy as np
 
 from stemdask.kernels.arrays import Codes
 from stemdask.model import Block, FrameStatus
+from stemdask.store.disk import sync_file
 from stemdask.store.layout import STATUS, open_group, writable
-from stemdask.store.writer import sync_file
 
 
 def read_statuses(store: str | Path) -> Codes:

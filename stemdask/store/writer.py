@@ -7,24 +7,16 @@ isn't aligned to chunks loses the frames of a neighbour without a word.
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from stemdask.errors import StemdaskError, StorageError
+from stemdask.errors import StemdaskError
 from stemdask.model import Array, Block
-from stemdask.store.layout import STATUS, check_pipeline, open_group, writable
-
-_TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN}
-_TRIES = 4
-
-T = TypeVar("T")
+from stemdask.store import checksums, disk
+from stemdask.store.layout import CHECKSUMS, STATUS, check_pipeline, open_group, writable
 
 
 class Writer:
@@ -52,10 +44,22 @@ class Writer:
         """
         for path, array in values.items():
             self._put(path, block, array)
-        _patient(lambda: sync_file_system(self._store), self._store)
+        self._put_checksums(block, {**values, STATUS: status})
+        disk.patiently(lambda: disk.sync_file_system(self._store), self._store)
         self._put(STATUS, block, status)
         chunk = self._store / STATUS / "c" / str(block.index)
-        _patient(lambda: sync_file(chunk), chunk)
+        disk.patiently(lambda: disk.sync_file(chunk), chunk)
+
+    def _put_checksums(self, block: Block, values: Mapping[str, Array]) -> None:
+        if CHECKSUMS not in self._root:
+            return  # laid out by a version that had none
+        array = writable(self._root, CHECKSUMS)
+        row = [checksums.of_block(path, block.index, values[path]) for path in array.attrs["paths"]]
+
+        def put() -> None:
+            array[block.index] = np.array(row, np.uint32)
+
+        disk.patiently(put, self._store / CHECKSUMS)
 
     def _put(self, path: str, block: Block, values: Array) -> None:
         array = self._arrays.get(path)
@@ -73,7 +77,7 @@ class Writer:
         def put() -> None:
             array[block.start : block.stop] = values
 
-        _patient(put, self._store / path)
+        disk.patiently(put, self._store / path)
 
 
 def check_aligned(block: Block, block_frames: int, n_frames: int) -> None:
@@ -85,63 +89,6 @@ def check_aligned(block: Block, block_frames: int, n_frames: int) -> None:
             value=(block.start, block.stop),
             allowed=(start, min(start + block_frames, n_frames)),
         )
-
-
-def sync_file_system(path: Path) -> None:
-    """Force everything written so far on the file system of `path` to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        if _syncfs is None:
-            os.sync()
-        elif _syncfs(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(path))
-    finally:
-        os.close(descriptor)
-
-
-def sync_file(path: Path) -> None:
-    """Force a file and its name to the disk."""
-    for one in (path, path.parent):
-        descriptor = os.open(one, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def storage_error(error: OSError, path: Path) -> StorageError:
-    """Return the error of a refused write, in words."""
-    reason = error.strerror or str(error)
-    return StorageError(
-        f"writing was refused: {reason} (errno {error.errno})",
-        where=error.filename or path,
-        remedy="Free some space or check permissions and quota, then run again: it continues where it stopped",
-    )
-
-
-def _patient(action: Callable[[], T], path: Path) -> T:
-    """Do it, again where a network file system hiccups; raise StorageError where it is refused."""
-    for attempt in range(_TRIES):
-        try:
-            return action()
-        except OSError as error:
-            if error.errno not in _TRANSIENT or attempt == _TRIES - 1:
-                raise storage_error(error, path) from error
-            time.sleep(0.5 * 2**attempt)
-    raise AssertionError
-
-
-def _load_syncfs() -> Callable[[int], int] | None:
-    try:
-        function = ctypes.CDLL(None, use_errno=True).syncfs
-    except (OSError, AttributeError):
-        return None
-    function.argtypes, function.restype = [ctypes.c_int], ctypes.c_int
-    return function
-
-
-_syncfs = _load_syncfs()
 
 
 def text_array(values: list[str]) -> Array:

@@ -14,12 +14,12 @@ import stemdask as sd
 from stemdask.analyses import registry
 from stemdask.config.document import Document
 from stemdask.engine import run as engine
-from stemdask.engine.lock import driving, read_epoch
 from stemdask.engine.progress import Progress
-from stemdask.errors import Busy, ConfigError, InputError, StemdaskError, TooManyFailures
+from stemdask.errors import Busy, ConfigError, InputError, StemdaskError, StoreError, TooManyFailures
 from stemdask.model import FrameStatus
 from stemdask.results import reader
 from stemdask.store.layout import run_directory
+from stemdask.store.lock import driving, read_epoch
 
 HERE = {"isolate": False}
 BAD = {5: "refuse", 9: "raise", 14: "empty"}
@@ -181,7 +181,7 @@ def test_a_second_driver_is_refused_at_once(frames: Path, tmp_path: Path) -> Non
     directory.mkdir()
     with driving(directory), pytest.raises(Busy, match=f"process {os.getpid()}") as caught:
         _execute(frames, tmp_path / "o.zarr")
-    assert caught.value.exit_code == 75
+    assert caught.value.exit_code == 2
     assert not (tmp_path / "o.zarr").exists()
 
 
@@ -206,6 +206,31 @@ def test_an_analysis_that_breaks_its_declaration_ends_the_run(
     monkeypatch.setitem(registry._BY_NAME, ("images", "toy"), broken)
     with pytest.raises(StemdaskError, match=r"toy/profile: .*another length of 'bin'"):
         _execute(frames, tmp_path / "o.zarr")
+
+
+def test_the_frames_that_failed_in_all_runs_of_a_store_are_counted(tmp_path: Path) -> None:
+    frames = toy.write_frames(tmp_path / "f.npy", 24, dict.fromkeys((0, 5, 9, 13, 17, 21), "refuse"))
+    limits = {"isolate": False, "max_failed": 0.15}
+    with pytest.raises(TooManyFailures, match="4 of 24 frames failed"):
+        _execute(frames, tmp_path / "o.zarr", limits=limits)
+    with pytest.raises(TooManyFailures, match="4 of 24 frames failed"):
+        _execute(frames, tmp_path / "o.zarr", limits=limits)
+    assert _execute(frames, tmp_path / "o.zarr", limits=limits | {"max_failed": 0.3}).complete
+
+
+def test_a_refused_run_leaves_nothing_behind(tmp_path: Path) -> None:
+    frames = toy.write_frames(tmp_path / "f.npy", 3, dict.fromkeys(range(3), "refuse"))
+    with pytest.raises(InputError, match="none of the frames"):
+        _execute(frames, tmp_path / "new" / "folder" / "o.zarr")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.npy"]
+
+
+@pytest.mark.parametrize("name", ["~nobody-here/o.zarr", "x" * 300 + ".zarr", "a\0b.zarr"])
+def test_an_output_that_no_path_can_be_called_is_refused(frames: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match="the output can't be here") as caught:
+        engine.execute(Document(toy.config(frames, tmp_path) | {"output": name}))
+    assert caught.value.exit_code == 2
+    assert len(str(caught.value)) < 400
 
 
 def test_what_fails_over_all_frames_is_tried_alone_when_run_again(

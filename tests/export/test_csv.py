@@ -55,7 +55,8 @@ def test_csv_says_what_every_column_means(atoms_store: Path, tmp_path: Path) -> 
             header = next(csv.reader(file))
         for column in header:
             assert (
-                column in ("frame", "atom", "bond", "cn", "column", "cell") or described[path.name, column]["meaning"]
+                column in ("frame", "atom", "bond", "cn", "pair", "column", "cell")
+                or described[path.name, column]["meaning"]
             )
     assert described["atoms.csv", "crystalline"]["values"] == "0 disordered, 1 crystalline"
 

@@ -73,6 +73,38 @@ def test_an_export_reads_block_by_block(atoms_store: Path, tmp_path: Path, monke
     assert json.loads((tmp_path / "csv/.stemdask-export.json").read_text())["atoms.csv"]
 
 
+@pytest.mark.parametrize("fails", range(1, 12))
+def test_an_export_that_was_cut_at_any_write_is_made_by_the_same_command(
+    atoms_store: Path, tmp_path: Path, fails: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill leaves the files as they are: nothing is tidied up."""
+    export.write(atoms_store, "csv", tmp_path / "whole")
+    calls = 0
+
+    def counted(original: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == fails:
+                raise KeyboardInterrupt
+            return original(*arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", counted(Path.replace))
+        patch.setattr(Path, "unlink", lambda *arguments, **options: None)
+        patch.setattr("os.getpid", lambda: 2**22 + 7)
+        with pytest.raises(KeyboardInterrupt):
+            export.write(atoms_store, "csv", tmp_path / "cut")
+    export.write(atoms_store, "csv", tmp_path / "cut")
+    assert _files(tmp_path / "cut") == _files(tmp_path / "whole")
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != ".stemdask-export.json"}
+
+
 def test_a_store_of_a_run_that_goes_on_exports_what_is_there(atoms_store: Path, tmp_path: Path) -> None:
     import shutil
 

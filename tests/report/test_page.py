@@ -130,7 +130,7 @@ def test_numbers_carry_the_error_that_was_found_for_them(every_atoms_analysis: P
     expected = float(tree["uncertainty/diameter"][0])
     assert float(error) == pytest.approx(expected, rel=0.05)
     assert float(value) == pytest.approx(float(tree["particle/diameter"][0]), abs=0.1 * expected)
-    assert "±" in dict(found["Lattice and strain of frame 0"].rows)["lattice parameter of the core"]
+    assert "±" in dict(found["Lattice and strain of frame 0"].rows)["lattice parameter of the largest grain"]
     assert "±" not in dict(found["Surface of frame 0"].rows)["atoms at the surface"]
 
 

@@ -95,3 +95,15 @@ def test_a_store_is_opened_without_matplotlib(ideal_particle: Path) -> None:
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_an_atom_is_followed_by_its_track(every_atoms_analysis: Path) -> None:
+    tree = sd.open_results(every_atoms_analysis)
+    number = int(tree["tracks/n_frames"].values.argmin())
+    atom = tree.stemdask.track(number)
+    assert atom.sizes["frame"] == int(tree["tracks/n_frames"][number])
+    assert (atom["track"] == number).all()
+    assert atom["x"].mean() == pytest.approx(float(atom["x"][0]), abs=1)
+    assert int(atom["frame"][-1]) == int(tree["tracks/last_frame"][number])
+    with pytest.raises(StoreError, match="no atom of that track"):
+        tree.stemdask.track(10_000)

@@ -12,6 +12,7 @@ TOYS = HERE.parent / "toys"
 sys.path[:0] = [str(HERE), str(TOYS)]
 
 import toy  # noqa: E402
+from fixtures import toys as toys  # noqa: E402
 from private_slurm import PrivateSlurm, missing  # noqa: E402
 
 
@@ -25,7 +26,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlurm]:
     try:
         cluster.start()
         toy.install()
-        os.environ |= cluster.environment | {"PYTHONPATH": str(TOYS)}
+        folders = [str(TOYS), before["PYTHONPATH"]]
+        os.environ |= cluster.environment | {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
         yield cluster
     finally:
         cluster.stop()

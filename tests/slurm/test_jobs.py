@@ -233,3 +233,74 @@ def test_the_workers_of_a_running_scheduler_do_the_work_over_tls(
             process.wait(30)
     assert outcome.complete
     assert toy.contents(tmp_path / "toy.zarr") == undisturbed
+
+
+def test_status_knows_a_driver_in_the_queue_and_at_work_and_says_at_the_end_what_was_used(
+    slurm: PrivateSlurm, tmp_path: Path
+) -> None:
+    workers = {"kind": "slurm", "workers": 2, "interface": "lo", "memory": "1200 MiB", "poll_seconds": 1}
+    _write_analysis(tmp_path, _particles(tmp_path / "particles.xyz"), workers)
+    slurm.client("scontrol", "update", "partitionname=normal", "state=inactive")
+    try:
+        done = _submit(tmp_path)
+        assert "takes no jobs at the moment" in done.stderr
+    finally:
+        slurm.client("scontrol", "update", "partitionname=normal", "state=up")
+    held = _submit(tmp_path, "--directive=--hold")
+    assert held.returncode == 0, held.stderr
+    job = held.stdout.split("job ")[-1].split(";")[0]
+    assert f"driver: job {job} pending (JobHeldUser)" in _status(tmp_path)
+    slurm.client("scontrol", "release", job)
+    followed = _status(tmp_path, "--follow")
+    assert "driver: at work, process " in followed
+    assert f"driver: not at work; its job {job} is COMPLETED" in followed
+    assert "complete, 12 of 12 frames done" in followed
+    assert "used: 2 workers" in followed
+    assert "next time: memory: " in followed
+
+
+def _status(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "stemdask", "status", "toy.zarr", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("cluster", "said"),
+    [
+        ({"workers": {"min": 3, "max": 2}}, "min (3) is more than max (2)"),
+        ({"partition": "nowhere"}, "there is no partition 'nowhere'; allowed: closed, normal, short"),
+        ({"memory": "900 GiB"}, "no node of normal has 900 GiB; allowed: 8 GiB at the most"),
+        ({"memory": "1 MiB"}, "1 MiB is too little for a worker; allowed: 1 GiB or more"),
+        ({"partition": "short", "walltime": "00:10:00"}, "short allows no 00:10:00; allowed: 00:01:00 at the most"),
+        ({"qos": "golden", "reservation": "none"}, "SLURM refuses a worker's job: "),
+    ],
+)
+@pytest.mark.parametrize("verb", ["check", pytest.param("submit", marks=pytest.mark.slow)])
+def test_what_slurm_would_refuse_is_said_before_with_what_it_allows(
+    slurm: PrivateSlurm, tmp_path: Path, verb: str, cluster: dict[str, Any], said: str
+) -> None:
+    _write_analysis(tmp_path, _particles(tmp_path / "particles.xyz"), {"kind": "slurm"} | cluster)
+    command = [sys.executable, "-m", "stemdask", verb, "run.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 2, done.stdout
+    assert said in done.stderr
+    assert not (tmp_path / "toy.stemdask").exists()
+
+
+def test_doctor_shows_partitions_and_a_profile_that_runs(
+    slurm: PrivateSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    command = [sys.executable, "-m", "stemdask", "doctor", "--cluster"]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=True).stdout
+    assert "short" in shown
+    assert "00:01:00" in shown
+    profiles = tmp_path / "home/stemdask/profiles.yaml"
+    profiles.parent.mkdir(parents=True)
+    profiles.write_text(shown[shown.index("# A first profile") :])
+    _write_analysis(tmp_path, _particles(tmp_path / "particles.xyz"), {"kind": "processes", "workers": 2})
+    command = [sys.executable, "-m", "stemdask", "check", "run.yaml", "--profile", "here"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr

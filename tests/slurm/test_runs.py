@@ -67,6 +67,21 @@ def test_a_run_on_slurm_gives_the_bytes_of_an_inline_one(
     assert _worker_jobs(slurm) == []
 
 
+@pytest.mark.parametrize("per_job", [2, pytest.param("node", marks=pytest.mark.slow)])
+def test_several_workers_in_a_job_give_the_same_bytes(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], per_job: Any
+) -> None:
+    store = tmp_path / "several.zarr"
+    more = {"memory": "2400 MiB"} if per_job == 2 else {"memory": None}
+    outcome = engine.execute(Document(toy.config(frames, store, cluster(workers=4, workers_per_job=per_job, **more))))
+    assert outcome.complete
+    assert toy.contents(store) == undisturbed
+    assert len(list((tmp_path / "several.stemdask" / "jobs").glob("*.log"))) == 2
+    told = (tmp_path / "several.stemdask" / "jobs.jsonl").read_text().splitlines()
+    assert len(told) == 4, "workers that left by themselves"
+    assert _worker_jobs(slurm) == []
+
+
 def test_cancelled_workers_are_replaced_and_nothing_is_lost(
     slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:

@@ -39,7 +39,7 @@ def test_a_chunk_is_split_across_the_frame_when_it_would_be_too_large() -> None:
 def test_every_array_ends_its_codecs_with_a_checksum(store: Path) -> None:
     found = [json.loads(path.read_text()) for path in store.rglob("zarr.json")]
     arrays = [one for one in found if one["node_type"] == "array"]
-    assert len(arrays) == 14
+    assert len(arrays) == 16
     assert all(one["codecs"][-1]["name"] == "crc32c" for one in arrays)
 
 
@@ -82,4 +82,4 @@ def test_the_store_opens_with_xarray_where_stemdask_is_not_installed(store: Path
     )
     environment = {"PATH": "/usr/bin", "OMP_NUM_THREADS": "1"}
     out = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment)
-    assert out.stdout.split("\n")[0] == "['columns', 'frames', 'toy'] complete True"
+    assert out.stdout.split("\n")[0] == "['blocks', 'columns', 'frames', 'toy'] complete True"

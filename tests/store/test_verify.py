@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 import toy
 
 import stemdask as sd
+from stemdask.errors import Busy, StoreError
 from stemdask.model import FrameStatus
 from stemdask.results import reader
+from stemdask.store import layout, lock
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,20 @@ def store(made: tuple[Path, Path], tmp_path: Path) -> Path:
 
 def _chunks(store: Path) -> list[Path]:
     return sorted(path for path in store.rglob("c/**/*") if path.is_file())
+
+
+def _metadata(store: Path) -> list[Path]:
+    return sorted(store.rglob("zarr.json"))
+
+
+def _files(store: Path) -> list[Path]:
+    return sorted(path for path in store.rglob("*") if path.is_file())
+
+
+def _swap(one: Path, other: Path) -> None:
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
 
 
 def _flip(path: Path, at: int) -> None:
@@ -53,15 +70,75 @@ def test_a_damaged_number_is_found_and_named(tmp_path: Path) -> None:
     assert reader.verify(store).damaged == ("preprocess/inverted/c",)
 
 
-@pytest.mark.long
-def test_each_of_a_hundred_flipped_bytes_is_found_and_named(store: Path) -> None:
+@pytest.mark.parametrize(
+    "n_flips", [pytest.param(8, marks=pytest.mark.long), pytest.param(100, marks=pytest.mark.slow)]
+)
+def test_flipped_bits_of_any_file_are_found_named_and_repaired(
+    made: tuple[Path, Path], store: Path, n_flips: int
+) -> None:
+    frames, _ = made
+    before = toy.contents(store)
     choose = random.Random(7)
-    for _ in range(100):
-        path = choose.choice(_chunks(store))
-        kept = path.read_bytes()
-        _flip(path, choose.randrange(len(kept)))
+    for _ in range(n_flips):
+        path = choose.choice(_files(store) if choose.random() < 0.5 else _metadata(store))
+        _flip(path, choose.randrange(path.stat().st_size))
         assert reader.verify(store).damaged == (str(path.relative_to(store)),)
-        path.write_bytes(kept)
+        assert reader.verify(store, repair=True).damaged == (str(path.relative_to(store)),)
+        sd.run(toy.config(frames, store, limits={"isolate": False}))
+        assert reader.verify(store).sound
+        assert toy.contents(store) == before
+
+
+def test_damage_of_the_checksums_themselves_is_found_and_repaired(made: tuple[Path, Path], store: Path) -> None:
+    for name, harm in (("zarr.json", b"dimension_names"), ("c/1/0", None)):
+        path = store / "blocks/checksum" / name
+        path.write_bytes(path.read_bytes().replace(harm, b"dimenqion_names") if harm else b"")
+        assert reader.verify(store).damaged == (f"blocks/checksum/{name}",)
+        assert reader.verify(store, repair=True).damaged == (f"blocks/checksum/{name}",)
+        sd.run(toy.config(made[0], store, limits={"isolate": False}))
+        assert reader.verify(store).sound
+
+
+def test_swapped_chunks_are_found_though_each_is_sound(store: Path) -> None:
+    choose = random.Random(5)
+    for _ in range(25):
+        one, other = choose.sample(
+            _chunks(store / choose.choice(["toy/mean", "columns/y", "frames/file", "toy/rank"])), 2
+        )
+        if one.read_bytes() != other.read_bytes():
+            _swap(one, other)
+            found = set(reader.verify(store).damaged)
+            assert {str(path.relative_to(store)) for path in (one, other)} <= found
+            _swap(one, other)
+    _swap(store / "toy/mean/c/1", store / "toy/mean_err/c/1")
+    assert not reader.verify(store).sound
+
+
+def test_blocks_that_were_swapped_whole_are_found(store: Path) -> None:
+    """Even with their statuses and checksums: a checksum knows where it belongs."""
+    for path in _chunks(store):
+        if path.parts[-1] == "1" or path.parts[-2:] == ("1", "0"):
+            other = Path(str(path).replace("/c/1", "/c/2"))
+            if other.exists():
+                _swap(path, other)
+    assert reader.verify(store).blocks == (1, 2)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("half", ["image", "atoms"])
+def test_verify_reads_the_store_of_every_analysis_and_finds_a_flip_in_each_array(
+    half: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    made = request.getfixturevalue(f"every_{half}_analysis")
+    store = tmp_path / "every.zarr"
+    shutil.copytree(made, store)
+    assert reader.verify(store).sound
+    arrays = [path.parent for path in _metadata(store) if json.loads(path.read_text())["node_type"] == "array"]
+    flipped = [min(_chunks(array)) for array in arrays if array.name != "frame_status" and _chunks(array)]
+    for path in flipped:
+        _flip(path, path.stat().st_size // 2)
+    assert len(flipped) > 60
+    assert {str(path.relative_to(store)) for path in flipped} <= set(reader.verify(store).damaged)
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "metadata"])
@@ -84,16 +161,71 @@ def test_a_repaired_store_is_done_again_to_the_same_bytes(made: tuple[Path, Path
     assert reader.verify(store).sound
 
 
-def test_a_pending_block_is_not_damage(store: Path) -> None:
+@pytest.mark.parametrize("harm", ["flipped", "halved", "emptied", "gone", "key", "seal"])
+def test_a_damaged_root_is_made_again_from_its_copy(made: tuple[Path, Path], store: Path, harm: str) -> None:
+    root = store / "zarr.json"
+    text = root.read_bytes()
+    harmed = {
+        "flipped": text.replace(b"fingerprint", b"gingerprint"),
+        "halved": text[: len(text) // 2],
+        "emptied": b"",
+        "key": text.replace(b"metadata_sha256", b"metadata_sha257"),
+        "seal": re.sub(rb'(metadata_sha256": ")(.)', lambda m: m[1] + (b"0" if m[2] != b"0" else b"1"), text),
+    }
+    root.unlink() if harm == "gone" else root.write_bytes(harmed[harm])
+    with pytest.raises(StoreError, match=r"metadata are damaged: zarr.json\. Run 'stemdask verify .* --repair'"):
+        reader.status(store)
+    assert reader.verify(store).damaged == ("zarr.json",)
+    assert reader.verify(store, repair=True).damaged == ("zarr.json",)
+    assert root.read_bytes() == text
+    assert reader.verify(store).sound
+    root.write_bytes(text[:50])
+    sd.run(toy.config(made[0], store, limits={"isolate": False}))
+    assert root.read_bytes() == text, "a run mends what it can"
+
+
+def test_a_root_that_is_lost_with_its_copy_is_no_store(store: Path) -> None:
+    (store / "zarr.json").write_bytes(b"{")
+    shutil.rmtree(store.with_name("out.stemdask"))
+    with pytest.raises(StoreError, match="can't be read as a store"):
+        reader.verify(store)
+
+
+def test_a_store_that_was_moved_alone_is_checked_all_the_same(store: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "elsewhere" / "moved.zarr"
+    shutil.copytree(store, alone)
+    assert reader.verify(alone).sound
+    _swap(alone / "toy/mean/c/1", alone / "toy/mean/c/2")
+    _flip(alone / "columns/zarr.json", 5)
+    assert reader.verify(alone).damaged == ("columns/zarr.json", "toy/mean/c/1", "toy/mean/c/2")
+    assert reader.verify(alone, repair=True).blocks == (1, 2)
+    assert json.loads((alone / "columns/zarr.json").read_text())["node_type"] == "group"
+
+
+def test_a_repair_waits_for_no_run_and_disturbs_none(store: Path) -> None:
+    with lock.driving(store.with_name("out.stemdask")), pytest.raises(Busy, match="another run is writing"):
+        reader.verify(store, repair=True)
+
+
+def test_a_block_without_status_is_damage_of_a_complete_store_and_work_of_another(store: Path) -> None:
     (store / "frames/frame_status/c/1").unlink()
+    assert reader.verify(store).damaged == ("frames/frame_status/c/1",)
+    layout.set_state(store, "partial")
     (store / "toy/mean/c/1").unlink()
     assert reader.status(store).counts[FrameStatus.PENDING] == 4
     assert reader.verify(store).sound
 
 
-def test_a_store_that_was_killed_before_it_remembered_its_metadata_is_read_all_the_same(store: Path) -> None:
-    whole = reader.verify(store)
+def test_a_store_of_an_older_version_is_read_and_checked_as_far_as_it_can_be(store: Path) -> None:
+    """It has neither seal nor checksums of blocks; a killed run could leave it without consolidated metadata."""
+    shutil.rmtree(store / "blocks")
+    (store.with_name("out.stemdask") / "metadata.json").unlink()
     root = json.loads((store / "zarr.json").read_text())
-    del root["consolidated_metadata"]
+    del root["consolidated_metadata"], root["attributes"]["metadata_sha256"], root["attributes"]["checksums"]
     (store / "zarr.json").write_text(json.dumps(root))
-    assert reader.verify(store) == whole
+    found = reader.verify(store)
+    assert found.sound
+    assert found.chunks == len(_chunks(store))
+    assert "fewer checksums" in found.text()
+    _flip(store / "toy/mean/c/1", 3)
+    assert reader.verify(store).damaged == ("toy/mean/c/1",)

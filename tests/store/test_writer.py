@@ -9,7 +9,7 @@ import zarr
 
 from stemdask.errors import StemdaskError, StorageError, StoreError
 from stemdask.model import Block
-from stemdask.store import writer
+from stemdask.store import disk, writer
 
 
 @pytest.fixture
@@ -49,10 +49,8 @@ def test_data_reach_the_disk_before_the_status_and_the_status_before_the_end(
             letter for letter, path in (("d", "a/b/c/0"), ("s", "frames/frame_status/c/0")) if (store / path).exists()
         )
 
-    real_sync, real_fsync = writer.sync_file_system, os.fsync
-    monkeypatch.setattr(
-        writer, "sync_file_system", lambda path: (events.append("syncfs " + written()), real_sync(path))
-    )
+    real_sync, real_fsync = disk.sync_file_system, os.fsync
+    monkeypatch.setattr(disk, "sync_file_system", lambda path: (events.append("syncfs " + written()), real_sync(path)))
     monkeypatch.setattr(os, "fsync", lambda number: (events.append("fsync " + written()), real_fsync(number)))
     writer.Writer(store).write(Block(0, 0, 4), {"a/b": np.zeros(4)}, np.ones(4, np.int8))
     assert events == ["syncfs d", "fsync ds", "fsync ds"]
@@ -64,7 +62,7 @@ def test_a_full_disk_is_said_with_path_and_number_and_leaves_no_status(
     def refuse(path: Path) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(writer, "sync_file_system", refuse)
+    monkeypatch.setattr(disk, "sync_file_system", refuse)
     with pytest.raises(StorageError, match="No space left on device") as caught:
         writer.Writer(store).write(Block(0, 0, 4), {"a/b": np.zeros(4)}, np.ones(4, np.int8))
     assert str(store) in str(caught.value)
@@ -79,8 +77,8 @@ def test_a_hiccup_of_the_file_system_is_waited_out(store: Path, monkeypatch: pyt
         if failures:
             raise failures.pop()
 
-    monkeypatch.setattr(writer, "sync_file_system", hiccup)
-    monkeypatch.setattr(writer.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(disk, "sync_file_system", hiccup)
+    monkeypatch.setattr(disk.time, "sleep", lambda seconds: None)
     writer.Writer(store).write(Block(0, 0, 4), {"a/b": np.zeros(4)}, np.ones(4, np.int8))
     assert (store / "frames/frame_status/c/0").exists()
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import toy
 
+from stemdask.fence import fence
+
 
 @pytest.fixture(autouse=True, scope="module")
 def toys() -> Iterator[None]:
@@ -16,8 +18,10 @@ def toys() -> Iterator[None]:
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), before]))
     toy.install()
+    fence.close_shared()
     yield
     toy.remove()
+    fence.close_shared()
     if before is None:
         del os.environ["PYTHONPATH"]
     else:

@@ -40,6 +40,9 @@ _OWN: list[tuple[Any, SearchStrategy[Any]]] = [
     (shell_safe.Name, _words),
     (shell_safe.PlainPath, _words),
     (shell_safe.Directive, st.sampled_from(["--constraint=a&b", "--mem-per-cpu=0"])),
+    (shell_safe.OwnCommand | None, st.none()),
+    (shell_safe.Expression, st.sampled_from(["a|b", "[a&b]"])),
+    (shell_safe.Mail, st.just("me@lab.org")),
     (shell_safe.PrologueLine, st.sampled_from(["module load gcc/13", "export A=1"])),
     (shell_safe.Options, st.dictionaries(_words, _words | st.integers() | st.booleans() | st.none(), max_size=3)),
 ]

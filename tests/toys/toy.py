@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from stemdask.model import Analysis, Array, Frame, ImageFrame, Params, Stack, Va
 #: What a frame does whose first pixel holds this number.
 HARMS = (
     "nothing", "raise", "refuse", "segv", "abort", "exit", "memory", "loop", "gil", "system_exit", "recursion", "print",
-    "empty", "many", "kill",
+    "empty", "many", "kill", "key",
 )  # fmt: skip
 
 
@@ -36,6 +36,8 @@ class ToyParams(Params):
     """Store after whose `pause_after` blocks frames wait for `go_on`; none when absent."""
     pause_after: int = 2
     """Blocks."""
+    after: str = ""
+    """File that says what harm is done when all frames are; none where it isn't there."""
 
 
 HANDED_ON = Variable("toy/handed_on", ("frame", "part"), "float64", "1", "for a later analysis", stored=False)
@@ -65,6 +67,9 @@ def run(frame: ImageFrame, params: ToyParams) -> Mapping[str, Array]:
     harm = HARMS[int(frame.pixels[0, 0])]
     if params.seconds:
         time.sleep(params.seconds)
+    if params.pause:
+        with Path(f"{params.pause}.begun").open("a") as file:
+            file.write(f"{frame.index} {os.getsid(0)}\n")
     while params.pause and blocks_done(Path(params.pause)) >= params.pause_after and not _may_go_on(params.pause):
         time.sleep(0.01)
     _DO.get(harm, lambda: None)()
@@ -81,6 +86,8 @@ def run(frame: ImageFrame, params: ToyParams) -> Mapping[str, Array]:
 
 
 def finish(stack: Stack, params: ToyParams) -> None:
+    if params.after and Path(params.after).exists():
+        _DO[Path(params.after).read_text()]()
     mean = stack.read("toy/mean")
     rank = np.argsort(np.argsort(mean)).astype(np.int32)
     for block in stack.blocks:
@@ -167,6 +174,7 @@ def _print() -> None:
 
 
 _DO = {
+    "key": lambda: {}["a key"],
     "raise": _raise,
     "refuse": _refuse,
     "segv": lambda: ctypes.string_at(0),
@@ -201,6 +209,16 @@ def pausing(store: Path, after: int = 2) -> dict[str, Any]:
 def go_on(store: Path) -> None:
     """Let a run that pauses go on, and later ones of the store not pause at all."""
     Path(f"{store}.go_on").touch()
+
+
+def frames_done_twice(store: Path, drivers: Collection[int]) -> int:
+    """Return how often a worker of a run that pauses began a frame again; a driver and its helper try some before.
+
+    Each driver leads a session of its own.
+    """
+    lines = [line.split() for line in Path(f"{store}.begun").read_text().splitlines()]
+    begun = [index for index, session in lines if int(session) not in drivers]
+    return len(begun) - len(set(begun))
 
 
 def _may_go_on(store: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import subprocess
@@ -9,19 +10,23 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from stemdask.engine.queues.queue import JobView, Queue
+from stemdask.engine.queues.queue import JobView, Partition, Queue
 from stemdask.errors import ClusterError
 
 log = logging.getLogger(__name__)
 
 
 class NoAnswer(ClusterError):
-    """The queue's server is busy, restarting or out of reach; later it may answer."""
+    """The queue's server is busy, restarting or out of reach; later it may answer, and may have taken the job."""
+
+
+class Full(ClusterError):
+    """The queue holds as many jobs of this user as it takes; once one of them is over it takes another."""
 
 
 #: Seconds that one command may take.
 CALL_SECONDS = 30.0
-#: Seconds before each new try of a submission that failed for a passing reason.
+#: Seconds before each new try of a submission whose user waits for its answer.
 BACK_OFF = (2.0, 5.0, 15.0)
 
 
@@ -33,26 +38,22 @@ class WorkerJobs(Protocol):
         ...
 
     def submit(self, script: str, name: str) -> str:
-        """Hand in a script; return its id. Raise NoAnswer for a passing reason, ClusterError where it is refused."""
+        """Hand in a script; return its id. Raise NoAnswer, Full, or ClusterError where it is refused."""
         ...
 
     def look(self) -> list[JobView] | None:
-        """Return all jobs of this run, those that are over too; None where nobody answers."""
+        """Return all jobs of this family, those that are over too; None where nobody answers."""
         ...
 
     def cancel(self, ids: Iterable[str]) -> None:
         """End jobs; ids that are over are no error."""
         ...
 
-    def sweep(self, family: str) -> int:
-        """End what earlier drivers of the same store left; return how many jobs that were."""
-        ...
-
 
 class Jobs:
-    """The jobs of a run in a queue: those whose names begin with its tag."""
+    """The jobs of a family in a queue: those whose names begin in one way."""
 
-    def __init__(self, queue: Queue, tag: str) -> None:
+    def __init__(self, queue: Queue, family: str) -> None:
         if missing := queue.missing():
             raise ClusterError(
                 f"there is no {', '.join(missing)} here",
@@ -60,7 +61,7 @@ class Jobs:
                 remedy="Run on a login node, or use another kind of cluster",
             )
         self._queue = queue
-        self._tag = tag
+        self._family = family
 
     def test(self, script: str) -> None:
         """Ask whether the queue would take a script; raise ClusterError with its words where it would not."""
@@ -73,45 +74,67 @@ class Jobs:
     def submit(self, script: str, name: str) -> str:
         """Hand in a script; return the id of its job.
 
-        A submission without an answer may have made a job all the same: it is looked up by its name, and not handed
-        in again before the queue has answered.
-
         Raises
         ------
         NoAnswer
-            For a passing reason there is no job after several tries.
+            The queue didn't say. There may be a job all the same: it is to be looked up by its name before another is
+            handed in for it.
+        Full
+            No more jobs of this user are taken.
         ClusterError
             The queue refuses the script; has its words.
         """
-        command = self._queue.submit[0]
-        said, unseen = "", False
-        for delay in (*BACK_OFF, None):
-            done = None if unseen else self._call(self._queue.submit, script)
-            if done is not None:
-                answer = self._queue.answer.fullmatch(done.stdout.strip())
-                if done.returncode == 0 and answer is not None:
-                    return str(answer[1])
-                said = (done.stderr or done.stdout).strip()
-            listed = self._listed(name)
-            if found := [job.id for job in listed or () if job.name == name and not job.over]:
-                return found[0]
-            unseen = listed is None and (unseen or done is None or done.returncode == 0)
-            if done is not None and done.returncode and not self._queue.passing.search(done.stderr):
-                raise self._refused(said)
-            if delay is not None:
-                log.warning(
-                    "%s gave no job for %s (%s); trying again in %g s", command, name, said or "no answer", delay
-                )
-                time.sleep(delay)
-        raise NoAnswer(
-            f"{command} gave no job",
-            value=said or "no answer",
-            remedy=f"Run again when {self._queue.title} answers; nothing is lost",
-        )
+        done = self._call(self._queue.submit, script)
+        if done is not None and done.returncode == 0 and (id_ := self._queue.answer.fullmatch(done.stdout.strip())):
+            return str(id_[1])
+        said = " ".join((done.stderr or done.stdout).split()) if done is not None else "no answer"
+        if done is None or done.returncode == 0 or self._queue.passing.search(said):
+            raise NoAnswer(
+                f"{self._queue.submit[0]} gave no job",
+                value=said or "no answer",
+                remedy=f"Run again when {self._queue.title} answers; nothing is lost",
+            )
+        if self._queue.full.search(said):
+            raise Full(f"{self._queue.title} takes no more jobs", value=said, remedy="Run again when others are over")
+        raise self._refused(said)
+
+    def submit_patiently(self, script: str, name: str) -> str:
+        """Hand in a script whose user waits for its answer, in several tries; return the id of its job.
+
+        Raises
+        ------
+        NoAnswer, ClusterError
+            As `submit`.
+        """
+        error = NoAnswer(f"{self._queue.submit[0]} gave no job")
+        for delay in (0.0, *BACK_OFF):
+            time.sleep(delay)
+            listed = self.look() if delay else []
+            if listed is None:
+                continue  # not handed in twice: whether there is a job isn't known before the queue answers
+            if there := [job.id for job in listed if job.name == name and not job.over]:
+                return there[0]
+            try:
+                return self.submit(script, name)
+            except NoAnswer as found:
+                error = found
+                log.warning("%s (%s)", error.what, error.value)
+        raise error
 
     def look(self) -> list[JobView] | None:
-        """Return the jobs of this run."""
-        return self._listed(self._tag)
+        """Return the jobs of this family."""
+        chosen: list[str] = []
+        if self._queue.select:
+            user = getpass.getuser()
+            listed = self._call([word.replace("{user}", user) for word in self._queue.select])
+            if listed is None or listed.returncode:
+                return None
+            if not (chosen := listed.stdout.split()):
+                return []
+        done = self._call([*self._queue.look, *chosen])
+        if done is None or done.returncode:
+            return None
+        return [job for job in self._queue.read(done.stdout) if job.name.startswith(self._family)]
 
     def cancel(self, ids: Iterable[str]) -> None:
         """End jobs."""
@@ -119,17 +142,10 @@ class Jobs:
         if chosen:
             self._call([*self._queue.cancel, *chosen])
 
-    def sweep(self, family: str) -> int:
-        """End what earlier drivers of the same store left; return how many jobs that were."""
-        left = [job.id for job in self._listed(family) or () if not job.over and not job.name.startswith(self._tag)]
-        self.cancel(left)
-        return len(left)
-
-    def _listed(self, prefix: str) -> list[JobView] | None:
-        done = self._call(self._queue.look)
-        if done is None or done.returncode:
-            return None
-        return [job for job in self._queue.read(done.stdout) if job.name.startswith(prefix)]
+    def partitions(self) -> list[Partition]:
+        """Return the partitions of the cluster; none where the queue doesn't say."""
+        done = self._call(self._queue.list_partitions) if self._queue.list_partitions else None
+        return self._queue.read_partitions(done.stdout) if done is not None and done.returncode == 0 else []
 
     def _call(self, command: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str] | None:
         """Run a command of the queue without a shell; None where it doesn't answer in time."""

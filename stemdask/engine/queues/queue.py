@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-from stemdask.config.clusters import BatchKind, Cluster, Slurm
+from stemdask.config.clusters import Batch, BatchKind
+
+#: Bytes without which no worker comes up: the interpreter with its libraries, twice, since frames have a helper.
+LEAST_MEMORY = 2**30
+#: Keys of a config that some queues know.
+OPTIONAL = ("qos", "constraint", "gres", "reservation", "licenses")
 
 
 class State(Enum):
@@ -42,11 +47,31 @@ class JobView:
     """Why it is pending."""
     node: str = ""
     seconds_left: float = float("inf")
+    starts: str = ""
+    """When the queue expects to start it, while it is pending and the queue says so."""
 
     @property
     def over(self) -> bool:
         """It will not run any more."""
         return self.state in (State.OVER, State.TAKEN, State.OUT_OF_MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A part of a cluster, or a queue of it, with what its jobs may ask for."""
+
+    name: str
+    usable: bool
+    """It takes and starts jobs."""
+    default: bool
+    """Of jobs that name none."""
+    seconds: float
+    """The longest walltime; infinite without a limit."""
+    cores: int
+    """Of its largest node; 0 where the queue doesn't say."""
+    memory: int
+    """Bytes of its largest node; 0 where the queue doesn't say."""
+    nodes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +82,7 @@ class WorkerJob:
     log: str
     folder: Path
     """Where it starts."""
+    config: Batch
     exported: Sequence[str]
     """Variables that it takes over; no others."""
     warning: int
@@ -85,8 +111,8 @@ class DriverJob:
     seconds: int
     """Walltime."""
     resources: Resources
-    cluster: Cluster
-    """Of the config; with keys of the site where its workers are jobs too."""
+    config: Batch
+    """Where it goes: partition, account and whatever else the site wants of a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +139,16 @@ class Queue:
 
     submit: Sequence[str]
     """Command that takes a script on standard input."""
+    select: Sequence[str] = ()
+    """Command that lists the ids of the jobs of "{user}", where `look` needs them after it."""
     look: Sequence[str]
     """Command that lists the user's jobs, those too that were over a while ago where it knows them."""
     cancel: Sequence[str]
     """Command that ends the jobs whose ids follow."""
     rehearse: Sequence[str] = ()
     """Command that says whether a script on standard input would be taken, without taking it."""
+    list_partitions: Sequence[str] = ()
+    """Command that lists partitions."""
 
     job_id: re.Pattern[str]
     """An id, whole; nothing else is ever handed to `cancel`."""
@@ -126,8 +156,12 @@ class Queue:
     """What `submit` prints, whole but for blanks around it; its first group is the id."""
     read: Callable[[str], list[JobView]]
     """Reads what `look` prints."""
+    read_partitions: Callable[[str], list[Partition]] = lambda text: []
+    """Reads what `list_partitions` prints."""
     passing: re.Pattern[str]
     """Errors after which the same may succeed: a server that is busy, restarting or out of reach."""
+    full: re.Pattern[str]
+    """Errors that say that this user has as many jobs as are taken."""
     hopeless: re.Pattern[str]
     """Reasons of pending jobs that waiting doesn't change."""
 
@@ -140,19 +174,27 @@ class Queue:
     directive: str
     """Beginning of a line of a script that the queue reads."""
     log_id: str
-    """What the path of a log may hold for the id of the job."""
+    """What the path of a log may hold for the id of the job; empty where it can hold none, and has the job's name."""
     library: str
     """Class of dask-jobqueue that writes the script of a worker."""
-    options: Callable[[Slurm, int], dict[str, Any]]
+    replaced: tuple[str, ...]
+    """Beginnings of directives of its script that are written here instead."""
+    options: Callable[[Batch, int], dict[str, Any]]
     """Its keywords that other classes don't have, of a config and the bytes of a job."""
+    keys: Sequence[str] = ()
+    """Keys of a config that it knows, of those that not every queue knows: `OPTIONAL`."""
+    common: Callable[[Batch], Sequence[str]]
+    """Directives of every job by keys of a config that dask-jobqueue doesn't know."""
     worker: Callable[[WorkerJob], Sequence[str]]
     """Directives of a worker's job."""
     driver: Callable[[DriverJob], Sequence[str]]
     """Directives of a driver's job."""
     memory: Callable[[int], str]
     """Directive that asks for bytes; given after the others, it counts."""
+    exclusive: str = ""
+    """Directive by which a job has its node for itself; empty where the queue has none."""
     requeue: str
-    """Shell command by which a job goes back into the queue."""
+    """Shell command by which a job goes back into the queue; may name "{script}"."""
     step: Callable[[str, str], Sequence[str]] | None = None
     """Command that starts the one after it as a task of the job around, of a name and the path of a log."""
 
@@ -160,6 +202,22 @@ class Queue:
         """Return its commands that this machine doesn't have."""
         return [name for name, *_ in (self.submit, self.look, self.cancel) if shutil.which(name) is None]
 
-    def directives(self, texts: Sequence[str]) -> list[str]:
-        """Return directives as lines of a script."""
-        return [f"{self.directive} {text}" for text in texts]
+    def directives(self, texts: Iterable[str], config: Batch | None = None) -> list[str]:
+        """Return directives as lines of a script, without those that a site wants skipped and with those it adds."""
+        lines = [f"{self.directive} {text}" for text in texts]
+        if config is None:
+            return lines
+        skipped = config.options.get("job_directives_skip") or ()
+        more = [f"{self.directive} {text}" for text in config.job_extra_directives]
+        return [line for line in lines if not any(text in line for text in skipped)] + more
+
+
+def gib(size: int) -> str:
+    """Write bytes as people do."""
+    return f"{size / 2**30:.3g} GiB" if size >= 2**30 else f"{size / 2**20:.3g} MiB"
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as a walltime."""
+    hours, rest = divmod(int(seconds), 3600)
+    return f"{hours:02d}:{rest // 60:02d}:{rest % 60:02d}"

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemdask.config.clusters import Batch
 from stemdask.config.shell_safe import check_path
 from stemdask.config.values import parse_walltime
-from stemdask.engine.isolate import ONE_THREAD
+from stemdask.engine.log import LOG
+from stemdask.engine.queues import jobqueue
+from stemdask.engine.queues.jobqueue import PLACEHOLDER
 from stemdask.engine.queues.queue import Queue, WorkerJob
+from stemdask.engine.workers import keys
 from stemdask.engine.workers.leaving import LEAVE_AFTER
+from stemdask.engine.workers.settings import worker_environment
+from stemdask.engine.workers.usage import TOLD, USAGE
 from stemdask.errors import ClusterError
+from stemdask.fence.fence import ONE_THREAD
+from stemdask.store.layout import run_directory
 
 #: Seconds before the walltime at which a worker leaves; a quarter of a walltime that is shorter than six minutes.
 MARGIN = 90.0
@@ -23,6 +33,8 @@ EXPORTED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYT
 NUMERIC = ("BLIS_", "MKL_", "NPY_", "OPENBLAS_")
 #: Memory of a worker beside what a frame may take: its own start, and what a queue that polls memory may miss.
 WORKER_BYTES = 2**30
+#: Seconds that a worker waits for a driver that is on its way back into the queue.
+DRIVER_SECONDS = 600
 
 
 def margin(walltime: str) -> float:
@@ -48,6 +60,39 @@ def too_long(walltime: str, block_frames: int, frame_seconds: float) -> str:
     )
 
 
+def worker_script(
+    store: Path, queue: Queue, config: Batch, frame_memory: int, *, isolated: bool = True
+) -> WorkerScript:
+    """Return the script of the workers of a run.
+
+    Parameters
+    ----------
+    store
+        Of the run.
+    queue
+        The record of the batch system.
+    config
+        Of the cluster, with what the site says.
+    frame_memory
+        Bytes that a frame may take.
+    isolated
+        Frames run in a helper process of the worker.
+    """
+    folder = run_directory(store)
+    scheduler_file = folder / "scheduler.json"
+    memory = config.memory or config.per_job * (WORKER_BYTES + frame_memory)
+    config = config.model_copy(update={"cores": max(config.cores, config.per_job)})
+    return WorkerScript(
+        queue=queue,
+        config=config,
+        base=jobqueue.script(queue, config, memory, keys.load(folder / "tls"), scheduler_file),
+        scheduler_file=scheduler_file,
+        directory=Path(config.log_directory) if config.log_directory else folder / "jobs",
+        memory=memory,
+        environment={LOG: str(folder / "log"), USAGE: str(folder / TOLD), **worker_environment(isolated=isolated)},
+    )
+
+
 def check_paths(*paths: Path) -> None:
     """Raise ClusterError where a path can't stand in a job script."""
     for path in paths:
@@ -62,19 +107,21 @@ class WorkerScript:
     """What the scripts of one run have in common."""
 
     queue: Queue
+    config: Batch
     base: str
     """dask-jobqueue's script; its last line starts the worker."""
+    scheduler_file: Path
+    """Where a driver says how its scheduler is reached, for as long as it lives."""
     directory: Path
     """Folder of the logs, one a job, named by its id."""
-    walltime: str
     memory: int
     """Bytes of a job."""
     environment: Mapping[str, str]
 
     def leaves_after(self, slot: int) -> float:
         """Return the seconds after which the worker of a slot leaves; not all at the same moment."""
-        before = margin(self.walltime)
-        return parse_walltime(self.walltime) - before - (slot % 8) * before / 16
+        before = margin(self.config.walltime)
+        return parse_walltime(self.config.walltime) - before - (slot % 8) * before / 16
 
     def text(self, name: str, slot: int, memory_factor: float = 1.0) -> str:
         """Return the script of a job.
@@ -90,32 +137,66 @@ class WorkerScript:
         """
         head, command = self.base.rstrip().rsplit("\n", 1)
         lines = [line for line in head.splitlines() if line.strip()]
-        directives = [line for line in lines[1:] if line.startswith(self.queue.directive)]
-        rest = [line for line in lines[1:] if not line.startswith(self.queue.directive)]
-        if memory_factor > 1:
-            directives += self.queue.directives([self.queue.memory(int(memory_factor * self.memory))])
+        start = f"{self.queue.directive} "
+        theirs = [line.removeprefix(start) for line in lines if line.startswith(start)]
+        prologue = [line for line in lines[1:] if not line.startswith(start)]
+        more = [self.queue.memory(int(memory_factor * self.memory))] if memory_factor > 1 else []
         job = WorkerJob(
             name=name,
-            log=f"{self.directory}/{self.queue.log_id}.log",
+            log=f"{self.directory}/{self.queue.log_id or name}.log",
             folder=Path.cwd(),
+            config=self.config,
             exported=_exported(self.queue.kept),
-            warning=int(margin(self.walltime)),
+            warning=int(margin(self.config.walltime)),
         )
+        directives = [
+            *self.queue.worker(job),
+            *self.queue.common(self.config),
+            *(text for text in theirs if not text.startswith(self.queue.replaced)),
+            *more,
+        ]
         variables = {**self.environment, LEAVE_AFTER: f"{self.leaves_after(slot):.0f}"}
         text = [
             lines[0],
-            *self.queue.directives(self.queue.worker(job)),
-            *directives,
-            "set -eo pipefail",
-            *rest,
+            *self.queue.directives(directives, self.config),
+            *prologue,
+            f"cd {Path.cwd()}",
+            "set -eo pipefail",  # after what others wrote, which may not be made for it
             *(f"export {key}={value}" for key, value in ONE_THREAD.items()),
             *(f"export {key}={shlex.quote(value)}" for key, value in variables.items()),
             # Compiled kernels are kept on the node; a folder that somebody else owns is not trusted.
             'cache=${TMPDIR:-/tmp}/stemdask-numba-$(id -u); mkdir -p -m 700 "$cache" || true',
             'if [ ! -O "$cache" ] || [ -L "$cache" ]; then cache=$(mktemp -d); fi; export NUMBA_CACHE_DIR=$cache',
-            "exec " + command.replace("--name dummy-name", f"--name {name}"),
+            # The driver may itself be waiting in the queue, to go on where its walltime cut it.
+            f"for _ in {{1..{DRIVER_SECONDS // 5}}}; do [ -e {self.scheduler_file} ] && break; sleep 5; done",
+            f"[ -e {self.scheduler_file} ] || exit 0",
+            *self._start(command, name),
         ]
         return "\n".join(text) + "\n"
+
+    def _start(self, command: str, name: str) -> list[str]:
+        """Return the lines that start the workers; the shell stays for several only, and hands signals on to them."""
+        if self.config.per_job == 1:
+            return ["exec " + command.replace(f"--name {PLACEHOLDER}", f"--name {name}")]
+        return [
+            *(f"trap 'kill -{signal} $(jobs -p) 2>/dev/null || true' {signal}" for signal in ("TERM", "USR1")),
+            f"for k in {{1..{self.config.per_job}}}; do",
+            "    " + command.replace(f"--name {PLACEHOLDER}", f"--name {name}-$k") + " &",
+            "done",
+            'while [ -n "$(jobs -pr)" ]; do wait || true; done',
+        ]
+
+    def fingerprint(self) -> str:
+        """Return what is the same for drivers whose jobs are the same but for their names."""
+        return hashlib.sha256(self.text("", 0).encode()).hexdigest()[:6]
+
+    def tail(self, *names: str) -> str:
+        """Return the last lines of a job's log, which has one of several names."""
+        for name in names:
+            with contextlib.suppress(OSError):
+                lines = (self.directory / f"{name}.log").read_text(errors="replace").splitlines()
+                return " | ".join(line.strip() for line in lines[-3:] if line.strip())[:500] or "nothing"
+        return "no log was written"
 
 
 def _exported(kept: Sequence[str]) -> list[str]:

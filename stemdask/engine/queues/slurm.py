@@ -7,14 +7,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from stemdask.config.clusters import Slurm
-from stemdask.engine.queues.queue import DriverJob, Inside, JobView, Queue, State, WorkerJob
+from stemdask.config.clusters import Batch
+from stemdask.engine.queues.queue import OPTIONAL, DriverJob, Inside, JobView, Partition, Queue, State, WorkerJob
 
 #: Seconds before its walltime at which the driver is asked to save its state.
 _DRIVER_WARNING = 120
 _STATES = {
     "PENDING": State.PENDING,
-    "RUNNING": State.RUNNING,
+    # One that was stopped holds its node; whether it does anything is for the scheduler of its worker to hear.
+    **dict.fromkeys(("RUNNING", "STOPPED", "SUSPENDED"), State.RUNNING),
     "COMPLETING": State.ENDING,
     **dict.fromkeys(("COMPLETED", "DEADLINE", "FAILED", "REVOKED", "TIMEOUT"), State.OVER),
     **dict.fromkeys(("BOOT_FAIL", "CANCELLED", "NODE_FAIL", "PREEMPTED"), State.TAKEN),
@@ -23,15 +24,40 @@ _STATES = {
 
 
 def _read(text: str) -> list[JobView]:
-    rows = [line.split("|") for line in text.splitlines() if line.count("|") >= 5]
+    rows = [line.split("|") for line in text.splitlines() if line.count("|") in (5, 6)]
     return [
-        JobView(number, name, _STATES.get(word, State.OTHER), word, reason, node, _seconds(left))
-        for number, name, word, reason, node, left in (row[:6] for row in rows)
+        JobView(number, name, _STATES.get(word, State.OTHER), word, reason, node, _seconds(left), _start(word, *more))
+        for number, name, word, reason, node, left, *more in rows
     ]
 
 
+def _start(word: str, start: str = "N/A") -> str:
+    return start if word == "PENDING" and start != "N/A" else ""
+
+
+def _read_partitions(text: str) -> list[Partition]:
+    """Read sinfo's lines, one for each kind of node; a partition gets its largest node."""
+    found: dict[str, Partition] = {}
+    for line in text.splitlines():
+        if line.count("|") != 5:
+            continue
+        name, state, limit, cores, memory, nodes = line.split("|")
+        default, name = name.endswith("*"), name.rstrip("*")
+        before = found.get(name, Partition(name, False, default, 0.0, 0, 0, 0))
+        found[name] = Partition(
+            name,
+            state == "up",
+            default,
+            _seconds(limit),
+            max(before.cores, int(cores.rstrip("+"))),
+            max(before.memory, int(memory.rstrip("+")) * 2**20),
+            before.nodes + int(nodes),
+        )
+    return list(found.values())
+
+
 def _seconds(text: str) -> float:
-    """Read squeue's time left: [D-]HH:MM:SS or MM:SS; without a limit, infinity."""
+    """Read [D-]HH:MM:SS or MM:SS; without a limit, infinity."""
     days, _, rest = text.rpartition("-")
     parts = rest.split(":")
     if not all(part.isdecimal() for part in parts) or (days and not days.isdecimal()):
@@ -42,18 +68,24 @@ def _seconds(text: str) -> float:
     return seconds + 86400 * int(days or 0)
 
 
-def _options(config: Slurm, memory: int) -> dict[str, Any]:
+def _options(config: Batch, memory: int) -> dict[str, Any]:
     return {
         "queue": config.partition,
         "account": config.account,
         "walltime": config.walltime,
         "job_mem": f"{memory // 2**20}M",  # MiB, to SLURM
-        "job_directives_skip": ["#SBATCH -J", "#SBATCH -o", "#SBATCH -e"],
     }
 
 
+def _common(config: Batch) -> Sequence[str]:
+    keys = ("qos", "constraint", "reservation")
+    return [f"--{key}={value}" for key in keys if (value := getattr(config, key)) is not None]
+
+
 def _worker(job: WorkerJob) -> Sequence[str]:
+    keys = ("gres", "licenses")
     return [
+        *(f"--{key}={value}" for key in keys if (value := getattr(job.config, key)) is not None),
         f"-J {job.name}",
         f"-o {job.log}",
         f"-D {job.folder}",
@@ -78,10 +110,10 @@ def _driver(job: DriverJob) -> Sequence[str]:
         "--requeue",
         f"--signal=B:TERM@{_DRIVER_WARNING}",
     ]
-    if isinstance(job.cluster, Slurm):
-        site = {"partition": job.cluster.partition, "account": job.cluster.account}
-        lines += [f"--{key}={value}" for key, value in site.items() if value is not None]
-    return lines
+    config = job.config
+    where = {"partition": config.partition, "account": config.account, "mail-user": config.mail}
+    lines += [f"--{key}={value}" for key, value in where.items() if value is not None]
+    return [*lines, "--mail-type=END,FAIL"] if config.mail else lines
 
 
 def _step(name: str, log: str) -> Sequence[str]:
@@ -93,14 +125,19 @@ QUEUE = Queue(
     kind="slurm",
     title="SLURM",
     submit=("sbatch", "--parsable"),
-    look=("squeue", "--me", "--noheader", "--states=all", "--format=%i|%j|%T|%r|%N|%L"),
+    look=("squeue", "--me", "--noheader", "--states=all", "--format=%i|%j|%T|%r|%N|%L|%S"),
     cancel=("scancel",),
     rehearse=("sbatch", "--test-only"),
+    list_partitions=("sinfo", "--noheader", "--format=%P|%a|%l|%c|%m|%D"),
     job_id=re.compile(r"\d+"),
     answer=re.compile(r"(\d+)(?:;.*)?", re.DOTALL),  # id, or id;cluster
     read=_read,
+    read_partitions=_read_partitions,
     passing=re.compile(
         r"unable to contact|timed out|temporarily|connection refused|try again|socket|communication", re.IGNORECASE
+    ),
+    full=re.compile(
+        r"(QOS|Assoc)(Grp|Max)\w*Submit|job submit limit|MaxSubmitJob|maximum number of (pending )?jobs", re.I
     ),
     hopeless=re.compile(
         r"Partition(Down|Inactive|TimeLimit|NodeLimit)|BadConstraints|Invalid(Account|QOS)|MaxWallDuration|"
@@ -112,10 +149,14 @@ QUEUE = Queue(
     directive="#SBATCH",
     log_id="%j",
     library="SLURMCluster",
+    replaced=("-J ",),
+    keys=OPTIONAL,
     options=_options,
+    common=_common,
     worker=_worker,
     driver=_driver,
     memory=lambda size: f"--mem={int(size / 2**20)}M",
+    exclusive="--exclusive",
     requeue='scontrol requeue "$SLURM_JOB_ID"',
     step=_step,
 )

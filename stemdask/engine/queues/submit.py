@@ -13,32 +13,42 @@ from string import Template
 from stemdask.config import clusters as kinds
 from stemdask.config.document import Document
 from stemdask.config.shell_safe import check_directive
-from stemdask.engine.isolate import ONE_THREAD
+from stemdask.config.site import filled
+from stemdask.engine.queues import preflight, seeing
 from stemdask.engine.queues.jobs import Jobs
 from stemdask.engine.queues.queue import DriverJob, Queue, Resources
 from stemdask.engine.queues.records import queue_here, queue_of
-from stemdask.engine.queues.script import WORKER_BYTES, check_paths, too_long
+from stemdask.engine.queues.script import WORKER_BYTES, check_paths, too_long, worker_script
+from stemdask.engine.signals import COMES_BACK
 from stemdask.errors import ConfigError
+from stemdask.fence.fence import ONE_THREAD
 from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import blocks, draw
-from stemdask.planning.resolve import resolve
+from stemdask.planning.resolve import Resolved, resolve
 from stemdask.planning.survey import survey as survey_of
 from stemdask.store import place
+from stemdask.store.layout import run_directory
 
 #: Memory of a driver whose workers are elsewhere.
 DRIVER_BYTES = 2 * 2**30
+#: Memory of a frame where nothing is known of it yet.
+LEAST_FRAME = 2 * 2**30
+#: Seconds before its walltime at which a driver is asked to save its state.
+WARNING = 120
 #: The time asked for is this many times the estimate, and never less than half an hour.
 PATIENCE = 3
 
 _SCRIPT = Template("""\
-#!/bin/bash
-# Runs the driver of $store; submitted by 'stemdask submit', and may be edited and submitted again.
+$shebang
+# Runs the driver $title; submitted by 'stemdask submit', and may be edited and submitted again.
 $directives
-set -euo pipefail
-$threads
+$prologue
+cd $folder
+set -eo pipefail
+$variables
 
-# The driver gets $title's warning before the walltime, saves its state and leaves with 75; then the job is requeued.
-$python -m stemdask run $config &
+# The driver is warned before the walltime, saves its state and leaves with 75; then the job is requeued.
+timeout --preserve-status $seconds $python -m stemdask run $arguments &
 driver=$$!
 trap 'kill -TERM "$$driver"' TERM USR1
 code=0
@@ -50,10 +60,13 @@ exit "$$code"
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A script that is written, and its job once it is submitted."""
+    """The script of a driver, and what becomes of it."""
 
     script: Path
+    """Where it is written."""
     text: str
+    worker: str
+    """Script of a worker's job; empty where workers aren't jobs."""
     job: DriverJob
     queue: Queue
     store: Path
@@ -63,13 +76,38 @@ class Submission:
         return self.job.log.replace(self.queue.log_id, job)
 
 
-def write(config: Path, document: Document, directives: Sequence[str] = ()) -> Submission:
+def check(resolved: Resolved) -> list[str]:
+    """Return what the queue of a config would refuse; a config whose workers aren't jobs has nothing to be refused."""
+    cluster = resolved.config.cluster
+    if not isinstance(cluster, kinds.Batch):
+        return []
+    store = Path(resolved.config.output).expanduser().absolute()
+    asked = resolved.config.limits.frame_memory
+    queue, frame = queue_of(cluster.kind), LEAST_FRAME if asked == "auto" else asked
+    if not queue.missing():
+        cluster = preflight.on_whole_nodes(queue, cluster, WORKER_BYTES + frame)
+    script = worker_script(store, queue, cluster, frame)
+    return preflight.problems(script.queue, cluster, script.memory, [("a worker's job", script.text("test", 0))])
+
+
+def write(config: Path, document: Document, directives: Sequence[str] = (), options: Sequence[str] = ()) -> Submission:
     """Write the script of a config beside its store.
+
+    Parameters
+    ----------
+    config
+        File that the driver reads.
+    document
+        What it says, with what the options lay over it.
+    directives
+        More of the driver's job.
+    options
+        Of `stemdask run`, by which the driver sees the same document.
 
     Raises
     ------
     ConfigError
-        The config or a directive is wrong.
+        The config or a directive is wrong, or the queue would refuse the jobs; names every reason.
     ClusterError
         A path can't stand in a job script.
     """
@@ -79,33 +117,57 @@ def write(config: Path, document: Document, directives: Sequence[str] = ()) -> S
     survey = survey_of(resolved)
     plan = draw(resolved, survey, store)
     cluster = resolved.config.cluster
-    if isinstance(cluster, kinds.Slurm) and (why := too_long(cluster.walltime, plan.block_frames, survey.seconds)):
+    if isinstance(cluster, kinds.Batch) and (why := too_long(cluster.walltime, plan.block_frames, survey.seconds)):
         raise ConfigError(why, where="cluster.walltime")
     _check_directives(directives)
-    folder = place.open_run_directory(store)
+    folder = run_directory(store)
     check_paths(folder, Path.cwd(), config.absolute())
-    queue = queue_of(cluster.kind) if isinstance(cluster, kinds.Slurm) else queue_here()
+    queue = queue_of(cluster.kind) if isinstance(cluster, kinds.Batch) else queue_here()
+    asked = cluster if isinstance(cluster, kinds.Batch) else filled(kinds.Batch(kind=queue.kind))
     workers, resources = _resources(cluster, plan.limits.memory, len(blocks(plan)))
-    minutes = max(30, math.ceil(PATIENCE * estimate(plan, survey).minutes / workers))
+    work = 60 * max(30, math.ceil(PATIENCE * estimate(plan, survey).minutes / workers))
     job = DriverJob(
         name=f"stemdask-{store.name.removesuffix('.zarr')}",
-        log=f"{folder}/driver-{queue.log_id}.log",
+        log=f"{asked.log_directory or folder}/driver-{queue.log_id}.log",
         folder=Path.cwd(),
-        seconds=60 * minutes,
+        seconds=_walltime(queue, cluster, work),
         resources=resources,
-        cluster=cluster,
+        config=asked,
     )
-    script = folder / f"driver.{queue.submit[0]}"
-    text = _text(queue, job, store, config, directives)
-    script.write_text(text)
-    return Submission(script, text, job, queue, store)
+    path = folder / f"driver.{queue.submit[0]}"
+    text, worker = _text(queue, job, directives, path, [str(config.absolute()), *options]), ""
+    scripts = [("the driver's job", text)]
+    if isinstance(cluster, kinds.Batch):
+        if not queue.missing():
+            cluster = preflight.on_whole_nodes(queue, cluster, WORKER_BYTES + plan.limits.memory)
+        script = worker_script(store, queue, cluster, plan.limits.memory, isolated=plan.limits.isolate)
+        worker = script.text("test", 0)
+        if found := preflight.problems(queue, cluster, script.memory, [("a worker's job", worker), *scripts]):
+            raise ConfigError("the queue would refuse this", where=document.name, problems=found)
+    place.open_run_directory(store)
+    path.write_text(text)
+    return Submission(path, text, worker, job, queue, store)
 
 
 def send(submission: Submission) -> str:
     """Submit a script; return the id of its job. Raise ClusterError with the queue's words where it is refused."""
-    jobs = Jobs(submission.queue, "stemdask-")
+    jobs = Jobs(submission.queue, submission.job.name)
     jobs.test(submission.text)
-    return jobs.submit(submission.text, submission.job.name)
+    job = jobs.submit_patiently(submission.text, submission.job.name)
+    seeing.write_submitted(submission.store, submission.queue.kind, job, submission.job.name)
+    return job
+
+
+def _walltime(queue: Queue, cluster: kinds.Cluster, work: int) -> int:
+    """Return the seconds that a driver asks for: its work, and patience with the queue of its workers.
+
+    No more than its partition allows: it goes on in another job, and its workers keep their place in the queue.
+    """
+    if not isinstance(cluster, kinds.Batch):
+        return work
+    partitions = Jobs(queue, "").partitions() if not queue.missing() else []
+    longest = [one.seconds for one in preflight.chosen(partitions, cluster)]
+    return int(min(work + cluster.workers_timeout, max(longest, default=float("inf"))))
 
 
 def _check_directives(directives: Sequence[str]) -> None:
@@ -116,15 +178,23 @@ def _check_directives(directives: Sequence[str]) -> None:
             raise ConfigError(str(error), where="--directive") from None
 
 
-def _text(queue: Queue, job: DriverJob, store: Path, config: Path, directives: Sequence[str]) -> str:
+def _text(queue: Queue, job: DriverJob, directives: Sequence[str], path: Path, arguments: Sequence[str]) -> str:
     return _SCRIPT.substitute(
-        store=store,
-        directives="\n".join(queue.directives([*queue.driver(job), *directives])),
-        threads="\n".join(f"export {name}={value}" for name, value in ONE_THREAD.items()),
-        title=queue.title,
-        python=shlex.quote(sys.executable),
-        config=shlex.quote(str(config.absolute())),
-        requeue=queue.requeue,
+        title=job.name,
+        shebang=job.config.options.get("shebang", "#!/bin/bash"),
+        directives="\n".join(
+            [
+                *queue.directives([*queue.driver(job), *queue.common(job.config)], job.config),
+                *queue.directives(directives),
+            ]
+        ),
+        prologue="\n".join(job.config.prologue),
+        variables="\n".join(f"export {name}={value}" for name, value in {**ONE_THREAD, COMES_BACK: 1}.items()),
+        folder=job.folder,
+        seconds=max(job.seconds - WARNING, job.seconds // 2),
+        python=shlex.quote(str(job.config.options.get("python", sys.executable))),
+        arguments=shlex.join(arguments),
+        requeue=queue.requeue.replace("{script}", str(path)),
     )
 
 
@@ -132,7 +202,7 @@ def _resources(cluster: kinds.Cluster, frame_memory: int, n_blocks: int) -> tupl
     """Return the workers, and what the driver's job asks for."""
     one = WORKER_BYTES + frame_memory
     match cluster:
-        case kinds.Slurm():
+        case kinds.Batch():
             return min(cluster.most_workers, n_blocks), Resources(memory=DRIVER_BYTES)
         case kinds.Allocation():
             return cluster.workers, Resources(tasks=cluster.workers, memory=one)

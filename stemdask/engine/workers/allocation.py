@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 
-from stemdask.config.clusters import Allocation, Slurm
+from stemdask.config.clusters import Allocation, Batch
 from stemdask.engine.dispatch import Job
 from stemdask.engine.queues import jobs as queue_jobs
 from stemdask.engine.queues.queue import JobView, State
@@ -30,7 +30,7 @@ class AllocationPool(JobPool):
             )
         tasks = os.environ.get(queue.inside.tasks, "1")
         workers = min(int(tasks) if tasks.isdecimal() else 1, cluster.workers, n_blocks)
-        as_jobs = Slurm(
+        as_jobs = Batch(
             kind=queue.kind,
             workers=workers,
             walltime="365-00:00:00",  # the allocation's own end comes first, and the driver knows of it
@@ -73,10 +73,6 @@ class Steps:
                 step.wait(queue_jobs.CALL_SECONDS)
             except subprocess.TimeoutExpired:
                 step.kill()
-
-    def sweep(self, family: str) -> int:
-        """Nothing is left: steps end with the driver's job."""
-        return 0
 
 
 def _view(number: str, name: str, code: int | None) -> JobView:

@@ -8,31 +8,34 @@ import queue
 import shutil
 import sys
 import tempfile
-import time
 import types
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from stemdask.engine.block import Ack
+from stemdask.engine.clock import Clock
 from stemdask.engine.dispatch import TICK, Done, Job, WorkerDied
-from stemdask.engine.isolate import ONE_THREAD
 from stemdask.engine.log import LOG, RunLog
-from stemdask.engine.task import do_block
+from stemdask.engine.workers import descriptors
+from stemdask.engine.workers.settings import settings
+from stemdask.engine.workers.telling import do_and_tell, read_ack
 from stemdask.errors import ClusterError
 from stemdask.model import Block
 from stemdask.store.layout import run_directory
 
 #: Seconds without all workers before the pool asks for them again.
 RESTORE_SECONDS = 5.0
-#: Seconds to fetch the acknowledgement of a finished block, or to close a cluster.
+#: Seconds to learn why a block failed, or to close a cluster.
 REPLY_SECONDS = 30.0
 
 
 class DaskPool(ABC):
     """Workers behind a Dask scheduler; a subclass says how they are started and restored.
 
-    Acknowledgements alone pass through the scheduler. Futures are dropped as soon as they are done, so that neither
-    it nor this process grows with the number of blocks.
+    Acknowledgements alone pass through the scheduler, told by workers as they finish a block and never fetched: a
+    worker that goes with one keeps nobody waiting. Futures are dropped as soon as they are done, so that neither the
+    scheduler nor this process grows with the number of blocks.
     """
 
     #: Blocks in flight a worker: one to do, one to have at hand, one on its way.
@@ -43,10 +46,11 @@ class DaskPool(ABC):
         self.window = self.AHEAD * workers
         self._job = job
         self._timeout = workers_timeout
-        self._blocks: dict[Any, Block] = {}
-        self._ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._blocks: dict[str, tuple[Block, Any]] = {}
+        self._ready: queue.SimpleQueue[tuple[str, Ack | None]] = queue.SimpleQueue()
         self._stack = contextlib.ExitStack()
-        self._all_seen = self._any_seen = self._looked = time.monotonic()
+        self._clock = Clock()
+        self._all_seen = self._any_seen = self._looked = self._clock.seconds
         self._handed = 0
         self._note = "waiting for workers"
 
@@ -72,8 +76,9 @@ class DaskPool(ABC):
         try:
             self._stack.enter_context(_quiet())
             self._stack.enter_context(dask.config.set(settings(isolated=self._job.isolate)))
+            descriptors.allow(self.workers)
             self._client = self.start()
-            self._all_seen = self._any_seen = time.monotonic()
+            self._client.subscribe_topic(self._topic, self._told)
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
@@ -86,30 +91,24 @@ class DaskPool(ABC):
     def submit(self, block: Block, isolate: bool | None) -> None:
         """Hand a block to the scheduler."""
         self._handed += 1
-        future = self._client.submit(
-            do_block,
-            self._job.store,
-            block,
-            self._job.epoch,
-            isolate,
-            key=f"block-{block.index}-{self._job.epoch}-{self._handed}",
-            pure=False,
-        )
-        self._blocks[future] = block
-        future.add_done_callback(self._ready.put)
+        key = f"block-{block.index}-{self._job.epoch}-{self._handed}"
+        arguments = (self._topic, key, self._job.store, block, self._job.epoch, isolate)
+        future = self._client.submit(do_and_tell, *arguments, key=key, pure=False)
+        self._blocks[key] = block, future
+        future.add_done_callback(lambda done: self._ready.put((done.key, None)))
 
     def collect(self, seconds: float) -> Iterable[Done]:
         """Return the blocks that came back."""
         found: list[Done] = []
         with contextlib.suppress(queue.Empty):
-            found += self._taken(self._ready.get(timeout=seconds))
+            found += self._taken(*self._ready.get(timeout=seconds))
             while True:
-                found += self._taken(self._ready.get_nowait())
+                found += self._taken(*self._ready.get_nowait())
         return found
 
     def supervise(self) -> str:
         """Watch the number of workers: Dask alone waits for ever once its nannies have given up."""
-        now = time.monotonic()
+        now = self._clock.tick()
         if now - self._looked < TICK:
             return self._note
         self._looked, alive = now, self.alive()
@@ -128,18 +127,31 @@ class DaskPool(ABC):
         self._note = "" if alive else f"waiting for workers{self.why_none()}"
         return self._note
 
-    def _taken(self, future: Any) -> Iterator[Done]:
+    @property
+    def _topic(self) -> str:
+        return f"stemdask {self._job.store} {self._job.epoch}"
+
+    def _told(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Take what a worker tells; called in the thread of the client."""
+        self._ready.put((event[1]["key"], read_ack(event[1])))
+
+    def _taken(self, key: str, ack: Ack | None) -> Iterator[Done]:
+        """Return the block of a key, unless it came back before; without an acknowledgement it wasn't done."""
         import distributed
 
-        block = self._blocks.pop(future, None)
-        if block is None:
+        if key not in self._blocks:
+            return
+        block, future = self._blocks.pop(key)
+        if ack is not None:
+            yield Done(block, ack=ack)
             return
         try:
-            yield Done(block, ack=future.result(timeout=REPLY_SECONDS))
-        except distributed.KilledWorker as error:
-            yield Done(block, error=WorkerDied(str(error)))
-        except Exception as error:  # noqa: BLE001 - the caller tells what is hopeless
-            yield Done(block, error=error)
+            error = future.exception(timeout=REPLY_SECONDS)
+        except Exception as found:  # noqa: BLE001 - the caller tells what is hopeless
+            error = found
+        if error is None or isinstance(error, distributed.KilledWorker):
+            error = WorkerDied(str(error or "nobody told that it was done"))
+        yield Done(block, error=error)
 
 
 class Processes(DaskPool):
@@ -180,25 +192,6 @@ class Processes(DaskPool):
     def restore(self) -> None:
         """Ask again for the workers that are missing."""
         self._cluster.scale(self.workers)
-
-
-def settings(*, isolated: bool) -> dict[str, Any]:
-    """Return what is set in Dask for a run: in this process, never in the user's files."""
-    health_only = {"routes": ["distributed.http.health"]}
-    return {
-        "distributed.comm.require-encryption": True,
-        "distributed.deploy.lost-worker-timeout": "24h",  # the default gives nannies up, and then waits for ever
-        "distributed.scheduler.allowed-failures": 10 if isolated else 2,
-        "distributed.scheduler.no-workers-timeout": "24h",  # `supervise` ends the wait earlier
-        "distributed.scheduler.worker-ttl": "120s",
-        "distributed.scheduler.http": health_only,
-        "distributed.worker.http": health_only,
-        "distributed.worker.memory.pause": False,  # it would resume a worker that paused in order to leave
-        "distributed.worker.memory.spill": False,
-        "distributed.worker.memory.target": False,
-        "distributed.worker.preload": ["stemdask.engine.workers.worker"],
-        "distributed.nanny.pre-spawn-environ": ONE_THREAD | {"MALLOC_TRIM_THRESHOLD_": 65536},
-    }
 
 
 @contextlib.contextmanager

@@ -19,10 +19,16 @@ def make(folder: Path) -> Any:
     folder.mkdir(mode=0o700)
     for part, text in temporary.get_tls_config_for_role("worker").items():
         if part in FILES:
-            handle = os.open(folder / FILES[part], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(text)
+            write_private(folder / FILES[part], text)
     return load(folder)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its owner alone can read, in the place of one that may be there."""
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
 
 
 def load(folder: Path) -> Any:

@@ -36,7 +36,8 @@ def arrange(worker: Any) -> None:
         return lambda *_: worker.loop.add_callback(go, worker)
 
     signal.signal(signal.SIGUSR1, then(_leave))
-    signal.signal(signal.SIGTERM, then(_go))
+    for last in (signal.SIGTERM, signal.SIGUSR2):  # Grid Engine's notice of a kill is the second
+        signal.signal(last, then(_go))
     worker.loop.call_later(float(seconds), then(_leave))
 
 
@@ -52,7 +53,7 @@ async def _leave(worker: Any) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
     end = time.monotonic() + _FAREWELL_SECONDS
     await asyncio.sleep(_LOOK_SECONDS)
-    while worker.data and time.monotonic() < end:  # until the driver has fetched the last acknowledgement
+    while worker.data and time.monotonic() < end:  # until the driver knows of the last block
         await asyncio.sleep(_LOOK_SECONDS)
     await _go(worker)
 

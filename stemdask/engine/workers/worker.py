@@ -9,7 +9,7 @@ from typing import Any
 
 from stemdask.engine.log import LOG, RunLog
 from stemdask.engine.task import close_helpers
-from stemdask.engine.workers import leaving
+from stemdask.engine.workers import leaving, usage
 
 
 def dask_setup(worker: Any) -> None:
@@ -28,5 +28,6 @@ def dask_setup(worker: Any) -> None:
 def dask_teardown(worker: Any) -> None:
     """End at once: what was done is on disk, and an orderly end of the interpreter takes seconds."""
     close_helpers()
+    usage.tell(str(worker.name))
     logging.shutdown()
     os._exit(0)

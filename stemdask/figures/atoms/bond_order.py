@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from stemdask.analyses.atoms.order import bond_order
 from stemdask.analyses.atoms.shape import positions, shape
 from stemdask.errors import StoreError
+from stemdask.figures.atoms.rdf import cutoff_of
 from stemdask.figures.numbers import mean_row, rows_of
 from stemdask.figures.style import INK, SUBLATTICES, SYMBOLS, new, quantity, style
 from stemdask.results.shows import Part, Shows
@@ -80,12 +81,32 @@ def plot_order(results: Results, frame: int = 0) -> Figure:
 def parts(results: Results, frame: int) -> list[Part]:
     """State how many atoms are disordered, and show the order of each."""
     part = Part(f"Bond order of frame {frame}", rows=rows_of(results, "bond_order", frame))
+    part.sentences.append(_criterion(results, frame))
     part.rows.append(mean_row(results, bond_order.MEAN_BOND_LENGTH, frame, "mean distance to the neighbours"))
     part.rows.append(mean_row(results, bond_order.CRYSTALLINITY, frame, "mean crystallinity"))
     if all(variable in results for variable in (bond_order.Q4_AVG, bond_order.Q6_AVG, bond_order.W6_AVG)):
         caption = "Bond order of every atom; crosses mark perfect crystals, the dashed line Q6 = 0.54."
         part.show(caption, lambda: plot_order(results, frame))
     return [part]
+
+
+def _criterion(results: Results, frame: int) -> str:
+    """Say who is a neighbour, and what makes an atom crystalline."""
+    params = results.params("bond_order")
+    assert isinstance(params, bond_order.BondOrderParams)
+    reach = cutoff_of(results, frame) if params.cutoff == "auto" else f"the given cutoff, {params.cutoff}"
+    neighbours = {
+        "cutoff": f"all atoms up to {reach}",
+        "nearest": f"the {params.n_nearest} nearest atoms",
+        "sann": "those of the solid-angle rule",
+        "voronoi": "those with a common Voronoi face, weighed by its area",
+    }[params.neighbours]
+    enough = f"{100 * params.min_fraction:g} % of their" if params.min_bonds is None else f"{params.min_bonds - 1}"
+    mean = "" if params.min_mean is None else f" and a mean s6 above {params.min_mean:g}"
+    return (
+        f"Neighbours are {neighbours}. Crystalline are atoms with more than {enough} bonds of s6 above "
+        f"{params.threshold:g}{mean}."
+    )
 
 
 def words(results: Results, frame: int) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from ase.data import chemical_symbols
 from matplotlib.figure import Figure
 
 from stemdask.analyses.atoms.order import coordination
-from stemdask.figures.numbers import rows_of
+from stemdask.figures.numbers import rows_of, with_error
 from stemdask.figures.style import ACCENT, MUTED, new, style
 from stemdask.model import Array
 from stemdask.results.shows import Part, Shows
@@ -56,8 +57,30 @@ def plot_coordination(results: Results, frame: int = 0, ideal: xr.DataTree | Non
 def parts(results: Results, frame: int) -> list[Part]:
     """State the mean, and show the histogram."""
     part = Part(f"Coordination of frame {frame}", rows=rows_of(results, "coordination", frame))
+    part.sentences.append(_neighbours(results, frame))
     part.show("Atoms by coordination number.", lambda: plot_coordination(results, frame))
     return [part]
+
+
+def _neighbours(results: Results, frame: int) -> str:
+    """Say up to which distance atoms count as neighbours, and by which rule."""
+    params = results.params("coordination")
+    assert isinstance(params, coordination.CoordinationParams)
+    found = results.at(coordination.CUTOFF.group, frame)
+    pairs = zip(*(found[v.name].values for v in (coordination.ELEMENT_1, coordination.ELEMENT_2)), strict=True)
+    reached, never = [], []
+    for (one, other), cutoff, error in zip(
+        pairs, found[coordination.CUTOFF.name].values, found[coordination.CUTOFF_ERR.name].values, strict=True
+    ):
+        name = f"{chemical_symbols[one]}-{chemical_symbols[other]}"
+        if cutoff > 0:
+            reached.append(f"{name} {with_error(cutoff, error)} Å")
+        elif cutoff == 0:
+            never.append(name)
+    rules = {"first_minimum": "the first minimum of g(r) of their elements", "bulk_distance": "a bulk distance × 1.2"}
+    rule = rules[params.by] if params.cutoff == "auto" else "the given distance"
+    text = f"Atoms are neighbours below {rule}: {', '.join(reached) or 'none'}."
+    return text + (f" {', '.join(never)} are too far apart to be bonds." if never else "")
 
 
 SHOWS = Shows(parts, {"coordination": plot_coordination})

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from stemdask.analyses.atoms.shape import lattice_fit, positions, surface
 from stemdask.figures.atoms.projection import from_far, project
-from stemdask.figures.numbers import row
+from stemdask.figures.numbers import Row, row, with_error
 from stemdask.figures.style import ACCENT, INK, MUTED, new, quantity, style
 from stemdask.model import Array
 from stemdask.results.shows import Part, Shows
@@ -17,6 +17,8 @@ from stemdask.results.views import Results
 
 #: Widest step of depth over which strain is averaged, angstrom; about a layer of close-packed atoms.
 LAYER = 2.0
+#: Grains that the report names, the largest ones.
+MOST_GRAINS = 8
 
 
 def strain(atoms: xr.Dataset) -> Figure:
@@ -71,13 +73,28 @@ def parts(results: Results, frame: int) -> list[Part]:
     params = results.params("lattice_fit")
     assert isinstance(params, lattice_fit.LatticeFitParams)
     given = params.lattice_parameter
-    against = "the lattice of its core" if given == "auto" else f"a lattice parameter of {given}"
+    against = "the lattice of its own grain" if given == "auto" else f"a lattice parameter of {given}"
     part = Part(f"Lattice and strain of frame {frame}")
-    part.rows = [row(results, v, frame) for v in (lattice_fit.LATTICE_PARAMETER, lattice_fit.N_CORE, lattice_fit.RMS)]
+    reason = int(results.read(lattice_fit.REASON, frame))
+    if reason != lattice_fit.FITTED:
+        part.sentences.append(f"There is no lattice: {lattice_fit.REASONS[reason]}.")
+        return [part]
+    name = lattice_fit.NAMES[int(results.read(lattice_fit.LATTICE, frame))].replace("_", " ")
+    part.rows = [("lattice of the largest grain", name)]
+    part.rows += [row(results, v, frame) for v in (lattice_fit.LATTICE_PARAMETER, lattice_fit.N_CORE, lattice_fit.RMS)]
     part.rows += [row(results, edge, frame) for edge in lattice_fit.EDGES.values()]
+    part.rows += _other_grains(results, frame)
     part.sentences.append(f"Strain against {against}; atoms without strain have too few bonds of the lattice.")
     part.show("Change of volume around every atom; grey: no strain.", lambda: plot_strain(results, frame))
     return [part]
+
+
+def _other_grains(results: Results, frame: int) -> list[Row]:
+    """Return the lattice parameters of the grains after the largest."""
+    found = results.at(lattice_fit.GRAIN_PARAMETER.group, frame)
+    values, errors = (found[v.name].values for v in (lattice_fit.GRAIN_PARAMETER, lattice_fit.GRAIN_PARAMETER_ERR))
+    fitted = np.flatnonzero(np.isfinite(values))[1:MOST_GRAINS]
+    return [(f"lattice parameter of grain {k}", f"{with_error(values[k], errors[k])} Å") for k in fitted]
 
 
 SHOWS = Shows(parts, {"strain": plot_strain})

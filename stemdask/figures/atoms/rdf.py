@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stemdask.analyses.atoms.order import rdf
-from stemdask.figures.numbers import rows_of
+from stemdask.figures.numbers import rows_of, with_error
 from stemdask.figures.style import ACCENT, MUTED, SUBLATTICES, new, quantity, style
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
@@ -45,7 +45,7 @@ def _first_minimum(axes: Axes, found: xr.Dataset) -> None:
     cutoff = float(found[rdf.CUTOFF.name])
     if np.isfinite(cutoff):
         error = float(found[rdf.CUTOFF_ERR.name])
-        text = f"first minimum {cutoff:.2f}" + (f" ± {error:.2f}" if np.isfinite(error) else "") + " Å"
+        text = f"{'first minimum' if error > 0 else 'cutoff'} {with_error(cutoff, error)} Å"
         axes.axvline(cutoff, color=SUBLATTICES[1], lw=1)
         corner: dict[str, Any] = {"xytext": (5, -2), "textcoords": "offset points", "va": "top"}
         axes.annotate(text, (cutoff, 1), xycoords=axes.get_xaxis_transform(), color=SUBLATTICES[1], **corner)
@@ -65,10 +65,20 @@ def parts(results: Results, frame: int) -> list[Part]:
     return [part]
 
 
+def cutoff_of(results: Results, frame: int) -> str:
+    """Say what the cutoff of a frame is, in words that follow "up to"."""
+    cutoff, error = (float(results.read(variable, frame)) for variable in (rdf.CUTOFF, rdf.CUTOFF_ERR))
+    if not np.isfinite(cutoff):
+        return "the first minimum of g(r), of which there is none here"
+    what = "the first minimum of g(r)" if error > 0 else "the given cutoff"
+    return f"{what}, {with_error(cutoff, error)} Å"
+
+
 def words(results: Results, frame: int) -> list[str]:
-    """State the first minimum."""
-    cutoff = results.read(rdf.CUTOFF, frame)
-    return [f"{rdf.CUTOFF.long_name} {float(cutoff):.2f} {cutoff.attrs['units']}"]
+    """State the first minimum, or the cutoff that was given."""
+    cutoff, error = results.read(rdf.CUTOFF, frame), float(results.read(rdf.CUTOFF_ERR, frame))
+    name = "cutoff" if error == 0 else rdf.CUTOFF.long_name
+    return [f"{name} {float(cutoff):.2f} {cutoff.attrs['units']}"]
 
 
 SHOWS = Shows(parts, {"rdf": plot_rdf}, words)

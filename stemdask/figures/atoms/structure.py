@@ -6,12 +6,14 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from stemdask.analyses.atoms.order import structure
+from stemdask.analyses.atoms.derived.other_results import in_words
+from stemdask.analyses.atoms.order import bond_order, structure
 from stemdask.analyses.atoms.shape import positions
 from stemdask.figures.atoms.projection import from_far, project
 from stemdask.figures.canvas import curve
-from stemdask.figures.numbers import rows_of
+from stemdask.figures.numbers import Row, rows_of
 from stemdask.figures.style import MUTED, frame_axis, new, style
+from stemdask.kernels.atoms import kinds as codes
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
 
@@ -20,10 +22,18 @@ KINDS = {
     "fcc": "#0072B2",
     "hcp": "#D55E00",
     "bcc": "#CC79A7",
-    "icosahedral": "#E69F00",
+    "ico": "#E69F00",
+    "five_fold_axis": "#F0E442",
+    "cubic_diamond": "#009E73",
+    "hexagonal_diamond": "#56B4E9",
+    "simple_cubic": "#8C564B",
+    "other_crystalline": "#7F3C8D",
+    "incomplete_shell": "#8FA9C4",
     "surface": "#B5B5B5",
     "disordered": "#222222",
 }
+#: Kinds at which neighbours are turned against the atom, so that bonds aren't alike at both ends.
+_TURNED = (codes.HCP, codes.ICOSAHEDRAL, codes.FIVE_FOLD_AXIS)
 
 
 def structure_types(atoms: xr.Dataset) -> Figure:
@@ -43,11 +53,12 @@ def structure_types(atoms: xr.Dataset) -> Figure:
             for chosen in (order[outside], order[~outside]):  # the surface would hide what is inside
                 colours = [KINDS.get(names.get(kind, ""), "none") for kind in kinds[chosen]]
                 project(axes, atoms, chosen, plane, color=colours)
-        shown = [(KINDS[name], name, int((kinds == kind).sum())) for kind, name in names.items()]
+        counted = [(KINDS[name], in_words(name), int((kinds == kind).sum())) for kind, name in names.items()]
+        shown = [row for row in counted if row[2]]
         shown.sort(key=lambda row: list(KINDS.values()).index(row[0]), reverse=True)
         drawn = bars.barh([row[1] for row in shown], [row[2] for row in shown], color=[row[0] for row in shown])
         bars.bar_label(drawn, padding=3, fontsize=8)
-        bars.set(xlabel="atoms", xlim=(0, 1.2 * max(1, *(row[2] for row in shown))))
+        bars.set(xlabel="atoms", xlim=(0, 1.2 * max([1, *(row[2] for row in shown)])))
     return figure
 
 
@@ -64,7 +75,7 @@ def structure_in_time(counts: xr.DataArray) -> Figure:
         figure, axes = new(7.0, 3.2)
         for name, values in zip(structure.KINDS.values(), counts.values.T, strict=True):
             if np.nanmax(values, initial=0) > 0:
-                curve(axes, frames, values, color=KINDS.get(name, MUTED), label=name, lw=1.2)
+                curve(axes, frames, values, color=KINDS.get(name, MUTED), label=in_words(name), lw=1.2)
         axes.set(ylabel="atoms", ylim=(0, None))
         frame_axis(axes)
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -82,8 +93,11 @@ def plot_structure_in_time(results: Results) -> Figure:
 
 
 def parts(results: Results, frame: int) -> list[Part]:
-    """Count twins and stacking faults, and show the types."""
+    """Count grains, twins and stacking faults, show the types, and explain where bond order tells another story."""
     part = Part(f"Structure types of frame {frame}", rows=rows_of(results, "structure", frame))
+    atoms = results.at(positions.X.group, frame)
+    part.rows += _lattices(atoms)
+    part.sentences += disputed(atoms)
     caption = "Atoms by the structure of their surroundings; those at the surface lie behind."
     part.show(caption, lambda: plot_structure_types(results, frame))
     if results.n_frames > 1:
@@ -91,4 +105,42 @@ def parts(results: Results, frame: int) -> list[Part]:
     return [part]
 
 
-SHOWS = Shows(parts, {"structure_types": plot_structure_types, "structure_in_time": plot_structure_in_time})
+def _lattices(atoms: xr.Dataset) -> list[Row]:
+    """Return how many atoms are part of each lattice and of each ordered structure."""
+    rows = []
+    for variable, text in ((structure.LATTICE, "atoms of the lattice"), (structure.ORDERING, "atoms ordered as")):
+        assert variable.flags is not None
+        found = atoms[variable.name].values
+        numbers = {in_words(name): int((found == flag).sum()) for flag, name in variable.flags.items() if flag > 0}
+        rows += [(f"{text} {name}", str(number)) for name, number in numbers.items() if number]
+    return rows
+
+
+def disputed(atoms: xr.Dataset) -> list[str]:
+    """Explain the atoms on a lattice that aren't crystalline by s6."""
+    lattice, kind = atoms[structure.LATTICE.name].values, atoms[structure.STRUCTURE.name].values
+    disputed = (lattice > 0) & (atoms[bond_order.CRYSTALLINE.name].values == 0)
+    if not disputed.any():
+        return []
+    lacking = disputed & np.isin(kind, (structure.SURFACE, structure.INCOMPLETE_SHELL))
+    turned = disputed & ~lacking & np.isin(lattice, _TURNED)
+    left = int(disputed.sum() - lacking.sum() - turned.sum())
+    causes = [(int(lacking.sum()), "lack neighbours"), (left, "have strained, noisy or turned surroundings")]
+    causes.insert(1, (int(turned.sum()), "lie where twins meet, with neighbours that are turned against them"))
+    return [
+        f"{disputed.sum()} atoms lie on a lattice and yet aren't crystalline by s6. The lattice asks where the "
+        "neighbours of an atom are, s6 whether the surroundings of both ends of each bond are alike: of these atoms "
+        + ", ".join(f"{number} {why}" for number, why in causes if number)
+        + "."
+    ]
+
+
+def words(results: Results, frame: int) -> list[str]:
+    """Say how many atoms there are of the two most frequent types."""
+    counts = results.at(structure.COUNT.group, frame)[structure.COUNT.name].values
+    order = [k for k in np.argsort(-counts, kind="stable")[:2] if counts[k]]
+    names = list(structure.KINDS.values())
+    return [", ".join(f"{counts[k]} {in_words(names[k])}" for k in order)] if order else []
+
+
+SHOWS = Shows(parts, {"structure_types": plot_structure_types, "structure_in_time": plot_structure_in_time}, words)

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from stemdask.analyses.atoms.shape import positions, surface
 from stemdask.figures.atoms.projection import by_property
+from stemdask.figures.atoms.rdf import cutoff_of
 from stemdask.figures.numbers import mean_row, rows_of
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
@@ -19,6 +20,9 @@ def plot_depth(results: Results, frame: int = 0) -> Figure:
 def parts(results: Results, frame: int) -> list[Part]:
     """Count the atoms at the surface, and show the depth of all."""
     part = Part(f"Surface of frame {frame}", rows=rows_of(results, "surface", frame))
+    part.sentences.append(
+        f"Neighbours are atoms up to {cutoff_of(results, frame)}; {surface.REACH:g} times as far they block the view."
+    )
     text = f"mean {surface.GENERALIZED_COORDINATION.long_name}"
     part.rows.append(mean_row(results, surface.GENERALIZED_COORDINATION, frame, text))
     part.show(

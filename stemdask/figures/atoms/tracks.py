@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stemdask.analyses.atoms.time import tracks
-from stemdask.figures.numbers import number
+from stemdask.errors import StoreError
+from stemdask.figures.numbers import Row, number
 from stemdask.figures.style import ACCENT, INK, SUBLATTICES, frame_axis, new, quantity, style
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
@@ -89,6 +90,43 @@ def shaking(found: xr.Dataset) -> Figure:
     return figure
 
 
+def turnover(found: xr.Dataset) -> Figure:
+    """Draw the coordination and the depth of atoms where they were seen first and last, of those that came or went.
+
+    Parameters
+    ----------
+    found
+        ``/tracks``: `first_frame`, `end` (track), and `first_coordination`, `last_coordination`, `first_depth`,
+        `last_depth` (track), where the run has them.
+    """
+    pairs = [tracks.first_and_last(variable) for variable in tracks.AT_THE_ENDS]
+    there = [pair for pair in pairs if pair[0].name in found]
+    came = found[tracks.FIRST_FRAME.name].values > found[tracks.FIRST_FRAME.name].values.min(initial=0)
+    gone = found[tracks.END.name].values == tracks.LOST
+    with style():
+        figure, panels = new(4.6 * len(there), 3.2, 1, len(there), squeeze=False)
+        for axes, (first, last) in zip(panels[0], there, strict=True):
+            values = found[first.name].values[came], found[last.name].values[gone]
+            known = [value[np.isfinite(value)] for value in values]
+            top = max((float(value.max()) for value in known if value.size), default=1.0)
+            edges = np.arange(-0.5 if first.units == "1" else 0.0, top + 1.5)
+            labels, colours = ["born", "lost"], [SUBLATTICES[2], SUBLATTICES[1]]
+            axes.hist(known, edges, label=labels, color=colours)
+            text = first.long_name.rpartition(",")[0]
+            axes.set(xlabel=quantity(text, first.units) if first.units != "1" else text, ylabel="atoms")
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        panels[0, -1].legend()
+    return figure
+
+
+def plot_turnover(results: Results) -> Figure:
+    """Draw the coordination and the depth of the atoms that came or went."""
+    found = results.whole(tracks.FLAG.group)
+    if not any(first.name in found for first, _ in map(tracks.first_and_last, tracks.AT_THE_ENDS)):
+        raise StoreError("the run has neither coordination nor surface", remedy="Run it with one of them")
+    return turnover(found)
+
+
 def plot_motion(results: Results) -> Figure:
     """Draw how far the atoms move over the frames, and which come and go."""
     return motion(results.whole(tracks.FLAG.group))
@@ -110,9 +148,21 @@ def parts(results: Results, frame: int) -> list[Part]:
         ("frames that could not be linked", str(int((results.by_frame(tracks.FLAG) > 0).sum()))),
         (tracks.LINDEMANN.long_name, number(found[tracks.LINDEMANN.name], 4)),
     ]
-    part.show("Motion; lost atoms are given up some frames after they were seen last.", lambda: motion(found))
+    part.rows += _gone(found)
+    part.show("Motion; lost atoms stand at the frame in which they were seen last.", lambda: motion(found))
+    if any(first.name in found for first, _ in map(tracks.first_and_last, tracks.AT_THE_ENDS)):
+        part.show("Where atoms were that came and went.", lambda: turnover(found))
     part.show("How much every atom shakes against its neighbours.", lambda: shaking(found))
     return [part]
 
 
-SHOWS = Shows(parts, {"motion": plot_motion, "shaking": plot_shaking})
+def _gone(found: xr.Dataset) -> list[Row]:
+    """Return how many atoms came, were lost, and may come back."""
+    end = found[tracks.END.name].values
+    born = int((found[tracks.FIRST_FRAME.name].values > found[tracks.FIRST_FRAME.name].values.min(initial=0)).sum())
+    rows = [("atoms that came", born), ("atoms lost", int((end == tracks.LOST).sum()))]
+    rows.append(("atoms missing at the end, which could still come back", int((end == tracks.OPEN).sum())))
+    return [(text, str(number)) for text, number in rows]
+
+
+SHOWS = Shows(parts, {"motion": plot_motion, "shaking": plot_shaking, "turnover": plot_turnover})

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemdask.kernels.arrays import Codes, Floats, Integers, Integers32
-from stemdask.kernels.atoms.crystallinity import Crystallinity, block_of_flags, block_of_products
+from stemdask.kernels.atoms.crystallinity import Criterion, Crystallinity, block_of_flags, block_of_products
 from stemdask.kernels.atoms.harmonics import (
     LANES,
     SCRATCH,
@@ -33,6 +33,8 @@ from stemdask.kernels.compiled import kernel
 
 Convention: TypeAlias = Literal["lechner-dellago", "pyboo"]
 Normalisation: TypeAlias = Literal["none", "steinhardt"]
+#: That of the published analysis of nanocrystals.
+CRITERION = Criterion(threshold=0.8, min_fraction=0.5)
 
 
 class BondOrder(NamedTuple):
@@ -81,8 +83,7 @@ class _Choices(NamedTuple):
 
     with_itself: bool
     normalised: bool
-    threshold: float
-    min_fraction: float
+    criterion: Criterion
 
 
 class _Scratch(NamedTuple):
@@ -138,8 +139,7 @@ def bond_order(
     *,
     convention: Convention = "lechner-dellago",
     normalisation: Normalisation = "none",
-    threshold: float = 0.8,
-    min_fraction: float = 0.5,
+    criterion: Criterion = CRITERION,
     workspace: Workspace | None = None,
 ) -> BondOrder:
     """Return the order parameters of every atom and every bond.
@@ -155,10 +155,8 @@ def bond_order(
         itself (their eq. 6), `pyboo` over the neighbours alone.
     normalisation
         Of w: `none`, or `steinhardt` (divided by (Σ_m |q_lm|²)^1.5).
-    threshold
-        Smallest s6 of a crystalline bond, itself not included.
-    min_fraction
-        An atom is crystalline if more than this fraction of its bonds are.
+    criterion
+        What makes an atom crystalline.
     workspace
         Memory to use again; `s6` lies in it and lasts until the next call with it.
 
@@ -186,7 +184,7 @@ def bond_order(
         _Lists(neighbours.first, neighbours.other, neighbours.point, neighbours.points, weight, neighbours.symmetric),
         _Harmonics(moments, moment_map(every if moments else (6,)), recurrence(every)),
         layout,
-        _Choices(convention == "lechner-dellago", normalisation == "steinhardt", threshold, min_fraction),
+        _Choices(convention == "lechner-dellago", normalisation == "steinhardt", criterion),
         _Scratch(rows.reshape(n, stride), scale, space.get("seen", n, np.int64)),
         order,
     )
@@ -231,7 +229,7 @@ def _order(
         _averaged(first, other, rows, choices.with_itself, begin, total, block)
         _invariants(block, begin, layout, choices.normalised, order.q_avg, order.w_avg)
         block_of_products(first, other, rows, scale, symmetric, begin, seen, s6)
-        block_of_flags(first, s6, choices.threshold, choices.min_fraction, begin, sorting, flags)
+        block_of_flags(first, s6, choices.criterion, begin, sorting, flags)
 
 
 @kernel

@@ -14,10 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from stemdask.kernels.arrays import Codes, Floats, Integers, Integers32
+from stemdask.kernels.atoms.kinds import BCC, FCC, HCP, ICOSAHEDRAL, OTHER
 from stemdask.kernels.atoms.neighbours import Neighbours
 from stemdask.kernels.compiled import kernel
-
-OTHER, FCC, HCP, BCC, ICOSAHEDRAL = 0, 1, 2, 3, 4
 
 _MOST = 14
 #: Half-way between the first and the second shell of fcc, and between the second and the third of bcc.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from stemdask.kernels.arrays import Floats, Integers, Integers32
 from stemdask.kernels.atoms.neighbours import find_neighbours
@@ -24,48 +24,50 @@ class Coordination(NamedTuple):
 
 def coordination(
     positions: ArrayLike,
-    numbers: ArrayLike,
-    reach: ArrayLike,
+    species: ArrayLike,
+    cutoffs: ArrayLike,
     cell: ArrayLike | None = None,
     periodic: ArrayLike = True,
     *,
     workspace: Workspace | None = None,
 ) -> Coordination:
-    """Count the atoms that are closer than the mean of the reaches of both.
+    """Count the atoms that are closer than the cutoff of the two elements.
 
     Parameters
     ----------
     positions
         (n, 3).
-    numbers
-        (n,), atomic numbers.
-    reach
-        (n,), the distance below which two atoms of this kind are neighbours, in the unit of the positions.
+    species
+        (n,), which row of the cutoffs each atom takes.
+    cutoffs
+        (species, species), symmetric; the distance below which two atoms are neighbours, in the unit of the positions.
     cell, periodic
         The periodic box, as in `find_neighbours`.
     workspace
         Memory to use again.
     """
-    reach = np.ascontiguousarray(reach, float)
-    numbers = np.ascontiguousarray(numbers, np.uint8)
-    neighbours = find_neighbours(positions, float(reach.max(initial=0.0)), cell, periodic, workspace=workspace)
-    number, same = np.zeros((2, len(numbers)), np.int32)
-    _count(neighbours.first, neighbours.other, neighbours.point, neighbours.points, numbers, reach, number, same)
+    limits = np.ascontiguousarray(cutoffs, float)
+    of = np.ascontiguousarray(species, np.int32)
+    present = np.unique(of)
+    longest = float(limits[np.ix_(present, present)].max(initial=0.0))
+    neighbours = find_neighbours(positions, longest, cell, periodic, workspace=workspace)
+    number, same = np.zeros((2, len(of)), np.int32)
+    lists = _Lists(neighbours.first, neighbours.other, neighbours.point, neighbours.points)
+    _count(lists, of, limits, number, same)
     return Coordination(number, same)
 
 
+class _Lists(NamedTuple):
+    first: Integers
+    other: Integers32
+    point: Integers32
+    points: Floats
+
+
 @kernel
-def _count(
-    first: Integers,
-    other: Integers32,
-    point: Integers32,
-    points: Floats,
-    numbers: NDArray[np.uint8],
-    reach: Floats,
-    number: Integers32,
-    same: Integers32,
-) -> None:
-    for i in range(len(numbers)):
+def _count(lists: _Lists, species: Integers32, limits: Floats, number: Integers32, same: Integers32) -> None:
+    first, other, point, points = lists
+    for i in range(len(species)):
         for e in range(first[i], first[i + 1]):
             j, p = other[e], point[e]
             d = np.sqrt(
@@ -73,6 +75,6 @@ def _count(
                 + (points[p, 1] - points[i, 1]) ** 2
                 + (points[p, 2] - points[i, 2]) ** 2
             )
-            if d < 0.5 * (reach[i] + reach[j]):
+            if d < limits[species[i], species[j]]:
                 number[i] += 1
-                same[i] += numbers[i] == numbers[j]
+                same[i] += species[i] == species[j]

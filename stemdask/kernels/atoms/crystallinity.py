@@ -14,6 +14,19 @@ from stemdask.kernels.atoms.harmonics import LANES, WIDE
 from stemdask.kernels.compiled import kernel
 
 
+class Criterion(NamedTuple):
+    """What makes an atom crystalline."""
+
+    threshold: float
+    """Smallest s6 of a crystalline bond, itself not included."""
+    min_fraction: float = 0.5
+    """More than this fraction of the bonds must be crystalline, where no number is given."""
+    min_bonds: int = 0
+    """At least so many bonds must be crystalline; 0: the fraction decides."""
+    min_mean: float = -2.0
+    """The mean s6 of all bonds must be larger, too."""
+
+
 class Crystallinity(NamedTuple):
     """What the bonds of each atom say of it."""
 
@@ -22,14 +35,15 @@ class Crystallinity(NamedTuple):
     crystalline: Codes
     """(n,), 1 where enough bonds are above the threshold; 0 without bonds; -1 where s6 isn't defined."""
     margin: Floats
-    """(n,), how much the threshold may rise (or, where negative, must fall) before `crystalline` changes."""
+    """(n,), how much the threshold may rise (or, where negative, must fall) before `crystalline` changes; NaN where
+    no threshold changes it."""
 
 
-def crystallinity(first: Integers, s6: Floats, threshold: float, min_fraction: float) -> Crystallinity:
+def crystallinity(first: Integers, s6: Floats, criterion: Criterion) -> Crystallinity:
     """Return the mean s6 of each atom, whether it is crystalline, and the margin to the threshold.
 
-    An atom with N bonds is crystalline if the bond that counts, the one of rank floor(min_fraction N) + 1 from the
-    best, is above the threshold.
+    An atom with N bonds is crystalline if the bond that counts is above the threshold: the one of rank min_bonds from
+    the best, or floor(min_fraction N) + 1.
 
     Parameters
     ----------
@@ -37,14 +51,14 @@ def crystallinity(first: Integers, s6: Floats, threshold: float, min_fraction: f
         (n + 1,), where the entries of each atom begin.
     s6
         (m,), of each entry.
-    threshold, min_fraction
-        As in `bond_order`.
+    criterion
+        What makes an atom crystalline.
     """
     n = len(first) - 1
     result = Crystallinity(np.empty(n), np.empty(n, np.int8), np.empty(n))
     sorting = np.empty(max(int(np.diff(first).max(initial=1)), 1) * LANES)
     for begin in range(0, n, LANES):
-        block_of_flags(first, s6, threshold, min_fraction, begin, sorting, result)
+        block_of_flags(first, s6, criterion, begin, sorting, result)
     return result
 
 
@@ -94,11 +108,16 @@ def block_of_products(
 
 
 @kernel
+def _rank(bonded: int, criterion: Criterion) -> int:
+    """Return how many bonds are better than the one that counts."""
+    return criterion.min_bonds - 1 if criterion.min_bonds > 0 else int(criterion.min_fraction * bonded)
+
+
+@kernel
 def block_of_flags(
     first: Integers,
     s6: Floats,
-    threshold: float,
-    min_fraction: float,
+    criterion: Criterion,
     begin: int,
     sorting: Floats,
     result: Crystallinity,
@@ -112,7 +131,7 @@ def block_of_flags(
     rows, ranks = 1, 0
     for lane in range(count):
         bonded = first[begin + lane + 1] - first[begin + lane]
-        rows, ranks = max(rows, bonded), max(ranks, min(int(min_fraction * bonded), bonded - 1))
+        rows, ranks = max(rows, bonded), max(ranks, min(_rank(bonded, criterion), bonded - 1))
     sorting[: rows * LANES] = -2.0
     for lane in range(count):
         i = begin + lane
@@ -135,6 +154,6 @@ def block_of_flags(
         margin[i], crystalline[i] = np.nan, 0
         if np.isnan(mean[i]):
             crystalline[i] = -1 if bonded else 0
-        elif int(min_fraction * bonded) < bonded:
-            margin[i] = sorting[int(min_fraction * bonded) * LANES + lane] - threshold
+        elif _rank(bonded, criterion) < bonded and mean[i] > criterion.min_mean:
+            margin[i] = sorting[_rank(bonded, criterion) * LANES + lane] - criterion.threshold
             crystalline[i] = margin[i] > 0

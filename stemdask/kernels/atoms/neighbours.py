@@ -54,6 +54,11 @@ class Neighbours:
         return self.point if self.owner is None else self.owner[self.point]
 
     @cached_property
+    def owners(self) -> Integers32:
+        """(n + images,), the atom that each point is or is an image of."""
+        return np.arange(len(self.points), dtype=np.int32) if self.owner is None else self.owner
+
+    @cached_property
     def counts(self) -> Integers:
         """(n,), number of neighbours."""
         return np.diff(self.first)

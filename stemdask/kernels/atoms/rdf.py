@@ -101,6 +101,8 @@ class FirstMinimum(NamedTuple):
     cutoff: float
     error: float
     """Standard error."""
+    peak: float = np.nan
+    """Where the first peak is; NaN where it wasn't looked for."""
 
 
 def first_minimum(counts: ArrayLike, edges: Floats) -> FirstMinimum:
@@ -137,13 +139,13 @@ def first_minimum(counts: ArrayLike, edges: Floats) -> FirstMinimum:
     so_far = np.minimum.accumulate(curve[peak:])
     risen = curve[peak:] - so_far > np.maximum(3 * noise[peak:], 0.05 * (curve[peak] - so_far))
     if not risen.any():
-        return FirstMinimum(np.nan, np.nan)
+        return FirstMinimum(np.nan, np.nan, float(r[peak]))
     lowest = peak + int(np.argmin(curve[peak : peak + int(np.argmax(risen))]))
     alike = curve - curve[lowest] <= noise
     begin = lowest - int(np.argmin(alike[lowest::-1])) + 1
     end = lowest + int(np.argmin(alike[lowest:])) - 1
     plateau = r[end] - r[begin] + width
-    return FirstMinimum(float(r[begin] + r[end]) / 2, float(plateau / np.sqrt(12)))
+    return FirstMinimum(float(r[begin] + r[end]) / 2, float(plateau / np.sqrt(12)), float(r[peak]))
 
 
 @kernel

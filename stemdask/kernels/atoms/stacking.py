@@ -81,6 +81,27 @@ def hcp_layers(
     return Layers(label, size, normal, centre, kind, defect)
 
 
+def at_boundary(is_hcp: Booleans, layers: Layers, neighbours: Neighbours) -> Booleans:
+    """Tell the hcp atoms that belong to twin boundaries and stacking faults, with those at the rims of these.
+
+    Parameters
+    ----------
+    is_hcp
+        (n,), atoms on hcp sites, also those of which neighbours are missing.
+    layers
+        What `hcp_layers` found.
+    neighbours
+        Nearest neighbours of all atoms.
+    """
+    i, j = neighbours.centre, neighbours.other
+    both = is_hcp[i] & is_hcp[j]
+    parts = connected_parts(len(is_hcp), i[both], j[both])
+    in_lamella = np.append(layers.kind == LAMELLA, False)[layers.label]
+    of_crystal = np.isin(parts, parts[in_lamella])
+    boundary: Booleans = is_hcp & ~in_lamella & (~of_crystal | (layers.label >= 0))
+    return boundary
+
+
 def _mean_axis(normals: Floats) -> Floats:
     """Return the mean of unit vectors whose signs mean nothing."""
     axis: Floats = np.linalg.eigh(normals.T @ normals)[1][:, -1]

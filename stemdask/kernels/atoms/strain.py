@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stemdask.kernels.arrays import Booleans, Floats, Integers, Integers32
+from stemdask.kernels.atoms.lattices import Lattice
 from stemdask.kernels.atoms.neighbours import Neighbours
 
 #: Bonds that leave a direction nearly open don't fix the strain along it: least of 3 eigenvalues by their mean.
@@ -33,10 +34,11 @@ def atomic_strain(
     site: Integers32,
     on_site: Booleans,
     orientation: Floats,
-    parameter: float,
+    lattice: Lattice,
+    edges: Floats,
     min_bonds: int = 6,
 ) -> AtomicStrain:
-    """Return the strain of each atom against an fcc lattice.
+    """Return the strain of each atom against a lattice.
 
     The deformation gradient F is that of the affine map which brings the ideal places of an atom and its neighbours
     nearest to those found. Inside a crystal it is the F of M. L. Falk & J. S. Langer, Phys. Rev. E 57, 7192 (1998),
@@ -48,18 +50,20 @@ def atomic_strain(
     neighbours
         Nearest neighbours.
     site, on_site
-        (n, 3) and (n,), lattice sites in half edges and which atoms have one.
+        (n, 3) and (n,), lattice sites in the divisions of the lattice, and which atoms have one.
     orientation
-        (3, 3), columns are the cube axes.
-    parameter
-        Lattice parameter of the unstrained lattice, in the unit of the neighbours' vectors.
+        (3, 3), columns are the directions of the edges.
+    lattice
+        Its kind.
+    edges
+        (3,), of the cell of the unstrained lattice, in the unit of the neighbours' vectors.
     min_bonds
         An atom with fewer bonds of the lattice has no strain.
     """
     i, j = neighbours.centre, neighbours.other
     step = site[j] - site[i]
-    bonded = on_site[i] & on_site[j] & (np.abs(step).sum(axis=1) == 2) & (np.abs(step).max(axis=1, initial=0) == 1)
-    i, ideal, bond = i[bonded], step[bonded] * (parameter / 2), neighbours.vector[bonded] @ orientation
+    bonded = on_site[i] & on_site[j] & np.isin(_packed(step), _packed(lattice.steps))
+    i, ideal, bond = i[bonded], step[bonded] / lattice.divisions * edges, neighbours.vector[bonded] @ orientation
     n = len(site)
     n_bonds = np.bincount(i, minlength=n).astype(np.int32)
     # Sums over the atom (at the origin, in both) and its neighbours, about their means.
@@ -84,6 +88,12 @@ def atomic_strain(
     variance = left / np.maximum(3 * n_bonds[known] - 9, 1)  # 3 (n + 1) - 12
     error[known] = np.sqrt(variance * np.trace(inverse, axis1=1, axis2=2) / 3)
     return AtomicStrain(strain, error, volume, rotation, n_bonds)
+
+
+def _packed(steps: Integers32) -> Integers:
+    """Return one number for each step (m, 3) of a few divisions."""
+    packed: Integers = (steps.astype(np.int64) + 2**20) @ np.array([1, 2**21, 2**42])
+    return packed
 
 
 def _sums(centre: Integers, vectors: Floats, n: int) -> Floats:

@@ -51,8 +51,6 @@ class Linked:
     rms: float
     """Root mean square displacement of the atoms from their mean places; NaN in the first frame."""
     n_born: int
-    n_lost: int
-    """Tracks that ended because their atom has been missing for longer than is remembered."""
     foreign: bool
     """The frame has atoms, but they don't lie on those of the frames before."""
 
@@ -93,13 +91,13 @@ class Tracker:
         """
         here = np.isfinite(positions).all(axis=1)
         points = positions[here]
-        linked = Linked(np.full(len(positions), -1), np.full(positions.shape, np.nan), np.nan, np.nan, 0, 0, False)
+        linked = Linked(np.full(len(positions), -1), np.full(positions.shape, np.nan), np.nan, np.nan, 0, False)
         if not len(points):
             return linked
         if self.reach is None and len(points) >= _ENOUGH:
             self.reach = _half_spacing(points)
         reach = self.reach or _REACH
-        linked.n_lost = self._forget(frame)
+        self._forget(frame)
         motion, rms = Rigid(self._rotation, np.zeros(3)), np.nan
         if len(self._living):
             running = self._table["running"][self._living]
@@ -122,11 +120,9 @@ class Tracker:
         linked.angle, linked.rms, linked.n_born = motion.angle, rms, int(new.sum())
         return linked
 
-    def _forget(self, frame: int) -> int:
+    def _forget(self, frame: int) -> None:
         remembered = frame - self._table["last"][self._living] <= self.memory + 1
-        n_lost = int((~remembered).sum())
         self._living = self._living[remembered]
-        return n_lost
 
     def _begin_tracks(self, frame: int, aligned: Floats, numbers: NDArray[np.uint8]) -> None:
         start, stop = self._n_tracks, self._n_tracks + len(aligned)

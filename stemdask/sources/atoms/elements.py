@@ -1,9 +1,11 @@
-"""Chemical symbols as they stand in files, to atomic numbers."""
+"""Chemical symbols as they stand in files, to atomic numbers, and how far apart atoms of an element are."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import ase.data
 import numpy as np
@@ -11,6 +13,10 @@ from numpy.typing import NDArray
 
 from stemdask.errors import InputError
 
+#: Lattice parameters [angstrom] of Kang et al., github.com/jungwonparklab/analysis-time-resolved-3d-recon-kang.
+_LATTICE_PARAMETER = {78: 3.912, 79: 4.0782}
+#: Axial ratio of close-packed spheres, and the one below which "hcp" is the lattice of chains, as of selenium.
+_IDEAL, _CLOSE_PACKED = 1.633, 1.5
 _HYDROGEN = {"D": 1, "T": 1}
 
 
@@ -54,6 +60,22 @@ def numbers_of(words: Sequence[bytes], meaning: Mapping[str, str] | None = None)
 def chemical_symbol(number: int) -> str:
     """Return the symbol of an atomic number."""
     return str(ase.data.chemical_symbols[int(number)])
+
+
+def nearest_distance(number: int) -> float:
+    """Return the nearest-neighbour distance [angstrom] in the bulk element, or twice its covalent radius.
+
+    Bulk structures are ASE's reference states.
+    """
+    if number in _LATTICE_PARAMETER:
+        return _LATTICE_PARAMETER[number] * math.sqrt(0.5)
+    state: Any = ase.data.reference_states[number] if number < len(ase.data.reference_states) else None
+    if state is not None and "a" in state:
+        factor = {"fcc": np.sqrt(0.5), "bcc": np.sqrt(0.75), "hcp": 1.0, "diamond": np.sqrt(3) / 4, "sc": 1.0}
+        chains = state["symmetry"] == "hcp" and state.get("c/a", _IDEAL) < _CLOSE_PACKED
+        if state["symmetry"] in factor and not chains:
+            return float(state["a"] * factor[state["symmetry"]])
+    return 2 * float(ase.data.covalent_radii[min(number, len(ase.data.covalent_radii) - 1)])
 
 
 def _number(word: str) -> int:

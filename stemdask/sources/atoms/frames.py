@@ -20,6 +20,7 @@ def open_atoms(
     *,
     frames: slice | None = None,
     elements: Mapping[str, str] | None = None,
+    scale: float = 1.0,
 ) -> AtomsFrames:
     """Open atomic structures as a lazy sequence of frames.
 
@@ -31,9 +32,11 @@ def open_atoms(
         Chosen frames.
     elements
         What the words of the files mean, such as ``{"type 1": "Pt"}``.
+    scale
+        Angstrom in a unit of length of the files.
     """
     _, fmt, files = find_files(path, "atoms")
-    return AtomsFrames(open_atoms_files(files, fmt, frames=frames, elements=elements))
+    return AtomsFrames(open_atoms_files(files, fmt, frames=frames, elements=elements, scale=scale))
 
 
 class AtomsFrames(Sequence[AtomsFrame]):

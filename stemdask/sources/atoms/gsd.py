@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,13 @@ from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.trajectory_library import READING, library
+from stemdask.sources.per_file import once_per_file
 
 
 def index(path: str, size: int) -> FrameIndex:
     """Count the frames and their atoms, which a frame states only where they change; a frame's place is its number."""
     found = FrameIndex()
-    frames = _frames(path, size)
+    frames = _frames(path)
     n_atoms = 0
     for k in range(len(frames)):
         if k == 0 or frames.file.chunk_exists(frame=k, name="particles/N"):
@@ -28,7 +28,7 @@ def index(path: str, size: int) -> FrameIndex:
 def read(place: FramePlace) -> Structure:
     """Read one frame."""
     with READING:
-        frame = _frames(place.path, place.size)[place.start]
+        frame = _frames(place.path)[place.start]
     length, tilt = frame.configuration.box[:3], frame.configuration.box[3:]
     cell = np.diag(length.astype(float))
     cell[1, 0], cell[2, 0], cell[2, 1] = tilt[0] * length[1], tilt[1] * length[2], tilt[2] * length[2]
@@ -42,9 +42,8 @@ def read(place: FramePlace) -> Structure:
     )
 
 
-@lru_cache(maxsize=4)
-def _frames(path: str, size: int) -> Any:
-    del size  # part of the key only: a file that grew is opened again
+@once_per_file(4)
+def _frames(path: str) -> Any:
     return library("gsd.hoomd", path).open(path, "r")
 
 

@@ -14,6 +14,9 @@ from stemdask.sources.atoms.text_frames import by_range, ends_with_line
 from stemdask.sources.atoms.text_index import LineReader, cut_off, index_counted
 from stemdask.sources.atoms.text_numbers import parse_table
 
+#: Lines that each item of a header has below its title (LAMMPS manual, dump command).
+_LINES = {b"UNITS": 1, b"TIMESTEP": 1, b"TIME": 1, b"NUMBER OF ATOMS": 1, b"BOX BOUNDS": 3}
+
 
 def index(path: str, size: int) -> FrameIndex:
     """Find the byte range and the atom count of every snapshot."""
@@ -23,13 +26,20 @@ def index(path: str, size: int) -> FrameIndex:
             raise InputError(
                 "a snapshot must begin with ITEM:", where=path, value=first[:40].decode("ascii", "replace")
             )
-        n_atoms, line = -1, first
+        n_atoms, seen, line = -1, set[bytes](), first
         while not line.startswith(b"ITEM: ATOMS"):
+            name = next((name for name in _LINES if (line.strip() + b" ").startswith(b"ITEM: " + name + b" ")), None)
+            if name is None or name in seen:
+                # A damaged title would hide all that follows, up to the next snapshot.
+                shown = line[:40].decode("ascii", "replace")
+                raise InputError("not an item of a snapshot, or one that it has already", where=path, value=shown)
+            seen.add(name)
+            held = [lines.line() for _ in range(_LINES[name])]
             following = lines.line()
-            if following is None:
+            if following is None or None in held:
                 raise cut_off()
-            if line.startswith(b"ITEM: NUMBER OF ATOMS"):
-                n_atoms = int(following)
+            if name == b"NUMBER OF ATOMS":
+                n_atoms = int(held[0] or b"")
             line = following
         return n_atoms
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 from warnings import catch_warnings
 
 import numpy as np
@@ -14,14 +12,12 @@ from stemdask.model import AtomsFrame
 from stemdask.sources import formats, guard
 from stemdask.sources.atoms.elements import chemical_symbol
 from stemdask.sources.atoms.frame_index import FrameIndex
+from stemdask.sources.atoms.scale import odd_scale
 from stemdask.sources.atoms.source import AtomsSource
 from stemdask.sources.content import check_file
 from stemdask.sources.file_source import select
 from stemdask.sources.packed import pack
-from stemdask.sources.source_file import SourceFile, digest
-
-if TYPE_CHECKING:
-    pass
+from stemdask.sources.source_file import SourceFile
 
 _BYTES_AN_ATOM = 200
 """Of text and of arrays, while a frame is read."""
@@ -29,7 +25,12 @@ _FAR = 1e6
 
 
 def open_atoms_files(
-    files: Sequence[str], fmt: str, *, frames: slice | None = None, elements: Mapping[str, str] | None = None
+    files: Sequence[str],
+    fmt: str,
+    *,
+    frames: slice | None = None,
+    elements: Mapping[str, str] | None = None,
+    scale: float = 1.0,
 ) -> AtomsSource:
     """Open structure files of one format as one trajectory.
 
@@ -43,6 +44,8 @@ def open_atoms_files(
         Chosen frames.
     elements
         What the words of the files mean, such as ``{"type 1": "Pt"}`` or ``{"W": "Pt"}``.
+    scale
+        Angstrom in a unit of length of the files.
 
     Raises
     ------
@@ -55,12 +58,19 @@ def open_atoms_files(
     ends: list[int] = []
     for file in files:
         size = check_file(file, record)
+        looked = SourceFile.look(file)
         with guard.reading(file), catch_warnings(action="ignore"):
             index = record.index(file, size)
             if not any(index.n_atoms):
                 raise InputError("holds no atoms", where=file, remedy=f"Check that it is {record.noun} and not cut off")
             guard.check_budget(file, _BYTES_AN_ATOM * max(index.n_atoms))
-        opened.append(SourceFile(path=file, size=size, digest=digest(file)))
+            if not record.ends_whole(file):
+                raise InputError(
+                    "doesn't end with the end of a line: its last number may be cut off",
+                    where=file,
+                    remedy="Copy the file again; if it is whole, end its last line ('echo >> FILE')",
+                )
+        opened.append(looked)
         found.extend(index)
         ends.append(len(found.starts))
     source = AtomsSource(
@@ -71,18 +81,16 @@ def open_atoms_files(
         stops=pack(found.stops),
         counts=pack(found.n_atoms),
         elements=dict(elements or {}),
+        scale=scale,
         selection=select(frames, len(found.starts), files[0]),
     )
     facts, said = _try_frame(source)
     said += found.warnings
+    held = sorted(set(found.n_atoms) - {0})
+    if len(held) > 1:
+        said.append(f"the number of atoms changes from frame to frame: {held[0]} to {held[-1]}")
     if empty := found.n_atoms.count(0):
         said.append(f"{empty} of {len(found.n_atoms)} frames hold no atoms")
-    for at, file in enumerate(files):
-        if not record.ends_whole(file):
-            last = source.model_copy(update={"selection": (ends[at] - 1, ends[at], 1)})
-            with contextlib.suppress(FrameError):
-                last.read(0)  # raises InputError where a word is missing
-            said.append(f"{file} doesn't end with the end of a line: its last number may be cut off")
     return source.model_copy(update={"facts": facts, "warnings": guard.in_short(said)})
 
 
@@ -107,6 +115,8 @@ def _try_frame(source: AtomsSource) -> tuple[dict[str, str], list[str]]:
 def _odd_positions(frame: AtomsFrame) -> list[str]:
     """Say what a person would want to look at before a long run."""
     said = []
+    if odd := odd_scale(frame):
+        said.append(odd)
     if len(frame.positions) > 1 and not np.ptp(frame.positions, axis=0).any():
         said.append(f"all {len(frame.positions)} atoms of frame {frame.index} lie at one point")
     elif len(np.unique(frame.positions, axis=0)) < len(frame.positions):

@@ -19,7 +19,15 @@ from stemdask.sources.atoms.text_numbers import parse_fields
 
 _MOST_WORDS = 255
 _WHOLE_ATOM = 78
-"""Characters of an atom line up to the end of its element."""
+_Z_POINT = 51
+"""Characters of an atom line up to the point of its z."""
+#: Names of records (wwPDB format 3.3 and older ones), without their numbers.
+_RECORDS = frozenset(
+    b" HEADER OBSLTE TITLE SPLIT CAVEAT COMPND SOURCE KEYWDS EXPDTA NUMMDL MDLTYP AUTHOR REVDAT SPRSDE JRNL REMARK "
+    b"DBREF SEQADV SEQRES MODRES HET HETNAM HETSYN FORMUL HELIX SHEET TURN SSBOND LINK HYDBND SLTBRG CISPEP SITE "
+    b"CRYST ORIGX SCALE MTRIX TVECT MODEL ATOM HETATM SIGATM ANISOU SIGUIJ TER ENDMDL CONECT MASTER END FTNOTE "
+    b"USER".split(b" ")
+)
 
 
 def index(path: str, size: int) -> FrameIndex:
@@ -30,7 +38,9 @@ def index(path: str, size: int) -> FrameIndex:
     found = FrameIndex()
     begin = seen = taken = n_closed = 0
     in_model = False
+    records = _Records(path)
     for offset, text in line_blocks(path):
+        records.see(text)
         places, kinds, counts, total = separators(np.frombuffer(text, np.uint8))
         for place, kind, count in zip(places.tolist(), kinds.tolist(), counts.tolist(), strict=True):
             n_atoms = seen + count - taken
@@ -49,7 +59,71 @@ def index(path: str, size: int) -> FrameIndex:
         found.warnings.append(f"{path}: model {len(found.starts) + 1} has no ENDMDL: it may be cut off")
     if seen > taken or in_model:
         found.add(begin, size, seen - taken)
+    found.warnings += records.warnings()
     return found
+
+
+class _Records:
+    """What tells that atoms are missing: records that the format doesn't know, and gaps in the serial numbers."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._last, self._gaps, self._after = 0, 0, 0
+        self._unknown: dict[str, None] = {}
+
+    def see(self, text: bytes) -> None:
+        """Go through whole lines.
+
+        Raises
+        ------
+        InputError
+            A line is laid out as an atom, and its record has another name: one damaged letter would hide an atom.
+        """
+        buffer = np.frombuffer(text + b"\n" * _Z_POINT, np.uint8)
+        starts = np.concatenate([[0], np.flatnonzero(buffer[: len(text) - 1] == 10) + 1])
+        names = np.ascontiguousarray(buffer[starts[:, None] + np.arange(6)]).view("S6")[:, 0]
+        is_atom = (names == b"ATOM  ") | (names == b"HETATM")
+        points = np.array([34, 42, _Z_POINT - 1])
+        for start, name in zip(starts[~is_atom].tolist(), names[~is_atom].tolist(), strict=True):
+            word = name.split(b"\n")[0].rstrip()
+            if word in _RECORDS or word.rstrip(b"0123456789") in _RECORDS:
+                continue
+            shown = word.decode("ascii", "replace")
+            if (buffer[start + points] == 46).all():
+                raise InputError(
+                    "an atom whose record has no known name",
+                    where=self._path,
+                    value=shown,
+                    allowed="ATOM or HETATM",
+                    remedy="The line is damaged: mend it, or copy the file again",
+                )
+            self._unknown.setdefault(shown)
+        self._count_gaps(buffer[starts[is_atom][:, None] + np.arange(6, 11)], np.cumsum(names == b"TER   ")[is_atom])
+
+    def _count_gaps(self, fields: Array, n_closed: Array) -> None:
+        """Count where serial numbers jump, other than by the TER between; not where they begin again, or overflow."""
+        digits = (fields >= 48) & (fields <= 57)
+        plain = (digits | (fields == 32)).all(axis=1) & digits[:, -1]
+        serials = np.where(digits, fields - 48, 0).astype(np.int64) @ 10 ** np.arange(4, -1, -1)
+        serials = np.where(plain, serials, -1) - np.where(plain, n_closed, 0)
+        if not serials.size:
+            return
+        before = np.concatenate([[self._last], serials[:-1]])
+        jumps = np.flatnonzero((before > 0) & (serials > before + 1))
+        if jumps.size and not self._gaps:
+            self._after = int(before[jumps[0]] + n_closed[max(jumps[0] - 1, 0)])
+        self._gaps += jumps.size
+        self._last = int(serials[-1] + (n_closed[-1] if plain[-1] else 0))
+
+    def warnings(self) -> list[str]:
+        """Say what was found."""
+        said = []
+        if self._unknown:
+            said.append(f"{self._path}: unknown records are left out: {', '.join(list(self._unknown)[:5])}")
+        if self._gaps:
+            jumps = f"serial numbers jump {self._gaps} times, first after atom {self._after}"
+            said.append(f"{self._path}: {jumps}: atoms may be missing")
+        return said
 
 
 def parse(text: bytes, n_atoms: int) -> Structure:

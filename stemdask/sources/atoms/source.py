@@ -28,6 +28,8 @@ class AtomsSource(FileSource):
     """Atoms of each frame."""
     elements: dict[str, str] = Field(default_factory=dict)
     """What the words of the file mean: {"type 1": "Pt"}."""
+    scale: float = 1.0
+    """Angstrom in a unit of length of the files."""
     facts: dict[str, str] = Field(default_factory=dict)
     """What was found in the first frame, in words."""
 
@@ -60,12 +62,12 @@ class AtomsSource(FileSource):
                 where=file.path,
                 value=structure.positions[atom].tolist(),
             )
-        cell = structure.cell
+        cell = None if structure.cell is None else self.scale * structure.cell
         if cell is not None and not abs(np.linalg.det(cell)) > 0:
             cell = None
         return AtomsFrame(
             index=index,
-            positions=structure.positions,
+            positions=self.scale * structure.positions,
             numbers=numbers,
             cell=cell,
             periodic=structure.periodic if cell is not None else (False, False, False),
@@ -76,11 +78,13 @@ class AtomsSource(FileSource):
         """Return what a person wants to know about the input, in words and numbers."""
         n_atoms = self.n_atoms
         low, high = (int(n_atoms.min()), int(n_atoms.max())) if n_atoms.size else (0, 0)
+        scaled = {} if self.scale == 1 else {"scale": f"{self.scale:g} angstrom"}
         return {
             "format": self.format,
             "files": len(self.files),
             "frames": self.n_frames,
             "atoms": f"{low}" if low == high else f"{low} to {high}",
+            **scaled,
             **self.facts,
             "warnings": list(self.warnings),
         }

@@ -9,6 +9,7 @@ from types import TracebackType
 import numpy as np
 
 from stemdask.errors import InputError
+from stemdask.fence import inside
 from stemdask.kernels.text.lines import skip_lines
 from stemdask.sources.atoms.frame_index import FrameIndex
 
@@ -71,6 +72,7 @@ class LineReader:
         return n_lines
 
     def _more(self) -> bool:
+        inside.beat()
         read = self._file.read(_CHUNK)
         if not read:
             return False
@@ -123,6 +125,7 @@ def line_blocks(path: str) -> Iterator[tuple[int, bytes]]:
     with Path(path).open("rb", buffering=0) as file:
         position, rest = 0, b""
         while chunk := file.read(_CHUNK):
+            inside.beat()
             text = rest + chunk
             end = text.rfind(b"\n") + 1
             if end:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,13 @@ from stemdask.sources.atoms.ase_atoms import structure_of
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
+from stemdask.sources.per_file import once_per_file
 
 
 def index(path: str, size: int) -> FrameIndex:
     """Count the frames and their atoms; a frame's place is its number."""
     found = FrameIndex()
-    frames = _frames(path, size)
+    frames = _frames(path)
     for k in range(len(frames)):
         found.add(k, k + 1, frames.backend[k].proxy("positions").shape[0])
     return found
@@ -24,12 +24,11 @@ def index(path: str, size: int) -> FrameIndex:
 
 def read(place: FramePlace) -> Structure:
     """Read one frame."""
-    return structure_of(_frames(place.path, place.size)[place.start])
+    return structure_of(_frames(place.path)[place.start])
 
 
-@lru_cache(maxsize=4)
-def _frames(path: str, size: int) -> Any:
-    del size  # part of the key only: a file that grew is opened again
+@once_per_file(4)
+def _frames(path: str) -> Any:
     from ase.io.trajectory import TrajectoryReader
 
     # An open file: ASE would read an index out of a name that holds "@".

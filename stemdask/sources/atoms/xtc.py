@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,27 +11,27 @@ from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.trajectory_library import READING, index_equal, library
+from stemdask.sources.per_file import once_per_file
 
 
 def index(path: str, size: int) -> FrameIndex:
     """Count the frames."""
-    file = _opened(path, size)
+    file = _opened(path)
     return index_equal(len(file), int(file.n_atoms))
 
 
 def read(place: FramePlace) -> Structure:
     """Read one frame."""
     with READING:
-        file = _opened(place.path, place.size)
+        file = _opened(place.path)
         file.seek(place.start)
         frame = file.read()
     positions, box = 10.0 * frame.x.astype(np.float64), 10.0 * frame.box.astype(np.float64)
     return with_elements(place.path, positions, box, frame.time)
 
 
-@lru_cache(maxsize=4)
-def _opened(path: str, size: int) -> Any:
-    del size  # part of the key only: a file that grew is opened again
+@once_per_file(4)
+def _opened(path: str) -> Any:
     return library("MDAnalysis.lib.formats.libmdaxdr", path).XTCFile(path)
 
 

@@ -10,6 +10,7 @@ from warnings import catch_warnings
 import numpy as np
 
 from stemdask.errors import InputError
+from stemdask.fence import inside
 from stemdask.sources import formats, guard
 from stemdask.sources.content import check_file
 from stemdask.sources.file_source import select
@@ -19,7 +20,7 @@ from stemdask.sources.images.source import ImageSource, open_once
 from stemdask.sources.images.stack import Calibration, Stack
 from stemdask.sources.packed import pack
 from stemdask.sources.paths import find_files
-from stemdask.sources.source_file import SourceFile, digest
+from stemdask.sources.source_file import SourceFile
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,6 +55,7 @@ def open_image_files(
     """
     record = formats.IMAGES[fmt]
     sizes = [check_file(file, record) for file in files]
+    looked = tuple(map(SourceFile.look, files))
     probed, dataset, said = _probe_all(files, record, sizes)
     said += one_stack.compare(files, probed, pixel_size)
     first = probed[0]
@@ -63,9 +65,7 @@ def open_image_files(
     counts = [probed[at].shape[0] if at in probed else 1 for at in range(len(files))]
     source = ImageSource(
         format=fmt,
-        files=tuple(
-            SourceFile(path=file, size=n_bytes, digest=digest(file)) for file, n_bytes in zip(files, sizes, strict=True)
-        ),
+        files=looked,
         ends=pack(np.cumsum(counts)),
         dataset=dataset,
         title=first.title,
@@ -131,9 +131,10 @@ def _probe_all(files: Sequence[str], fmt: ImageFormat, sizes: Sequence[int]) -> 
 
 def _probe(path: str, fmt: ImageFormat) -> tuple[list[Stack], list[str]]:
     """Check a file, open it and return what it holds, without its pixels, and warnings."""
+    inside.beat(path)
     with guard.reading(path), guard.in_time(path), catch_warnings(action="ignore"):
         warnings = fmt.check(path)
-        stacks = [opened.stack for opened in open_once(path, fmt.name, digest(path))]
+        stacks = [opened.stack for opened in open_once(path, fmt.name)]
     return stacks, warnings + [f"{path}: {problem}" for stack in stacks for problem in stack.problems]
 
 
@@ -155,6 +156,7 @@ def _try_frames(source: ImageSource) -> list[str]:
     failures: list[InputError] = []
     tried = sorted({0, source.n_frames - 1})
     for index in tried:
+        inside.beat(source.file_of(index))
         try:
             missing = int(np.isnan(source.read(index).pixels).sum())
         except InputError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from stemdask.model import ImageFrame
 from stemdask.sources import formats, guard
 from stemdask.sources.file_source import FileSource
 from stemdask.sources.images.stack import OpenStack
+from stemdask.sources.per_file import once_per_file
 
 
 class ImageSource(FileSource):
@@ -42,7 +42,7 @@ class ImageSource(FileSource):
         number -= first
         file.check_unchanged()
         with guard.reading(file.path):
-            pixels = open_once(file.path, self.format, file.digest)[self.dataset].read(number)
+            pixels = open_once(file.path, self.format)[self.dataset].read(number)
         if pixels.shape != self.shape:
             raise InputError(
                 f"frame {number} has {by(pixels.shape)} pixels, the others {by(self.shape)}", where=file.path
@@ -78,10 +78,9 @@ class ImageSource(FileSource):
         }
 
 
-@lru_cache(maxsize=4)
-def open_once(path: str, fmt: str, digest: str) -> list[OpenStack]:
-    """Open a file once a process; `digest` is part of the key so that a replaced file isn't taken for the old one."""
-    del digest
+@once_per_file(4)
+def open_once(path: str, fmt: str) -> list[OpenStack]:
+    """Open a file once a process, and again when it was replaced."""
     return formats.IMAGES[fmt].open(path)
 
 

@@ -11,16 +11,16 @@ from pydantic import ValidationError
 from stemdask import simulate
 from stemdask.analyses import chain, registry
 from stemdask.analyses.atoms.order.bond_order import BondOrderParams
-from stemdask.analyses.atoms.order.coordination import nearest_distance
 from stemdask.config.document import Document
-from stemdask.errors import ConfigError
+from stemdask.errors import ConfigError, FrameError
 from stemdask.model import AtomsFrame
 from stemdask.planning.steps import steps
+from stemdask.sources.atoms.elements import nearest_distance
 
 TUTORIAL = {
     "shape": {},
     "rdf": {},
-    "coordination": {},
+    "coordination": {"rule": "bulk_distance"},
     "bond_order": {"l": [4, 6], "cutoff": "3.41 angstrom", "convention": "pyboo"},
 }
 
@@ -158,6 +158,38 @@ def test_a_periodic_crystal_is_bulk_everywhere():
 )
 def test_nearest_distances_follow_the_bulk_structure(number, distance):
     assert nearest_distance(number) == pytest.approx(distance)
+
+
+def test_coordination_is_stored_by_both_rules_with_the_distances_it_comes_from():
+    frame = simulate.trajectory(simulate.nanocrystal(14.0, "Au"), 1, sigma=0.05).read(0)
+    by_minimum, by_bulk = (
+        analyse({"coordination": {"rule": rule}}, frame)[0] for rule in ("first_minimum", "bulk_distance")
+    )
+    np.testing.assert_array_equal(by_minimum["atoms/coordination"], by_bulk["atoms/coordination_first_minimum"])
+    np.testing.assert_array_equal(by_bulk["atoms/coordination"], by_minimum["atoms/coordination_bulk_distance"])
+    assert by_minimum["coordination/cutoff"].tolist() == [float(by_minimum["rdf/cutoff"])]
+    assert by_minimum["coordination/cutoff_err"].tolist() == [float(by_minimum["rdf/cutoff_err"])]
+    assert by_bulk["coordination/cutoff"] == pytest.approx([1.2 * 4.0782 / np.sqrt(2)])
+    assert np.isnan(by_bulk["coordination/cutoff_err"]).all()
+
+
+def test_a_frame_of_which_most_atoms_have_no_neighbour_fails_in_words():
+    in_voxels = particle(simulate.nanocrystal(14.0).positions / 0.3434)
+    with pytest.raises(FrameError, match=r"atoms have no neighbour.*input\.scale"):
+        analyse({"coordination": {"rule": "bulk_distance"}}, in_voxels)
+
+
+def test_in_a_compound_atoms_of_one_element_are_no_neighbours_and_the_pairs_say_so():
+    grid = np.stack(np.meshgrid(*[np.arange(8)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    numbers = np.where(grid.sum(axis=1) % 2, 11, 17).astype(np.uint8)
+    frame = AtomsFrame(0, 2.82 * grid, numbers, 8 * 2.82 * np.eye(3), (True, True, True))
+    (found,) = analyse({"coordination": {}}, frame)
+    pairs = list(zip(found["coordination/element_1"], found["coordination/element_2"], strict=True))
+    assert pairs == [(11, 11), (11, 17), (17, 17)]
+    assert found["coordination/cutoff"][[0, 2]].tolist() == [0, 0]
+    assert 2.82 < found["coordination/cutoff"][1] < 4.9
+    assert set(found["atoms/coordination"].tolist()) == {6}
+    assert set(found["atoms/coordination_same_element"].tolist()) == {0}
 
 
 def test_a_given_lattice_parameter_sets_the_cutoff_of_coordination():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stemdask.engine.queues import jobs as queue_jobs
-from stemdask.engine.queues.jobs import Jobs, NoAnswer
+from stemdask.engine.queues.jobs import Full, Jobs, NoAnswer
 from stemdask.engine.queues.queue import JobView, State
 from stemdask.engine.queues.slurm import QUEUE
 from stemdask.errors import ClusterError
@@ -87,56 +87,79 @@ def listed(number: int, name: str = NAME, state: str = "RUNNING", reason: str = 
     return f"echo '{number}|{name}|{state}|{reason}|node1|{left}'"
 
 
-def test_a_submission_without_an_answer_is_found_by_its_name_and_not_repeated(fake: FakeSlurm, jobs: Jobs) -> None:
+def test_a_submission_without_an_answer_is_not_taken_for_a_refusal(fake: FakeSlurm, jobs: Jobs) -> None:
+    fake.hangs("sbatch")
+    with pytest.raises(NoAnswer, match="no answer"):
+        jobs.submit("#!/bin/sh\n", NAME)
+
+
+def test_a_patient_submission_without_an_answer_is_found_by_its_name_and_not_repeated(
+    fake: FakeSlurm, jobs: Jobs
+) -> None:
     fake.hangs("sbatch")
     fake.says("squeue", listed(41, "another") + "; " + listed(42))
-    assert jobs.submit("#!/bin/sh\n", NAME) == "42"
+    assert jobs.submit_patiently("#!/bin/sh\n", NAME) == "42"
     assert fake.calls("sbatch") == 1
 
 
 def test_a_submission_without_an_answer_is_not_repeated_before_the_queue_answers(fake: FakeSlurm, jobs: Jobs) -> None:
     fake.hangs("sbatch")
-    fake.says("squeue", f"[ $n -lt 3 ] && exit 1; {listed(7)}")
-    assert jobs.submit("#!/bin/sh\n", NAME) == "7"
-    assert (fake.calls("sbatch"), fake.calls("squeue")) == (1, 3)
+    fake.says("squeue", f"[ $n -lt 2 ] && exit 1; {listed(7)}")
+    assert jobs.submit_patiently("#!/bin/sh\n", NAME) == "7"
+    assert (fake.calls("sbatch"), fake.calls("squeue")) == (1, 2)
 
 
 def test_an_answer_that_is_no_id_is_looked_up(fake: FakeSlurm, jobs: Jobs) -> None:
     fake.says("sbatch", "echo '1; rm -rf x'")
-    assert jobs.submit("#!/bin/sh\n", NAME) == "1", "sbatch --parsable says 'id;cluster'"
+    assert jobs.submit_patiently("#!/bin/sh\n", NAME) == "1", "sbatch --parsable says 'id;cluster'"
     fake.says("sbatch", "echo 'Welcome to the cluster!'")
     fake.says("squeue", listed(9))
-    assert jobs.submit("#!/bin/sh\n", NAME) == "9"
+    assert jobs.submit_patiently("#!/bin/sh\n", NAME) == "9"
 
 
 def test_a_passing_error_is_tried_again(fake: FakeSlurm, jobs: Jobs) -> None:
     busy = "echo 'sbatch: error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
     fake.says("sbatch", f"[ $n -lt 3 ] && {{ {busy}; }}; echo 77")
-    assert jobs.submit("#!/bin/sh\n", NAME) == "77"
+    assert jobs.submit_patiently("#!/bin/sh\n", NAME) == "77"
     assert fake.calls("sbatch") == 3
 
 
 def test_a_passing_error_that_stays_ends_with_its_words(fake: FakeSlurm, jobs: Jobs) -> None:
     fake.says("sbatch", "echo 'sbatch: error: Socket timed out on send/recv operation' >&2; exit 1")
     with pytest.raises(NoAnswer, match="Socket timed out"):
-        jobs.submit("#!/bin/sh\n", NAME)
+        jobs.submit_patiently("#!/bin/sh\n", NAME)
     assert fake.calls("sbatch") == 3
 
 
 def test_a_refusal_is_raised_at_once_with_its_words(fake: FakeSlurm, jobs: Jobs) -> None:
     fake.says("sbatch", "echo 'sbatch: error: Invalid account or account/partition combination' >&2; exit 1")
     with pytest.raises(ClusterError, match="Invalid account") as caught:
-        jobs.submit("#!/bin/sh\n", NAME)
-    assert not isinstance(caught.value, NoAnswer)
+        jobs.submit_patiently("#!/bin/sh\n", NAME)
+    assert not isinstance(caught.value, NoAnswer | Full)
     assert fake.calls("sbatch") == 1
     with pytest.raises(ClusterError, match="Invalid account"):
         jobs.test("#!/bin/sh\n")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "sbatch: error: QOSMaxSubmitJobPerUserLimit",
+        "sbatch: error: AssocMaxSubmitJobLimit",
+        "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's "
+        "size and/or time limits)",
+    ],
+)
+def test_a_limit_on_the_number_of_jobs_is_told_from_a_refusal(fake: FakeSlurm, jobs: Jobs, said: str) -> None:
+    fake.says("sbatch", f'echo "{said}" >&2; exit 1')
+    with pytest.raises(Full):
+        jobs.submit("#!/bin/sh\n", NAME)
+
+
 def test_a_job_of_this_name_that_is_over_does_not_stand_for_a_new_one(fake: FakeSlurm, jobs: Jobs) -> None:
     fake.says("sbatch", "[ $n -lt 2 ] || echo 5")
     fake.says("squeue", listed(4, state="CANCELLED"))
-    assert jobs.submit("#!/bin/sh\n", NAME) == "5"
+    assert jobs.submit_patiently("#!/bin/sh\n", NAME) == "5"
 
 
 @pytest.mark.parametrize("what", ["exit 1", "exec sleep 600"])
@@ -186,18 +209,6 @@ def test_only_numbers_are_cancelled(fake: FakeSlurm, jobs: Jobs) -> None:
     assert fake.text("scancel.arguments").split() == ["12"]
     jobs.cancel(["", "x"])
     assert fake.calls("scancel") == 1
-
-
-def test_a_sweep_ends_jobs_of_earlier_drivers_of_this_store_alone(fake: FakeSlurm, jobs: Jobs) -> None:
-    rows = [
-        listed(1, "stemdask-abc-0-0-1"),
-        listed(2),
-        listed(3, "stemdask-xyz-0-0-1"),
-        listed(4, "stemdask-abc-0-1-1", "FAILED"),
-    ]
-    fake.says("squeue", "; ".join(rows))
-    assert jobs.sweep("stemdask-abc-") == 1
-    assert fake.text("scancel.arguments").split() == ["1"]
 
 
 def test_without_slurm_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from stemdask.config.clusters import BatchKind, Slurm
+from stemdask.config.clusters import Batch, BatchKind
 from stemdask.engine import queues
 from stemdask.engine.queues import jobqueue, records
 from stemdask.engine.queues.queue import DriverJob, Resources, WorkerJob
@@ -39,9 +39,9 @@ def test_a_record_gives_what_dask_jobqueue_knows_and_directives_that_are_one_lin
 
     queue = records.queue_of(kind)
     assert hasattr(dask_jobqueue, queue.library)
-    assert "walltime" in queue.options(Slurm(kind=kind), 2**30)
-    job = WorkerJob("name", "/a/log", Path("/a"), ["HOME"], 90)
-    driver = DriverJob("name", "/a/log", Path("/a"), 3600, Resources(2**30), Slurm(kind=kind))
+    assert "walltime" in queue.options(Batch(kind=kind), 2**30)
+    job = WorkerJob("name", "/a/log", Path("/a"), Batch(kind=kind), ["HOME"], 90)
+    driver = DriverJob("name", "/a/log", Path("/a"), 3600, Resources(2**30), Batch(kind=kind))
     lines = queue.directives([*queue.worker(job), *queue.driver(driver), queue.memory(2**30)])
     assert len(lines) > 3
     assert all(line.startswith(f"{queue.directive} ") and len(line.splitlines()) == 1 for line in lines)

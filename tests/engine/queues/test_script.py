@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -9,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import toy
 from pydantic import ValidationError
 
 from stemdask.config import clusters as kinds
 from stemdask.config.shell_safe import check_path
-from stemdask.engine.isolate import ONE_THREAD
 from stemdask.engine.queues import script as scripts
 from stemdask.engine.queues.script import WorkerScript
 from stemdask.engine.queues.slurm import QUEUE
 from stemdask.engine.workers.leaving import LEAVE_AFTER
+from stemdask.fence.fence import ONE_THREAD
 
+CONFIG = kinds.Batch(kind="slurm", walltime="00:30:00")
 BASE = """\
 #!/usr/bin/env bash
 
@@ -37,7 +40,9 @@ HOSTILE = [
 
 @pytest.fixture
 def script(tmp_path: Path) -> WorkerScript:
-    return WorkerScript(QUEUE, BASE, tmp_path, "00:30:00", 4 * 2**30, {"STEMDASK_LOG": "/a b/log"})
+    return WorkerScript(
+        QUEUE, CONFIG, BASE, tmp_path / "scheduler.json", tmp_path, 4 * 2**30, {"STEMDASK_LOG": "/a b/log"}
+    )
 
 
 @pytest.mark.processes
@@ -108,7 +113,7 @@ def test_what_a_shell_would_act_on_is_refused(key: str, hostile: str) -> None:
     }
     value: Any = prefixed.get(key, text)
     with pytest.raises(ValidationError):
-        kinds.Slurm.model_validate({"kind": "slurm", key: value})
+        kinds.Batch.model_validate({"kind": "slurm", key: value})
 
 
 @pytest.mark.parametrize("key", ["partition", "account", "interface", "local_directory", "prologue", "options"])
@@ -117,7 +122,7 @@ def test_no_sign_that_a_shell_acts_on_is_allowed_within_a_word(key: str, sign: s
     text = f"lo{sign}reboot"
     value: Any = {"prologue": [f"source /{text}"], "options": {"a": [text]}}.get(key, text)
     with pytest.raises(ValidationError):
-        kinds.Slurm.model_validate({"kind": "slurm", key: value})
+        kinds.Batch.model_validate({"kind": "slurm", key: value})
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -127,7 +132,7 @@ def test_a_path_that_a_shell_would_act_on_is_refused(hostile: str) -> None:
 
 
 def test_what_sites_ask_for_is_allowed() -> None:
-    kinds.Slurm(
+    kinds.Batch(
         kind="slurm",
         partition="compute,gpu-long",
         account="proj_1.a",
@@ -141,11 +146,34 @@ def test_what_sites_ask_for_is_allowed() -> None:
 
 
 @pytest.mark.processes
+def test_several_workers_of_a_job_get_names_of_their_own_and_its_signals(script: WorkerScript, tmp_path: Path) -> None:
+    worker = f"{sys.executable} {tmp_path}/worker.py --name dummy-name"
+    (tmp_path / "worker.py").write_text(
+        "import pathlib, signal, sys, time\n"
+        f"mine = pathlib.Path('{tmp_path}', sys.argv[2])\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(mine.write_text('told')))\n"
+        "mine.write_text('began')\n"
+        "time.sleep(600)\n"
+    )
+    (tmp_path / "scheduler.json").touch()
+    config = CONFIG.model_copy(update={"workers_per_job": 3})
+    several = dataclasses.replace(script, config=config, base=f"#!/bin/bash\n{worker}\n", environment={})
+    job = subprocess.Popen(["bash", "-c", several.text("a", 0)], env=os.environ | {"TMPDIR": str(tmp_path)})
+    names = [tmp_path / f"a-{k}" for k in (1, 2, 3)]
+    toy.wait_until(lambda: all(path.exists() and path.read_text() == "began" for path in names), 60)
+    job.terminate()
+    assert job.wait(60) == 0
+    assert [path.read_text() for path in names] == ["told"] * 3
+
+
+@pytest.mark.processes
 def test_the_variables_of_a_job_are_taken_as_they_are(tmp_path: Path) -> None:
     """The script runs up to its exec, with values that a shell would act on."""
     values = {"A": "$(touch canary)", "B": 'it\'s "quoted"; `touch canary`'}
     show = f'{sys.executable} -c \'import os; print(os.environ["A"]); print(os.environ["B"])\' --name dummy-name'
-    script = WorkerScript(QUEUE, f"#!/bin/bash\n{show}\n", tmp_path, "00:30:00", 2**30, values)
+    file = tmp_path / "scheduler.json"
+    file.touch()
+    script = WorkerScript(QUEUE, CONFIG, f"#!/bin/bash\n{show}\n", file, tmp_path, 2**30, values)
     done = subprocess.run(
         ["bash", "-c", script.text("a", 0)],
         cwd=tmp_path,

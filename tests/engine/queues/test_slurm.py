@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stemdask.engine.queues.queue import State
+from stemdask.engine.queues.queue import Partition, State
 from stemdask.engine.queues.slurm import QUEUE
 
 
@@ -52,7 +52,7 @@ def test_the_time_left_is_read_with_and_without_days_and_limits(text: str, secon
         ("PENDING", State.PENDING, False),
         ("RUNNING", State.RUNNING, False),
         ("COMPLETING", State.ENDING, False),
-        ("SUSPENDED", State.OTHER, False),
+        ("SUSPENDED", State.RUNNING, False),
         ("CONFIGURING", State.OTHER, False),
         ("TIMEOUT", State.OVER, True),
         ("FAILED", State.OVER, True),
@@ -72,3 +72,12 @@ def test_a_state_that_is_not_known_is_not_over(word: str, state: State, over: bo
 def test_the_id_is_all_that_is_taken_from_an_answer(said: str, job: str | None) -> None:
     answer = QUEUE.answer.fullmatch(said)
     assert (answer[1] if answer else None) == job
+
+
+def test_partitions_are_read_with_their_limits_and_their_largest_node() -> None:
+    lines = ["normal*|up|infinite|2|8192|2", "short|up|1:00|64+|256000|10", "short|up|1:00|128|512000+|1"]
+    assert QUEUE.read_partitions("\n".join([*lines, "closed|down|10:00|2|8192|2"])) == [
+        Partition("normal", True, True, float("inf"), 2, 8 * 2**30, 2),
+        Partition("short", True, False, 60.0, 128, 512000 * 2**20, 11),
+        Partition("closed", False, False, 600.0, 2, 8 * 2**30, 2),
+    ]

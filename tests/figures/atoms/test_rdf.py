@@ -18,9 +18,15 @@ def test_g_is_drawn_as_it_is_with_the_first_minimum_and_its_error():
     (axes,) = figure.axes
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), rdf()["g"])
     assert axes.lines[1].get_xdata()[0] == 3.4
-    assert "3.40 ± 0.02 Å" in texts(figure)
+    assert "first minimum 3.400 ± 0.020 Å" in texts(figure)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("r / Å", "g(r)")
     assert_drawn(figure)
+
+
+def test_a_cutoff_that_was_given_is_no_minimum_and_has_no_error():
+    figure = pair_distribution(rdf().assign(cutoff_err=0.0))
+    assert "cutoff 3.4 Å" in texts(figure)
+    assert "±" not in "".join(texts(figure))
 
 
 def test_an_ideal_particle_lies_below_the_structure_on_the_same_distances():

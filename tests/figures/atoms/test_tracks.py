@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from drawn import assert_drawn, bars, legend, share_drawn
 
-from stemdask.figures.atoms.tracks import motion, shaking
+from stemdask.figures.atoms.tracks import motion, shaking, turnover
 
 
 def tracks(n_frames=4, n_tracks=3):
@@ -61,3 +61,24 @@ def test_frames_that_could_not_be_linked_are_gaps():
     figure = motion(found.assign(rotation=found["rotation"] * np.nan))
     figure.canvas.draw()
     assert np.isnan(figure.axes[1].lines[0].get_ydata()).all()
+
+
+def test_atoms_that_came_or_went_are_counted_by_coordination_and_depth():
+    columns = {
+        "first_frame": [0, 0, 0, 2, 3],
+        "end": [0, 1, 1, 0, 2],
+        "first_coordination": [12, 7, 7, 5, 6],
+        "last_coordination": [12, 6, 7, 9, 6],
+        "first_depth": [5.0, 0.0, 0.0, 0.2, 1.4],
+        "last_depth": [5.0, 0.1, 0.0, 0.2, 1.4],
+    }
+    found = xr.Dataset({name: ("track", np.array(values)) for name, values in columns.items()})
+    figure = turnover(found)
+    by_number, by_depth = figure.axes
+    assert [sum(column) for column in bars(by_number)] == [2, 2]
+    assert (by_number.get_xlabel(), by_depth.get_xlabel()) == (
+        "coordination number",
+        "depth below the nearest face of the convex hull / Å",
+    )
+    assert legend(by_depth) == ["born", "lost"]
+    assert_drawn(figure)

@@ -14,7 +14,7 @@ from scipy.special import sph_harm_y
 
 from stemdask.kernels.atoms.bond_order import bond_order
 from stemdask.kernels.atoms.bonds import bonds, mean_bond_length
-from stemdask.kernels.atoms.crystallinity import crystallinity
+from stemdask.kernels.atoms.crystallinity import Criterion, crystallinity
 from stemdask.kernels.atoms.neighbours import Neighbours, find_neighbours
 from stemdask.kernels.atoms.wigner import wigner_3j
 from stemdask.kernels.atoms.workspace import Workspace
@@ -169,21 +169,29 @@ def test_s6_and_crystallinity_follow_their_definition():
     np.add.at(q6m, neighbours.centre, sph_harm_y(6, np.arange(-6, 7), np.arccos(z)[:, None], np.arctan2(y, x)[:, None]))
     q6m /= np.linalg.norm(q6m, axis=1)[:, None]
     s6 = np.real((q6m[neighbours.centre] * q6m[neighbours.other].conj()).sum(axis=1))
-    order = bond_order(neighbours, (4,), threshold=0.7, min_fraction=0.4)
+    order = bond_order(neighbours, (4,), criterion=Criterion(0.7, min_fraction=0.4))
     np.testing.assert_allclose(order.s6, s6, atol=1e-13)
     np.testing.assert_allclose(order.crystallinity, np.bincount(neighbours.centre, s6) / neighbours.counts, atol=1e-13)
     enough = np.bincount(neighbours.centre, s6 > 0.7) > 0.4 * neighbours.counts
     np.testing.assert_array_equal(order.crystalline, enough)
 
 
+@pytest.mark.parametrize(("min_bonds", "min_mean"), [(6, -2.0), (7, 0.6), (1, 0.9), (40, -2.0)])
+def test_crystalline_atoms_have_enough_crystalline_bonds_and_a_mean_that_is_large_enough(min_bonds, min_mean):
+    neighbours = find_neighbours(fcc(3, sigma=0.25, seed=2), 3.4)
+    order = bond_order(neighbours, criterion=Criterion(0.5, min_bonds=min_bonds, min_mean=min_mean))
+    solid = np.bincount(neighbours.centre, order.s6 > 0.5, len(order.crystalline)) >= min_bonds
+    np.testing.assert_array_equal(order.crystalline, solid & (order.crystallinity > min_mean))
+
+
 def test_the_flag_changes_exactly_where_the_margin_says():
     neighbours = find_neighbours(fcc(3, sigma=0.25, seed=2), 3.4)
-    order = bond_order(neighbours, threshold=0.7)
+    order = bond_order(neighbours, criterion=Criterion(0.7))
     assert 0 < order.crystalline.mean() < 1
     for i in range(0, len(order.margin), 7):
         just_before, just_after = 0.7 + order.margin[i] - 1e-9, 0.7 + order.margin[i] + 1e-9
-        assert crystallinity(neighbours.first, order.s6, just_before, 0.5)[1][i] == 1
-        assert crystallinity(neighbours.first, order.s6, just_after, 0.5)[1][i] == 0
+        assert crystallinity(neighbours.first, order.s6, Criterion(just_before)).crystalline[i] == 1
+        assert crystallinity(neighbours.first, order.s6, Criterion(just_after)).crystalline[i] == 0
 
 
 def invariants(positions, cutoff=3.4, degrees=(3, 4, 6)):

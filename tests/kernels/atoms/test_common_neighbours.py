@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from stemdask.kernels.atoms.common_neighbours import BCC, FCC, HCP, OTHER, classify
+from stemdask.kernels.atoms.common_neighbours import classify
+from stemdask.kernels.atoms.kinds import BCC, FCC, HCP, OTHER
 from stemdask.kernels.atoms.neighbours import find_neighbours
 from stemdask.simulate import nanocrystal
 

@@ -7,6 +7,7 @@ import pytest
 
 from stemdask.kernels.atoms.bond_order import bond_order
 from stemdask.kernels.atoms.bonds import bonds
+from stemdask.kernels.atoms.crystallinity import Criterion
 from stemdask.kernels.atoms.neighbour_rules import voronoi
 from stemdask.kernels.atoms.neighbours import find_neighbours
 
@@ -61,6 +62,9 @@ def test_pyscal3_averages_and_judges_the_same_to_double_precision(particle):
     pyscal3.find_solids(atoms, bonds=0.5, threshold=0.8, avgthreshold=-1.0, cluster=False)
     np.testing.assert_array_equal(ours.crystalline, np.asarray(atoms.arrays["pyscal_solid"]).astype(int))
     s6 = np.concatenate(list(atoms.info["pyscal_sij"]))
+    ten_wolde = bond_order(neighbours, criterion=Criterion(0.5, min_bonds=7, min_mean=0.6))
+    pyscal3.find_solids(atoms, bonds=6, threshold=0.5, avgthreshold=0.6, cluster=False)  # more than six
+    np.testing.assert_array_equal(ten_wolde.crystalline, np.asarray(atoms.arrays["pyscal_solid"]).astype(int))
     np.testing.assert_allclose(np.sort(ours.s6), np.sort(s6), atol=1e-12)
     assert len(bonds(neighbours).entry) == len(s6) / 2
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from stemdask.kernels.atoms.common_neighbours import HCP, classify
+from stemdask.kernels.atoms.common_neighbours import classify
+from stemdask.kernels.atoms.kinds import HCP
 from stemdask.kernels.atoms.neighbours import find_neighbours
 from stemdask.kernels.atoms.stacking import FAULT, LAMELLA, TWIN, hcp_layers
 from stemdask.simulate import nanocrystal

@@ -2,12 +2,13 @@ from functools import cache
 
 import numpy as np
 import pytest
+from crystals import fitted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from stemdask.kernels.atoms.common_neighbours import FCC, classify
-from stemdask.kernels.atoms.lattice_fit import fit_fcc_lattice
+from stemdask.kernels.atoms.kinds import FCC
+from stemdask.kernels.atoms.lattices import LATTICES
 from stemdask.kernels.atoms.neighbours import find_neighbours
 from stemdask.kernels.atoms.strain import atomic_strain
 from stemdask.simulate import nanocrystal
@@ -17,10 +18,10 @@ STRAIN = np.array([[0.02, 0.005, 0], [0.005, -0.01, 0.003], [0, 0.003, 0.015]])
 
 
 def strained(positions, parameter=A, **options):
-    is_fcc = classify(find_neighbours(positions, 1.55 * A / np.sqrt(2))).kind == FCC
     near = find_neighbours(positions, 1.22 * A / np.sqrt(2))
-    fit = fit_fcc_lattice(positions, near, is_fcc)
-    return atomic_strain(near, fit.site, fit.on_site, fit.orientation, parameter, **options)
+    fit = fitted(positions, A / np.sqrt(2))
+    edges = np.full(3, parameter)
+    return atomic_strain(near, fit.site, fit.on_site, fit.orientation, LATTICES[FCC], edges, **options)
 
 
 @cache

@@ -349,7 +349,9 @@ def test_description_is_in_words(tmp_path: Path, frames: list[Atoms]) -> None:
     assert described["atoms"] == "2 to 40"
     assert described["elements"] == "Pt 3, Au 3"
     assert described["periodic"] == "no"
-    assert not described["warnings"]
+    apart, changes = described["warnings"]  # the places are random
+    assert "angstrom apart" in apart
+    assert changes == "the number of atoms changes from frame to frame: 2 to 40"
 
 
 @pytest.mark.parametrize(
@@ -358,7 +360,6 @@ def test_description_is_in_words(tmp_path: Path, frames: list[Atoms]) -> None:
         ("Pt 0 0 0\nPt 0 0 0\n", "one point"),
         ("Pt 0 0 0\nPt 1 0 0\nPt 1 0 0\n", "coincide"),
         ("Pt 0 0 0\nPt 1e30 0 0\n", "from the origin"),
-        ("Pt 0 0 0\nPt 1 0 0", "may be cut off"),
     ],
 )
 def test_odd_structures_are_said(lines: str, warning: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import time
 from pathlib import Path
 
@@ -68,9 +69,65 @@ def test_no_truncation_loses_a_frame_silently(suffix: str, text: str, tmp_path: 
         assert length in boundaries or any("cut off" in warning for warning in source.warnings), text[:length]
 
 
+@pytest.mark.parametrize("last", ["5.", "5.4", "5.40", "5.400"])
+@pytest.mark.parametrize("suffix", ["xyz", "dump"])
+def test_a_number_that_may_be_cut_off_is_refused(last: str, suffix: str, tmp_path: Path) -> None:
+    atoms = f"Pt 1.200 2.300 3.400\nPt 3.200 4.300 {last}"
+    head = "2\n\n" if suffix == "xyz" else DUMP.partition("ITEM: ATOMS")[0] + "ITEM: ATOMS element x y z\n"
+    refused(tmp_path / f"t.{suffix}", head + atoms, "end of a line: its last number may be cut off.*echo >>")
+    (tmp_path / f"t.{suffix}").write_text(head + atoms + "\n")
+    assert open_source(tmp_path / f"t.{suffix}").read(0).positions[1, 2] == float(last)
+
+
+@pytest.mark.parametrize("title", ["ITEM: ATOMS", "ITEM: TIMESTEP", "ITEM: NUMBER OF ATOMS", "ITEM: BOX BOUNDS"])
+def test_a_damaged_title_hides_no_snapshot(title: str, tmp_path: Path) -> None:
+    """It did: the reader looked for the next title, in the snapshot that followed."""
+    second = DUMP.replace(title, title[:-1] + chr(ord(title[-1]) ^ 1))
+    refused(tmp_path / "t.dump", DUMP + second + DUMP, "not an item of a snapshot|must begin with ITEM")
+
+
+def test_a_damaged_record_hides_no_atom(tmp_path: Path) -> None:
+    damaged = ATOM.replace("HETATM", "HETAUM").replace("ATOM  ", "AUOM  ")
+    assert damaged != ATOM
+    refused(tmp_path / "t.pdb", ATOM + damaged + ATOM, "an atom whose record has no known name")
+
+
+def test_what_may_be_missing_is_said(tmp_path: Path) -> None:
+    def line(serial: int) -> str:
+        return f"ATOM  {serial:5d} PT   PT  A   1    {2.77 * serial:8.3f}   0.000   0.000  1.00  0.00          PT\n"
+
+    def warnings(text: str) -> str:
+        (tmp_path / "t.pdb").write_text(text)
+        return "; ".join(said for said in open_source(tmp_path / "t.pdb").warnings if "coincide" not in said)
+
+    whole = [line(k) for k in range(1, 8)]
+    assert not warnings("".join(whole))
+    assert not warnings("".join([*whole[:3], "TER       4\n", *whole[4:]])), "a TER has a number of its own"
+    assert not warnings("".join([*whole[:3], *whole[:3]])), "a new chain may begin at 1"
+    assert "serial numbers jump 1 times, first after atom 3" in warnings("".join(whole[:3] + whole[4:]))
+    assert "unknown records are left out: ODDITY" in warnings("ODDITY of a program\n" + "".join(whole))
+    models = "".join(f"MODEL     {k}\n{''.join(whole[: 7 - k])}ENDMDL\n" for k in (1, 2))
+    assert "the number of atoms changes from frame to frame: 5 to 6" in warnings(models)
+
+
+def test_a_damaged_line_of_a_cif_hides_no_atom(tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "t.cif", Atoms("Pt4", np.eye(4, 3) * 3, cell=[9, 9, 9], pbc=True))
+    lines = (tmp_path / "t.cif").read_text().splitlines()
+    refused(tmp_path / "t.cif", "\n".join([*lines[:-2], lines[-2] + lines[-1]]) + "\n", "a line is damaged")
+
+
+def test_a_cif_that_ends_within_a_line_is_refused_unless_it_is_a_comment(tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "t.cif", Atoms("Pt2", [[1, 1, 1], [3, 3, 3]], cell=[9, 9, 9], pbc=True))
+    text = (tmp_path / "t.cif").read_text().rstrip("\n")
+    refused(tmp_path / "t.cif", text, "may be cut off")
+    (tmp_path / "t.cif").write_text(f"{text}\n#END")
+    assert open_source(tmp_path / "t.cif").n_atoms.tolist() == [2]
+
+
 def test_a_model_cut_off_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "t.pdb", MODELS[: MODELS.rindex("ENDMDL")], "model 4 has no ENDMDL")
-    refused(tmp_path / "t.pdb", ATOM + ATOM[:50], "less than 54 characters")
+    refused(tmp_path / "t.pdb", ATOM + ATOM[:50], "may be cut off")
+    refused(tmp_path / "t.pdb", ATOM + ATOM[:50] + "\n", "less than 54 characters")
 
 
 @pytest.mark.parametrize("count", ["1000000000000", "-1", "99999999999999999999", "1.5", "two", "3"])
@@ -194,10 +251,12 @@ def test_a_file_that_changed_after_planning_fails_its_frames(tmp_path: Path) -> 
     path.write_text(XYZ * 3)
     source = open_source(path)
     source.read(0)
+    written = path.stat().st_mtime_ns
     path.write_text(XYZ * 4)
     with pytest.raises(InputError, match="changed after the run was planned"):
         source.read(1)
     path.write_text(XYZ * 3)
+    os.utime(path, ns=(written, written))
     assert len(source.read(1).numbers) == 2
 
 

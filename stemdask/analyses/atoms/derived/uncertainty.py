@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from stemdask.analyses.atoms.derived.other_results import in_words, not_given, of_atoms
 from stemdask.analyses.atoms.order import bond_order, coordination, rdf
-from stemdask.analyses.atoms.shape import shape
+from stemdask.analyses.atoms.shape import lattice_fit, shape
 from stemdask.model import Analysis, Array, AtomsFrame, Params, Variable
 from stemdask.units import Length, LengthAngstrom
 
 #: Separates the random numbers of this analysis from all others of the same frame.
 STREAM = 0x6A697474
+#: Standard error of coordinates along each axis [angstrom] that is usual of reconstructions.
+USUAL = 0.2
+GIVEN, ASSUMED, BOUND = 0, 1, 2
+COORDINATE_ERROR = Variable(
+    "uncertainty/coordinate_error",
+    ("frame",),
+    "float64",
+    "angstrom",
+    "standard error of the coordinates along each axis",
+)
+COORDINATE_ERROR_FROM = Variable(
+    "uncertainty/coordinate_error_from",
+    ("frame",),
+    "int8",
+    "1",
+    "where the error of the coordinates comes from",
+    flags={GIVEN: "given", ASSUMED: "assumed", BOUND: "distances from the lattice"},
+)
 
 
 class UncertaintyParams(Params):
@@ -33,8 +51,9 @@ class UncertaintyParams(Params):
         bond_order.CRYSTALLINITY.path,
     )
     """Results of other analyses of the run, by group and name; of those with a value for each atom, the mean."""
-    coordinate_error: LengthAngstrom = Length(0.2, "angstrom")
-    """Standard error of the coordinates along each axis, by which they are shaken."""
+    coordinate_error: Literal["auto"] | LengthAngstrom = "auto"
+    """Standard error of the coordinates along each axis, by which they are shaken; auto: 0.2 angstrom, or what the
+    distances of the atoms from the fitted lattice leave room for where that is less."""
     n_samples: Annotated[int, Field(ge=2, le=10_000)] = 20
     """How often they are shaken; each time costs as much as the analyses that give the results."""
     cutoff_step: LengthAngstrom = Length(0.05, "angstrom")
@@ -77,7 +96,8 @@ def variables_of(path: str, units: str = "1") -> Uncertainty:
 def outputs(params: UncertaintyParams, known: Mapping[str, Variable]) -> tuple[Variable, ...]:
     """Declare the spread, the shift and the slope of each result."""
     units = {path: known[path].units if path in known else "1" for path in params.of}
-    return tuple(variable for path in params.of for variable in variables_of(path, units[path]))
+    of_results = (variable for path in params.of for variable in variables_of(path, units[path]))
+    return (COORDINATE_ERROR, COORDINATE_ERROR_FROM, *of_results)
 
 
 def run(
@@ -96,7 +116,7 @@ def run(
         A result that no analysis of this run gives.
     """
     measured = _values(frame.results, params)
-    error = params.coordinate_error.angstrom()
+    error, source = _coordinate_error(frame, params)
     shaken = []
     for sample in range(params.n_samples):
         random = np.random.default_rng((STREAM, frame.index, sample))
@@ -110,11 +130,27 @@ def run(
     )
     spread, shift = _spread_and_mean(np.array(shaken) - measured)
     slope = (more - less) / (2 * step)
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, Array] = {
+        COORDINATE_ERROR.path: np.array(error),
+        COORDINATE_ERROR_FROM.path: np.array(source, np.int8),
+    }
     for k, path in enumerate(params.of):
         for variable, values in zip(variables_of(path), (spread, shift, slope), strict=True):
             arrays[variable.path] = np.array(values[k])
     return arrays
+
+
+def _coordinate_error(frame: AtomsFrame, params: UncertaintyParams) -> tuple[float, int]:
+    """Return the error of the coordinates along an axis, and where it comes from.
+
+    Atoms can't be less exact than they lie on a lattice: with n of them fitted by the twelve numbers of one, their
+    squared distances from it sum to 3 n - 12 times the square of the error, strain and heat not counted.
+    """
+    if params.coordinate_error != "auto":
+        return params.coordinate_error.angstrom(), GIVEN
+    n, rms = int(frame[lattice_fit.N_CORE]), float(frame[lattice_fit.RMS])
+    bound = rms * np.sqrt(n / (3 * n - 12)) if n > 4 else np.nan
+    return (float(bound), BOUND) if bound < USUAL else (USUAL, ASSUMED)
 
 
 def _copy(frame: AtomsFrame, positions: Array) -> AtomsFrame:
@@ -158,8 +194,8 @@ ANALYSIS = Analysis(
     params=UncertaintyParams,
     outputs=outputs,
     shows="stemdask.figures.atoms.uncertainty",
-    needs=("shape", "rdf", "coordination", "bond_order"),
-    after=("surface", "structure", "lattice_fit", "finite_rdf", "clusters"),
+    needs=("shape", "rdf", "coordination", "bond_order", "lattice_fit"),
+    after=("surface", "structure", "finite_rdf", "clusters"),
     run=run,
     derives=True,
     repeats=True,

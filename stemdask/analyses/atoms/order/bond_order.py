@@ -15,7 +15,7 @@ from stemdask.errors import FrameError
 from stemdask.kernels.atoms import neighbour_rules
 from stemdask.kernels.atoms.bond_order import BondOrder, bond_order
 from stemdask.kernels.atoms.bonds import Bonds, bonds, mean_bond_length
-from stemdask.kernels.atoms.crystallinity import crystallinity
+from stemdask.kernels.atoms.crystallinity import Criterion, crystallinity
 from stemdask.kernels.atoms.neighbours import Neighbours, find_neighbours
 from stemdask.kernels.atoms.workspace import thread_workspace
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
@@ -41,6 +41,10 @@ class BondOrderParams(Params):
     """Bonds with a larger s6 are crystalline."""
     min_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Atoms with more than this fraction of crystalline bonds are crystalline."""
+    min_bonds: Annotated[int, Field(ge=1, le=100)] | None = None
+    """Atoms with at least so many crystalline bonds are crystalline, in place of a fraction (ten Wolde)."""
+    min_mean: Annotated[float, Field(ge=-1, le=1)] | None = None
+    """Crystalline atoms must have a larger mean s6 besides."""
     engine: Literal["native", "pyboo"] = "native"
     """Who computes it."""
 
@@ -52,6 +56,8 @@ class BondOrderParams(Params):
             wrong = [f"l: {degree}" for degree in self.l if degree % 2]
             wrong += [f"neighbours: {self.neighbours}"] if self.neighbours != "cutoff" else []
             wrong += [f"convention: {self.convention}"] if self.convention != "pyboo" else []
+            wrong += [f"min_bonds: {self.min_bonds}"] if self.min_bonds is not None else []
+            wrong += [f"min_mean: {self.min_mean}"] if self.min_mean is not None else []
             if wrong:
                 raise ValueError(
                     f"engine pyboo can't do {', '.join(wrong)}; it takes even l, a cutoff and convention: pyboo"
@@ -161,6 +167,11 @@ def _neighbours(frame: AtomsFrame, params: BondOrderParams) -> Neighbours:
     return find_neighbours(positions, cutoff, cell, periodic, workspace=thread_workspace())
 
 
+def _criterion(params: BondOrderParams) -> Criterion:
+    least = Criterion(params.threshold, params.min_fraction, params.min_bonds or 0)
+    return least if params.min_mean is None else least._replace(min_mean=params.min_mean)
+
+
 def _order(frame: AtomsFrame, neighbours: Neighbours, bonded: Bonds, params: BondOrderParams) -> BondOrder:
     if params.engine == "pyboo":
         return _pyboo(frame, neighbours, bonded, params)
@@ -169,8 +180,7 @@ def _order(frame: AtomsFrame, neighbours: Neighbours, bonded: Bonds, params: Bon
         params.l,
         convention=params.convention,
         normalisation=params.normalisation,
-        threshold=params.threshold,
-        min_fraction=params.min_fraction,
+        criterion=_criterion(params),
         workspace=thread_workspace(),
     )
 
@@ -191,7 +201,7 @@ def _pyboo(frame: AtomsFrame, neighbours: Neighbours, bonded: Bonds, params: Bon
     s6[bonded.entry] = found["s6"]
     backward = np.flatnonzero(neighbours.centre > neighbours.other)
     s6[backward] = found["s6"][np.lexsort((bonded.atom_1, bonded.atom_2))]
-    margin = crystallinity(neighbours.first, s6, params.threshold, params.min_fraction)[2]
+    margin = crystallinity(neighbours.first, s6, _criterion(params)).margin
     return BondOrder(
         found["q"],
         found["q_avg"],

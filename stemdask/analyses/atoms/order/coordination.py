@@ -1,42 +1,84 @@
-"""Coordination number of each atom, from the lattice parameter of its element."""
+"""Coordination number of each atom, by the first minimum of g(r) of each pair of elements or by bulk distances."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Literal
+from itertools import combinations_with_replacement
+from typing import Literal, TypeAlias
 
 import numpy as np
-from ase.data import covalent_radii, reference_states
 
-from stemdask.kernels.atoms.coordination import coordination
+from stemdask.analyses.atoms.order import rdf
+from stemdask.analyses.atoms.sample import sample
+from stemdask.errors import FrameError
+from stemdask.kernels.atoms.coordination import Coordination, coordination
+from stemdask.kernels.atoms.pair_cutoffs import PairCutoffs, pair_cutoffs
+from stemdask.kernels.atoms.rdf import bin_edges
 from stemdask.kernels.atoms.workspace import thread_workspace
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
+from stemdask.sources.atoms.elements import nearest_distance
 from stemdask.units import LengthAngstrom
+
+Rule: TypeAlias = Literal["first_minimum", "bulk_distance"]
 
 #: Two atoms are neighbours below this multiple of the nearest-neighbour distance of the bulk metal.
 REACH = 1.2
 #: Largest coordination number of the histogram; it counts all that exceed it too.
 LARGEST = 20
-#: Lattice parameters [angstrom] of Kang et al., github.com/jungwonparklab/analysis-time-resolved-3d-recon-kang.
-LATTICE_PARAMETER = {78: 3.912, 79: 4.0782}
+
+
+#: Frames looked at for the elements, spread evenly.
+PROBES = 32
+#: Atoms that a frame must have before it can be said that most of them have no neighbour.
+FEWEST = 8
+#: g(r) is looked at up to this multiple of its first minimum, or of a length [angstrom] where it has none.
+LONGEST, UNKNOWN = 3.0, 3.0
 
 
 class CoordinationParams(Params):
     """Coordination numbers."""
 
+    rule: Rule = "first_minimum"
+    """Two atoms are neighbours below the first minimum of g(r) of their elements, or below 1.2 times the distance of
+    nearest neighbours in the bulk element, the mean of both (bulk_distance, as in the published tutorial)."""
     cutoff: Literal["auto"] | LengthAngstrom = "auto"
-    """Distance below which atoms are neighbours; auto: 1.2 times the nearest-neighbour distance of the bulk element."""
+    """Distance below which atoms are neighbours, whatever their elements; auto: by the rule."""
     lattice_parameter: Literal["auto"] | LengthAngstrom = "auto"
-    """Lattice parameter of the fcc metal, from which the automatic cutoff follows; auto: that of each element."""
+    """Lattice parameter of the fcc metal, from which the bulk distance follows, by which atoms are neighbours then;
+    auto: that of each element."""
+
+    @property
+    def by(self) -> Rule:
+        """The rule that holds."""
+        return self.rule if self.lattice_parameter == "auto" else "bulk_distance"
 
 
-_ATOM = ("frame", "atom")
+_ATOM, _PAIR = ("frame", "atom"), ("frame", "pair")
 COORDINATION = Variable("atoms/coordination", _ATOM, "int32", "1", "coordination number")
 COORDINATION_SAME_ELEMENT = Variable(
     "atoms/coordination_same_element", _ATOM, "int32", "1", "neighbours of the atom's own element"
 )
+#: The coordination number by the rule that doesn't hold, to compare.
+BY_OTHER_RULE: Mapping[Rule, Variable] = {
+    "first_minimum": Variable(
+        "atoms/coordination_bulk_distance", _ATOM, "int32", "1", "coordination number by bulk distances"
+    ),
+    "bulk_distance": Variable(
+        "atoms/coordination_first_minimum", _ATOM, "int32", "1", "coordination number by the first minima of g(r)"
+    ),
+}
+ELEMENT_1 = Variable("coordination/element_1", ("pair",), "uint8", "1", "atomic number of the one", stage="prepare")
+ELEMENT_2 = Variable("coordination/element_2", ("pair",), "uint8", "1", "atomic number of the other", stage="prepare")
+CUTOFF = Variable(
+    "coordination/cutoff",
+    _PAIR,
+    "float64",
+    "angstrom",
+    "distance below which the two elements are neighbours; 0: never",
+    error="coordination/cutoff_err",
+)
+CUTOFF_ERR = Variable("coordination/cutoff_err", _PAIR, "float64", "angstrom", "standard error of that distance")
 CN = Variable("particle/cn", ("cn",), "int32", "1", "coordination number; the last one and more", stage="prepare")
 COORDINATION_HISTOGRAM = Variable(
     "particle/coordination_histogram", ("frame", "cn"), "int64", "1", "atoms with each coordination number"
@@ -47,50 +89,95 @@ MEAN_COORDINATION = Variable(
 
 
 def outputs(params: CoordinationParams) -> tuple[Variable, ...]:
-    """Declare the coordination numbers and their histogram."""
-    return COORDINATION, COORDINATION_SAME_ELEMENT, CN, COORDINATION_HISTOGRAM, MEAN_COORDINATION
+    """Declare the coordination numbers, the cutoffs they come from and the histogram."""
+    numbers = (COORDINATION, COORDINATION_SAME_ELEMENT, BY_OTHER_RULE[params.by])
+    return (*numbers, ELEMENT_1, ELEMENT_2, CUTOFF, CUTOFF_ERR, CN, COORDINATION_HISTOGRAM, MEAN_COORDINATION)
 
 
 def prepare(frames: Sequence[Frame], params: CoordinationParams) -> Mapping[str, Array]:
-    """Return the bins of the histogram."""
-    return {CN.path: np.arange(LARGEST + 1, dtype=np.int32)}
+    """Return the pairs of elements, and the bins of the histogram."""
+    elements = np.unique(np.concatenate([[], *(frame.numbers for frame in sample(frames, PROBES))]))
+    pairs = np.array(list(combinations_with_replacement(elements, 2)), np.uint8).reshape(-1, 2)
+    bins = np.arange(LARGEST + 1, dtype=np.int32)
+    return {ELEMENT_1.path: pairs[:, 0], ELEMENT_2.path: pairs[:, 1], CN.path: bins}
 
 
 def run(frame: AtomsFrame, params: CoordinationParams) -> Mapping[str, Array]:
     """Count the neighbours of each atom."""
-    reach = _reaches(params)[frame.numbers]
-    found = coordination(
-        frame.positions, frame.numbers, reach, frame.cell, frame.periodic, workspace=thread_workspace()
-    )
+    elements, species = np.unique(frame.numbers, return_inverse=True)
+    bulk = _bulk_distances(elements, params)
+    minima = _first_minima(frame, species, bulk)
+    used = bulk if params.by == "bulk_distance" else minima
+    if params.cutoff != "auto":
+        used = _without_error(np.full(bulk.cutoff.shape, params.cutoff.angstrom()))
+    found = _count(frame, species, used)
+    _hold_together(found.number, used)
+    other = _count(frame, species, minima if params.by == "bulk_distance" else bulk)
     histogram = np.bincount(np.minimum(found.number, LARGEST), minlength=LARGEST + 1)
+    cutoff, error = _of_pairs(frame, elements, used)
     return {
         COORDINATION.path: found.number,
         COORDINATION_SAME_ELEMENT.path: found.same_element,
+        BY_OTHER_RULE[params.by].path: other.number,
+        CUTOFF.path: cutoff,
+        CUTOFF_ERR.path: error,
         COORDINATION_HISTOGRAM.path: histogram,
         MEAN_COORDINATION.path: np.array(found.number.mean() if len(found.number) else np.nan),
     }
 
 
-def nearest_distance(number: int) -> float:
-    """Return the nearest-neighbour distance [angstrom] in the bulk element, or twice its covalent radius.
+def _hold_together(number: Array, used: PairCutoffs) -> None:
+    """Refuse a frame of which most atoms have no neighbour: nothing that is said of its order would mean anything."""
+    without = int((number == 0).sum())
+    if len(number) >= FEWEST and 2 * without > len(number):
+        raise FrameError(
+            f"{without} of {len(number)} atoms have no neighbour",
+            value=f"cutoff {np.nanmax(used.cutoff):.3g} angstrom",
+            remedy="Check that the coordinates are in angstrom (input.scale), or give a cutoff",
+        )
 
-    Bulk structures are ASE's reference states.
-    """
-    if number in LATTICE_PARAMETER:
-        return LATTICE_PARAMETER[number] * math.sqrt(0.5)
-    state = reference_states[number] if number < len(reference_states) else None
-    if state is not None and "a" in state:
-        factor = {"fcc": np.sqrt(0.5), "bcc": np.sqrt(0.75), "hcp": 1.0, "diamond": np.sqrt(3) / 4, "sc": 1.0}
-        if state["symmetry"] in factor:
-            return float(state["a"] * factor[state["symmetry"]])
-    return 2 * float(covalent_radii[min(number, len(covalent_radii) - 1)])
+
+def _count(frame: AtomsFrame, species: Array, cutoffs: PairCutoffs) -> Coordination:
+    space = thread_workspace()
+    return coordination(frame.positions, species, cutoffs.cutoff, frame.cell, frame.periodic, workspace=space)
+
+
+def _first_minima(frame: AtomsFrame, species: Array, bulk: PairCutoffs) -> PairCutoffs:
+    """Return the first minimum of each pair of elements, of a single one that of `rdf`; bulk distances without one."""
+    common = float(frame[rdf.CUTOFF])
+    if len(bulk.cutoff) == 1 and common > 0:
+        return PairCutoffs(np.full((1, 1), common), np.full((1, 1), float(frame[rdf.CUTOFF_ERR])))
+    r = frame[rdf.R]
+    edges = bin_edges(LONGEST * (common if common > 0 else UNKNOWN), 2 * float(r[0]))
+    cell, periodic = frame.cell, frame.periodic
+    minima = pair_cutoffs(frame.positions, species, edges, cell, periodic, workspace=thread_workspace())
+    unknown = np.isnan(minima.cutoff)
+    return PairCutoffs(np.where(unknown, bulk.cutoff, minima.cutoff), np.where(unknown, bulk.error, minima.error))
+
+
+def _bulk_distances(elements: Array, params: CoordinationParams) -> PairCutoffs:
+    reach = _reaches(params)[elements]
+    return _without_error(0.5 * (reach[:, None] + reach[None]))
+
+
+def _without_error(cutoff: Array) -> PairCutoffs:
+    return PairCutoffs(cutoff, np.full(cutoff.shape, np.nan))
+
+
+def _of_pairs(frame: AtomsFrame, elements: Array, cutoffs: PairCutoffs) -> tuple[Array, Array]:
+    """Return cutoff and error of the pairs of the run; NaN where the frame has none of the elements."""
+    place = np.full(256, -1)
+    place[elements] = np.arange(len(elements))
+    one, other = place[frame[ELEMENT_1]], place[frame[ELEMENT_2]]
+    there = (one >= 0) & (other >= 0)
+    cutoff, error = np.full((2, len(one)), np.nan)
+    cutoff[there], error[there] = cutoffs.cutoff[one[there], other[there]], cutoffs.error[one[there], other[there]]
+    return cutoff, error
 
 
 @cache
 def _reaches(params: CoordinationParams) -> Array:
     """Return the reach [angstrom] of every atomic number."""
-    if params.cutoff != "auto":
-        return np.full(256, params.cutoff.angstrom())
     if params.lattice_parameter != "auto":
         return np.full(256, REACH * np.sqrt(2) / 2 * params.lattice_parameter.angstrom())
     return REACH * np.array([nearest_distance(number) for number in range(256)])
@@ -99,11 +186,11 @@ def _reaches(params: CoordinationParams) -> Array:
 ANALYSIS = Analysis(
     name="coordination",
     kind="atoms",
-    summary="Coordination number of each atom, from the lattice parameter of its element, and its histogram",
+    summary="Coordination number of each atom, by the first minima of g(r) or by bulk distances, and its histogram",
     params=CoordinationParams,
     outputs=outputs,
     shows="stemdask.figures.atoms.coordination",
-    needs=("positions",),
+    needs=("positions", "rdf"),
     prepare=prepare,
     run=run,
 )

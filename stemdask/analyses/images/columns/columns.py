@@ -55,10 +55,12 @@ class ColumnsParams(Params):
     """Who measures the positions: stemdask, or atomap as a reference (50 to 1,000 times slower)."""
     refinement: Literal["centre_of_mass", "gaussian", "joint"] = "joint"
     """Native engine: centres of mass (no errors), each column by itself, or all columns with their overlap."""
-    shape: Literal["gaussian", "empirical"] = "gaussian"
-    """Joint fit: Gaussians, or a shape for each sublattice taken from the image."""
+    shape: Literal["auto", "gaussian", "empirical"] = "auto"
+    """Joint fit: Gaussians, or Gaussians with the kurtosis and coma that all columns of the image share; `auto` takes
+    what the image asks for."""
     widths: Literal["shared", "map", "free"] = "shared"
-    """Joint fit: one width for each sublattice, a smooth map of it, or one for each column."""
+    """Joint fit: one ellipse, larger or smaller by one factor for each further sublattice, a smooth map of it, or one
+    for each column."""
     background: Literal["constant", "spline"] = "spline"
     """Joint fit: one background, or a smooth field."""
     noise: Literal["auto", "poisson", "gaussian"] = "auto"
@@ -72,11 +74,14 @@ X = Variable("columns/x", _COLUMN, "float64", "nm", "position along x", error="c
 Y_ERR = Variable("columns/y_err", _COLUMN, "float32", "nm", "standard error of the position along y")
 X_ERR = Variable("columns/x_err", _COLUMN, "float32", "nm", "standard error of the position along x")
 AMPLITUDE = Variable(
-    "columns/amplitude", _COLUMN, "float32", "1", "height over the background", error="columns/amplitude_err"
+    "columns/amplitude",
+    _COLUMN,
+    "float32",
+    "1",
+    "height of the fitted Gaussian over the background",
+    error="columns/amplitude_err",
 )
-AMPLITUDE_ERR = Variable(
-    "columns/amplitude_err", _COLUMN, "float32", "1", "standard error of the height over the background"
-)
+AMPLITUDE_ERR = Variable("columns/amplitude_err", _COLUMN, "float32", "1", "standard error of that height")
 SIGMA_MAJOR = Variable("columns/sigma_major", _COLUMN, "float32", "nm", "larger standard deviation of the Gaussian")
 SIGMA_MINOR = Variable("columns/sigma_minor", _COLUMN, "float32", "nm", "smaller standard deviation of the Gaussian")
 ROTATION = Variable(
@@ -131,7 +136,7 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     nm = float(np.sqrt(frame.pixel_size[0] * frame.pixel_size[1])) * finer
     series = expected_columns(frame, pixels, grid)
     found = _find(for_finding, params, nm) if series is None else series.columns
-    fit = measure(pixels, found, params)
+    fit = measure(pixels, found, params, None if series is None else series.shape)
     quality = assess(found, fit)
     if series is None and len(quality.usable):
         gate.refuse(quality)
@@ -198,7 +203,9 @@ def _find(pixels: Array, params: ColumnsParams, nm: float) -> Columns:
         ) from None
 
 
-def measure(pixels: Array, found: Columns, params: ColumnsParams) -> ColumnFit:
+def measure(
+    pixels: Array, found: Columns, params: ColumnsParams, shape: tuple[float, float, float] | None = None
+) -> ColumnFit:
     """Measure columns that were found; lengths in px.
 
     Parameters
@@ -209,6 +216,8 @@ def measure(pixels: Array, found: Columns, params: ColumnsParams) -> ColumnFit:
         What :func:`~stemdask.kernels.images.finding.columns.find_columns` returned.
     params
         Engine and its choices.
+    shape
+        The terms of the columns' shape where a series tells them: the same in every frame.
 
     Returns
     -------
@@ -228,12 +237,14 @@ def measure(pixels: Array, found: Columns, params: ColumnsParams) -> ColumnFit:
     return fit_joint(
         pixels,
         np.concatenate([found.positions, found.ghosts]),
-        # Columns of different grains have shapes of their own.
+        # In every grain the sublattices have widths of their own.
         np.concatenate([found.sublattice, found.ghost_sublattice])
         + MAX_SUBLATTICES * np.concatenate([found.grain, found.ghost_grain]),
         np.repeat(found.widths, MAX_SUBLATTICES),
         noise=params.noise,
-        model=ColumnModel(params.shape, params.widths, params.background),
+        model=ColumnModel(
+            shape if shape and params.shape == "auto" else params.shape, params.widths, params.background
+        ),
     )
 
 

@@ -29,6 +29,8 @@ class Expected(NamedTuple):
     site: Array
     """(n,), the number of the site of each of `columns.positions`."""
     n_sites: int
+    shape: tuple[float, float, float]
+    """How they deviate from a Gaussian, on the frame's pixels."""
 
 
 def expected_columns(frame: ImageFrame, pixels: Array, grid: PixelGrid) -> Expected | None:
@@ -93,7 +95,14 @@ def expected_columns(frame: ImageFrame, pixels: Array, grid: PixelGrid) -> Expec
         distance=distance,
         widths=widths,
     )
-    return Expected(columns, index, int(np.count_nonzero(i != sites.BEYOND)))
+    return Expected(columns, index, int(np.count_nonzero(i != sites.BEYOND)), _turned(frame[sites.SHAPE], grid))
+
+
+def _turned(shape: Array, grid: PixelGrid) -> tuple[float, float, float]:
+    """Return the terms of a shape on a grid that may be turned; coma has a direction."""
+    turn = np.linalg.inv(grid.matrix) * abs(float(np.linalg.det(grid.matrix))) ** 0.5
+    along_y, along_x = turn @ shape[1:]
+    return float(shape[0]), float(along_y), float(along_x)
 
 
 def _seen(pixels: Array, places: Array, distance: float) -> Array:

@@ -38,8 +38,9 @@ SIGMA = _site("sigma", _SITE, "float64", "nm", "standard deviation of the column
 VECTORS = _site("vectors", ("vector", "axis"), "float64", "nm", "lattice vectors a and b as (y, x)")
 DISTANCE = _site("distance", (), "float64", "nm", "shortest distance of columns")
 CONFIDENCE = _site("confidence", (), "float64", "1", "confidence in the lattice of the average")
+SHAPE = _site("shape", ("term",), "float64", "1", "how columns deviate from a Gaussian: kurtosis, coma along y and x")
 #: There are none where the average shows no columns of a crystal, or the frames show different areas.
-SITES = (Y, X, SUBLATTICE, GRAIN, I, J, SIGMA, VECTORS, DISTANCE, CONFIDENCE)
+SITES = (Y, X, SUBLATTICE, GRAIN, I, J, SIGMA, VECTORS, DISTANCE, CONFIDENCE, SHAPE)
 
 
 def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
@@ -61,12 +62,13 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
         if drift.quality < _ONE_AREA:
             raise NoLatticeError("the frames show different areas")
         found = find_columns(average)
-        refined = _refined(average, found)
+        positions, shape = _refined(average, found)
     except (NoLatticeError, FrameError):
         sites = dict.fromkeys((Y, X, SUBLATTICE, GRAIN, I, J, SIGMA), none)
         sites |= {VECTORS: np.full((2, 2), np.nan), DISTANCE: np.array(np.nan), CONFIDENCE: np.array(0.0)}
+        sites[SHAPE] = np.zeros(3)
     else:
-        place = (refined + first) * scale + frame.offset
+        place = (positions + first) * scale + frame.offset
         sublattice = np.concatenate([found.sublattice, found.ghost_sublattice])
         beyond = np.full(len(found.ghosts), BEYOND)
         sites = {
@@ -80,12 +82,13 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
             VECTORS: np.stack([found.vectors.a, found.vectors.b]) * scale,
             DISTANCE: np.array(found.distance * nm),
             CONFIDENCE: np.array(found.vectors.confidence),
+            SHAPE: shape,
         }
     return {variable.path: sites[variable].astype(variable.dtype) for variable in SITES}
 
 
-def _refined(average: Array, found: Columns) -> Array:
-    """Return the positions of columns and ghosts, fitted to the average.
+def _refined(average: Array, found: Columns) -> tuple[Array, Array]:
+    """Return the positions of columns and ghosts, and the shape that they share, fitted to the average.
 
     At low dose a fit of one frame leans on its start, so an error of the start would be the same in every frame.
 
@@ -100,4 +103,4 @@ def _refined(average: Array, found: Columns) -> Array:
     fit = fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian")
     gate.refuse(assess(found, fit))
     good = (fit.flag == OK) & np.isfinite(fit.positions).all(axis=1)
-    return np.where(good[:, None], fit.positions, start)
+    return np.where(good[:, None], fit.positions, start), fit.shape_terms

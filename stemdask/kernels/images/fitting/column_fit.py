@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stemdask.kernels.arrays import Codes, Floats, Image
-from stemdask.kernels.images.fitting.gaussian import precision_of, render
+from stemdask.kernels.images.fitting.aberrations import N_TERMS, render_shaped
+from stemdask.kernels.images.fitting.ellipses import precision_of
+from stemdask.kernels.images.fitting.gaussian import render
 from stemdask.kernels.images.fitting.noise import Noise
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
-from stemdask.kernels.images.fitting.profile import Profile
 from stemdask.kernels.images.fitting.smooth import SmoothBasis
 
 #: Values of :attr:`ColumnFit.flag`, and what they mean.
@@ -27,7 +28,8 @@ class ColumnFit:
     positions, errors
         (n, 2), (y, x) and their standard errors.
     amplitude, amplitude_err
-        (n,), height of the peak above the background, in units of the image.
+        (n,), height of the Gaussian above the background, in units of the image. A column of a shape is 1 + s times as
+        high in its middle, s being the first of the terms; its integral is that of the Gaussian.
     sigma_major, sigma_minor, rotation
         (n,), widths and the angle of the major axis in rad, counter-clockwise from +x as displayed.
     background
@@ -45,8 +47,11 @@ class ColumnFit:
         (n,), as given.
     background_basis, background_coefficients
         The background as a field of the whole image; without it each column's own background can't be drawn.
-    profiles
-        For each sublattice how its columns deviate from a Gaussian.
+    shape_terms
+        (3,), how all columns deviate from a Gaussian: see :mod:`aberrations`.
+    asymmetry
+        (2,), px, from the columns' centres of mass to where they are brightest, the same for all: coma moves all
+        columns alike. Positions are where they are brightest.
     fitted_covariance
         Of the positions, px², where the fit knows more than the errors: see :attr:`covariance`.
     """
@@ -66,7 +71,8 @@ class ColumnFit:
     sublattice: Codes
     background_basis: SmoothBasis | None = None
     background_coefficients: Floats | None = None
-    profiles: dict[int, Profile] = field(default_factory=dict)
+    shape_terms: Floats = field(default_factory=lambda: np.zeros(N_TERMS))
+    asymmetry: Floats = field(default_factory=lambda: np.zeros(2))
     fitted_covariance: PositionCovariance | None = None
 
     def __len__(self) -> int:
@@ -102,8 +108,8 @@ class ColumnFit:
             raise ValueError(f"the fit is of an image of {self.background_basis.shape} pixels, not {tuple(shape)}")
         else:
             image = self.background_basis.image(self.background_coefficients)
-        render(image, self.positions, self.amplitude, self.precision)
-        for number, profile in self.profiles.items():
-            of = self.sublattice == number
-            profile.render(image, self.positions[of], self.amplitude[of])
+        if self.shape_terms.any():
+            render_shaped(image, self.positions - self.asymmetry, self.amplitude, self.precision, 1.0, self.shape_terms)
+        else:
+            render(image, self.positions, self.amplitude, self.precision)
         return image

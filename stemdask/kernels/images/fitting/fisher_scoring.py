@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from stemdask.kernels.arrays import Floats
+from stemdask.kernels.images.fitting.aberrations import N_TERMS
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, RAN_AWAY
 from stemdask.kernels.images.fitting.constraints import Constraints
+from stemdask.kernels.images.fitting.ellipses import changed_precision, determinant, relative_determinant
 from stemdask.kernels.images.fitting.normal_equations import NormalEquations
 from stemdask.kernels.images.fitting.scene import Scene, State
 
 #: The fit ends when steps are this small against the standard errors (or px), but for one column in a thousand.
 _TOLERANCE = (0.03, 1e-4)
-#: Where the model can't describe the image (reduced chi² and RMS residual, as a part of the contrast, above these)
-#: widths and background have no sharp optimum: once so many steps have not lowered chi² by more than this part of it
-#: they are held, and the columns alone are brought to rest. Held later, they depend on where the columns started.
-_MISFIT, _RESIDUAL, _PATIENCE, _STALL = 2.0, 0.01, 2, 2e-2
 #: The Fisher information is renewed when the columns have moved this far since, as a part of their width.
 _RENEW = 0.02
+#: Where a step makes the fit worse at more than this part of the columns it is shortened, down to this part of it.
+_FEW, _LEAST_PART = 0.05, 0.03
+#: Less than this part of what chance makes of chi² by one parameter is no change; after two such steps the fit ends.
+_SLIGHT = 0.1
+#: Accuracy of the rough solutions and of a step, and the most rough solutions that are refined to one.
+_ROUGH, _ACCURACY, _MOST_REFINEMENTS = 0.1, 0.03, 25
+#: A rough solution that is right to this is not refined.
+_TRUST = 0.1
+#: Damping of what is held.
+_HELD = 1e9
+#: The optimum is near where chi² can't fall by more than this part.
+_NEAR = 0.05
 #: A run ends when steps that are damped this much still make the fit worse.
 _HOPELESS = 1e6
 
@@ -35,8 +47,6 @@ class FisherScoring:
         Steps up to now.
     moved
         (n,), length of the last step in standard errors.
-    fields_held
-        Whether background and shared widths stay as they are.
     equations
         Fisher information near the state; None before the first step.
     """
@@ -46,61 +56,142 @@ class FisherScoring:
         self.origin = state.positions.copy()
         self.iterations = 0
         self.moved = np.full(len(state.amplitude), np.inf)
-        self.fields_held = False
         self.equations: NormalEquations | None = None
         self._misfit = 1.0  # reduced chi²
+        self._damping, self._travelled, self._best = 0.0, np.inf, 1.0
 
-    def run(self, max_iterations: int) -> None:
-        """Iterate to the fixed point."""
-        self._begin()
+    def run(self, max_iterations: int, *, alone: bool = False) -> None:
+        """Iterate to the fixed point; with `alone`, what the columns share is held."""
+        self._held = _HELD if alone else 0.0
         for _ in range(max_iterations if len(self.moved) else 0):
             self.iterations += 1
             if self._travelled > _RENEW and not self._renew_equations():
                 continue
-            solution = self._solve()
+            gradient = self.scene.gradient(self.state, self.constraints)
+            solution = self._solve(*gradient)
             if solution is None:
                 self._damp_all()
                 continue
-            before, length = self.state, self._step(*solution)
+            self._promised = float(np.vdot(solution[0], gradient[0]) + solution[1] @ gradient[1])
+            before, length = self.state, self._step(self._part * solution[0], self._part * solution[1])
             if not self._accept(length):
                 self._step_back(before)
                 if self._damping > _HOPELESS:
                     break
             elif self._at_rest(length):
                 break
-            elif self._stalled >= _PATIENCE:
-                self._hold_fields()
 
-    def _begin(self) -> None:
-        """Forget the damping of another run, and compare the state with the image."""
+    def choose_shape(self, evidence: float) -> None:
+        """Let the columns share a shape if chi² falls by more than `evidence`, in units of what chance makes of it.
+
+        To first order, and beyond what it falls by with Gaussians: chi² of 3 degrees of freedom where they are that.
+        """
+        if not self._renew_equations():
+            return
+        before, gaussians = self.state, self.equations
+        assert gaussians is not None
+        shaped = replace(before, coefficients=np.append(before.coefficients, np.zeros(N_TERMS)))
+        self._take(True, shaped, gaussians)
+        with_shape = self.scene.with_shape(gaussians, shaped, self.constraints)
+        n = max(int(np.count_nonzero(self.scene.weight)), 1)
+        # Near the optimum a quick no is a no: the rough matrix takes what overlapping columns share for well known.
+        for exact, rough in ((False, with_shape), (True, gaussians.with_shape(with_shape.terms_alone(N_TERMS)))):
+            self._take(False, before, gaussians)
+            fall = self._fall(exact)
+            self._take(True, shaped, rough)
+            more = self._fall(exact)
+            chance = self.scene.noise.correlation * max(1.0, (self._chi2 - more) / n)
+            if (exact or _NEAR * self._chi2 > more >= fall) and more - fall <= evidence * chance:
+                self._take(False, before, gaussians)
+                return
+        self._take(True, shaped, with_shape)
+
+    def _take(self, shaped: bool, state: State, equations: NormalEquations) -> None:
+        """Go on from a state, of columns with a shape or without, by these equations."""
+        self.scene.shaped, self.state, self.equations = shaped, state, equations
+        self._trusted = False
+
+    def _fall(self, exact: bool) -> float:
+        """Return by how much chi² would fall in one step."""
+        assert self.equations is not None
+        columns, fields = self.scene.gradient(self.state, self.constraints)
+        if exact:
+            step = self._refined(self.equations, columns, fields, 0.1 * _ACCURACY, 3 * _MOST_REFINEMENTS)
+        else:
+            step = self.equations.solve(columns, fields, accuracy=0.1 * _ROUGH)
+        return float(np.vdot(step[0], columns) + step[1] @ fields)
+
+    def begin(self) -> None:
+        """Forget what was known with other weights of the pixels, and compare the state with the image."""
         n = len(self.moved)
+        self._slight = 0  # steps one after another that hardly changed chi²
+        self._part = self._best = 1.0  # of the step that is taken, and that would be best
+        self._promised = 0.0  # by how much chi² falls with the whole step, to first order
         self._local, self._damping = np.zeros(n), 0.0  # by which the diagonal of columns, and of all, is raised
+        self._trusted = self._nearly_there = False
         self._travelled, self._errors = np.inf, np.zeros(n)  # since the equations were renewed; px
-        self._stalled = 0  # steps one after another that hardly changed chi²
         self.constraints.expect_amplitudes(self.state.amplitude)
         _, self._chi2 = self._compare(self.state)
 
     def _renew_equations(self) -> bool:
         """Take the Fisher information of the present state; give up columns that no pixel sees, and say if none was."""
         self.equations = self.scene.equations(self.state, self.constraints)
-        if self.fields_held:
-            self.equations = self.equations.with_fields_held()
         blind = ~(self.equations.own[:, 0, 0] > 0.0) & self.constraints.free[:, 0]
         if blind.any():
             self.constraints.give_up(blind, NO_SIGNAL)
             return False
         self._errors = np.sqrt(0.5 * (self.equations.inverse[:, 1, 1] + self.equations.inverse[:, 2, 2]))
-        self._travelled = 0.0
+        self._travelled, self._trusted = 0.0, False
         return True
 
-    def _solve(self) -> tuple[Floats, Floats] | None:
+    def _solve(self, columns: Floats, fields: Floats) -> tuple[Floats, Floats] | None:
         """Return the step of columns and fields; None where the matrix isn't positive definite: widths are far off."""
         assert self.equations is not None
-        columns, fields = self.scene.gradient(self.state, self.constraints)
-        if self.fields_held:
-            fields = np.zeros_like(fields)
-        step = self.equations.damped(self._local + self._damping, self._damping).solve(columns, fields)
-        return None if columns.any() and not step[0].any() else step
+        damped = self.equations.damped(self._local + self._damping, self._damping + self._held)
+        if self._held:
+            solution = damped.solve(columns, np.zeros_like(fields), accuracy=_ACCURACY)
+        elif self._trusted and not self._nearly_there:
+            solution = damped.solve(columns, fields, accuracy=_ROUGH)
+        else:
+            solution = self._refined(damped, columns, fields, _ACCURACY, _MOST_REFINEMENTS)
+        return solution if solution[0].any() or not columns.any() else None
+
+    def _refined(
+        self, rough: NormalEquations, columns: Floats, fields: Floats, accuracy: float, most: int
+    ) -> tuple[Floats, Floats]:
+        """Solve with the exact curvature, by conjugate gradients that the rough matrix preconditions.
+
+        Width, background and amplitude can almost replace one another: in that direction the rough matrix, which takes
+        fields as linear across a column, may be wrong by orders of magnitude.
+        """
+        assert self.equations is not None
+        x, xf = np.zeros_like(columns), np.zeros_like(fields)
+        r, rf = columns.copy(), fields.copy()
+        d, df, old = np.zeros_like(columns), np.zeros_like(fields), 1.0
+        first = None
+        ad, adf = d, df
+        for refinement in range(most):
+            z, zf = rough.solve(r, rf, accuracy=_ROUGH)
+            told = float(np.vdot(r, z) + rf @ zf)
+            first = told if first is None else first
+            if refinement == 1:
+                self._trusted = 0.0 < told < _TRUST**2 * first
+            if not told > 0.0 or told < accuracy**2 * first:
+                break
+            # Flexible: the rough solution isn't linear in what it solves for.
+            beta = -float(np.vdot(z, ad) + zf @ adf) / old if old else 0.0
+            d, df = z + beta * d, zf + beta * df
+            ad, adf = self.scene.curvature(self.state, self.constraints, d, df)
+            if rough is not self.equations:
+                more, less = rough.apply(d, df), self.equations.apply(d, df)
+                ad, adf = ad + more[0] - less[0], adf + more[1] - less[1]
+            old = float(np.vdot(d, ad) + df @ adf)
+            if not old > 0.0:
+                break
+            part = float(np.vdot(r, d) + rf @ df) / old
+            x, xf = x + part * d, xf + part * df
+            r, rf = r - part * ad, rf - part * adf
+        return x, xf
 
     def _damp_all(self) -> None:
         self._damping = max(10.0 * self._damping, 1e-3)
@@ -108,11 +199,14 @@ class FisherScoring:
     def _accept(self, length: Floats) -> bool:
         """Tell whether a step (n,), px, has not made the fit worse; if so, reckon from its state on."""
         merit, renewed = self._compare(self.state)
-        if not merit <= self._chi2 * (1.0 + 1e-6) + 0.1:
+        # Chi² along the step as a parabola: what the model leaves over bends it more than the information tells.
+        bend = merit - self._chi2 + 2.0 * self._part * self._promised
+        self._best = self._part**2 * self._promised / bend if bend > 0.0 else 1.0
+        chance = _SLIGHT * max(self._misfit, 1.0) * self.scene.noise.correlation
+        if not merit <= self._chi2 * (1.0 + 1e-6) + chance:
             return False
         self._misfit = renewed / max(int(np.count_nonzero(self.scene.weight)), 1)
-        slow = self._chi2 - renewed < _STALL * renewed and self._misfits()
-        self._stalled = self._stalled + 1 if slow else 0
+        self._slight = self._slight + 1 if self._chi2 - merit < chance else 0
         self._chi2 = renewed - self.constraints.penalty(self.state.amplitude)
         self.constraints.expect_amplitudes(self.state.amplitude)
         self._chi2 += self.constraints.penalty(self.state.amplitude)
@@ -125,16 +219,17 @@ class FisherScoring:
         """Tell whether the last step (n,), px, was small for all but a few columns, and damp the next one less."""
         self.moved = length * (1.0 + self._local) / np.maximum(self._errors, _TOLERANCE[1] / _TOLERANCE[0])
         self.moved /= np.sqrt(max(self._misfit, 1.0))
+        self.moved /= self._part
         undamped = self._damping < 0.1
+        self._part = float(np.clip(self._best, self._part, 1.0))
         self._damping = 0.3 * self._damping if self._damping > 1e-5 else 0.0
         self._local = np.where(self._local > 1e-3, 0.3 * self._local, 0.0)
         inside = self.constraints.inside
         restless = np.count_nonzero(self.moved[inside] > _TOLERANCE[0])
-        return bool(undamped and restless <= 1e-3 * np.count_nonzero(inside))
-
-    def _hold_fields(self) -> None:
-        if not self.fields_held:
-            self.fields_held, self._travelled = True, np.inf
+        rest = undamped and (restless <= 1e-3 * np.count_nonzero(inside) or self._slight > 1)
+        # In a direction that the rough matrix takes for better known than it is, its steps are too short.
+        exact, self._nearly_there = self._nearly_there or not self._trusted, self._nearly_there or bool(rest)
+        return bool(rest and exact)
 
     def _compare(self, state: State) -> tuple[float, float]:
         """Draw the model and return chi² with the weights before and with those of the new model."""
@@ -143,18 +238,10 @@ class FisherScoring:
         known = self.constraints.penalty(state.amplitude)
         return before + known, after + known
 
-    def _misfits(self) -> bool:
-        """Tell whether the model can't describe the image."""
-        if self._misfit < _MISFIT:
-            return False
-        every = max(1, len(self.scene.image) // 64)
-        residual = self.scene.image[::every] - self.scene.model[::every]
-        return float(np.nanmean(residual**2)) > _RESIDUAL**2
-
     def _step_back(self, before: State) -> None:
         """Return to the state before a step that made the fit worse; damp the columns that it got worse at.
 
-        Where they are many, everything is damped.
+        Where they are many, it's what they share that went too far: the next step is shorter.
         """
         scene, reach = self.scene, 1.5 * before.width
         worse = scene.reduced_chi2(before.positions, reach)
@@ -162,12 +249,14 @@ class FisherScoring:
         _, self._chi2 = self._compare(before)
         better = scene.reduced_chi2(before.positions, reach)
         bad = worse > better * (1.0 + 1e-3)
-        self._local[bad] = np.clip(10.0 * self._local[bad], 0.1, 1e6)
-        if np.mean(bad) > 0.05 or not bad.any():
+        if 0.0 < np.mean(bad) <= _FEW:
+            self._local[bad] = np.clip(10.0 * self._local[bad], 0.1, 1e6)
+        elif self._part > _LEAST_PART:
+            self._part = float(np.clip(self._best, _LEAST_PART, 0.5 * self._part))
+        else:
             self._damp_all()
-        self._travelled = np.inf
-        self._stalled += self._misfits()
-        self.fields_held |= self._stalled >= _PATIENCE
+        if self._travelled:
+            self._travelled = np.inf
 
     def _step(self, columns: Floats, fields: Floats) -> Floats:
         """Take a step, held to half a width in position and a third in width; return its length in px (n,)."""
@@ -175,19 +264,24 @@ class FisherScoring:
         if scene.widths is None:
             part = _held_part(columns[:, 3:], before.precision)[:, None]
             columns = columns * part
-            precision = before.precision + columns[:, 3:]
             coefficients = before.coefficients + fields
+            wider = columns[:, 3:]
+            precision = changed_precision(before.precision, wider)
         else:
             # Widths, background and amplitudes can almost replace one another: they are shortened together.
-            wanted = scene.precision(before.positions, before.coefficients + fields)
-            whole = float(np.min(_held_part(wanted - before.precision, before.precision), initial=1.0))
-            columns, coefficients = whole * columns, before.coefficients + whole * fields
+            wider = scene.precision_change(before, fields)
+            whole = float(np.min(_held_part(wider, before.precision), initial=1.0))
+            columns, wider = whole * columns, whole * wider
+            coefficients = scene.changed(before.coefficients, whole * fields)
             precision = scene.precision(before.positions, coefficients)
         move = columns[:, 1:3]
         length = np.hypot(move[:, 0], move[:, 1])
         move = move * np.minimum(1.0, 0.5 * before.width / np.maximum(length, 1e-300))[:, None]
         positions = before.positions + move
-        amplitude = np.maximum(before.amplitude + columns[:, 0], 0.2 * before.amplitude)
+        # What a column adds to the image's mean changes linearly: its volume, not its height.
+        volume = before.amplitude * (1.0 - 0.5 * relative_determinant(before.precision, wider)) + columns[:, 0]
+        taller = np.sqrt(determinant(precision) / determinant(before.precision))
+        amplitude = np.maximum(volume, 0.2 * before.amplitude) * taller
         strayed = np.hypot(*(positions - self.origin).T) > constraints.limit
         if strayed.any():
             constraints.flag[strayed] = RAN_AWAY

@@ -18,22 +18,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stemdask.kernels.arrays import AnyFloats, Floats, Image
+from stemdask.kernels.images.fitting.aberrations import N_TERMS, brightest
 from stemdask.kernels.images.fitting.blocks import column_covariances, eliminate_neighbours
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, ColumnFit
 from stemdask.kernels.images.fitting.constraints import Constraints
+from stemdask.kernels.images.fitting.ellipses import axes_of
 from stemdask.kernels.images.fitting.fisher_scoring import FisherScoring
-from stemdask.kernels.images.fitting.gaussian import axes_of, moments, render
+from stemdask.kernels.images.fitting.gaussian import moments
 from stemdask.kernels.images.fitting.local_inverse import position_covariances
 from stemdask.kernels.images.fitting.noise import Noise, brightness_range, estimate_noise
 from stemdask.kernels.images.fitting.normal_equations import NormalEquations
 from stemdask.kernels.images.fitting.overlaps import tile_order
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
-from stemdask.kernels.images.fitting.profile import Profile, estimate_profile
 from stemdask.kernels.images.fitting.scene import Scene, State, blank
 from stemdask.kernels.images.fitting.smooth import SmoothBasis
 from stemdask.kernels.images.fitting.starting_values import continued, guessed
 
-Shape = Literal["gaussian", "empirical"]
+Shape = Literal["auto", "gaussian", "empirical"]
 Widths = Literal["shared", "map", "free"]
 Background = Literal["constant", "spline"]
 NoiseKind = Literal["auto", "poisson", "gaussian"]
@@ -41,19 +42,21 @@ NoiseKind = Literal["auto", "poisson", "gaussian"]
 #: Smallest side of a cell of a spline in mean distances between columns of a sublattice, and the most cells a side.
 _BACKGROUND_CELL = (12.0, 8)
 _WIDTH_CELL = (24.0, 3)
-#: Steps with the first guess of the noise.
-_FIRST_LOOK = 2
-#: Rounds of profile and fit.
-_MOST_PROFILES = 4
+#: The part of the columns that a fit with a shape of their own may not bring to rest.
+_MAY_BE_LOST = 0.05
+#: By how much chi² must fall, in units of what chance makes of it, for columns to be taken as other than Gaussians.
+_EVIDENCE = 40.0
 
 
 class ColumnModel(NamedTuple):
     """What the columns of an image and the background under them may look like."""
 
-    shape: Shape = "gaussian"
-    """A Gaussian, or "empirical": with the deviation from it that a sublattice's columns have in common."""
+    shape: Shape | tuple[float, float, float] = "auto"
+    """A Gaussian, "empirical": with the deviation from it that all columns have in common, "auto": which of the two
+    the image asks for, or the terms of that deviation where they are known."""
     widths: Widths = "shared"
-    """By a sublattice, "map": a smooth field for each sublattice, or "free": each column its own."""
+    """One ellipse, wider or narrower by one factor for each further sublattice; "map": it varies smoothly over the
+    image; or "free": each column its own."""
     background: Background = "spline"
     """A smooth field with knots some columns apart, or "constant"."""
 
@@ -106,15 +109,19 @@ def fit_joint(
         Where the arrays don't belong together.
     """
     fit = _JointFit(image, positions, sublattice, sigma, noise, model, start)
-    fit.scoring.run(_FIRST_LOOK)
-    fit.renew_noise()
-    fit.scoring.run(max_iterations - _FIRST_LOOK)
-    if model.shape == "empirical":
-        for _ in range(_MOST_PROFILES):
-            if not fit.update_profiles():
-                break
-            fit.scoring.run(max_iterations)
-    return fit.result()
+    fit.run(max_iterations)
+    shaped = fit.result()
+    if model.shape != "auto" or not fit.scene.shaped or _lost(shaped) <= _MAY_BE_LOST * len(shaped):
+        return shaped
+    # Too little is known for a shape where columns don't come to rest with it.
+    fit = _JointFit(image, positions, sublattice, sigma, noise, model._replace(shape="gaussian"), start)
+    fit.run(max_iterations)
+    return min(shaped, fit.result(), key=_lost)
+
+
+def _lost(fit: ColumnFit) -> int:
+    """Return how many columns a fit has not brought to rest."""
+    return int(np.isin(fit.flag, (NOT_CONVERGED, RAN_AWAY, NO_SIGNAL)).sum())
 
 
 class _JointFit:
@@ -138,13 +145,18 @@ class _JointFit:
             raise ValueError(f"{len(self.given)} positions but a start of {len(start)} columns")
         if np.ndim(image) != 2 or not np.size(image):
             raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
-        self.model, self.noise = model, noise
+        self.model, self.noise, self.warm = model, noise, start is not None
         usable = np.flatnonzero(np.isfinite(self.given).all(axis=1))
         self.order = usable[tile_order(self.given[usable])]
         self.n = len(self.order)
         self.offset, contrast = brightness_range(image)
         self.scale = contrast or 1.0
-        self.scene = self._scene(image)
+        if isinstance(model.shape, tuple):
+            self.scene = self._scene(image, shaped=False, known=np.array(model.shape))
+        else:
+            before = start is not None and bool(start.shape_terms.any())
+            shaped = model.shape == "empirical" or (model.shape == "auto" and before)
+            self.scene = self._scene(image, shaped, np.zeros(N_TERMS))
         state = self._start(np.atleast_1d(np.asarray(sigma, dtype=np.float64)), start)
         constraints = self._constraints(state)
         if contrast == 0.0:
@@ -156,8 +168,20 @@ class _JointFit:
         # Beside a column that isn't there to be fitted the pixels say nothing but that it's not quite where it was put.
         ghosts = constraints.ghosts
         blank(self.scene.image, state.positions[ghosts], 0.5 * constraints.spacing[ghosts])
+        self.scoring.begin()
 
-    def _scene(self, image: AnyFloats) -> Scene:
+    def run(self, max_iterations: int) -> None:
+        """Bring the model to the image."""
+        if not self.warm:
+            # What columns share replaces one another as long as they aren't in their places.
+            self.scoring.run(1, alone=True)
+            self.renew_noise()
+            self.choose_shape()
+            self.scoring.run(1)
+        self.renew_noise()
+        self.scoring.run(max_iterations - self.scoring.iterations)
+
+    def _scene(self, image: AnyFloats, shaped: bool, known: Floats) -> Scene:
         """Scale the image and lay fields over it whose cells hold some columns each."""
         scaled = ((np.asarray(image, dtype=np.float64) - self.offset) / self.scale).astype(np.float32)
         scaled[~np.isfinite(scaled)] = np.nan
@@ -175,6 +199,8 @@ class _JointFit:
             spline if self.model.background == "spline" else constant,
             {"shared": constant, "map": map_, "free": None}[self.model.widths],
             Noise(0.0, 1.0),
+            shaped,
+            known,
         )
 
     def _constraints(self, state: State) -> Constraints:
@@ -207,7 +233,8 @@ class _JointFit:
             sigma = float(np.median(self.scoring.state.width)) if self.n else 3.0
             lift = np.float32(self.offset / self.scale)  # counts start at 0, not at the dark level
             lifted = None if model is None else model + lift
-            found = estimate_noise(self.scene.image + lift, lifted, kind=noise, sigma=sigma)
+            kind: NoiseKind = "gaussian" if lifted is None else noise
+            found = estimate_noise(self.scene.image + lift, lifted, kind=kind, sigma=sigma)
             return Noise(found.gain, found.readout + found.gain * float(lift), found.correlation)
         readout = (noise.gain * self.offset + noise.readout) / self.scale**2
         return Noise(noise.gain / self.scale, readout, noise.correlation)
@@ -215,37 +242,12 @@ class _JointFit:
     def renew_noise(self) -> None:
         """Estimate the noise anew from what the present model leaves over."""
         self.scene.set_noise(self._noise(self.scene.model))
+        self.scoring.begin()
 
-    def update_profiles(self) -> bool:
-        """Estimate each sublattice's deviation from the Gaussian anew; return whether it changed by more than 0.1 %."""
-        scene, state, changed = self.scene, self.scoring.state, False
-        # The profiles are found for these widths and this background, and could replace them.
-        self.scoring.fields_held = True
-        residual, columns = np.nan_to_num(scene.image - scene.model), np.zeros_like(scene.image)
-        render(columns, state.positions, state.amplitude, state.precision)
-        good = self.scoring.constraints.inside & (self.scoring.constraints.flag == OK)
-        for s, of in enumerate(scene.columns_of):
-            used = of[good[of]]
-            if len(used) < 20:
-                continue
-            reach = 3.5 * float(np.mean(state.width[used]))
-            table = estimate_profile(
-                residual,
-                scene.weight,
-                columns,
-                state.positions[used],
-                state.amplitude[used],
-                state.precision[used],
-                reach,
-            ).table
-            old = scene.profiles.get(s)
-            if old is not None and old.table.shape == table.shape:
-                changed |= bool(np.max(np.abs(table)) > 1e-3)
-                table = old.table + table
-            else:
-                changed = True
-            scene.profiles[s] = Profile(table)
-        return changed
+    def choose_shape(self) -> None:
+        """Let the columns share a shape if the image says clearly that they aren't Gaussians."""
+        if self.n and self.model.shape == "auto" and not self.scene.shaped:
+            self.scoring.choose_shape(_EVIDENCE)
 
     def _errors(self) -> tuple[Floats, PositionCovariance]:
         """Return standard errors of amplitude, y and x (n, 3), in units of the scaled image, and their covariance."""
@@ -275,8 +277,11 @@ class _JointFit:
             chi2 = scene.reduced_chi2(state.positions, 2.0 * state.width)
             self._flag(errors)
         positions, flag = self.given.copy(), np.full(len(self.given), NO_SIGNAL, dtype=np.int8)
-        positions[self.order], flag[self.order] = state.positions, self.scoring.constraints.flag
-        known = np.where(np.isfinite(errors).all(axis=1), self.order, -1)
+        asymmetry = brightest(scene.shape(state)) * (float(np.median(state.width)) if self.n else 1.0)
+        fitted = np.asarray(np.isfinite(errors).all(axis=1))
+        positions[self.order] = np.where(fitted[:, None], state.positions + asymmetry, state.positions)
+        flag[self.order] = self.scoring.constraints.flag
+        known = np.where(fitted, self.order, -1)
         major, minor, rotation = axes_of(state.precision)
         ground, noise = state.coefficients[: scene.background.size], scene.noise
 
@@ -305,7 +310,8 @@ class _JointFit:
             sublattice=self.numbers,
             background_basis=scene.background,
             background_coefficients=ground * self.scale + self.offset,
-            profiles={int(self.kinds[s]): profile for s, profile in scene.profiles.items()},
+            shape_terms=scene.shape(state).copy(),
+            asymmetry=asymmetry,
             fitted_covariance=covariance.renumbered(known, len(self.given)),
         )
 

@@ -12,13 +12,15 @@ that the fit itself takes out. Medians over rings of the spectrum pass over the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from stemdask.kernels.arrays import AnyFloats, Floats, Image
+from stemdask.kernels.arrays import AnyFloats, Floats, Image, Indices
 
 _BINS = 24
 _PIXELS = 250_000  # enough to know the gain to 1 %
+_FOR_EDGES = 20_000  # enough for the bins' edges
 _FIELD = 512  # side of the field whose power spectrum is taken
 _RINGS = 36
 _SIGNIFICANT = 4.0
@@ -133,8 +135,8 @@ def _local_mean(image: Image) -> Image:
 
 def _straight_line(square: Floats, brightness: Floats, flat: Noise) -> Noise:
     """Fit variance = gain · brightness + readout to the means in bins of equal numbers of pixels."""
-    edges = np.quantile(brightness, np.linspace(0.0, 1.0, _BINS + 1))
-    which = np.clip(np.searchsorted(edges, brightness, side="right") - 1, 0, _BINS - 1)
+    edges = np.quantile(brightness[:: max(1, len(brightness) // _FOR_EDGES)], np.linspace(0.0, 1.0, _BINS + 1))
+    which = np.searchsorted(edges[1:-1], brightness, side="right")
     count = np.bincount(which, minlength=_BINS).astype(np.float64)
     used = count > 8
     if used.sum() < 4:
@@ -167,6 +169,17 @@ def _coloured(noise: Noise, total: float, at_columns: float, seen: float) -> Noi
     return Noise(noise.gain * total / seen, noise.readout * total / seen, correlation)
 
 
+@lru_cache(maxsize=4)
+def _rings(height: int, width: int) -> tuple[Floats, Indices, Indices, Floats]:
+    """Return a window for a field's spectrum, and its division into rings: order, ends and mean frequencies."""
+    window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)).ravel()
+    edges = np.linspace(0.0, np.sqrt(0.5) + 1e-9, _RINGS + 1)
+    ring = np.digitize(frequency, edges) - 1
+    order = np.argsort(ring, kind="stable")
+    return window, order, np.searchsorted(ring[order], np.arange(1, _RINGS)), 0.5 * (edges[1:] + edges[:-1])
+
+
 def _power(image: Image, model: Image | None, sigma: float) -> tuple[float, float, bool]:
     """Return the variance of the noise, its power at the frequencies of the columns, and whether it was filtered."""
     height, width = (min(size, _FIELD) for size in image.shape)
@@ -177,17 +190,12 @@ def _power(image: Image, model: Image | None, sigma: float) -> tuple[float, floa
     residual = image[field] if model is None else image[field] - model[field]
     good = np.isfinite(residual)
     residual = np.where(good, residual - (residual[good].mean() if good.any() else 0.0), 0.0).astype(np.float32)
-    window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
+    window, order, ends, middle = _rings(height, width)
     power = np.abs(np.fft.rfft2(residual * window)) ** 2 / max(float(np.sum(window[good] ** 2)), 1e-30)
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)).ravel()
-    edges = np.linspace(0.0, np.sqrt(0.5) + 1e-9, _RINGS + 1)
-    ring = np.digitize(frequency, edges) - 1
-    order = np.argsort(ring, kind="stable")
-    parts = np.split(power.ravel()[order], np.searchsorted(ring[order], np.arange(1, _RINGS)))
+    parts = np.split(power.ravel()[order], ends)
     count = np.array([len(part) for part in parts])
     # The power at one frequency is exponentially distributed: its mean is its median over ln 2.
     mean = np.array([np.median(part) if len(part) else 0.0 for part in parts]) / np.log(2.0)
-    middle = 0.5 * (edges[1:] + edges[:-1])
     low, high = (factor / (2.0 * np.pi * sigma) for factor in _BAND)
     band = (middle > min(low, 0.3)) & (middle < max(min(high, 0.45), low + 0.05)) & (count > 0)
     outer = (middle > 0.38) & (middle < 0.5) & (count > 0)

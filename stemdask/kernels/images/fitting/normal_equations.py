@@ -1,9 +1,10 @@
 """The normal equations of all columns of an image together with the fields that they share, and their solution.
 
 Unknowns: P parameters of each column (3: amplitude, y, x; or 6 with widths of its own), and the coefficients of smooth
-fields: the background and, where columns share them, the widths of each sublattice. The matrix is symmetric and sparse:
-a P×P block for each column and for each overlapping pair, a border from columns to fields, and the fields among
-themselves. To the columns a field is linear within a patch of the image: one number or three for each patch and field.
+fields: the background and, where columns share them, the widths of each sublattice, which may be tied to one another.
+The matrix is symmetric and sparse: a P×P block for each column and for each overlapping pair, a border from columns to
+fields, and the fields among themselves. To the columns a field is linear within a patch of the image: one number or
+three for each patch and field.
 
 It is solved by conjugate gradients. The preconditioner inverts each column's block and, beside that, solves a small
 coarse system of the fields with the smooth changes of each sublattice's amplitude: background, width and amplitude can
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, block_diag, cho_factor, cho_solve
 
 from stemdask.kernels.arrays import Booleans, Floats, Image, Indices, Integers32
 from stemdask.kernels.compiled import kernel
@@ -65,6 +66,21 @@ class Fields:
             among[of, of] += self.caution * np.mean(np.diag(among[of, of]))
 
 
+class ShapeInformation(NamedTuple):
+    """Fisher information of a shape of t terms that all columns share.
+
+    Attributes
+    ----------
+    columns
+        (n, P, t), with the parameters of each column.
+    shared
+        (c + t, t), with the other coefficients, and among themselves.
+    """
+
+    columns: Floats
+    shared: Floats
+
+
 @dataclass
 class NormalEquations:
     """The matrix for n columns, p overlapping pairs, t patches, s sublattices and fields of c coefficients in all.
@@ -86,6 +102,8 @@ class NormalEquations:
         (c, c).
     coarse
         (c + modes, same).
+    tie
+        (c of the fields, c), their derivatives by the coefficients.
     """
 
     own: Floats
@@ -98,6 +116,7 @@ class NormalEquations:
     bases: list[Floats]
     among_fields: Floats
     coarse: Floats
+    tie: Floats
     inverse: Floats = field(init=False)
     factor: tuple[Floats, bool] = field(init=False)
 
@@ -108,7 +127,13 @@ class NormalEquations:
 
     @classmethod
     def build(
-        cls, information: Information, free: Booleans, sublattice: Indices, positions: Floats, fields: Fields
+        cls,
+        information: Information,
+        free: Booleans,
+        sublattice: Indices,
+        positions: Floats,
+        fields: Fields,
+        tie: Floats,
     ) -> NormalEquations:
         """Sort Fisher information into the matrix.
 
@@ -122,6 +147,8 @@ class NormalEquations:
             (n,) and (n, 2), px.
         fields
             Background and widths.
+        tie
+            (c of the fields, c), their derivatives by the coefficients that are fitted.
         """
         n, size = free.shape
         placement = Placement(positions, fields.patches.holding(positions), fields.patches.centres)
@@ -140,6 +167,8 @@ class NormalEquations:
         coarse = _project(parts.sums, every)
         c = sum(basis.shape[2] for basis in fields.bases[:-1])
         fields.stiffen(coarse[:c, :c])
+        rest = len(coarse) - c
+        whole = np.block([[tie, np.zeros((c, rest))], [np.zeros((rest, tie.shape[1])), np.eye(rest)]])
         return cls(
             own=parts.own,
             pairs=information.pairs,
@@ -149,9 +178,41 @@ class NormalEquations:
             sublattice=sublattice,
             levers=levers,
             bases=fields.bases,
-            among_fields=coarse[:c, :c].copy(),
-            coarse=coarse,
+            among_fields=tie.T @ coarse[:c, :c] @ tie,
+            coarse=whole.T @ coarse @ whole,
+            tie=tie,
         )
+
+    def with_shape(self, shape: ShapeInformation) -> NormalEquations:
+        """Return the matrix with the terms of a shape: fields that are the same everywhere, behind the others."""
+        n_patches, length, n_modes = self.bases[0].shape[0], self.bases[0].shape[1], self.bases[-1].shape[2]
+        n_terms, c = shape.shared.shape[1], len(self.among_fields)
+        n_sub = (len(self.coarse) - c) // n_modes
+        border = np.zeros((*shape.columns.shape, length))
+        border[..., 0] = shape.columns
+        same = np.zeros((n_patches, length, 1))
+        same[:, 0] = 1.0
+        sums = np.zeros((n_sub, n_patches, length, n_terms))
+        np.add.at(sums, (self.sublattice, self.patch), self.levers[:, :, None] * shape.columns[:, None, 0, :])
+        modes = [np.tensordot(sums[s], self.bases[-1], axes=((0, 1), (0, 1))).T for s in range(n_sub)]
+        new = slice(c, c + n_terms)
+        coarse = np.insert(np.insert(self.coarse, [c] * n_terms, 0.0, axis=0), [c] * n_terms, 0.0, axis=1)
+        coarse[:, new] = np.concatenate([shape.shared, *modes])
+        coarse[new] = coarse[:, new].T
+        return replace(
+            self,
+            border=np.concatenate([self.border, border.reshape(len(border), border.shape[1], -1)], axis=2),
+            bases=[*self.bases[:-1], *([same] * n_terms), self.bases[-1]],
+            among_fields=coarse[: c + n_terms, : c + n_terms].copy(),
+            coarse=coarse,
+            tie=block_diag(self.tie, np.eye(n_terms)),
+        )
+
+    def terms_alone(self, n_terms: int) -> ShapeInformation:
+        """Return what the last terms are among themselves, uncoupled: as a preconditioner it's always definite."""
+        shared = np.zeros((len(self.among_fields), n_terms))
+        shared[-n_terms:] = self.among_fields[-n_terms:, -n_terms:]
+        return ShapeInformation(np.zeros((*self.own.shape[:2], n_terms)), shared)
 
     def damped(self, columns: Floats, fields: float) -> NormalEquations:
         """Return the matrix with a raised diagonal: of each column by 1 + columns (n,), of the fields by 1 + fields."""
@@ -168,21 +229,13 @@ class NormalEquations:
             coarse=raised(self.coarse, fields),
         )
 
-    def with_fields_held(self) -> NormalEquations:
-        """Return the matrix in which the fields stay as they are."""
-        c = len(self.among_fields)
-        coarse = self.coarse.copy()
-        coarse[:c], coarse[:, :c] = 0.0, 0.0
-        coarse[:c, :c] = np.eye(c)
-        return replace(self, border=np.zeros_like(self.border), among_fields=np.eye(c), coarse=coarse)
-
     def apply(self, columns: Floats, coefficients: Floats) -> tuple[Floats, Floats]:
         """Multiply the matrix with (n, P) and (c,)."""
         n_patches, length, _ = self.bases[0].shape
         fields = np.empty((n_patches, self.border.shape[2]))
-        start = 0
+        start, untied = 0, self.tie @ coefficients
         for f, basis in enumerate(self.bases[:-1]):
-            fields[:, f * length : (f + 1) * length] = basis @ coefficients[start : start + basis.shape[2]]
+            fields[:, f * length : (f + 1) * length] = basis @ untied[start : start + basis.shape[2]]
             start += basis.shape[2]
         out, sums = np.empty_like(columns), np.zeros_like(fields)
         _multiply(_Matrix(self.own, self.pairs, self.coupling, self.border, self.patch), fields, columns, out, sums)
@@ -190,7 +243,7 @@ class NormalEquations:
             np.tensordot(sums[:, f * length : (f + 1) * length], basis, axes=2)
             for f, basis in enumerate(self.bases[:-1])
         ]
-        return out, np.concatenate(collected) + self.among_fields @ coefficients
+        return out, self.tie.T @ np.concatenate(collected) + self.among_fields @ coefficients
 
     def precondition(self, columns: Floats, coefficients: Floats) -> tuple[Floats, Floats]:
         """Solve roughly: each column by itself, plus the coarse system."""
@@ -208,7 +261,7 @@ class NormalEquations:
         return out, solved[: len(coefficients)]
 
     def solve(
-        self, columns: Floats, coefficients: Floats, *, accuracy: float = 1e-2, most: int = 60
+        self, columns: Floats, coefficients: Floats, *, accuracy: float = 1e-3, most: int = 100
     ) -> tuple[Floats, Floats]:
         """Solve for a right-hand side (n, P) and (c,), to a relative accuracy in the norm of the preconditioner."""
         x, xf = np.zeros_like(columns), np.zeros_like(coefficients)
@@ -238,6 +291,7 @@ class NormalEquations:
         """Return the covariance of the fields' values (t, fields, same) at the centres of the patches."""
         size = len(self.among_fields)
         covariance = cho_solve(self.factor, np.eye(len(self.coarse))[:, :size], check_finite=False)[:size]
+        covariance = self.tie @ covariance @ self.tie.T
         n_fields = len(self.bases) - 1
         ends = np.cumsum([0, *(basis.shape[2] for basis in self.bases[:-1])])
         out = np.empty((len(self.bases[0]), n_fields, n_fields))

@@ -6,16 +6,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stemdask.kernels.arrays import Floats, Image, Indices
+from stemdask.kernels.arrays import Floats, Image, Indices, Integers32
 from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.fitting import fisher
+from stemdask.kernels.images.fitting.aberrations import (
+    N_TERMS,
+    SPREAD,
+    render_change,
+    render_shaped,
+    shaped_information,
+    shaped_score,
+)
 from stemdask.kernels.images.fitting.assembly import Information
 from stemdask.kernels.images.fitting.constraints import Constraints
+from stemdask.kernels.images.fitting.ellipses import changed_precision, mean_width
 from stemdask.kernels.images.fitting.gaussian import moments, render
 from stemdask.kernels.images.fitting.noise import Noise
-from stemdask.kernels.images.fitting.normal_equations import Fields, NormalEquations
+from stemdask.kernels.images.fitting.normal_equations import Fields, NormalEquations, ShapeInformation
 from stemdask.kernels.images.fitting.overlaps import overlapping_pairs
-from stemdask.kernels.images.fitting.profile import Profile
 from stemdask.kernels.images.fitting.smooth import Patches, SmoothBasis
 
 #: Columns further apart than this many of their widths don't share information.
@@ -24,13 +32,15 @@ _PAIR_REACH = 6.0
 #: the image's contrast, and a stiffness as a part of what the pixels of a cell would tell without columns. Loose, but
 #: where columns overlap, and in the corners of an image, hardly anything else tells the background from the columns.
 _ROUGHNESS, _STIFFNESS = 0.1, 3e-3
+#: With terms of the shape below this the information of Gaussians does.
+_NEARLY_GAUSSIAN = 0.02
 #: The variance is never taken below this part of that at the mean brightness.
 _DARK = 0.02
 
 
 @dataclass
 class State:
-    """What a joint fit varies: n columns and the coefficients of the fields (background, then widths)."""
+    """What a joint fit varies: n columns, and the coefficients of what they share (background, widths, shape)."""
 
     positions: Floats
     amplitude: Floats
@@ -41,12 +51,6 @@ class State:
     def width(self) -> Floats:
         """(n,), px."""
         return mean_width(self.precision)
-
-
-def mean_width(precision: Floats) -> Floats:
-    """Return the width (n,) of a round column of the same mean precision."""
-    width: Floats = np.sqrt(2.0 / (precision[:, 0] + precision[:, 2]))
-    return width
 
 
 @dataclass
@@ -65,8 +69,10 @@ class Scene:
         Splines of the background and of the widths; `widths` is None where each column has its own.
     noise
         Of the image, in its units.
-    profiles
-        For some sublattices the deviation from the Gaussian.
+    shaped
+        Whether the terms of the deviation from a Gaussian that all columns share are fitted.
+    known_shape
+        (3,), those terms where they aren't.
     """
 
     image: Image
@@ -75,7 +81,8 @@ class Scene:
     background: SmoothBasis
     widths: SmoothBasis | None
     noise: Noise
-    profiles: dict[int, Profile] = field(default_factory=dict)
+    shaped: bool = False
+    known_shape: Floats = field(default_factory=lambda: np.zeros(N_TERMS))
 
     def __post_init__(self) -> None:
         self.model, self.weight, self.weighted = (np.zeros_like(self.image) for _ in range(3))
@@ -98,22 +105,87 @@ class Scene:
         told = self.image.size / self.background.size / typical
         self.stiffness = self.background.roughness() * (1.0 / _ROUGHNESS**2 + _STIFFNESS * told)
 
-    def precision(self, positions: Floats, coefficients: Floats) -> Floats:
-        """Return the precisions (n, 3) that shared width fields give to columns (n, 2)."""
+    @property
+    def _ratios(self) -> slice:
+        """Where the coefficients hold the precision of the further sublattices in units of that of the first."""
         assert self.widths is not None
-        out = np.empty((len(positions), 3))
-        fields = coefficients[self.background.size :].reshape(self.n_sublattices, 3, self.widths.size)
-        for s, of in enumerate(self.columns_of):
-            for j in range(3):
-                out[of, j] = self.widths.values(fields[s, j], positions[of])
-        return out
+        start = self.background.size + 3 * self.widths.size
+        return slice(start, start + self.n_sublattices - 1)
+
+    def precision(self, positions: Floats, coefficients: Floats) -> Floats:
+        """Return the precisions (n, 3) that the shared widths give to columns (n, 2)."""
+        assert self.widths is not None
+        ratio = np.concatenate([[1.0], coefficients[self._ratios]])[self.sublattice]
+        ellipse = coefficients[self.background.size : self._ratios.start].reshape(3, -1)
+        return np.stack([ratio * self.widths.values(part, positions) for part in ellipse], axis=1)
+
+    def precision_change(self, state: State, coefficients: Floats) -> Floats:
+        """Return how the columns' precisions (n, 3) change to first order with the coefficients."""
+        assert self.widths is not None
+        change, ground = np.empty((len(state.amplitude), 3)), self.background.size
+        fields = (self.tie(state.coefficients) @ coefficients)[
+            ground : ground + 3 * self.n_sublattices * self.widths.size
+        ]
+        for of, ellipse in zip(self.columns_of, fields.reshape(self.n_sublattices, 3, -1), strict=True):
+            for j, part in enumerate(ellipse):
+                change[of, j] = self.widths.values(part, state.positions[of])
+        return change
+
+    def changed(self, coefficients: Floats, change: Floats) -> Floats:
+        """Return coefficients after a change, linear in what the image of all columns together is linear in.
+
+        In the inverse of the precision, that is, and in the third and fourth cumulants of the shape: so steps along
+        which width, height, shape and background nearly replace one another can be long.
+        """
+        new = coefficients + change
+        if self.widths is None:
+            return new
+        of, ratios = slice(self.background.size, self._ratios.start), self._ratios
+        before, by = coefficients[of].reshape(3, -1).T, change[of].reshape(3, -1).T
+        after = changed_precision(before, by)
+        new[of] = after.T.ravel()
+        new[ratios] = coefficients[ratios] ** 2 / (coefficients[ratios] - change[ratios])
+        if self.shaped:
+            wider = np.mean(mean_width(after) ** 2) / np.mean(mean_width(before) ** 2)
+            linearly = -np.mean(by[:, [0, 2]]) / np.mean(before[:, [0, 2]])
+            power, terms = np.array([2.0, 1.5, 1.5]), coefficients[-N_TERMS:]
+            new[-N_TERMS:] = (terms * (1.0 + power * linearly) + change[-N_TERMS:]) / wider**power
+        return new
+
+    def tie(self, coefficients: Floats) -> Floats:
+        """Return the derivatives of fields of all sublattices' own by the coefficients: (c of theirs, c).
+
+        All columns are images of one probe: those of another sublattice may be wider, but not turned against it.
+        """
+        n, size, ground = len(coefficients), self.n_sublattices, self.background.size
+        if self.widths is None or size < 2:
+            return np.eye(n)
+        ratio = np.concatenate([[1.0], coefficients[self._ratios]])
+        length = self._ratios.start - ground
+        ties = np.zeros((n + (size - 1) * (length - 1), n))
+        ties[:ground, :ground] = np.eye(ground)
+        for s in range(size):
+            of = slice(ground + s * length, ground + (s + 1) * length)
+            ties[of, ground : ground + length] = ratio[s] * np.eye(length)
+            if s:
+                ties[of, self._ratios.start + s - 1] = coefficients[ground : ground + length]
+        rest = n - self._ratios.stop
+        if rest:
+            ties[-rest:, -rest:] = np.eye(rest)
+        return ties
+
+    def shape(self, state: State) -> Floats:
+        """Return the three terms by which the columns deviate from a Gaussian."""
+        return state.coefficients[-N_TERMS:] if self.shaped else self.known_shape
 
     def draw(self, state: State) -> None:
         """Bring the model image up to date."""
         self.model[:] = self.background.image(state.coefficients[: self.background.size])
-        render(self.model, state.positions, state.amplitude, state.precision)
-        for s, profile in self.profiles.items():
-            profile.render(self.model, state.positions[self.columns_of[s]], state.amplitude[self.columns_of[s]])
+        terms = self.shape(state)
+        if terms.any():
+            render_shaped(self.model, state.positions, state.amplitude, state.precision, 1.0, terms)
+        else:
+            render(self.model, state.positions, state.amplitude, state.precision)
 
     def weigh(self, state: State) -> tuple[float, float]:
         """Bring weights and weighted residual up to date; return chi² with the weights before and with the new ones.
@@ -134,23 +206,95 @@ class Scene:
         )
         ground = state.coefficients[: self.background.size]
         prior = float(ground @ self.stiffness @ ground)
+        if self.shaped:
+            prior += float(np.sum((state.coefficients[-N_TERMS:] / SPREAD) ** 2))
         return before + prior, after + prior
 
     def gradient(self, state: State, constraints: Constraints) -> tuple[Floats, Floats]:
         """Return the score of the columns' free parameters (n, P) and of the fields' coefficients."""
-        n = len(state.amplitude)
-        moment, score = np.empty((n, 6)), np.empty((n, 6))
-        moments(self.weighted, state.positions, state.precision, 2, False, moment)
-        fisher.score(state.amplitude, state.precision, moment, score)
+        score, told = self._score(self.weighted, state)
         ground = state.coefficients[: self.background.size]
-        parts = [self.background.project(self.weighted) - self.stiffness @ ground]
-        if self.widths is not None:
-            for of in self.columns_of:
-                parts += [self.widths.weighted_sums(score[of, 3 + j], state.positions[of]) for j in range(3)]
+        fields = self._field_sums(self.weighted, state, score)
+        shared = self.tie(state.coefficients).T @ np.concatenate([fields, told])
+        shared[: len(ground)] -= self.stiffness @ ground
+        if self.shaped:
+            shared[-N_TERMS:] -= state.coefficients[-N_TERMS:] / SPREAD**2
         score[constraints.ghosts, 0] += constraints.expected_weight * (
             constraints.expected - state.amplitude[constraints.ghosts]
         )
-        return np.where(constraints.free, score[:, : constraints.free.shape[1]], 0.0), np.concatenate(parts)
+        free = np.where(constraints.free, score[:, : constraints.free.shape[1]], 0.0)
+        return free, shared
+
+    def _score(self, image: Image, state: State) -> tuple[Floats, Floats]:
+        """Return the sums of an image with the derivatives by columns (n, 6), and by the terms of their shape."""
+        score, moment = np.empty((len(state.amplitude), 6)), np.empty((len(state.amplitude), 6))
+        terms = self.shape(state)
+        if self.shaped or terms.any():
+            told = shaped_score(image, state.positions, state.amplitude, state.precision, terms, score)
+            return score, told if self.shaped else told[:0]
+        moments(image, state.positions, state.precision, 2, False, moment)
+        fisher.score(state.amplitude, state.precision, moment, score)
+        return score, np.zeros(0)
+
+    def _field_sums(self, image: Image, state: State, score: Floats) -> Floats:
+        """Return the sums of an image with the derivatives by background and widths; `score` has those of columns."""
+        parts = [self.background.project(image)]
+        if self.widths is not None:
+            for of in self.columns_of:
+                parts += [self.widths.weighted_sums(score[of, 3 + j], state.positions[of]) for j in range(3)]
+        return np.concatenate(parts)
+
+    def curvature(
+        self, state: State, constraints: Constraints, columns: Floats, coefficients: Floats
+    ) -> tuple[Floats, Floats]:
+        """Multiply the Fisher information with a change of columns (n, P) and coefficients (c,), pixel by pixel.
+
+        Slower than the matrix of :meth:`equations`, and without its approximations.
+        """
+        terms, change = self.shape(state), np.zeros((len(columns), 6))
+        free, ground = constraints.free, self.background.size
+        change[:, : columns.shape[1]] = np.where(free, columns, 0.0)
+        if self.widths is not None:
+            change[:, 3:] = self.precision_change(state, coefficients)
+        gained = self.background.image(coefficients[:ground])
+        of_terms = coefficients[-N_TERMS:] if self.shaped else np.zeros(N_TERMS)
+        render_change(gained, state.positions, state.amplitude, state.precision, terms, change, of_terms)
+        gained *= self.weight
+        score, told = self._score(gained, state)
+        shared = np.concatenate([self._field_sums(gained, state, score), told])
+        shared = self.tie(state.coefficients).T @ shared
+        shared[:ground] += self.stiffness @ coefficients[:ground]
+        if self.shaped:
+            shared[-N_TERMS:] += coefficients[-N_TERMS:] / SPREAD**2
+        score[constraints.ghosts, 0] += constraints.expected_weight * change[constraints.ghosts, 0]
+        # What is held stays where it is, as in the matrix.
+        return np.where(free, score[:, : free.shape[1]], columns), shared
+
+    def _gaussian_information(self, state: State, pairs: Integers32, blocks: Floats, beneath: Floats) -> None:
+        """Write the information of columns with themselves and others (p, 6, 6), and with the background."""
+        centre, product, height = np.empty((len(pairs), 2)), np.empty((len(pairs), 3)), np.empty(len(pairs))
+        fisher.products(state.positions, state.precision, pairs, centre, product, height)
+        moment = np.empty((len(pairs), 15))
+        moments(self.weight, centre, product, 4, True, moment)
+        fisher.information(state.positions, state.amplitude, state.precision, pairs, centre, height, moment, blocks)
+        under = np.empty((len(beneath), 15))
+        moments(self.weight, state.positions, state.precision, 4, True, under)
+        fisher.coupling_to_background(state.amplitude, state.precision, under, beneath)
+
+    def with_shape(self, equations: NormalEquations, state: State, constraints: Constraints) -> NormalEquations:
+        """Return the equations of columns with the terms of their shape, which the state has, but they don't."""
+        free, tie = constraints.free, self.tie(state.coefficients)
+        columns, shared = np.empty((*free.shape, N_TERMS)), []
+        for t, term in enumerate(np.eye(N_TERMS)):
+            weighted = np.zeros_like(self.image)
+            render_shaped(weighted, state.positions, state.amplitude, state.precision, 0.0, term)
+            weighted *= self.weight
+            score, told = self._score(weighted, state)
+            columns[:, :, t] = np.where(free, score[:, : free.shape[1]], 0.0)
+            shared.append(tie.T @ np.concatenate([self._field_sums(weighted, state, score), told]))
+        among = np.stack(shared, axis=1)
+        among[-N_TERMS:] += np.diag(1.0 / SPREAD**2)
+        return equations.with_shape(ShapeInformation(columns, among))
 
     def reduced_chi2(self, positions: Floats, radius: Floats) -> Floats:
         """Return the mean of residual²/variance (n,) within radii (n,), px, of positions (n, 2); NaN without pixels."""
@@ -164,15 +308,14 @@ class Scene:
         reach = np.where(state.amplitude > 0.0, 0.5 * _PAIR_REACH * width, 0.0)
         pairs = overlapping_pairs(state.positions, reach)
         both = np.concatenate([np.repeat(np.arange(n, dtype=np.int32)[:, None], 2, axis=1), pairs])
-        centre, product, height = np.empty((len(both), 2)), np.empty((len(both), 3)), np.empty(len(both))
-        fisher.products(state.positions, state.precision, both, centre, product, height)
-
-        moment, blocks = np.empty((len(both), 15)), np.empty((len(both), 6, 6))
-        moments(self.weight, centre, product, 4, True, moment)
-        fisher.information(state.positions, state.amplitude, state.precision, both, centre, height, moment, blocks)
-        under, beneath = np.empty((n, 15)), np.empty((n, 6, self.bases[0].shape[1]))
-        moments(self.weight, state.positions, state.precision, 4, True, under)
-        fisher.coupling_to_background(state.amplitude, state.precision, under, beneath)
+        blocks, beneath = np.empty((len(both), 6, 6)), np.empty((n, 6, self.bases[0].shape[1]))
+        terms = self.shape(state)
+        if np.abs(terms).max() > _NEARLY_GAUSSIAN:
+            shaped_information(
+                self.weight, state.positions, state.amplitude, state.precision, terms, both, blocks, beneath
+            )
+        else:
+            self._gaussian_information(state, both, blocks, beneath)
         blocks[constraints.ghosts, 0, 0] += constraints.expected_weight
         fields = Fields(
             self.patches,
@@ -182,9 +325,16 @@ class Scene:
             self.stiffness,
             None if self.widths is None else _STIFFNESS * self.widths.roughness(),
         )
-        return NormalEquations.build(
-            Information(blocks, pairs, beneath), constraints.free, self.sublattice, state.positions, fields
+        of_fields = slice(None, -N_TERMS) if self.shaped else slice(None)
+        equations = NormalEquations.build(
+            Information(blocks, pairs, beneath),
+            constraints.free,
+            self.sublattice,
+            state.positions,
+            fields,
+            self.tie(state.coefficients)[of_fields, of_fields],
         )
+        return self.with_shape(equations, state, constraints) if self.shaped else equations
 
 
 @kernel

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from stemdask.kernels.arrays import AnyFloats, Codes, Floats, Image, Integers32
 from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, ColumnFit
-from stemdask.kernels.images.fitting.gaussian import axes_of
+from stemdask.kernels.images.fitting.ellipses import axes_of
 from stemdask.kernels.images.fitting.noise import Noise, brightness_range, estimate_noise
 from stemdask.kernels.images.fitting.overlaps import tile_order
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance

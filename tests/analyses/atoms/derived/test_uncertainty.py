@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from stemdask.analyses import chain
+from stemdask.analyses.atoms.derived.uncertainty import ASSUMED, BOUND, GIVEN
 from stemdask.analyses.atoms.order.rdf import RdfParams
 from stemdask.analyses.atoms.shape.shape import ShapeParams
 from stemdask.config.document import Document
@@ -52,7 +53,32 @@ def test_a_longer_cutoff_counts_more_neighbours_at_the_rate_stated():
     )
     assert found["uncertainty/n_neighbors_slope"] == pytest.approx((more - less) / 0.2)
     assert found["uncertainty/n_neighbors_slope"] > 0
-    assert found["uncertainty/mean_coordination_slope"] == 0  # its cutoff is that of the bulk
+    assert found["uncertainty/mean_coordination_slope"] == found["uncertainty/n_neighbors_slope"]
+
+
+@pytest.mark.parametrize(("sigma", "expected"), [(0.06, 0.06), (0.15, 0.15), (0.3, 0.2)])
+def test_an_error_that_the_lattice_leaves_no_room_for_is_replaced_by_its_bound(sigma, expected):
+    found = analysed(measured(sigma), n_samples=2)
+    assert found["uncertainty/coordinate_error"] == pytest.approx(expected, rel=0.1)
+    assert found["uncertainty/coordinate_error_from"] == (BOUND if sigma < 0.2 else ASSUMED)
+
+
+def test_a_given_error_of_the_coordinates_holds():
+    found = analysed(measured(0.05), n_samples=2, coordinate_error=0.3)
+    assert found["uncertainty/coordinate_error"] == pytest.approx(0.3)
+    assert found["uncertainty/coordinate_error_from"] == GIVEN
+
+
+def test_without_a_lattice_the_usual_error_is_assumed():
+    gas = AtomsFrame(0, np.random.default_rng(0).uniform(0, 20, (200, 3)), np.full(200, 78, np.uint8))
+    found = analysed(gas, n_samples=2)
+    assert found["uncertainty/coordinate_error"] == 0.2
+    assert found["uncertainty/coordinate_error_from"] == ASSUMED
+
+
+def test_coordination_by_bulk_distances_does_not_hang_on_the_cutoff():
+    found = analysed(measured(0.25), {"coordination": {"rule": "bulk_distance"}}, n_samples=2, cutoff_step=0.1)
+    assert found["uncertainty/mean_coordination_slope"] == 0
 
 
 def test_all_other_results_are_as_without_it():
@@ -75,8 +101,8 @@ def test_any_result_can_be_named_and_an_unknown_one_is_answered_with_those_there
     found = analysed(measured(0.05), {"lattice_fit": {}}, of=["lattice_fit/lattice_parameter"], coordinate_error=0.05)
     stated = found["lattice_fit/lattice_parameter_err"]
     assert found["uncertainty/lattice_parameter"] == pytest.approx(stated, rel=0.6)
-    with pytest.raises(StemdaskError, match=r"lattice_fit/lattice_parameter.*allowed: .*particle/diameter"):
-        analysed(measured(0.05), of=["lattice_fit/lattice_parameter"])
+    with pytest.raises(StemdaskError, match=r"particle/largest_cluster.*allowed: .*particle/diameter"):
+        analysed(measured(0.05), of=["particle/largest_cluster"])
 
 
 @pytest.mark.parametrize("of", [["diameter"], ["a/b/c"], ["a/n", "b/n"], ["profile/q6"]])

@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 
-from stemdask.analyses.atoms.time.tracks import EMPTY, FOREIGN, LINKED, TracksParams, finish, outputs, prepare
+from stemdask.analyses.atoms.time.tracks import (
+    EMPTY,
+    FOREIGN,
+    LINKED,
+    LOST,
+    OPEN,
+    STAYED,
+    TracksParams,
+    finish,
+    outputs,
+    prepare,
+)
 from stemdask.errors import ConfigError
 from stemdask.model import AtomsFrame
 from stemdask.simulate import nanocrystal, trajectory
@@ -24,6 +35,9 @@ class Memory:
 
     def read(self, path, frames=slice(None)):
         return self.arrays[path][frames]
+
+    def has(self, path):
+        return path in self.arrays
 
     def write(self, path, values, frames=None):
         if frames is None:
@@ -66,6 +80,65 @@ def test_tracks_displacements_and_lifetimes_are_those_put_in():
     assert np.sqrt(np.nanmean((moved[1:] ** 2).sum(axis=-1))) == pytest.approx(0.08 * np.sqrt(6), rel=0.1)
 
 
+def vanishing(n_frames, gone):
+    """Frames of a particle that loses atoms after given frames: {frame: how many}."""
+    motion = trajectory(nanocrystal(21.2), n_frames, sigma=0.05)
+    frames, left = [], np.arange(len(motion.sites))
+    for k in range(n_frames):
+        frame = motion[k]
+        frames.append(AtomsFrame(k, frame.positions[left], frame.numbers[left]))
+        left = left[gone.get(k, 0) :]
+    return frames
+
+
+def test_losses_are_booked_in_the_frame_in_which_an_atom_was_seen_last():
+    frames = vanishing(10, {1: 5, 4: 3, 8: 2})
+    stack = analysed(frames, memory=3)
+    lost, open_ = stack.result("tracks/n_lost"), stack.result("tracks/n_lost_open")
+    assert lost.tolist() == [0, 5, 0, 0, 3, 0, 0, 0, 2, 0]
+    assert open_.tolist() == [0, 0, 0, 0, 0, 0, 0, 0, 2, 0]
+    assert [(stack.result("tracks/end") == end).sum() for end in (STAYED, LOST, OPEN)] == [
+        len(frames[-1].positions),
+        8,
+        2,
+    ]
+
+
+def test_the_numbers_of_atoms_are_those_born_less_those_lost():
+    stack = analysed(vanishing(4, {0: 12, 1: 8, 2: 5}))
+    sizes = np.isfinite(stack.arrays["atoms/x"]).sum(axis=1)
+    change = stack.result("tracks/n_born")[1:] - stack.result("tracks/n_lost")[:-1]
+    np.testing.assert_array_equal(np.diff(sizes), change)
+
+
+def test_each_track_keeps_its_coordination_and_depth_where_it_was_seen_first_and_last():
+    frames = vanishing(6, {2: 4})
+    stack = Memory(frames)
+    n = stack.arrays["atoms/x"].shape[1]
+    stack.arrays["atoms/coordination"] = np.arange(6)[:, None] * 100 + np.zeros((6, n), int)
+    stack.arrays["atoms/depth"] = np.full((6, n), np.nan)
+    finish(stack, TracksParams())
+    first, last = (stack.result(f"tracks/{when}_coordination") for when in ("first", "last"))
+    assert set(first) == {0}
+    np.testing.assert_array_equal(last, 100 * stack.result("tracks/last_frame"))
+    assert np.isnan(stack.result("tracks/first_depth")).all()
+
+
+@pytest.mark.golden
+def test_between_the_published_stages_the_losses_are_the_difference_of_the_counts(reference):
+    from ase.io import read
+
+    paths = [reference / "data" / f"stage{stage}_docked_ATMS.pdb" for stage in (1, 2)]
+    read_in = [read(path) for path in paths]
+    frames = [AtomsFrame(k, a.positions, a.numbers.astype(np.uint8)) for k, a in enumerate(read_in)]
+    stack = analysed(frames)
+    born, lost = stack.result("tracks/n_born"), stack.result("tracks/n_lost")
+    assert [len(frame.positions) for frame in frames] == [314, 264]
+    assert 314 - lost[0] + born[1] == 264
+    assert lost[1] == 0
+    assert stack.result("tracks/n_lost_open")[0] == lost[0]  # two frames can't tell that an atom is gone for good
+
+
 def test_the_lindemann_index_grows_with_the_shaking():
     index = [
         float(analysed([trajectory(nanocrystal(15), 20, sigma=sigma)[i] for i in range(20)]).result("tracks/lindemann"))
@@ -106,7 +179,7 @@ def test_a_trajectory_without_any_atoms_has_no_tracks():
 
 def test_it_writes_what_it_declares():
     motion = trajectory(nanocrystal(12), 3)
-    declared = {variable.path: variable for variable in outputs(TracksParams())}
+    declared = {variable.path: variable for variable in outputs(TracksParams(), {})}
     stack = analysed([motion[i] for i in range(3)])
     assert set(stack.written) == set(declared)
     for path, variable in declared.items():

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from stemdask.config.clusters import Slurm
+from stemdask.config.clusters import Batch
 from stemdask.config.values import parse_walltime
 from stemdask.engine.queues.queue import DriverJob, Inside, JobView, Queue, State, WorkerJob
 
@@ -18,13 +18,12 @@ def _read(text: str) -> list[JobView]:
     return [JobView(job, name, _STATES.get(word, State.OTHER), word) for job, name, word in rows]
 
 
-def _options(config: Slurm, memory: int) -> dict[str, Any]:
+def _options(config: Batch, memory: int) -> dict[str, Any]:
     return {
         "queue": config.partition,
         "account": config.account,
         "resource_spec": f"mem={memory}",
         "walltime": f"{parse_walltime(config.walltime)}s",
-        "job_directives_skip": ["#PBS -N", "#PBS -o", "#PBS -e"],
     }
 
 
@@ -42,13 +41,16 @@ QUEUE = Queue(
     answer=re.compile(r"Your job (tray-\d+) is in the tray\."),
     read=_read,
     passing=re.compile("the oven is cold"),
+    full=re.compile("the tray is full"),
     hopeless=re.compile("no dough"),
     leaking=("TRAY_",),
     inside=Inside(job="TRAY_JOB", tasks="TRAY_TASKS", cores="TRAY_CORES"),
     directive="#PBS",
     log_id="@ID@",
     library="PBSCluster",
+    replaced=("-N ",),
     options=_options,
+    common=lambda config: [],
     worker=_common,
     driver=lambda job: [*_common(job), f"-l walltime={job.seconds}s"],
     memory=lambda size: f"-l mem={size}",

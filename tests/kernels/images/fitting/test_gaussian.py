@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemdask.kernels.images.fitting.gaussian import axes_of, moments, precision_of, render
+from stemdask.kernels.images.fitting.ellipses import axes_of, precision_of
+from stemdask.kernels.images.fitting.gaussian import moments, render
 
 POWERS = [
     (0, 0),

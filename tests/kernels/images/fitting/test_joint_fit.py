@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, OK, RAN_AWAY, ColumnFit
+from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, OK, RAN_AWAY
 from stemdask.kernels.images.fitting.cramer_rao import joint_bound
 from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
 from stemdask.simulate import Truth, perovskite
@@ -147,9 +147,10 @@ def test_the_residual_image_is_the_noise() -> None:
         fit_joint(image, truth.positions, truth.sublattice, 2.9).model((3, 4))
 
 
-def test_an_empirical_profile_takes_up_what_is_not_gaussian() -> None:
+def test_a_shape_comes_nearer_to_columns_with_sharper_cores_and_moves_none() -> None:
+    # A core of half their width on top of the columns, a third as high as they are.
     image, truth = simulated(electrons_a=5e4, electrons_b=2e4)
-    tails, _ = perovskite(
+    cores, _ = perovskite(
         (300, 300),
         16.0,
         rotation=7.0,
@@ -162,13 +163,33 @@ def test_an_empirical_profile_takes_up_what_is_not_gaussian() -> None:
         seed=5,
         margin=6 * (2.7 - 1.5),
     )
-    fits: dict[str, ColumnFit] = {
-        shape: fit_joint(image + tails, truth.positions, truth.sublattice, 2.6, model=ColumnModel(shape=shape))
+    image = image + cores
+    plain, shaped = (
+        fit_joint(image, truth.positions, truth.sublattice, 2.6, model=ColumnModel(shape=shape))
         for shape in ("gaussian", "empirical")
-    }
+    )
     of = inner(truth, 300)
-    assert np.median(fits["empirical"].reduced_chi2[of]) < 0.7 * np.median(fits["gaussian"].reduced_chi2[of])
-    assert np.sqrt(np.mean((fits["empirical"].positions - truth.positions)[of] ** 2)) < 0.03
+    assert shaped.shape_terms[0] > 0.05
+    assert np.median(shaped.reduced_chi2[of]) < 0.85 * np.median(plain.reduced_chi2[of])
+    assert np.sqrt(np.mean((shaped.positions - truth.positions)[of] ** 2)) < 0.03
+
+
+@pytest.mark.parametrize("ratio", [3.3, 4.2])
+@pytest.mark.parametrize("electrons", [5e2, 2e4])
+def test_gaussians_are_taken_for_gaussians(ratio: float, electrons: float) -> None:
+    for seed in range(3):
+        spacing = ratio * 2.6 * np.sqrt(2)
+        image, truth = simulated(240, spacing, 2.6, electrons_a=electrons, electrons_b=0.4 * electrons, seed=seed)
+        fit = fit_joint(image, away(truth.positions), truth.sublattice, 2.8)
+        assert not fit.shape_terms.any()
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.3])
+def test_the_width_to_start_from_does_not_matter(factor: float) -> None:
+    image, truth = simulated(240, 12.1, 2.6, electrons_a=2e4, electrons_b=8e3)
+    fit, other = (fit_joint(image, truth.positions, truth.sublattice, 2.6 * f) for f in (1.0, factor))
+    apart = (np.abs(fit.positions - other.positions) / fit.errors)[inner(truth, 240)]
+    assert np.max(apart) < 0.05
 
 
 def test_missing_pixels_are_left_out() -> None:

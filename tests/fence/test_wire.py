@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from stemdask.engine import wire
+from stemdask.fence import wire
 
 arrays = st.dictionaries(
     st.text(min_size=1, max_size=8),

@@ -1,4 +1,4 @@
-"""Messages between a worker and its helper: a length, a JSON header, the bytes of the arrays. No pickle."""
+"""Messages through the fence: a length, a JSON header, the bytes of the arrays. No pickle."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from stemdask.model import Array, FrameStatus
+from stemdask.model import Array
 
 _LENGTHS = struct.Struct("<QI")
 #: Bytes of the fixed part, which says how many follow.
 PREFIX = _LENGTHS.size
-INDEX = struct.Struct("<q")
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
@@ -42,8 +41,3 @@ def unpack(prefix: bytes, body: bytes) -> tuple[dict[str, Any], dict[str, Array]
         arrays[path] = np.frombuffer(body, dtype, n, at).reshape(shape)
         at += n * np.dtype(dtype).itemsize
     return header, arrays
-
-
-def status_of(header: Mapping[str, Any]) -> FrameStatus:
-    """Return the status that a header names."""
-    return FrameStatus(header["status"])

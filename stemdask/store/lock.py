@@ -8,14 +8,18 @@ import fcntl
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from stemdask.errors import Busy
-from stemdask.store.writer import sync_file
+from stemdask.store.disk import write_file
 
 log = logging.getLogger(__name__)
 
+#: Times that a lock is found taken before a driver is said to hold it.
+_LOOKS = 3
 _UNSUPPORTED = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL}
 
 
@@ -40,7 +44,7 @@ def driving(directory: Path, *, shared: bool = False) -> Iterator[int]:
     """
     with (directory / "lock").open("a+") as file:
         try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            _take(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         except BlockingIOError:
             file.seek(0)
             raise Busy(
@@ -59,8 +63,24 @@ def driving(directory: Path, *, shared: bool = False) -> Iterator[int]:
         epoch = read_epoch(directory)
         if not shared or epoch == 0:
             epoch += 1
-            write_atomic(directory / "epoch", str(epoch))
+            write_file(directory / "epoch", str(epoch))
         yield epoch
+
+
+def holder(directory: Path) -> str | None:
+    """Return which process holds the lock of a run directory; None where no driver is at work.
+
+    A driver that starts at this very moment sees the lock taken, and looks again.
+    """
+    try:
+        with (directory / "lock").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip() or "a process"
+    except OSError:
+        pass
+    return None
 
 
 @contextlib.contextmanager
@@ -72,17 +92,19 @@ def setting_up(directory: Path) -> Iterator[None]:
         yield
 
 
+def _take(file: IO[str], how: int) -> None:
+    """Take a lock, or raise BlockingIOError where a driver holds it and not merely somebody who looks."""
+    for _ in range(_LOOKS):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+            return
+        time.sleep(0.1)
+    fcntl.flock(file, how | fcntl.LOCK_NB)
+
+
 def read_epoch(directory: Path) -> int:
     """Return the epoch of the latest driver; 0 before the first."""
     try:
         return int((directory / "epoch").read_text())
     except (OSError, ValueError):
         return 0
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write a small file that is there whole or not at all."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    new.write_text(text)
-    new.replace(path)
-    sync_file(path)

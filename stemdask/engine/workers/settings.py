@@ -1,0 +1,38 @@
+"""What is set in Dask for a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stemdask.fence.fence import ONE_THREAD
+
+
+def settings(*, isolated: bool) -> dict[str, Any]:
+    """Return what is set in Dask for a run: in this process, never in the user's files."""
+    health_only = {"routes": ["distributed.http.health"]}
+    return {
+        "distributed.comm.require-encryption": True,
+        "distributed.deploy.lost-worker-timeout": "24h",  # the default gives nannies up, and then waits for ever
+        "distributed.scheduler.allowed-failures": 10 if isolated else 2,
+        "distributed.scheduler.no-workers-timeout": "24h",  # `supervise` ends the wait earlier
+        # Whether workers live is for `supervise` to tell: to the scheduler, all are dead after it stood still itself.
+        "distributed.scheduler.worker-ttl": "365d",
+        "distributed.comm.timeouts.connect": "60s",
+        "distributed.comm.timeouts.tcp": "300s",  # a network that was away for a minute costs no worker
+        "distributed.scheduler.http": health_only,
+        "distributed.worker.http": health_only,
+        "distributed.worker.memory.pause": False,  # it would resume a worker that paused in order to leave
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.target": False,
+        "distributed.worker.preload": ["stemdask.engine.workers.worker"],
+        "distributed.nanny.pre-spawn-environ": ONE_THREAD | {"MALLOC_TRIM_THRESHOLD_": 65536},
+    }
+
+
+def worker_environment(*, isolated: bool) -> dict[str, str]:
+    """Return the part of the settings that workers elsewhere need, as environment variables."""
+    return {
+        "DASK_" + key.replace(".", "__").replace("-", "_").upper(): repr(value)
+        for key, value in settings(isolated=isolated).items()
+        if key.startswith(("distributed.worker", "distributed.comm"))
+    }

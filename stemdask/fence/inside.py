@@ -1,0 +1,47 @@
+"""What a job can do behind the fence: say that it goes on, and limit itself. Elsewhere these do nothing."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stemdask.fence import wire
+from stemdask.model import Array
+
+_answers: int | None = None
+"""Descriptor to write to; None outside the fence."""
+
+
+def enter(answers: int) -> None:
+    """Say that this process is behind the fence."""
+    global _answers
+    _answers = answers
+
+
+def beat(what: str = "") -> None:
+    """Let the clock of the job begin anew, and say what it turns to: the next file, the next part of a long one."""
+    if _answers is not None:
+        send({"beat": what}, {})
+
+
+def send(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Write a message to the other side."""
+    assert _answers is not None
+    view = memoryview(wire.pack(header, arrays))
+    while view:
+        view = view[os.write(_answers, view) :]
+
+
+def limit_memory(n_bytes: int, *, files: bool = True) -> None:
+    """Allow so much address space beyond what this process has, and no file that is larger unless it may write them."""
+    if _answers is None:
+        return
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    for kind, limit in (
+        (resource.RLIMIT_AS, now + n_bytes),
+        (resource.RLIMIT_FSIZE, n_bytes if files else resource.RLIM_INFINITY),
+    ):
+        resource.setrlimit(kind, (limit, resource.getrlimit(kind)[1]))

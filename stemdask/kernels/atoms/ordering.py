@@ -1,0 +1,92 @@
+"""Chemical order: which of the neighbours of an atom in a crystal are of its own element."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stemdask.kernels.arrays import Array, Booleans, Codes, Floats
+from stemdask.kernels.atoms.kinds import BCC, CUBIC_DIAMOND, FCC, HEXAGONAL_DIAMOND, SIMPLE_CUBIC
+from stemdask.kernels.atoms.neighbours import find_neighbours
+from stemdask.kernels.atoms.surroundings import Surroundings
+from stemdask.kernels.atoms.templates import TEMPLATES
+
+UNORDERED, L1_0, L1_2, B2, ZINCBLENDE, WURTZITE, ROCK_SALT, FLUORITE = range(8)
+
+_FLAT = 0.1
+#: Half-way between the first and the second shell of the other element around fluorite's cation and anion, in units
+#: of the distance of nearest atoms of its own element.
+_CATION_REACH, _ANION_REACH = 0.89, 1.26
+
+
+def ordering(
+    positions: Floats,
+    numbers: NDArray[np.uint8],
+    found: Surroundings,
+    cell: ArrayLike | None = None,
+    periodic: ArrayLike = True,
+) -> Codes:
+    """Return the ordered structure that the elements of each atom's neighbours show.
+
+    All neighbours that are there must be of the element that the structure has at their place, and at least half of
+    them must be there.
+
+    Parameters
+    ----------
+    positions, numbers
+        (n, 3) and (n,), atomic numbers.
+    found
+        The template of each atom.
+    cell, periodic
+        The periodic box, as in `find_neighbours`.
+
+    Returns
+    -------
+    Codes
+        (n,), `UNORDERED` where the atom is in none of the structures that are known here.
+    """
+    match, order = found.match, np.zeros(len(numbers), np.int8)
+    if len(np.unique(numbers)) < 2:
+        return order
+    for kind, structure, like in _PATTERNS:
+        atoms = np.flatnonzero((match.kind == kind) & ~found.own)
+        place = match.place[atoms, : len(like)]
+        there = place >= 0
+        right = (numbers[place] == numbers[atoms, None]) == like
+        order[atoms[(right | ~there).all(axis=1) & (2 * there.sum(axis=1) >= len(like))]] = structure
+    order[_fluorite(positions, numbers, found, cell, periodic)] = FLUORITE
+    return order
+
+
+def _patterns() -> list[tuple[int, int, Array]]:
+    """Return which places of a template have atoms of the central one's element, in each structure."""
+    fcc = [np.abs(TEMPLATES[FCC].vectors[:, axis]) < _FLAT for axis in range(3)]
+    found = [(FCC, L1_0, in_plane) for in_plane in fcc]
+    found += [(FCC, L1_2, ~in_plane) for in_plane in fcc] + [(FCC, L1_2, np.zeros(12, bool))]
+    by_shell = {BCC: (B2,), CUBIC_DIAMOND: (ZINCBLENDE,), HEXAGONAL_DIAMOND: (WURTZITE,), SIMPLE_CUBIC: (ROCK_SALT,)}
+    for kind, (structure,) in by_shell.items():
+        template = TEMPLATES[kind]
+        found.append((kind, structure, np.arange(len(template.vectors)) >= template.n_first))
+    return found
+
+
+_PATTERNS = _patterns()
+
+
+def _fluorite(
+    positions: Floats, numbers: NDArray[np.uint8], found: Surroundings, cell: ArrayLike | None, periodic: ArrayLike
+) -> Booleans:
+    """Tell the atoms of fluorite: fcc cations in cubes of anions, simple cubic anions in tetrahedra of cations."""
+    match = found.match
+    cation, anion = found.own & (match.kind == FCC), found.own & (match.kind == SIMPLE_CUBIC)
+    fluorite = np.zeros(len(numbers), bool)
+    if not (cation.any() and anion.any()):
+        return fluorite
+    reach = np.where(cation, _CATION_REACH, _ANION_REACH) * match.distance
+    neighbours = find_neighbours(positions, float(np.nanmax(reach[cation | anion])), cell, periodic)
+    centre, other = neighbours.centre, neighbours.other
+    bonded = (numbers[centre] != numbers[other]) & (neighbours.distance < reach[centre])
+    count = np.bincount(centre[bonded], minlength=len(numbers))
+    fluorite[cation] = (count >= 4)[cation] & (count <= 8)[cation]
+    fluorite[anion] = (count >= 2)[anion] & (count <= 4)[anion]
+    return fluorite

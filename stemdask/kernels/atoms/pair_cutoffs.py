@@ -1,0 +1,80 @@
+"""How far the bonds between each two elements reach: to the first minimum of their own radial distribution function."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stemdask.kernels.arrays import AnyIntegers, Booleans, Floats, Integers
+from stemdask.kernels.atoms.rdf import first_minimum, pair_counts
+from stemdask.kernels.atoms.workspace import Workspace
+
+#: Elements whose first peak lies farther than this times the shortest of either are no neighbours: the second shell of
+#: a body-centred crystal is at 1.155, oxygen in fluorite at 1.155 times the bond to the metal; between copper and gold,
+#: an alloy of atoms that differ much in size, the longest is at 1.07.
+_FARTHEST = 1.12
+#: Pairs in the first peak below which a minimum isn't told.
+_FEWEST = 12
+
+
+class PairCutoffs(NamedTuple):
+    """The first minimum of each pair of elements."""
+
+    cutoff: Floats
+    """(species, species), in the unit of the positions; 0 where two elements are no neighbours, NaN where there is no
+    minimum."""
+    error: Floats
+    """(species, species), its standard error."""
+
+
+def pair_cutoffs(
+    positions: Floats,
+    species: AnyIntegers,
+    edges: Floats,
+    cell: ArrayLike | None = None,
+    periodic: ArrayLike = True,
+    *,
+    workspace: Workspace | None = None,
+) -> PairCutoffs:
+    """Find the first minimum of g(r) for each pair of elements.
+
+    Of pairs too few to tell one it is that of all pairs together.
+
+    Parameters
+    ----------
+    positions
+        (n, 3).
+    species
+        (n,), 0, 1, ... for each element.
+    edges
+        Of the bins of distance, evenly spaced from 0, beyond the second shell.
+    cell, periodic
+        The periodic box, as in `find_neighbours`.
+    workspace
+        Memory to use again.
+    """
+    n = int(species.max(initial=-1)) + 1
+
+    def counts(inside: Booleans) -> Integers:
+        return pair_counts(positions[inside], edges, cell, periodic, workspace=workspace)
+
+    every = counts(np.ones(len(species), bool))
+    common = first_minimum(every, edges)
+    alone = [counts(species == a) for a in range(n)] if n > 1 else [every]
+    peak = np.full((n, n), np.nan)
+    cutoff, error = np.full((n, n), common.cutoff), np.full((n, n), common.error)
+    for a in range(n):
+        for b in range(a, n):
+            pairs = alone[a] if a == b else counts((species == a) | (species == b)) - alone[a] - alone[b]
+            found = first_minimum(pairs, edges)
+            peak[a, b] = peak[b, a] = found.peak
+            if found.cutoff > 0 and pairs[edges[1:] <= found.cutoff].sum() >= _FEWEST:
+                cutoff[a, b] = cutoff[b, a] = found.cutoff
+                error[a, b] = error[b, a] = found.error
+    nearest = np.fmin.reduce(peak, axis=1, initial=np.inf)
+    apart = ~(peak <= _FARTHEST * np.maximum(nearest[:, None], nearest[None]))
+    cutoff[apart & (n > 1)] = 0.0
+    error[apart & (n > 1)] = 0.0
+    return PairCutoffs(cutoff, error)

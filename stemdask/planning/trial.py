@@ -1,0 +1,208 @@
+"""Trying frames before a run, behind the fence: what comes once before, and single frames.
+
+Planning bears of a frame what a run bears: whatever it raises, how it ends its process, that it never ends, or takes
+all memory, is that frame's failure.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from stemdask.analyses import chain
+from stemdask.config.keys import LimitsSection
+from stemdask.errors import FrameError, InputError, StemdaskError
+from stemdask.fence import inside
+from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Fence, Overdue, Raised, shared
+from stemdask.kernels.compiled import when_compiling
+from stemdask.model import Array, AtomsFrame, Frame, Source, Step
+from stemdask.planning import plan_file
+
+#: Bytes that a frame may take before the plan says how many, and the time, s.
+MEMORY = 2 * 2**30
+SECONDS = 60.0
+#: Time between two frames that are read by what comes once before, s.
+_PREPARE_SECONDS = 600.0
+_MODULE = "stemdask.planning.trial"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a frame told."""
+
+    lengths: Mapping[str, int]
+    """Largest length of each dimension of its results."""
+    seconds: float
+    frame_bytes: int
+    """Bytes of its input."""
+
+
+def allowed(limits: LimitsSection) -> tuple[float, int]:
+    """Return the time, s, and the bytes that a frame may take, before the plan says how much."""
+    return (
+        SECONDS if limits.frame_seconds == "auto" else limits.frame_seconds,
+        MEMORY if limits.frame_memory == "auto" else limits.frame_memory,
+    )
+
+
+class FrameFailed(Exception):
+    """A frame can't be analysed; says why."""
+
+
+class Trial:
+    """Frames of a source, tried one after the other.
+
+    Parameters
+    ----------
+    source, steps
+        What is done with which frames.
+    seconds, memory
+        What a frame may take.
+    isolate
+        False: in this process.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        steps: Sequence[Step],
+        *,
+        seconds: float = SECONDS,
+        memory: int = MEMORY,
+        isolate: bool = True,
+    ) -> None:
+        self._run = _Run(source, tuple(steps))
+        self._seconds = seconds
+        self._memory = memory
+        self._fence: Fence | None = shared() if isolate else None
+        self._is_loaded = self._has_compiled = False
+
+    def prepare(self) -> dict[str, Array]:
+        """Run what comes once before; return its constants by path.
+
+        Raises
+        ------
+        InputError
+            It ended its process, or never ended.
+        """
+        if self._fence is None:
+            self._run.prepared = chain.prepare(self._run.source.kind, self._run.steps, _Frames(self._run.source))
+        else:
+            _, arrays = self._ask(f"{_MODULE}:prepare", {}, max(self._seconds, _PREPARE_SECONDS))
+            # The arrays of a message are views of it, and read-only.
+            self._run.prepared = {path: np.array(array) for path, array in arrays.items()}
+            self._is_loaded = False  # once more, with these: a frame that dies must not take them along
+        return self._run.prepared
+
+    def frame(self, index: int) -> Tried:
+        """Analyse one frame; raise FrameFailed where it can't be, whatever the reason."""
+        try:
+            if self._fence is None:
+                return Tried(*_try(self._run, index))
+            seconds = self._seconds + (0 if self._has_compiled else COMPILE_SECONDS)
+            answer, _ = self._ask(f"{_MODULE}:frame", {"index": index}, seconds)
+            self._has_compiled = True
+            return Tried(**answer)
+        except (InputError, FrameError) as error:
+            raise FrameFailed(str(error)) from error
+        except StemdaskError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise FrameFailed(f"{type(error).__name__}: {error}") from error
+
+    def ask(self, job: str, given: Mapping[str, Any]) -> tuple[Any, dict[str, Array]]:
+        """Have a job done with the frames, where they are loaded; `loaded` tells it of them.
+
+        Raises
+        ------
+        InputError
+            It ended its process, never ended, or raised.
+        """
+        assert self._fence is not None
+        return self._ask(job, given, self._seconds + COMPILE_SECONDS)
+
+    def _ask(self, job: str, given: Mapping[str, Any], seconds: float) -> tuple[Any, dict[str, Array]]:
+        assert self._fence is not None
+        try:
+            if not (self._is_loaded and self._fence.keeps):
+                described = plan_file.pack(self._run.source, self._run.steps) | {"memory": self._memory}
+                self._fence.ask(f"{_MODULE}:load", described, self._run.prepared, seconds=START_SECONDS, keep=True)
+                self._is_loaded = True
+            return self._fence.ask(job, given, seconds=seconds)
+        except Overdue as error:
+            raise InputError(f"took longer than {seconds:g} s", where=str(error) or None) from None
+        except Died as death:
+            raise InputError(death.cause(), where=self._run.source.file_of(0)) from None
+        except Raised as error:
+            raise InputError(str(error), where=self._run.source.file_of(0)) from None
+
+
+@dataclass
+class _Run:
+    source: Source
+    steps: tuple[Step, ...]
+    prepared: dict[str, Array] = field(default_factory=dict)
+
+
+_loaded: _Run | None = None
+
+
+def loaded() -> _Run:
+    """Return what was loaded behind the fence."""
+    assert _loaded is not None
+    return _loaded
+
+
+def load(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[None, dict[str, Array]]:
+    """Load what is to be done with which frames, and limit this process to what one may take."""
+    global _loaded
+    when_compiling(inside.beat)
+    _loaded = _Run(*plan_file.unpack(given), prepared={path: np.array(array) for path, array in arrays.items()})
+    inside.limit_memory(given["memory"])
+    return None, {}
+
+
+def prepare(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[None, dict[str, Array]]:
+    """Run what comes once before, behind the fence."""
+    run = loaded()
+    run.prepared = chain.prepare(run.source.kind, run.steps, _Frames(run.source))
+    return None, run.prepared
+
+
+def frame(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Analyse one frame, behind the fence."""
+    lengths, seconds, frame_bytes = _try(loaded(), given["index"])
+    return {"lengths": lengths, "seconds": seconds, "frame_bytes": frame_bytes}, {}
+
+
+def _try(run: _Run, index: int) -> tuple[dict[str, int], float, int]:
+    start = time.perf_counter()
+    frame = run.source.read(index)
+    frame.results.update(run.prepared)
+    arrays = chain.analyse(run.source.kind, run.steps, frame)
+    seconds = time.perf_counter() - start
+    lengths: dict[str, int] = {}
+    for variable in chain.declared(run.source.kind, run.steps, "run"):
+        for dim, n in zip(variable.dims[1:], np.shape(arrays[variable.path]), strict=True):
+            lengths[dim] = max(lengths.get(dim, 0), n)
+    return lengths, seconds, int(frame.positions.nbytes if isinstance(frame, AtomsFrame) else frame.pixels.nbytes)
+
+
+class _Frames(Sequence[Frame]):
+    """The frames of a source, read when asked for."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __len__(self) -> int:
+        return self._source.n_frames
+
+    def __getitem__(self, index: int) -> Frame:  # type: ignore[override]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        inside.beat(f"frame {index % len(self)}")
+        return self._source.read(index % len(self))

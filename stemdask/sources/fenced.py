@@ -1,0 +1,103 @@
+"""Opening an input behind the fence: a file that hangs or crashes its reader, or fills the memory, is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stemdask.errors import InputError, StemdaskError
+from stemdask.fence import inside
+from stemdask.fence.fence import Died, Overdue, Raised, shared
+from stemdask.kernels.compiled import when_compiling
+from stemdask.model import Array, Kind
+from stemdask.sources import opening
+from stemdask.sources.atoms.source import AtomsSource
+from stemdask.sources.frame_hash import frame_hash
+from stemdask.sources.guard import OPENING_SECONDS, WAITING_SECONDS
+from stemdask.sources.images.source import ImageSource
+from stemdask.units import Length
+
+#: Bytes that opening may take.
+OPENING_MEMORY = 2 * 2**30
+_DAMAGED = "The file may be damaged; copy it again from its origin"
+
+
+def open_source(
+    path: str | Path | Sequence[str | Path],
+    kind: Kind | None = None,
+    *,
+    pixel_size: float | str | Length | None = None,
+    frames: slice | str | None = None,
+    elements: Mapping[str, str] | None = None,
+    scale: float | str | Length | None = None,
+    memory: int = OPENING_MEMORY,
+) -> ImageSource | AtomsSource:
+    """Do what `opening.open_source` does, where no file can do harm.
+
+    Parameters
+    ----------
+    path, kind, pixel_size, frames, elements, scale
+        As there.
+    memory
+        Bytes that opening may take.
+
+    Raises
+    ------
+    InputError
+        As there; or a file took its reader down, too long, or too much memory.
+    """
+    given = {
+        "path": str(path) if isinstance(path, str | Path) else [str(item) for item in path],
+        "kind": kind,
+        "pixel_size": None if pixel_size is None else str(pixel_size),
+        "frames": [frames.start, frames.stop, frames.step] if isinstance(frames, slice) else frames,
+        "elements": None if elements is None else dict(elements),
+        "scale": None if scale is None else str(scale),
+        "memory": memory,
+    }
+    try:
+        answer, _ = shared().ask(
+            "stemdask.sources.fenced:opened", given, seconds=WAITING_SECONDS, cpu_seconds=OPENING_SECONDS
+        )
+    except Overdue as error:
+        raise InputError(
+            f"opening it takes more than {OPENING_SECONDS:g} s", where=str(error) or path, remedy=_DAMAGED
+        ) from None
+    except Died as death:
+        raise InputError(f"its reader crashed: {death.cause()}", where=_named(path), remedy=_DAMAGED) from None
+    except Raised as error:
+        raise InputError(f"its reader failed with {error}", where=_named(path), remedy=_DAMAGED) from None
+    return opening.source_from(answer)
+
+
+def hashes(source: ImageSource | AtomsSource, indices: Iterable[int]) -> dict[int, int]:
+    """Read frames behind the fence and return their hashes; 0 for one that can't be read."""
+    described = {"kind": source.kind, **source.model_dump(mode="json")}
+    found = {}
+    for index in indices:
+        try:
+            given = {"source": described, "index": index}
+            found[index], _ = shared().ask("stemdask.sources.fenced:hashed", given, seconds=WAITING_SECONDS)
+        except (StemdaskError, Overdue, Died, Raised):
+            found[index] = 0
+    return found
+
+
+def opened(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Open an input, behind the fence."""
+    when_compiling(inside.beat)
+    inside.limit_memory(given["memory"])
+    frames = slice(*given["frames"]) if isinstance(given["frames"], list) else given["frames"]
+    options = {key: given[key] for key in ("pixel_size", "elements", "scale")}
+    source = opening.open_source(given["path"], given["kind"], frames=frames, **options)
+    return {"kind": source.kind, **source.model_dump(mode="json")}, {}
+
+
+def hashed(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[int, dict[str, Array]]:
+    """Read one frame and return its hash, behind the fence."""
+    return frame_hash(opening.source_from(given["source"]).read(given["index"])), {}
+
+
+def _named(path: str | Path | Sequence[str | Path]) -> str:
+    return str(path) if isinstance(path, str | Path) else ", ".join(map(str, path[:3]))

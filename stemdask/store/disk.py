@@ -1,0 +1,110 @@
+"""Files that are there whole or not at all, on the disk when it is said so; and what a refusal of the system means."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from stemdask.errors import StorageError
+
+#: Network file systems hiccup: these are waited out, and are a refusal where they don't end.
+PASSING = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN})
+#: The disk, its quota or its owner says no: the run ends with exit code 74, and the same command goes on later.
+REFUSED = PASSING | {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM, errno.ENXIO}
+_TRIES = 4
+
+T = TypeVar("T")
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file that is there whole or not at all: beside its place, to the disk, renamed, and its name to the disk.
+
+    Raises
+    ------
+    StorageError
+        The file system refused; what was there before still is.
+    """
+    data = content.encode() if isinstance(content, str) else content
+
+    def write() -> None:
+        new = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            with new.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise
+        _sync(path.parent)
+
+    patiently(write, path)
+
+
+def sync_file_system(path: Path) -> None:
+    """Force everything written so far on the file system of `path` to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if _syncfs is None:
+            os.sync()
+        elif _syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Force a file and its name to the disk."""
+    _sync(path)
+    _sync(path.parent)
+
+
+def patiently(action: Callable[[], T], path: Path) -> T:
+    """Do it, again where a network file system hiccups; raise StorageError where it is refused."""
+    for attempt in range(_TRIES):
+        try:
+            return action()
+        except OSError as error:
+            if error.errno not in PASSING or attempt == _TRIES - 1:
+                raise storage_error(error, path) from error
+            time.sleep(0.5 * 2**attempt)
+    raise AssertionError
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """Return the error of a refused write, in words."""
+    reason = error.strerror or str(error)
+    return StorageError(
+        f"writing was refused: {reason} (errno {error.errno})",
+        where=error.filename or path,
+        remedy="Free some space or check permissions and quota, then run again: it continues where it stopped",
+    )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _load_syncfs() -> Callable[[int], int] | None:
+    try:
+        function = ctypes.CDLL(None, use_errno=True).syncfs
+    except (OSError, AttributeError):
+        return None
+    function.argtypes, function.restype = [ctypes.c_int], ctypes.c_int
+    return function
+
+
+_syncfs = _load_syncfs()

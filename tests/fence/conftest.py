@@ -1,0 +1,3 @@
+"""These tests have jobs done that stand beside the toys."""
+
+from fixtures import toys as toys

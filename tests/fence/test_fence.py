@@ -1,0 +1,119 @@
+"""Whatever a job does to its process is told on this side, and the next job is done."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from stemdask.errors import ConfigError, InputError
+from stemdask.fence.fence import Died, Fence, Overdue, Raised, close_shared, shared
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture(scope="module")
+def fence(toys: None) -> Iterator[Fence]:
+    with Fence() as fence:
+        yield fence
+
+
+def test_a_job_takes_and_returns_plain_values_and_arrays(fence: Fence) -> None:
+    sent = {"a/b": np.arange(6.0).reshape(2, 3), "c": np.zeros((0, 2), np.int8)}
+    answer, arrays = fence.ask("jobs:echo", {"x": [1, "é", None]}, sent, seconds=60)
+    assert answer == {"x": [1, "é", None]}
+    assert all((arrays[name] == sent[name]).all() and arrays[name].dtype == sent[name].dtype for name in sent)
+
+
+def test_jobs_share_a_process_and_the_folder_of_their_caller(
+    fence: Fence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = fence.ask("jobs:process", seconds=60)[0]
+    assert fence.ask("jobs:folder", seconds=60)[0] == str(tmp_path)
+    assert fence.ask("jobs:process", seconds=60)[0] == first != os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("job", "cause"),
+    [("crash", "was ended by SIGSEGV"), ("leave", "exited with code 3"), ("kill", "was ended by SIGKILL")],
+)
+def test_a_process_that_dies_is_told_with_its_cause_and_replaced(fence: Fence, job: str, cause: str) -> None:
+    with pytest.raises(Died) as caught:
+        fence.ask(f"jobs:{job}", seconds=60)
+    assert cause in caught.value.cause()
+    assert caught.value.from_outside == (job == "kill")
+    assert fence.ask("jobs:echo", {"a": 1}, seconds=60)[0] == {"a": 1}
+
+
+def test_a_hang_that_no_signal_of_python_reaches_ends_in_time(fence: Fence) -> None:
+    start = time.monotonic()
+    with pytest.raises(Overdue):
+        fence.ask("jobs:wait", seconds=1.0)
+    assert time.monotonic() - start < 30
+    assert not fence.running
+
+
+def test_a_loop_is_ended_by_the_time_of_its_core_not_by_the_clock(fence: Fence) -> None:
+    with pytest.raises(Overdue):
+        fence.ask("jobs:work", seconds=300.0, cpu_seconds=0.5)
+
+
+def test_a_job_that_goes_on_is_given_time_and_one_that_stops_is_named(fence: Fence) -> None:
+    fence.ask("jobs:echo", seconds=60)
+    assert fence.ask("jobs:beat_on", {}, seconds=20)[0] == "done"
+    with pytest.raises(Overdue, match="file 5"):
+        fence.ask("jobs:beat_on", {"then_wait": True}, seconds=2.5)
+
+
+def test_memory_ends_where_it_is_limited(fence: Fence) -> None:
+    with pytest.raises(Raised, match=r"MemoryError|Unable to allocate"):
+        fence.ask("jobs:fill", seconds=60)
+    fence.end()
+
+
+def test_our_errors_come_through_word_for_word(fence: Fence) -> None:
+    with pytest.raises(InputError) as caught:
+        fence.ask("jobs:refuse", seconds=60)
+    there = InputError("not right", where="f.tif", value=(1, 2), allowed="one", remedy="Do it again")
+    assert str(caught.value) == str(there)
+    assert (caught.value.where, caught.value.remedy, caught.value.exit_code) == ("f.tif", "Do it again", 4)
+    with pytest.raises(ConfigError) as caught_all:
+        fence.ask("jobs:complain", seconds=60)
+    assert caught_all.value.problems == ("first", "second")
+
+
+@pytest.mark.parametrize(("job", "text"), [("break_down", "KeyError: 'x'"), ("interrupt", "KeyboardInterrupt")])
+def test_other_errors_are_told_and_end_nothing(fence: Fence, job: str, text: str) -> None:
+    before = fence.ask("jobs:process", seconds=60)[0]
+    with pytest.raises(Raised, match=text):
+        fence.ask(f"jobs:{job}", seconds=60)
+    assert fence.ask("jobs:process", seconds=60)[0] == before
+
+
+def test_what_a_job_prints_enters_no_message(fence: Fence) -> None:
+    assert fence.ask("jobs:talk", seconds=60)[0] == "heard"
+
+
+def test_a_job_is_given_up_when_asked(toys: None) -> None:
+    with Fence(give_up=lambda: True) as fence, pytest.raises(InterruptedError):
+        fence.ask("jobs:wait", seconds=300)
+
+
+def test_a_fence_whose_thread_ended_starts_anew() -> None:
+    """The process goes with the thread that started it."""
+    close_shared()
+    found = []
+    for _ in range(2):
+        thread = threading.Thread(target=lambda: found.append(shared().ask("jobs:process", seconds=60)[0]))
+        thread.start()
+        thread.join()
+        psutil.wait_procs([psutil.Process(pid) for pid in found if psutil.pid_exists(pid)], timeout=60)
+    assert found[0] != found[1]
+    close_shared()

@@ -1,0 +1,154 @@
+"""Coordinates in nm, pm, bohr and voxels are named with their remedy, and those in angstrom are left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from crystals import CELLS, particle
+
+from stemdask.config.document import Document
+from stemdask.engine.run import execute
+from stemdask.errors import ConfigError, InputError
+from stemdask.planning.resolve import resolve
+from stemdask.report.page import write
+from stemdask.sources.atoms.elements import nearest_distance
+from stemdask.sources.opening import open_source
+
+#: Angstrom in what the coordinates are wrongly in, and what the warning says of it.
+WRONG = {"nm": (10.0, "1 nm"), "pm": (0.01, "1 pm"), "bohr": (0.529177, "0.529177"), "voxel": (0.3434, "voxels")}
+BOXES = {name: cell.repeat(2) for name, cell in CELLS.items()}
+BOXES |= {name: bulk(name).repeat(2) for name in ("Ar", "Na", "W", "Mg", "Ti", "Pb", "Ge")}
+BOXES |= {"diamond": bulk("C", "diamond", a=3.567).repeat(2), "MgO": bulk("MgO", "rocksalt", a=4.21).repeat(2)}
+MOLECULES = {name: molecule(name) for name in ("H2O", "C6H6", "CH3CH2OH", "CO2")}
+
+
+def structure_file(folder: Path, atoms: Atoms, scale: float = 1.0) -> str:
+    """Write a structure whose unit of length is so many angstrom."""
+    scaled = atoms.copy()
+    scaled.set_cell(atoms.cell / scale)
+    scaled.positions = atoms.positions / scale
+    path = folder / "structure.extxyz"
+    ase.io.write(path, scaled)
+    return str(path)
+
+
+def of_scale(source) -> list[str]:
+    return [text for text in source.warnings if "apart, where" in text]
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_a_crystal_in_angstrom_is_left_alone_and_in_any_other_unit_named(name, tmp_path):
+    assert of_scale(open_source(structure_file(tmp_path, BOXES[name]))) == []
+    for unit, (scale, remedy) in WRONG.items():
+        (said,) = of_scale(open_source(structure_file(tmp_path, BOXES[name], scale)))
+        assert remedy in said, unit
+
+
+@pytest.mark.parametrize("name", MOLECULES)
+def test_molecules_are_left_alone(name, tmp_path):
+    assert of_scale(open_source(structure_file(tmp_path, MOLECULES[name]))) == []
+
+
+@pytest.mark.parametrize("name", ["Pt", "CdSe", "CeO2", "FePt"])
+def test_noisy_particles_are_judged_alike(name, tmp_path):
+    positions, numbers = particle(name, 10.0, 0.1)
+    atoms = Atoms(numbers, positions)
+    assert of_scale(open_source(structure_file(tmp_path, atoms))) == []
+    for scale, remedy in WRONG.values():
+        (said,) = of_scale(open_source(structure_file(tmp_path, atoms, scale)))
+        assert remedy in said
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("stage", [1, 2])
+def test_published_reconstructions_are_left_alone_and_in_voxels_named(reference, stage, tmp_path):
+    path = reference / "data" / f"stage{stage}_docked_ATMS.pdb"
+    assert of_scale(open_source(str(path))) == []
+    (said,) = of_scale(open_source(structure_file(tmp_path, ase.io.read(path), 0.3434)))
+    assert "about 0.3" in said
+    assert "calibrate_from: {nearest_neighbour: 2.77 angstrom}" in said
+
+
+def test_a_scale_brings_positions_and_box_to_angstrom(tmp_path):
+    path = structure_file(tmp_path, BOXES["Pt"], 0.3434)
+    source = open_source(path, scale="0.3434 angstrom")
+    assert of_scale(source) == []
+    assert source.describe()["scale"] == "0.3434 angstrom"
+    frame = source.read(0)
+    np.testing.assert_allclose(frame.positions, BOXES["Pt"].positions, atol=1e-6)
+    np.testing.assert_allclose(frame.cell, BOXES["Pt"].cell, atol=1e-6)
+
+
+def config(path: str, **keys) -> Document:
+    return Document({"input": {"path": path, **keys}, "output": "o.zarr", "analyses": {"rdf": {}}})
+
+
+@pytest.mark.parametrize("unit", ["nm", "voxel"])
+def test_a_known_distance_of_neighbours_gives_the_scale(unit, tmp_path):
+    positions, numbers = particle("Pt", 12.0, 0.05)
+    path = structure_file(tmp_path, Atoms(numbers, positions), WRONG[unit][0])
+    resolved = resolve(config(path, calibrate_from={"nearest_neighbour": "2.772 angstrom"}))
+    assert resolved.config.input.scale.angstrom() == pytest.approx(WRONG[unit][0], rel=2e-3)
+    assert resolved.config.input.calibrate_from is None
+    assert resolved.source.scale == resolved.config.input.scale.angstrom()
+    assert "scale:" in resolved.text
+
+
+def test_a_scale_beside_a_known_distance_is_corrected(tmp_path):
+    path = structure_file(tmp_path, BOXES["Pt"], 0.3434)
+    resolved = resolve(config(path, scale="0.4 angstrom", calibrate_from={"nearest_neighbour": "2.772 angstrom"}))
+    assert resolved.config.input.scale.angstrom() == pytest.approx(0.3434, rel=2e-3)
+
+
+def test_structures_without_neighbours_give_no_scale(tmp_path):
+    for atoms in (Atoms("Pt"), Atoms("Pt2", [[0, 0, 0], [0, 0, 2.8]])):
+        with pytest.raises(InputError, match="no frame has a first shell"):
+            resolve(config(structure_file(tmp_path, atoms), calibrate_from={"nearest_neighbour": "2.77 angstrom"}))
+
+
+def test_structures_are_not_calibrated_by_a_lattice_constant_of_images(tmp_path):
+    with pytest.raises(InputError, match="nearest_neighbour"):
+        resolve(config(structure_file(tmp_path, BOXES["Pt"]), calibrate_from={"a": "3.9 angstrom"}))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scale": "0 angstrom"},
+        {"scale": "3 px"},
+        {"calibrate_from": {}},
+        {"calibrate_from": {"a": "1 nm", "nearest_neighbour": "1 nm"}},
+    ],
+)
+def test_scales_that_mean_nothing_are_refused(wrong, tmp_path):
+    with pytest.raises(ConfigError):
+        resolve(config(structure_file(tmp_path, BOXES["Pt"]), **wrong))
+
+
+def test_a_lone_atom_has_no_scale_to_judge(tmp_path):
+    path = tmp_path / "one.xyz"
+    path.write_text("1\n\nPt 0 0 0\n")
+    assert of_scale(open_source(str(path))) == []
+
+
+@pytest.mark.long
+def test_the_first_lines_of_a_run_and_its_report_name_a_wrong_scale(tmp_path, capsys):
+    path = structure_file(tmp_path, BOXES["Pt"].repeat(2), 0.3434)
+    store = str(tmp_path / "s.zarr")
+    analyses = {"coordination": {}, "shape": {}}
+    cluster = {"kind": "inline"}
+    execute(
+        Document({"input": {"path": path}, "output": store, "analyses": analyses, "cluster": cluster}), progress=True
+    )
+    assert "warning: nearest atoms are" in capsys.readouterr().err.splitlines()[0]
+    assert "nearest atoms are" in write(store).read_text(encoding="utf-8")
+
+
+def test_elements_of_chains_are_not_close_packed():
+    assert nearest_distance(34) == pytest.approx(2.4, abs=0.1)  # Se, whose "hcp" axis is 4.4 angstrom
+    assert nearest_distance(30) == pytest.approx(2.66)  # Zn is stretched and yet close-packed

@@ -1,0 +1,87 @@
+"""Mutants of good files, opened behind the fence: what each became, and what must not be."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemdask.errors import InputError
+from stemdask.sources import fenced
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a mutant."""
+
+    kind: str
+    """same, refused, warned, lost (frames or atoms, without a word), crash, hang, multiline or raised."""
+    said: str = ""
+    seconds: float = 0.0
+
+
+Counts = tuple[int, tuple[int, ...]]
+Mutate = Callable[[random.Random, bytes], bytes]
+
+
+def flip(choose: random.Random, data: bytes) -> bytes:
+    """Flip one bit."""
+    at = choose.randrange(len(data))
+    return data[:at] + bytes([data[at] ^ (1 << choose.randrange(8))]) + data[at + 1 :]
+
+
+def cut(choose: random.Random, data: bytes) -> bytes:
+    """Cut the end off."""
+    return data[: choose.randrange(len(data))]
+
+
+def smear(choose: random.Random, data: bytes) -> bytes:
+    """Overwrite some bytes with others of the file, zeros or ones."""
+    at, n = choose.randrange(len(data)), choose.choice((1, 2, 4, 8, 64))
+    start = choose.randrange(len(data))
+    put = choose.choice((b"\0" * n, b"\xff" * n, data[start : start + n]))
+    return data[:at] + put + data[at + len(put) :]
+
+
+def drop(choose: random.Random, data: bytes) -> bytes:
+    """Take some bytes out."""
+    at, n = choose.randrange(len(data)), choose.choice((1, 4, 64))
+    return data[:at] + data[at + n :]
+
+
+MUTATIONS: Mapping[str, Mutate] = {"flip": flip, "cut": cut, "smear": smear, "drop": drop}
+
+
+def mutants(data: bytes, n: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Yield mutants of a file with the names of what was done."""
+    choose = random.Random(seed)
+    for _ in range(n):
+        name = choose.choice(list(MUTATIONS))
+        yield name, MUTATIONS[name](choose, data)
+
+
+def counts(path: Path) -> tuple[Counts, tuple[str, ...]]:
+    """Open a file; return its number of frames and the atoms of each, and the warnings."""
+    source = fenced.open_source(path)
+    atoms = tuple(source.n_atoms.tolist()) if source.kind == "atoms" else ()
+    return (source.n_frames, atoms), source.warnings
+
+
+def fate(path: Path, whole: Counts) -> Fate:
+    """Open a mutant and say what became of it."""
+    start = time.monotonic()
+    try:
+        found, warnings = counts(path)
+    except InputError as error:
+        spent = time.monotonic() - start
+        words = str(error)
+        kind = "crash" if "its reader crashed" in words else "hang" if "takes more than" in words else "refused"
+        return Fate("multiline" if "\n" in words else kind, words, spent)
+    except Exception as error:  # noqa: BLE001 - what must not be
+        return Fate("raised", f"{type(error).__name__}: {error}", time.monotonic() - start)
+    spent = time.monotonic() - start
+    if found == whole:
+        return Fate("same", "", spent)
+    return Fate("warned" if warnings else "lost", f"{whole} -> {found}; {warnings}", spent)

@@ -1,0 +1,93 @@
+"""Small good files of the formats that are mutated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import tifffile
+from ase import Atoms
+from PIL import Image
+
+from stemdask import simulate
+
+IMAGES = ("npy", "tif", "deflated.tif", "hspy", "png", "mrc")
+ATOMS = ("xyz", "lammpstrj", "pdb", "cif", "traj")
+_MRC_FLOATS = 2
+
+
+def write(path: Path, name: str) -> Path:
+    """Write the file of a name, whose suffix says its format."""
+    target = path / f"seed.{name}"
+    (_write_images if name in IMAGES else _write_atoms)(target, name)
+    return target
+
+
+def _write_images(target: Path, name: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 1000, (5, 24, 24)).astype(np.uint16)
+    if name == "npy":
+        np.save(target, pixels)
+    elif name == "png":
+        Image.fromarray(pixels[0]).save(target)
+    elif name == "hspy":
+        _write_hspy(target, pixels)
+    elif name == "mrc":
+        header = np.zeros(256, "<i4")
+        header[:4] = 24, 24, 5, _MRC_FLOATS
+        header[16:19] = 1, 2, 3
+        header[52:54] = np.frombuffer(b"MAP \x44\x44\0\0", "<i4")
+        target.write_bytes(header.tobytes() + pixels.astype("<f4").tobytes())
+    elif name == "tif":
+        tifffile.imwrite(target, pixels, imagej=True)
+    else:
+        tifffile.imwrite(target, pixels, compression="zlib")
+
+
+def _write_hspy(target: Path, pixels: np.ndarray) -> None:
+    from rsciio.hspy import file_writer
+
+    axes = [
+        {"name": name, "size": size, "scale": 0.02, "offset": 0, "units": unit, "navigate": k == 0, "index_in_array": k}
+        for k, (name, size, unit) in enumerate((("t", 5, ""), ("y", 24, "nm"), ("x", 24, "nm")))
+    ]
+    empty: dict[str, dict[str, object]] = {
+        key: {} for key in ("original_metadata", "tmp_parameters", "learning_results", "models")
+    }
+    metadata = {"General": {"title": "x"}, "Signal": {"signal_type": ""}}
+    rest = {"attributes": {"_lazy": False}, "package_info": {"package": "x", "package_version": "1"}}
+    file_writer(str(target), {"data": pixels, "axes": axes, "metadata": metadata, **rest, **empty})
+
+
+def _write_atoms(target: Path, name: str) -> None:
+    trajectory = simulate.trajectory(simulate.nanocrystal(9.0), 3, sigma=0.05)
+    frames = [trajectory.read(index).positions for index in range(3)]
+    if name == "xyz":
+        target.write_text("".join(_frame(k, p) for k, p in enumerate(frames)))
+    elif name == "lammpstrj":
+        target.write_text("".join(_snapshot(k, p) for k, p in enumerate(frames)))
+    elif name == "pdb":
+        target.write_text("".join(_model(k, p) for k, p in enumerate(frames)) + "END\n")
+    else:
+        structures = [Atoms(f"Pt{len(p)}", p + 9, cell=[18, 18, 18], pbc=True) for p in frames]
+        ase.io.write(target, structures if name == "traj" else structures[0])
+
+
+def _frame(step: int, positions: np.ndarray) -> str:
+    rows = "".join(f"Pt {x:.5f} {y:.5f} {z:.5f}\n" for x, y, z in positions)
+    return f"{len(positions)}\ntime={step}\n{rows}"
+
+
+def _snapshot(step: int, positions: np.ndarray) -> str:
+    head = f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n{len(positions)}\n"
+    head += "ITEM: BOX BOUNDS ff ff ff\n" + "-9 9\n" * 3
+    rows = "".join(f"{k} Pt {x:.5f} {y:.5f} {z:.5f}\n" for k, (x, y, z) in enumerate(positions, 1))
+    return f"{head}ITEM: ATOMS id element x y z\n{rows}"
+
+
+def _model(number: int, positions: np.ndarray) -> str:
+    rows = "".join(
+        f"HETATM{k:5d} PT   PT  A   1    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00          PT\n"
+        for k, (x, y, z) in enumerate(positions, 1)
+    )
+    return f"MODEL     {number + 1:4d}\n{rows}ENDMDL\n"
