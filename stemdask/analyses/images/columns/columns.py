@@ -11,6 +11,7 @@ from pydantic import BeforeValidator
 
 from stemdask.analyses.images.columns import gate
 from stemdask.analyses.images.stack.pixels import pixels_of
+from stemdask.analyses.images.stack.preprocess import INVERTED
 from stemdask.analyses.images.stack.series import expected_columns, spread
 from stemdask.errors import FrameError
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
@@ -137,7 +138,7 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     series = expected_columns(frame, pixels, grid)
     found = _find(for_finding, params, nm) if series is None else series.columns
     fit = measure(pixels, found, params, None if series is None else series.shape)
-    quality = assess(found, fit)
+    quality = assess(found, fit, pixels, dark=bool(frame.get(INVERTED, np.asarray(False))))
     if series is None and len(quality.usable):
         gate.refuse(quality)
     keep = found.interior

@@ -17,13 +17,14 @@ from stemdask.model import Array, ImageFrame, Variable
 
 #: What makes a frame fail: fewer fits that found a column; columns wider, in units of their shortest distance; more of
 #: their height left over by the fit; columns further from where their neighbours expect them, in units of the distance,
-#: where less than 99 % are true; heights less even, or less even and alike on both sides of a single centre.
+#: where less than 99 % are true; heights less even, or less even where they are alike on both sides of a single centre,
+#: or the noise where the image is brightest is less than this part of that where it is darkest.
 _LEAST_USABLE = 0.5
 _WIDEST = 0.6
 _WORST_MISFIT = 0.2
 WIDEST_SCATTER = 0.12
 _LEAST_EVEN = 0.3
-_UNEVEN, _ALIKE_IN_PAIRS = 0.1, 0.75
+_UNEVEN, _ALIKE_IN_PAIRS, _QUIET = 0.1, 0.75, 0.3
 
 #: What is said of a frame that passes.
 _MANY_USABLE, _MANY_CONVERGED, _GOOD_FIT = 0.9, 0.8, 0.15
@@ -76,17 +77,23 @@ def _faults(quality: Quality) -> Iterator[tuple[str, str, str, str]]:
         what = "what was found doesn't lie where its neighbours expect it: there is no crystal, or too much noise"
         remedy = "Look at the frame; if it shows a crystal, average frames, or bin pixels"
         yield what, f"{quality.scatter:.2f} of the distance", f"{WIDEST_SCATTER:g} or less", remedy
-    uneven, in_pairs = quality.unevenness > _LEAST_EVEN, quality.inversion > _ALIKE_IN_PAIRS
-    if uneven or (quality.unevenness > _UNEVEN and in_pairs):
-        what = "neighbours differ in height as spots of a diffraction pattern do" + (
-            ", and those opposite each other are alike" if in_pairs else ""
+    yield from _spots(quality)
+
+
+def _spots(quality: Quality) -> Iterator[tuple[str, str, str, str]]:
+    """Yield what makes columns spots of a diffraction pattern."""
+    signs = [
+        sign
+        for sign, there in (
+            ("those opposite each other are alike", quality.inversion > _ALIKE_IN_PAIRS),
+            ("noise is least where it is brightest, as on a logarithmic scale", quality.bright_noise < _QUIET),
         )
-        yield (
-            what,
-            f"{quality.unevenness:.0%}",
-            f"{_LEAST_EVEN:.0%}, or {_UNEVEN:.0%} where opposite ones are alike",
-            ("Look at the frame; a diffraction pattern has no columns"),
-        )
+        if there
+    ]
+    if quality.unevenness > (_UNEVEN if signs else _LEAST_EVEN):
+        what = ", and ".join(["neighbours differ in height as spots of a diffraction pattern do", *signs])
+        remedy = "Look at the frame; a diffraction pattern has no columns"
+        yield what, f"{quality.unevenness:.0%}", f"{_UNEVEN if signs else _LEAST_EVEN:.0%} or less", remedy
 
 
 def measured(quality: Quality, a: float, b: float, frame: ImageFrame) -> Mapping[str, Array]:

@@ -54,7 +54,8 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
         Any frame, for the calibration.
     """
     average, first = stitch(drift)
-    if frame.get(preprocess.INVERTED, np.asarray(False)):
+    dark = bool(frame.get(preprocess.INVERTED, np.asarray(False)))
+    if dark:
         average = invert(average).astype(np.float32)
     scale, nm = np.asarray(frame.pixel_size), float(np.prod(frame.pixel_size)) ** 0.5
     none = np.zeros(0)
@@ -62,7 +63,7 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
         if drift.quality < _ONE_AREA:
             raise NoLatticeError("the frames show different areas")
         found = find_columns(average)
-        positions, shape = _refined(average, found)
+        positions, shape = _refined(average, found, dark)
     except (NoLatticeError, FrameError):
         sites = dict.fromkeys((Y, X, SUBLATTICE, GRAIN, I, J, SIGMA), none)
         sites |= {VECTORS: np.full((2, 2), np.nan), DISTANCE: np.array(np.nan), CONFIDENCE: np.array(0.0)}
@@ -87,7 +88,7 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
     return {variable.path: sites[variable].astype(variable.dtype) for variable in SITES}
 
 
-def _refined(average: Array, found: Columns) -> tuple[Array, Array]:
+def _refined(average: Array, found: Columns, dark: bool) -> tuple[Array, Array]:
     """Return the positions of columns and ghosts, and the shape that they share, fitted to the average.
 
     At low dose a fit of one frame leans on its start, so an error of the start would be the same in every frame.
@@ -101,6 +102,6 @@ def _refined(average: Array, found: Columns) -> tuple[Array, Array]:
     grain = np.concatenate([found.grain, found.ghost_grain])
     kind = np.concatenate([found.sublattice, found.ghost_sublattice]) + MAX_SUBLATTICES * grain
     fit = fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian")
-    gate.refuse(assess(found, fit))
+    gate.refuse(assess(found, fit, average, dark=dark))
     good = (fit.flag == OK) & np.isfinite(fit.positions).all(axis=1)
     return np.where(good[:, None], fit.positions, start), fit.shape_terms

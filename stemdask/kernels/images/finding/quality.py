@@ -13,11 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft
 
-from stemdask.kernels.arrays import Booleans, Floats, Indices
+from stemdask.kernels.arrays import AnyFloats, Booleans, Floats, Indices
 from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.kernels.images.finding.columns import Columns
 from stemdask.kernels.images.finding.sites import predict_sites, to_grid
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, NOT_CONVERGED, RAN_AWAY, ColumnFit
+from stemdask.kernels.images.fitting.noise import noise_where_bright
 
 #: Flags of fits that found no column where one was looked for. One that didn't converge lies as near to where its
 #: neighbours expect it as others.
@@ -50,6 +51,8 @@ class Quality(NamedTuple):
     """How far columns differ in height from those of their kind around them, beyond the noise; of the evenest kind."""
     inversion: float
     """Correlation of the heights on both sides of a single centre; 0 where there is no such centre."""
+    bright_noise: float
+    """Variance of the noise where the image is brightest over where it is darkest: small on a logarithmic scale."""
 
     @property
     def usable_part(self) -> float:
@@ -73,7 +76,7 @@ class _Kind(NamedTuple):
         return float(np.sqrt(max((_DEVIATION * np.median(np.abs(known))) ** 2 - self.noise**2, 0.0)))
 
 
-def assess(found: Columns, fit: ColumnFit) -> Quality:
+def assess(found: Columns, fit: ColumnFit, image: AnyFloats, *, dark: bool = False) -> Quality:
     """Judge what was found by how it was fitted.
 
     Parameters
@@ -82,6 +85,10 @@ def assess(found: Columns, fit: ColumnFit) -> Quality:
         The columns.
     fit
         Of these columns, in their order; ghosts may follow.
+    image
+        (ny, nx), which was fitted.
+    dark
+        The contrast of the image was turned round.
     """
     inside = np.flatnonzero(found.interior)
     flag = fit.flag[inside]
@@ -91,10 +98,11 @@ def assess(found: Columns, fit: ColumnFit) -> Quality:
     kinds = [_kind(found, fit, good[(kind == label.T).all(axis=1)]) for kind in np.unique(label, axis=1).T]
     scatter = np.concatenate([np.empty(0), *(kind.scatter for kind in kinds)])
     compared = [kind for kind in kinds if np.isfinite(kind.rise).sum() >= _LEAST_COLUMNS]
-    level = fit.background[good] + 0.5 * fit.amplitude[good]
+    height = fit.amplitude[good] * (1.0 + fit.shape_terms[0])
+    level = fit.background[good] + 0.5 * height
     variance = np.maximum(fit.noise.gain * level + fit.noise.readout, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        excess = np.sqrt(np.maximum(fit.reduced_chi2[good] - 1.0, 0.0) * variance) / fit.amplitude[good]
+        excess = np.sqrt(np.maximum(fit.reduced_chi2[good] - 1.0, 0.0) * variance) / height
     return Quality(
         usable=usable,
         converged=float((flag != NOT_CONVERGED).mean()) if len(flag) else 0.0,
@@ -103,7 +111,13 @@ def assess(found: Columns, fit: ColumnFit) -> Quality:
         scatter=_median(scatter) / found.distance,
         unevenness=min((kind.unevenness for kind in compared), default=np.nan),
         inversion=max((_inversion(kind.rise) for kind in compared), default=np.nan),
+        bright_noise=_bright_noise(fit, image, dark) if compared else np.nan,
     )
+
+
+def _bright_noise(fit: ColumnFit, image: AnyFloats, dark: bool) -> float:
+    model, sign = fit.model((image.shape[0], image.shape[1])), np.float32(-1 if dark else 1)
+    return noise_where_bright(sign * image, sign * model)
 
 
 def _median(values: Floats) -> float:

@@ -25,7 +25,7 @@ from stemdask.model import Array, ImageFrame, Step
 from stemdask.sources.opening import open_source
 
 QUICK = 16
-PASSES = Quality(np.ones(50, bool), 1.0, 0.25, 0.02, 0.01, 0.02, 0.0)
+PASSES = Quality(np.ones(50, bool), 1.0, 0.25, 0.02, 0.01, 0.02, 0.0, 1.0)
 
 
 def analysed(image: Array, **more: object) -> dict[str, Array]:
@@ -84,6 +84,7 @@ def test_none_of_two_hundred_images_without_a_crystal_is_accepted() -> None:
         ({"scatter": 0.2}, "where its neighbours expect it"),
         ({"unevenness": 0.5}, "differ in height as spots of a diffraction pattern"),
         ({"unevenness": 0.2, "inversion": 0.9}, "those opposite each other are alike"),
+        ({"unevenness": 0.2, "bright_noise": 0.1}, "noise is least where it is brightest"),
     ],
 )
 def test_each_fault_is_said(fault: dict[str, float], words: str) -> None:
@@ -93,7 +94,7 @@ def test_each_fault_is_said(fault: dict[str, float], words: str) -> None:
 
 
 def test_what_is_not_known_is_no_fault() -> None:
-    gate.refuse(PASSES._replace(width=np.nan, misfit=np.nan, unevenness=np.nan, inversion=np.nan))
+    gate.refuse(PASSES._replace(width=np.nan, misfit=np.nan, unevenness=np.nan, inversion=np.nan, bright_noise=np.nan))
 
 
 def test_a_frame_that_passes_says_what_is_doubtful() -> None:
@@ -125,8 +126,8 @@ def test_columns_that_could_not_be_measured_leave_all_that_follows(monkeypatch: 
     bad = [int(k) for k in np.flatnonzero(whole["columns/sublattice"] == 1)[20:23]]
     judge = columns.assess
 
-    def without_some(*found: object) -> Quality:
-        quality = judge(*found)  # type: ignore[arg-type]
+    def without_some(*found: object, **more: object) -> Quality:
+        quality = judge(*found, **more)  # type: ignore[arg-type]
         quality.usable[bad] = False
         return quality
 

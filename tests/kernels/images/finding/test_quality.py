@@ -14,6 +14,7 @@ from stemdask.kernels.images.fitting.noise import Noise
 SIDE, SPACING = 11, 10.0
 I, J = (index.ravel().astype(np.int32) for index in np.indices((SIDE, SIDE)))  # noqa: E741
 N = len(I)
+IMAGE = np.zeros((100, 100), np.float32)
 
 
 def found(grain: np.ndarray | None = None) -> Columns:
@@ -50,7 +51,7 @@ def fitted(**more: np.ndarray) -> ColumnFit:
 
 
 def assessed(**more: np.ndarray) -> Quality:
-    return assess(found(), fitted(**more))
+    return assess(found(), fitted(**more), IMAGE)
 
 
 def test_a_perfect_crystal_has_no_fault() -> None:
@@ -85,7 +86,7 @@ def test_each_grain_is_compared_with_itself() -> None:
     second = (I > 5).astype(np.int8)
     heights = np.where(second, 300.0, 100.0)
     positions = found().positions + np.where(second, 3.0, 0.0)[:, None]
-    quality = assess(found(second), fitted(positions=positions, amplitude=heights))
+    quality = assess(found(second), fitted(positions=positions, amplitude=heights), IMAGE)
     assert quality.scatter == pytest.approx(0.0, abs=1e-9)
     assert quality.unevenness == 0.0
 
@@ -106,7 +107,7 @@ def test_noise_and_slopes_of_the_heights_are_not_uneven_but_an_alloy_is() -> Non
 def test_the_evenest_sublattice_counts() -> None:
     two = replace(found(), sublattice=(I % 2).astype(np.int8), i=I // 2)
     heights = np.where(I % 2, 50.0, 100.0 * np.random.default_rng(2).exponential(size=N))
-    assert assess(two, fitted(amplitude=heights)).unevenness == pytest.approx(0.0, abs=1e-9)
+    assert assess(two, fitted(amplitude=heights), IMAGE).unevenness == pytest.approx(0.0, abs=1e-9)
 
 
 def test_spots_alike_on_both_sides_of_the_direct_beam_are_told_from_columns_and_superlattices() -> None:
@@ -115,6 +116,13 @@ def test_spots_alike_on_both_sides_of_the_direct_beam_are_told_from_columns_and_
     assert assessed(amplitude=alike).inversion > 0.95
     assert assessed(amplitude=100.0 * spots.ravel()).inversion < 0.75
     assert assessed(amplitude=np.where((I + J) % 2, 100.0, 160.0)).inversion == 0.0
+
+
+def test_noise_that_falls_with_the_brightness_is_told_in_either_contrast() -> None:
+    y = np.indices((100, 100))[0]
+    noise = np.random.default_rng(4).normal(size=(100, 100)) * np.where(y < 50, 1.0, 0.1)
+    assert assess(found(), fitted(), 100.0 * y + noise).bright_noise < 0.1
+    assert assess(found(), fitted(), 100.0 * y + noise, dark=True).bright_noise > 10.0
 
 
 def test_what_a_fit_does_not_know_is_nan() -> None:
