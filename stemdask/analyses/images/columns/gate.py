@@ -23,7 +23,7 @@ _LEAST_USABLE = 0.5
 _WIDEST = 0.6
 _WORST_MISFIT = 0.2
 WIDEST_SCATTER = 0.12
-_LEAST_EVEN = 0.3
+_LEAST_EVEN = 0.35
 _UNEVEN, _ALIKE_IN_PAIRS, _QUIET = 0.1, 0.75, 0.3
 
 #: What is said of a frame that passes.

@@ -17,6 +17,7 @@ from stemdask.kernels.arrays import AnyFloats, Booleans, Floats, Indices
 from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.kernels.images.finding.columns import Columns
 from stemdask.kernels.images.finding.sites import predict_sites, to_grid
+from stemdask.kernels.images.fitting.aberrations import half_width
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, NOT_CONVERGED, RAN_AWAY, ColumnFit
 from stemdask.kernels.images.fitting.noise import noise_where_bright
 
@@ -42,7 +43,7 @@ class Quality(NamedTuple):
     converged: float
     """Part of the fits that converged."""
     width: float
-    """Width of the columns, in units of their shortest distance."""
+    """Width of a Gaussian that is as wide half way up, in units of the columns' shortest distance."""
     misfit: float
     """What the fit leaves around the columns beyond the noise, in units of their height."""
     scatter: float
@@ -106,7 +107,7 @@ def assess(found: Columns, fit: ColumnFit, image: AnyFloats, *, dark: bool = Fal
     return Quality(
         usable=usable,
         converged=float((flag != NOT_CONVERGED).mean()) if len(flag) else 0.0,
-        width=_median(fit.sigma_major[good]) / found.distance,
+        width=half_width(fit.shape_terms) * _median(fit.sigma_major[good]) / found.distance,
         misfit=_median(excess),
         scatter=_median(scatter) / found.distance,
         unevenness=min((kind.unevenness for kind in compared), default=np.nan),

@@ -59,7 +59,7 @@ def test_a_perfect_crystal_has_no_fault() -> None:
     assert quality.usable_part == quality.converged == 1.0
     assert quality.scatter == pytest.approx(0.0, abs=1e-9)
     assert (quality.misfit, quality.unevenness, quality.inversion) == (0.0, 0.0, 0.0)
-    assert quality.width == pytest.approx(0.2)
+    assert quality.width == pytest.approx(0.2, rel=1e-5)
 
 
 def test_fits_without_a_signal_and_those_that_ran_away_are_not_usable_and_others_are() -> None:
