@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixtures import toys as toys
 
 from stemdask import simulate
 from stemdask.config.document import Document, read
 from stemdask.errors import ConfigError, DoubtfulPolarity
+from stemdask.fence.fence import Fence
 from stemdask.planning.resolve import Resolved, resolve
 
 BRIGHT = np.stack([simulate.perovskite((120, 130), 13.0, seed=seed)[0] for seed in range(2)])
@@ -89,6 +91,23 @@ def test_an_image_against_its_detector_is_refused(tmp_path: Path) -> None:
         settled(tmp_path / "7 ADF.npy", DARK)
     with pytest.raises(DoubtfulPolarity, match="bright, which they hardly ever are in abf"):
         settled(tmp_path / "sto-abf.npy", BRIGHT)
+
+
+@pytest.mark.processes
+def test_a_frame_that_ends_its_process_has_no_say(toys: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    ask = Fence.ask
+
+    def dying_at_the_first(fence: Fence, job: str, given: Any = None, *more: Any, **options: Any) -> Any:
+        if job.endswith("polarity:evidence"):
+            asked.append(given["index"])
+            if given["index"] == 0:
+                return ask(fence, "jobs:crash", given, *more, **options)
+        return ask(fence, job, given, *more, **options)
+
+    monkeypatch.setattr(Fence, "ask", dying_at_the_first)
+    assert inverts(settled(tmp_path / "a.npy", DARK))
+    assert asked == [0, 1]
 
 
 def test_without_columns_nothing_is_asked(tmp_path: Path) -> None:
