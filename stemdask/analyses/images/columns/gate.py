@@ -17,7 +17,7 @@ from stemdask.model import Array, ImageFrame, Variable
 
 #: What makes a frame fail: fewer fits that found a column; columns wider, in units of their shortest distance; more of
 #: their height left over by the fit; columns further from where their neighbours expect them, in units of the distance,
-#: where less than 99 % are true; heights less even, or less even where they are alike on both sides of a single centre,
+#: where less than 95 % are true; heights less even, or less even where they are alike on both sides of a single centre,
 #: or the noise where the image is brightest is less than this part of that where it is darkest.
 _LEAST_USABLE = 0.5
 _WIDEST = 0.6
@@ -26,17 +26,18 @@ WIDEST_SCATTER = 0.12
 _LEAST_EVEN = 0.35
 _UNEVEN, _ALIKE_IN_PAIRS, _QUIET = 0.1, 0.75, 0.3
 
-#: What is said of a frame that passes.
-_MANY_USABLE, _MANY_CONVERGED, _GOOD_FIT = 0.9, 0.8, 0.15
+#: What is said of a frame that passes; from this scatter on less than 99 % are true.
+_MANY_USABLE, _MANY_CONVERGED, _GOOD_FIT, _IN_PLACE = 0.9, 0.8, 0.15, 0.08
 #: Shortest lattice vectors of crystals in projection are this long, nm; another length speaks of a wrong scale.
 PLAUSIBLE_NM = (0.12, 3.0)
 
-FEW, NOT_CONVERGED, MISFIT, SCALE = 1, 2, 4, 8
+FEW, NOT_CONVERGED, MISFIT, SCALE, SCATTERED = 1, 2, 4, 8, 16
 _REASONS = {
     FEW: "many fits found no column",
     NOT_CONVERGED: "many fits did not converge",
     MISFIT: "the columns are not of the fitted shape",
     SCALE: "no crystal has such a lattice vector",
+    SCATTERED: "more than one in a hundred may be no column",
 }
 QUALITY_REASONS = {-1: "unknown", 0: "good"} | {
     sum(chosen): " and ".join(_REASONS[reason] for reason in chosen)
@@ -113,6 +114,7 @@ def measured(quality: Quality, a: float, b: float, frame: ImageFrame) -> Mapping
         NOT_CONVERGED: quality.converged < _MANY_CONVERGED,
         MISFIT: quality.misfit > _GOOD_FIT,
         SCALE: frame.calibrated and not is_plausible(a, b),
+        SCATTERED: quality.scatter > _IN_PLACE,
     }
     reasons = sum(reason for reason, doubt in doubts.items() if doubt)
     return {QUALITY.path: np.asarray(quality.usable_part), REASONS.path: np.asarray(reasons, np.int8)}

@@ -106,6 +106,8 @@ def test_a_frame_that_passes_says_what_is_doubtful() -> None:
     assert gate.QUALITY_REASONS[int(found[gate.REASONS.path])] == (
         "many fits found no column and the columns are not of the fitted shape and no crystal has such a lattice vector"
     )
+    scattered = gate.measured(PASSES._replace(scatter=0.1), 0.4, 0.4, frame)[gate.REASONS.path]
+    assert gate.QUALITY_REASONS[int(scattered)] == "more than one in a hundred may be no column"
     in_pixels = gate.measured(PASSES, 8.0, 8.0, replace(frame, pixel_size=(1.0, 1.0), calibrated=False))
     assert in_pixels[gate.REASONS.path] == 0
 
