@@ -66,7 +66,7 @@ def parts(results: Results, frame: int) -> list[Part]:
 
 
 def words(results: Results, frame: int) -> list[str]:
-    """State the cell, and what is wrong with the scale."""
+    """State the cell, and whether the scale can be right where there is one."""
     mean = results.at(lattice.A_Y.group, frame)
     a, b = (np.array([float(mean[part.name]) for part in vector]) for vector in _VECTORS.values())
     lengths = np.hypot(*a), np.hypot(*b)
@@ -75,8 +75,8 @@ def words(results: Results, frame: int) -> list[str]:
     angle = np.degrees(np.arccos(a @ b / (lengths[0] * lengths[1])))
     sizes = amount(f"{lengths[0]:.4g} × {lengths[1]:.4g}", mean[lattice.A_Y.name].attrs["units"])
     flag = int(mean[lattice.CALIBRATION.name])
-    wrong = [f"scale: {lattice.CALIBRATION_FLAGS[flag]}"] if flag > lattice.PLAUSIBLE else []
-    return [f"cell {sizes}, {angle:.1f}°", *wrong]
+    scale = [f"scale: {lattice.CALIBRATION_FLAGS[flag]}"] if flag >= lattice.PLAUSIBLE else []
+    return [f"cell {sizes}, {angle:.1f}°", *scale]
 
 
 SHOWS = Shows(parts, {"lattice": plot_lattice}, words)
