@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class StemdaskError(Exception):
@@ -73,6 +74,24 @@ class InputError(StemdaskError):
     """An input file is missing, unreadable or not what it claims to be."""
 
     exit_code = 4
+
+
+class DoubtfulPolarity(InputError):
+    """Nobody but the user can tell whether the columns of images are bright or dark.
+
+    Parameters
+    ----------
+    what
+        As of any error.
+    pixels
+        (ny, nx), of a frame to look at.
+    details
+        As of any error.
+    """
+
+    def __init__(self, what: str, pixels: Any, **details: object) -> None:
+        self.pixels = pixels
+        super().__init__(what, **details)  # type: ignore[arg-type]
 
 
 class ClusterError(StemdaskError):

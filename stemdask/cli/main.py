@@ -10,7 +10,7 @@ import typer
 import typer.core
 import typer.exceptions
 
-from stemdask.errors import ConfigError, StemdaskError
+from stemdask.errors import ConfigError, DoubtfulPolarity, StemdaskError
 
 if TYPE_CHECKING:
     from stemdask.config.document import Document
@@ -162,7 +162,11 @@ def run(
     if dry_run:
         _echo_plan(engine.plan(document))
         return
-    outcome = engine.execute(document, frames=frames, blocks=blocks, retry=retry, fresh=fresh, progress=True)
+    try:
+        outcome = engine.execute(document, frames=frames, blocks=blocks, retry=retry, fresh=fresh, progress=True)
+    except DoubtfulPolarity as error:
+        typer.echo(f"both contrasts: {_draw_both(error, document.data['output'])}")
+        raise
     typer.echo(outcome.sentence())
     for line in seeing.used(outcome.store):
         typer.echo(line)
@@ -271,6 +275,16 @@ def schema() -> None:
     from stemdask.planning import starter
 
     typer.echo(starter.schema())
+
+
+def _draw_both(error: DoubtfulPolarity, output: str) -> Path:
+    """Draw an image whose contrast is doubtful both ways, beside the store that its run would write."""
+    from stemdask.figures.images.polarity import both_contrasts
+    from stemdask.store.place import open_run_directory
+
+    target = open_run_directory(Path(output).expanduser().absolute()) / "polarity.png"
+    both_contrasts(error.pixels).savefig(target)
+    return target
 
 
 def _complain(error: Exception, text: str | None = None) -> None:

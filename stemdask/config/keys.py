@@ -47,6 +47,9 @@ class Input(Section):
     """Length of a unit of the coordinates of structures that aren't in angstrom, such as '1 nm' or a voxel's edge."""
     calibrate_from: Calibration | None = None
     """Find the pixel size or the scale from a known length instead."""
+    invert: Literal["auto"] | bool = "auto"
+    """Whether columns are dark (ABF, bright field), so that the contrast is turned round; auto: as the images show. The
+    same as `invert` of `preprocess`. For images."""
     frames: FrameRange = None
     """Subset of the frames, 'first:last+1'."""
     elements: dict[str, str] | None = None
@@ -94,7 +97,8 @@ class Config(Section):
 
 def to_yaml(config: Config, steps: Sequence[Step]) -> str:
     """Write a config whole, every default in place."""
-    data = config.model_dump(mode="json", exclude={"analyses"}, exclude_none=True)
+    unsettled = {"invert"} if config.input.invert == "auto" else set()  # structures have no contrast
+    data = config.model_dump(mode="json", exclude={"analyses": True, "input": unsettled}, exclude_none=True)
     data["analyses"] = {step.name: step.params.model_dump(mode="json") for step in steps}
     order = [key for key in Config.model_fields if key in data]
     return yaml_lines.dump({key: data[key] for key in order})

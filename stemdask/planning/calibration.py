@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,22 @@ from stemdask.errors import FrameError, InputError
 from stemdask.kernels.atoms.mean_bond import mean_bond
 from stemdask.model import Array, Source, Step
 from stemdask.planning.trial import Trial, loaded
+from stemdask.planning.tried import TRIED, spread
 from stemdask.sources.atoms.source import AtomsSource
 from stemdask.units import Length, parse_length
 
-#: Frames tried before the calibration is given up.
-TRIED = 3
 
-
-def found(source: Source, known: Calibration) -> dict[str, Length]:
+def found(source: Source, known: Calibration, steps: Sequence[Step]) -> dict[str, Length]:
     """Return the keys of the input that a known length gives.
+
+    Parameters
+    ----------
+    source
+        Images or structures.
+    known
+        The length.
+    steps
+        Of the run; `preprocess` comes before a lattice is measured.
 
     Raises
     ------
@@ -30,26 +37,28 @@ def found(source: Source, known: Calibration) -> dict[str, Length]:
         The length is one of the other kind of input, or can't be measured.
     """
     if source.kind == "images" and known.a is not None:
-        return {"pixel_size": _fenced(source, "pixel_size", known.a)}
+        return {"pixel_size": _fenced(source, steps, "pixel_size", known.a)}
     if source.kind == "atoms" and known.nearest_neighbour is not None:
-        return {"scale": _fenced(source, "scale", known.nearest_neighbour)}
+        return {"scale": _fenced(source, (), "scale", known.nearest_neighbour)}
     right = {"images": "a, the lattice constant", "atoms": "nearest_neighbour, the mean distance of nearest atoms"}
     raise InputError(
         f"{source.kind} are calibrated by another length", where="input.calibrate_from", allowed=right[source.kind]
     )
 
 
-def _fenced(source: Source, key: str, known: Length) -> Length:
+def _fenced(source: Source, steps: Sequence[Step], key: str, known: Length) -> Length:
     """Measure a key of the input behind the fence, from a known length."""
-    told = Trial(source, ()).ask("stemdask.planning.calibration:measure", {"key": key, "known": str(known)})
+    first = [step for step in steps if step.name == "preprocess"]
+    told, _ = Trial(source, first).ask("stemdask.planning.calibration:measure", {"key": key, "known": str(known)})
     return parse_length(str(told), "nm")
 
 
 def measure(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[str, dict[str, Array]]:
     """Measure a key of the input of the source that is loaded; returns it as text."""
     known, source = parse_length(given["known"], "nm"), loaded().source
-    measured = scale(source, known) if isinstance(source, AtomsSource) else pixel_size(source, known)
-    return str(measured), {}
+    if isinstance(source, AtomsSource):
+        return str(scale(source, known)), {}
+    return str(pixel_size(source, known, loaded().steps)), {}
 
 
 def scale(source: AtomsSource, distance: Length) -> Length:
@@ -69,7 +78,7 @@ def scale(source: AtomsSource, distance: Length) -> Length:
     InputError
         No frame has a first shell.
     """
-    for index in range(min(TRIED, source.n_frames)):
+    for index in spread(source.n_frames)[:TRIED]:
         with contextlib.suppress(FrameError, InputError):
             frame = source.read(index)
             if (mean := mean_bond(frame.positions, frame.cell, frame.periodic)) > 0:
@@ -81,7 +90,7 @@ def scale(source: AtomsSource, distance: Length) -> Length:
     )
 
 
-def pixel_size(source: Source, constant: Length) -> Length:
+def pixel_size(source: Source, constant: Length, before: Sequence[Step] = ()) -> Length:
     """Measure the lattice on the first frame that shows one, and return the pixel size that gives its constant.
 
     Parameters
@@ -90,15 +99,17 @@ def pixel_size(source: Source, constant: Length) -> Length:
         Images.
     constant
         Length of the basis vectors of the A sublattice; where the two differ, their mean is taken.
+    before
+        What comes before the lattice is measured.
 
     Raises
     ------
     InputError
         No frame shows a lattice.
     """
-    steps = [Step(name, registry.get("images", name).params()) for name in ("columns", "lattice")]
+    steps = [*before, *(Step(name, registry.get("images", name).params()) for name in ("columns", "lattice"))]
     failure = "there are no frames"
-    for index in range(min(TRIED, source.n_frames)):
+    for index in spread(source.n_frames)[:TRIED]:
         try:
             frame = source.read(index)
             found = chain.analyse("images", steps, frame)

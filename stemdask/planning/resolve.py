@@ -17,9 +17,11 @@ from stemdask.config.keys import Config, to_yaml
 from stemdask.config.problems import validate
 from stemdask.errors import ConfigError, InputError
 from stemdask.model import Kind, Source, Step
-from stemdask.planning import calibration
+from stemdask.planning import calibration, polarity
 from stemdask.planning.steps import steps as steps_of
+from stemdask.planning.trial import allowed
 from stemdask.sources import fenced, opening
+from stemdask.sources.images.source import ImageSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ def resolve(document: Document) -> Resolved:
     defaults = registry.defaults(source) if source is not None else None
     steps, more = steps_of(document, kind, defaults) if kind is not None else ((), [])
     problems += more
+    if config is not None:
+        problems += _contradictions(document, config, steps)
     if source is not None and not steps and not problems:
         problems = [document.problem(("analyses",), "names no analysis")]
     if problems:
@@ -61,12 +65,32 @@ def resolve(document: Document) -> Resolved:
     if isinstance(config.cluster, Batch):
         config = config.model_copy(update={"cluster": site.filled(config.cluster)})
     known: dict[str, Any] = {"kind": source.kind}
+    if isinstance(source, ImageSource):
+        known["invert"] = _columns_are_dark(source, config, steps)
+        steps = polarity.inverted(steps, known["invert"])
     if config.input.calibrate_from is not None:
-        known |= calibration.found(source, config.input.calibrate_from) | {"calibrate_from": None}
+        known |= calibration.found(source, config.input.calibrate_from, steps) | {"calibrate_from": None}
     config = config.model_copy(update={"input": config.input.model_copy(update=known)})
     if len(known) > 1:
         source = _open(config, document)[0] or source
     return Resolved(source, steps, config, to_yaml(config, steps), _fingerprint(source, steps, config))
+
+
+def _columns_are_dark(source: ImageSource, config: Config, steps: Sequence[Step]) -> bool:
+    """Return what the config says of the contrast or, where it leaves that open, what the images do."""
+    for said in (config.input.invert, polarity.written(steps)):
+        if isinstance(said, bool):
+            return said
+    if not any(step.name == "columns" for step in steps):
+        return False
+    return polarity.columns_are_dark(source, steps, *allowed(config.limits))
+
+
+def _contradictions(document: Document, config: Config, steps: Sequence[Step]) -> list[str]:
+    said, other = config.input.invert, polarity.written(steps)
+    if said == "auto" or other is None or said == other:
+        return []
+    return [document.problem(("analyses", "preprocess", "invert"), f"input.invert says {str(said).lower()}; keep one")]
 
 
 def _open(config: Config | None, document: Document) -> tuple[Source | None, InputError | None]:
@@ -75,7 +99,7 @@ def _open(config: Config | None, document: Document) -> tuple[Source | None, Inp
         options: dict[str, Any] = {}
     else:
         paths = config.input.path
-        options = config.input.model_dump(exclude={"path", "calibrate_from"})
+        options = config.input.model_dump(exclude={"path", "calibrate_from", "invert"})
     if not isinstance(paths, str | list):
         return None, None
     try:
@@ -104,7 +128,8 @@ def _fingerprint(source: Source, steps: Sequence[Step], config: Config) -> str:
     described: dict[str, Any] = {
         "version": __version__,
         "input": source.identity(),
-        "options": config.input.model_dump(mode="json", exclude={"path"}),
+        # Which way the contrast is, the steps say.
+        "options": config.input.model_dump(mode="json", exclude={"path", "invert"}),
         "steps": {step.name: step.params.model_dump(mode="json") for step in steps},
         "block_frames": config.block_frames,
     }

@@ -64,7 +64,7 @@ def schema() -> str:
 _FRAMES = '"0:100"'
 #: Keys of the input that a kind has, besides a range of frames, with an example.
 _EXAMPLES: dict[Kind, dict[str, str]] = {
-    "images": {"pixel_size": "0.0297 nm", "calibrate_from": "{a: 4.01 angstrom}"},
+    "images": {"pixel_size": "0.0297 nm", "calibrate_from": "{a: 4.01 angstrom}", "invert": "true"},
     "atoms": {"scale": "0.3434 angstrom", "calibrate_from": "{nearest_neighbour: 2.77 angstrom}"},
 }
 

@@ -11,10 +11,8 @@ from stemdask.analyses import chain
 from stemdask.errors import InputError
 from stemdask.model import Array
 from stemdask.planning.resolve import Resolved
-from stemdask.planning.trial import MEMORY, SECONDS, FrameFailed, Trial
-
-#: Frames tried at planning; the capacity of a ragged dimension comes from them.
-TRIED = 3
+from stemdask.planning.trial import FrameFailed, Trial, allowed
+from stemdask.planning.tried import TRIED, spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +40,20 @@ def survey(resolved: Resolved) -> Survey:
         Where none of the frames tried can be analysed; says why of the first.
     """
     source, limits = resolved.source, resolved.config.limits
-    trial = Trial(
-        source,
-        resolved.steps,
-        seconds=SECONDS if limits.frame_seconds == "auto" else limits.frame_seconds,
-        memory=MEMORY if limits.frame_memory == "auto" else limits.frame_memory,
-        isolate=limits.isolate,
-    )
+    seconds, memory = allowed(limits)
+    trial = Trial(source, resolved.steps, seconds=seconds, memory=memory, isolate=limits.isolate)
     prepared = trial.prepare()
     sizes: dict[str, int] = {}
     for variable in chain.declared(source.kind, resolved.steps, "prepare"):
         sizes.update(zip(variable.dims, np.shape(prepared[variable.path]), strict=True))
-    tried, seconds, frame_bytes, failures = 0, math.inf, 0, []
-    for index in _spread(source.n_frames):
+    tried, fastest, frame_bytes, failures = 0, math.inf, 0, []
+    for index in spread(source.n_frames):
         try:
             told = trial.frame(index)
         except FrameFailed as error:
             failures.append(f"frame {index}: {error}")
             continue
-        seconds = min(seconds, told.seconds)
+        fastest = min(fastest, told.seconds)
         frame_bytes = max(frame_bytes, told.frame_bytes)
         for dim, n in told.lengths.items():
             sizes[dim] = max(sizes.get(dim, 0), n)
@@ -74,9 +67,4 @@ def survey(resolved: Resolved) -> Survey:
             value=failures[0],
             remedy="Mend the input or the analyses, or choose other frames with input.frames",
         )
-    return Survey(prepared, sizes, tried == source.n_frames, seconds, frame_bytes)
-
-
-def _spread(n: int) -> list[int]:
-    """Return frames to try: first, middle and last, and some more in case these are bad."""
-    return list(dict.fromkeys(round(x * (n - 1)) for x in (0, 0.5, 1, 0.25, 0.75, 0.1, 0.4, 0.6, 0.9)))
+    return Survey(prepared, sizes, tried == source.n_frames, fastest, frame_bytes)

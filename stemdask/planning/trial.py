@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from stemdask.analyses import chain
+from stemdask.config.keys import LimitsSection
 from stemdask.errors import FrameError, InputError, StemdaskError
 from stemdask.fence import inside
 from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Fence, Overdue, Raised, shared
@@ -38,6 +39,14 @@ class Tried:
     seconds: float
     frame_bytes: int
     """Bytes of its input."""
+
+
+def allowed(limits: LimitsSection) -> tuple[float, int]:
+    """Return the time, s, and the bytes that a frame may take, before the plan says how much."""
+    return (
+        SECONDS if limits.frame_seconds == "auto" else limits.frame_seconds,
+        MEMORY if limits.frame_memory == "auto" else limits.frame_memory,
+    )
 
 
 class FrameFailed(Exception):
@@ -105,10 +114,16 @@ class Trial:
         except (Exception, SystemExit) as error:
             raise FrameFailed(f"{type(error).__name__}: {error}") from error
 
-    def ask(self, job: str, given: Mapping[str, Any]) -> Any:
-        """Have a job done with the frames, where they are loaded; `loaded` tells it of them."""
+    def ask(self, job: str, given: Mapping[str, Any]) -> tuple[Any, dict[str, Array]]:
+        """Have a job done with the frames, where they are loaded; `loaded` tells it of them.
+
+        Raises
+        ------
+        InputError
+            It ended its process, never ended, or raised.
+        """
         assert self._fence is not None
-        return self._ask(job, given, self._seconds + COMPILE_SECONDS)[0]
+        return self._ask(job, given, self._seconds + COMPILE_SECONDS)
 
     def _ask(self, job: str, given: Mapping[str, Any], seconds: float) -> tuple[Any, dict[str, Array]]:
         assert self._fence is not None

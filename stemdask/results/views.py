@@ -129,7 +129,8 @@ class Results:
     def image(self, frame: int) -> ImageFrame | None:
         """Read the image of a frame from the input; None where it can't be read from here."""
         section = self.config()["input"]
-        section.pop("calibrate_from", None)
+        for key in ("calibrate_from", "invert"):
+            section.pop(key, None)
         try:
             found = opening.open_source(section.pop("path"), **section).read(frame)
         except (StemdaskError, OSError):

@@ -175,3 +175,21 @@ def test_a_check_says_what_is_odd_about_the_input(tmp_path: Path) -> None:
 )
 def test_a_store_without_a_name_is_called_like_its_input(item: str, store: str) -> None:
     assert store_beside(item) == store
+
+
+def test_a_doubtful_contrast_is_refused_with_both_pictures_and_dark_columns_are_said_in_the_first_line(
+    tmp_path: Path,
+) -> None:
+    y, x = np.indices((120, 130)) * (2 * np.pi / 13.0)
+    np.save(tmp_path / "waves.npy", np.cos(y) + np.cos(x))
+    refused = stemdask("run", "waves.npy", "-o", "waves.zarr", "--cluster", "inline", cwd=tmp_path)
+    assert refused.returncode == 4
+    assert "input.invert" in refused.stderr
+    picture = Path(refused.stdout.removeprefix("both contrasts: ").strip())
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / "waves.zarr").exists()
+    image, _ = simulate.perovskite((120, 130), 13.0, seed=1)
+    np.save(tmp_path / "abf.npy", image.max() - image)
+    done = stemdask("run", "abf.npy", "-o", "abf.zarr", "--cluster", "inline", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"frame 0: \d+ dark columns;", done.stdout)

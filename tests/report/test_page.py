@@ -203,7 +203,7 @@ def test_a_summary_has_a_line_for_each_frame(every_image_analysis: Path, every_a
     diameter = float(reader.open_results(every_atoms_analysis)["particle/diameter"][0])
     assert f"diameter {diameter:.3f} angstrom" in lines[0]
     assert re.search(
-        r"\d+ columns; .*median displacement 1\d\.\d pm, noise floor", report.summary(every_image_analysis)[0]
+        r"\d+ bright columns; .*median displacement 1\d\.\d pm, noise floor", report.summary(every_image_analysis)[0]
     )
 
 

@@ -65,4 +65,18 @@ def parts(results: Results, frame: int) -> list[Part]:
     return [part]
 
 
-SHOWS = Shows(parts, {"lattice": plot_lattice})
+def words(results: Results, frame: int) -> list[str]:
+    """State the cell, and whether the scale can be right where there is one."""
+    mean = results.at(lattice.A_Y.group, frame)
+    a, b = (np.array([float(mean[part.name]) for part in vector]) for vector in _VECTORS.values())
+    lengths = np.hypot(*a), np.hypot(*b)
+    if not np.isfinite(lengths).all():
+        return []
+    angle = np.degrees(np.arccos(a @ b / (lengths[0] * lengths[1])))
+    sizes = amount(f"{lengths[0]:.4g} × {lengths[1]:.4g}", mean[lattice.A_Y.name].attrs["units"])
+    flag = int(mean[lattice.CALIBRATION.name])
+    scale = [f"scale: {lattice.CALIBRATION_FLAGS[flag]}"] if flag >= lattice.PLAUSIBLE else []
+    return [f"cell {sizes}, {angle:.1f}°", *scale]
+
+
+SHOWS = Shows(parts, {"lattice": plot_lattice}, words)

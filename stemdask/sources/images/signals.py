@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from stemdask.errors import InputError
 from stemdask.kernels.arrays import Array
 from stemdask.sources.images.headers import colour
 from stemdask.sources.images.stack import Calibration, OpenStack, Stack, calibrate
+
+#: Units of the axes of diffraction patterns and Fourier transforms.
+_RECIPROCAL = re.compile(r"\s*(1\s*/\s*\S+|\S+\s*(\^|\*\*)?-1|m?rad)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,18 @@ def image_signals(path: str, reader: str) -> list[ImageSignal]:
     signals = importlib.import_module(reader).file_reader(path, lazy=True)
     images = [_image(path, signal, number) for number, signal in enumerate(signals) if _is_image(path, signal)]
     if not images:
-        held = ", ".join(f"{signal['data'].dtype} {signal['data'].shape}" for signal in signals[:4])
+        held = ", ".join(_described(signal) for signal in signals[:4])
         raise InputError(
-            f"holds no image ({held or 'nothing'})", where=path, remedy="Export the images; spectra can't be analysed"
+            f"holds no image ({held or 'nothing'})",
+            where=path,
+            remedy="Export the images; spectra and diffraction patterns can't be analysed",
         )
     return images
+
+
+def _described(signal: Mapping[str, Any]) -> str:
+    units = {str(axis["units"]) for axis in signal["axes"] if _is_reciprocal(axis)}
+    return " in ".join([f"{signal['data'].dtype} {signal['data'].shape}", *sorted(units)])
 
 
 def _image(path: str, signal: Mapping[str, Any], number: int) -> ImageSignal:
@@ -82,14 +93,19 @@ def _image(path: str, signal: Mapping[str, Any], number: int) -> ImageSignal:
 
 
 def _is_image(path: str, signal: Mapping[str, Any]) -> bool:
-    """Tell an image, of whose last two axes none was scanned."""
+    """Tell an image, of whose last two axes none was scanned, and none is a frequency or an angle."""
     data, axes = signal["data"], signal["axes"]
     if data.dtype.names is not None:
         raise colour(path, "RGB")
     if data.ndim < 2 or data.ndim != len(axes) or axes[-2].get("navigate"):
         return False
     # Complex numbers are a Fourier transform or a phase contrast.
-    return data.dtype.kind != "c" and not _is_spectral(signal)
+    return data.dtype.kind != "c" and not _is_spectral(signal) and not any(map(_is_reciprocal, axes[-2:]))
+
+
+def _is_reciprocal(axis: Mapping[str, Any]) -> bool:
+    """Tell an axis of a diffraction pattern."""
+    return _RECIPROCAL.fullmatch(str(axis.get("units"))) is not None
 
 
 def _is_spectral(signal: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from drawn import assert_drawn, legend, title
 
 from stemdask.figures.images.columns import overlay
 from stemdask.figures.style import MUTED, SUBLATTICES
+from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, NOT_CONVERGED, RAN_AWAY
 from stemdask.model import ImageFrame
 
 FRAME = ImageFrame(0, np.random.default_rng(0).random((40, 50)), (0.1, 0.1))
@@ -15,6 +16,7 @@ def columns(kinds, units="nm"):
     n = len(kinds)
     data = {"y": ("column", np.append(0.2 + 0.5 * np.arange(n), np.nan), {"units": units})}
     data["x"] = ("column", np.append(0.3 + 0.4 * np.arange(n), np.nan), {"units": units})
+    data["flag"] = ("column", np.zeros(n + 1, np.int8))
     return xr.Dataset(data | {"sublattice": ("column", np.append(kinds, -1).astype(int))})
 
 
@@ -33,9 +35,11 @@ def test_each_sublattice_is_counted_and_drawn_in_its_colour_where_its_columns_ar
     assert_drawn(figure)
 
 
-def test_columns_without_a_lattice_are_of_one_kind():
-    (axes,) = overlay(FRAME, columns([0, 1, 0]).drop_vars("sublattice")).axes
-    assert legend(axes) == ["A: 3"]
+def test_columns_without_a_lattice_are_of_one_kind_and_those_that_could_not_be_measured_of_none():
+    found = columns([0, 1, 0, 0]).drop_vars("sublattice")
+    found["flag"][:] = [0, NOT_CONVERGED, NO_SIGNAL, RAN_AWAY, -1]
+    (axes,) = overlay(FRAME, found).axes
+    assert legend(axes) == ["none: 2", "A: 2"]
 
 
 def test_pixels_are_the_unit_of_an_image_without_calibration():

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import xarray as xr
 from drawn import assert_drawn, legend, share_drawn
 
-from stemdask.figures.images.lattice import cell
+from stemdask.figures.images.lattice import cell, words
 
 MEAN = xr.Dataset({"a_y": 0.0, "a_x": 0.4, "b_y": 0.5, "b_x": 0.1, "origin_y": 0.2, "origin_x": 0.3})
 
@@ -46,3 +48,16 @@ def test_scatter_of_the_columns_is_seen():
 
 def test_a_frame_without_a_lattice_is_empty():
     assert share_drawn(cell(columns([0, 1], np.eye(2)), MEAN * np.nan)) == 0
+
+
+@pytest.mark.parametrize(
+    ("flag", "scale"), [(0, ["scale: plausible"]), (1, ["scale: no crystal has such a lattice vector"]), (-1, [])]
+)
+def test_the_first_line_states_the_cell_and_judges_a_scale_that_is_there(flag, scale):
+    mean = MEAN.assign(calibration=flag)
+    mean["a_y"].attrs["units"] = "nm"
+    assert words(SimpleNamespace(at=lambda group, frame: mean), 0) == ["cell 0.4 × 0.5099 nm, 78.7°", *scale]
+
+
+def test_the_first_line_of_a_frame_without_a_lattice_states_none():
+    assert words(SimpleNamespace(at=lambda group, frame: MEAN * np.nan), 0) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import signal
 import struct
 from dataclasses import replace
@@ -198,6 +199,11 @@ def test_dm4_that_declares_more_than_it_has_is_refused(write_dm4: Any) -> None:
 def test_spectra_are_refused(write_dm4: Any, tmp_path: Path) -> None:
     refused(write_dm4("spectra.dm4", np.zeros((20, 20, 64), np.float32), spectra=True), "no image")
     refused(write_dm4("spectrum.dm4", np.zeros(64, np.float32)), "no image")
+
+
+@pytest.mark.parametrize("units", ["1/nm", "1 / Å", "nm^-1", "mrad"])
+def test_diffraction_patterns_are_refused(write_dm4: Any, units: str) -> None:
+    refused(write_dm4("pattern.dm4", np.zeros((20, 20), np.float32), units=units), f"no image .* in {re.escape(units)}")
 
 
 def test_a_reader_that_never_ends_is_given_up(good: Any, monkeypatch: Any) -> None:

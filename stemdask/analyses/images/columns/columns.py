@@ -9,10 +9,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator
 
+from stemdask.analyses.images.columns import gate
 from stemdask.analyses.images.stack.pixels import pixels_of
+from stemdask.analyses.images.stack.preprocess import INVERTED
 from stemdask.analyses.images.stack.series import expected_columns, spread
 from stemdask.errors import FrameError
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
+from stemdask.kernels.images.finding.quality import assess
 from stemdask.kernels.images.finding.separation import NoLatticeError
 from stemdask.kernels.images.fitting.centre_of_mass import centre_of_mass
 from stemdask.kernels.images.fitting.column_fit import FLAG_MEANINGS, ColumnFit
@@ -123,16 +126,18 @@ def outputs(params: ColumnsParams) -> tuple[Variable, ...]:
     """Declare the columns, and what is handed on of their lattice and of their common errors."""
     measured = (Y, X, Y_ERR, X_ERR, AMPLITUDE, AMPLITUDE_ERR, SIGMA_MAJOR, SIGMA_MINOR, ROTATION, BACKGROUND)
     found = (FOUND_SUBLATTICE, FOUND_I, FOUND_J, FOUND_GRAIN, CONFIDENCE)
-    return (*measured, REDUCED_CHI2, FLAG, *found, COVARIANCE, PAIRS, PAIR_COVARIANCE)
+    return (*measured, REDUCED_CHI2, FLAG, gate.QUALITY, gate.REASONS, *found, COVARIANCE, PAIRS, PAIR_COVARIANCE)
 
 
 def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     """Find and measure the columns of a frame; those of a series are known, and column k is the same in every frame.
 
+    Columns that couldn't be measured belong to no sublattice, which leaves them out of all that follows.
+
     Raises
     ------
     FrameError
-        No lattice is to be seen in the frame, or not the area of the series.
+        No lattice is to be seen in the frame, or what was found aren't columns, or not the area of the series.
     """
     pixels, for_finding, grid = pixels_of(frame)
     finer = abs(float(np.linalg.det(grid.matrix))) ** 0.5
@@ -140,6 +145,9 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     series = expected_columns(frame, pixels, grid)
     found = _find(for_finding, params, nm) if series is None else series.columns
     fit = measure(pixels, found, params, None if series is None else series.shape)
+    quality = assess(found, fit, pixels, dark=bool(frame.get(INVERTED, np.asarray(False))))
+    if series is None and len(quality.usable):
+        gate.refuse(quality)
     keep = found.interior
     of = {name: getattr(fit, name)[: len(keep)][keep] for name in _FITTED}
     scale = np.asarray(frame.pixel_size)
@@ -162,7 +170,7 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
         BACKGROUND.path: of["background"],
         REDUCED_CHI2.path: of["reduced_chi2"],
         FLAG.path: of["flag"],
-        FOUND_SUBLATTICE.path: found.sublattice[keep],
+        FOUND_SUBLATTICE.path: np.where(quality.usable, found.sublattice[keep], np.int8(-1)),
         FOUND_I.path: i,
         FOUND_J.path: j,
         FOUND_GRAIN.path: found.grain[keep],
@@ -174,12 +182,17 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     becomes = np.full(len(fit), -1)  # columns beyond the border are left out
     becomes[np.flatnonzero(keep)] = number
     covariance = fit.covariance.renumbered(becomes, n).transformed(np.diag(scale) @ grid.matrix)
-    return values | {
-        CONFIDENCE.path: np.asarray(found.vectors.confidence),
-        COVARIANCE.path: covariance.own,
-        PAIRS.path: covariance.pairs,
-        PAIR_COVARIANCE.path: covariance.between,
-    }
+    a, b = (float(np.hypot(*(vector @ grid.matrix.T * scale))) for vector in (found.vectors.a, found.vectors.b))
+    return (
+        values
+        | dict(gate.measured(quality, a, b, frame))
+        | {
+            CONFIDENCE.path: np.asarray(found.vectors.confidence),
+            COVARIANCE.path: covariance.own,
+            PAIRS.path: covariance.pairs,
+            PAIR_COVARIANCE.path: covariance.between,
+        }
+    )
 
 
 def covariance_of(frame: ImageFrame) -> PositionCovariance:

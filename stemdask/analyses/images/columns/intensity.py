@@ -58,6 +58,7 @@ def run(frame: ImageFrame, params: IntensityParams) -> Mapping[str, Array]:
     """
     pixel = frame.pixel_size[0] * frame.pixel_size[1]
     area = 2 * np.pi * frame[columns.SIGMA_MAJOR] * frame[columns.SIGMA_MINOR] / pixel
+    area = np.where(frame[lattice.SUBLATTICE] >= 0, area, np.nan)  # others couldn't be measured
     source = (np.column_stack([frame[columns.Y], frame[columns.X]]) - frame.offset) / frame.pixel_size
     pixels, _, grid = pixels_of(frame)
     finer = abs(float(np.linalg.det(grid.matrix)))  # a new pixel is this part of an old one

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from stemdask.analyses.images.columns import columns
+from stemdask.analyses.images.columns import columns, gate
 from stemdask.kernels.images.crystal.dislocations import near_dislocation
 from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
@@ -19,8 +19,6 @@ LETTERS: tuple[Sublattice, ...] = get_args(Sublattice)
 SUBLATTICES = {-1: "none"} | dict(enumerate(LETTERS))
 
 
-#: Shortest lattice vectors of crystals in projection are this long, nm; another length speaks of a wrong scale.
-_PLAUSIBLE = (0.12, 3.0)
 _TOLERANCE = 0.02
 _UNEQUAL = 0.005
 PLAUSIBLE, ABSURD, UNEQUAL, DIFFERENT = range(4)
@@ -102,7 +100,7 @@ def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
 def _calibration(a: float, b: float, frame: ImageFrame, params: LatticeParams) -> int:
     if not np.isfinite(a + b) or not frame.calibrated:
         return -1
-    if not (_PLAUSIBLE[0] <= min(a, b) and max(a, b) <= _PLAUSIBLE[1]):
+    if not gate.is_plausible(a, b):
         return ABSURD
     if abs(frame.pixel_size[0] / frame.pixel_size[1] - 1.0) > _UNEQUAL:
         return UNEQUAL

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from stemdask.analyses.images.columns import gate
 from stemdask.analyses.images.stack import preprocess
+from stemdask.errors import FrameError
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
+from stemdask.kernels.images.finding.quality import assess
 from stemdask.kernels.images.finding.separation import NoLatticeError
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.kernels.images.stacks.drift import Drift, stitch
@@ -35,7 +38,7 @@ VECTORS = _site("vectors", ("vector", "axis"), "float64", "nm", "lattice vectors
 DISTANCE = _site("distance", (), "float64", "nm", "shortest distance of columns")
 CONFIDENCE = _site("confidence", (), "float64", "1", "confidence in the lattice of the average")
 SHAPE = _site("shape", ("term",), "float64", "1", "how columns deviate from a Gaussian: kurtosis, coma along y and x")
-#: There are none where the average shows no lattice, or the frames show different areas.
+#: There are none where the average shows no columns of a crystal, or the frames show different areas.
 SITES = (Y, X, SUBLATTICE, GRAIN, I, J, SIGMA, VECTORS, DISTANCE, CONFIDENCE, SHAPE)
 
 
@@ -50,7 +53,8 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
         Any frame, for the calibration.
     """
     average, first = stitch(drift)
-    if frame.get(preprocess.INVERTED, np.asarray(False)):
+    dark = bool(frame.get(preprocess.INVERTED, np.asarray(False)))
+    if dark:
         average = invert(average).astype(np.float32)
     scale, nm = np.asarray(frame.pixel_size), float(np.prod(frame.pixel_size)) ** 0.5
     none = np.zeros(0)
@@ -58,12 +62,12 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
         if drift.quality < _ONE_AREA:
             raise NoLatticeError("the frames show different areas")
         found = find_columns(average)
-    except NoLatticeError:
+        positions, shape = _refined(average, found, dark)
+    except (NoLatticeError, FrameError):
         sites = dict.fromkeys((Y, X, SUBLATTICE, GRAIN, I, J, SIGMA), none)
         sites |= {VECTORS: np.full((2, 2), np.nan), DISTANCE: np.array(np.nan), CONFIDENCE: np.array(0.0)}
         sites[SHAPE] = np.zeros(3)
     else:
-        positions, shape = _refined(average, found)
         place = (positions + first) * scale + frame.offset
         sublattice = np.concatenate([found.sublattice, found.ghost_sublattice])
         beyond = np.full(len(found.ghosts), BEYOND)
@@ -83,15 +87,21 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
     return {variable.path: sites[variable].astype(variable.dtype) for variable in SITES}
 
 
-def _refined(average: Array, found: Columns) -> tuple[Array, Array]:
+def _refined(average: Array, found: Columns, dark: bool) -> tuple[Array, Array]:
     """Return the positions of columns and ghosts, and the shape that they share, fitted to the average.
 
     At low dose a fit of one frame leans on its start, so an error of the start would be the same in every frame.
+
+    Raises
+    ------
+    FrameError
+        What was found aren't columns.
     """
     start = np.concatenate([found.positions, found.ghosts])
     grain = np.concatenate([found.grain, found.ghost_grain])
     kind = np.concatenate([found.sublattice, found.ghost_sublattice]) + MAX_SUBLATTICES * grain
     held = np.repeat([False, True], [len(found.positions), len(found.ghosts)])
     fit = fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian", held=held)
+    gate.refuse(assess(found, fit, average, dark=dark))
     good = fit.good & np.isfinite(fit.positions).all(axis=1)
     return np.where(good[:, None], fit.positions, start), fit.shape_terms

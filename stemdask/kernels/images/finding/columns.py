@@ -98,17 +98,15 @@ def find_columns(image: NDArray[np.generic], separation: tuple[float, float] | N
     NoLatticeError
         If there is no lattice in the image.
     """
-    pixels, valid = _filled(image)
-    if not valid.all():
-        valid = ndimage.uniform_filter(valid.astype(np.float32), 5) >= _MIN_VALID
+    pixels, valid = standardise(image)
     free = valid
-    grains = [_find_grain(pixels, free, _best_vectors(pixels, free, separation))]
+    grains = [_find_grain(pixels, free, best_vectors(pixels, free, separation))]
     while len(grains) < MAX_GRAINS:
         free = free & ~_covered(pixels.shape, grains[-1])
         if not _worth_a_search(pixels, free, grains[0]):
             break
         try:
-            further = _find_grain(pixels, free, _best_vectors(pixels, free, separation, _MIN_CONFIDENCE))
+            further = _find_grain(pixels, free, best_vectors(pixels, free, separation, _MIN_CONFIDENCE))
         except NoLatticeError:
             break
         grains.append(further)
@@ -120,8 +118,26 @@ def find_columns(image: NDArray[np.generic], separation: tuple[float, float] | N
     return _join([grains[n] for n in order], [sites[n] for n in order], pixels.shape)
 
 
-def _filled(image: NDArray[np.generic]) -> tuple[Image, Booleans]:
-    """Return the image as float32 of mean 0 and deviation 1, missing pixels filled from around, and what is valid."""
+def standardise(image: NDArray[np.generic]) -> tuple[Image, Booleans]:
+    """Return an image of mean 0 and deviation 1 without missing pixels, and where enough pixels had a value.
+
+    Parameters
+    ----------
+    image
+        (ny, nx), any real type; NaN where a pixel is missing.
+
+    Returns
+    -------
+    pixels
+        (ny, nx), float32; missing ones take the value of the nearest.
+    free
+        (ny, nx), where columns may be looked for.
+
+    Raises
+    ------
+    NoLatticeError
+        If no pixel has a value, or all have the same.
+    """
     valid = np.isfinite(image)
     if not valid.any():
         raise NoLatticeError("no lattice: the image holds no finite pixel")
@@ -133,19 +149,32 @@ def _filled(image: NDArray[np.generic]) -> tuple[Image, Booleans]:
     if deviation <= 1e-9 * abs(mean) or deviation == 0.0:
         raise NoLatticeError("no lattice: all pixels are equal")
     pixels = (pixels / deviation).astype(np.float32, copy=False)
-    if not valid.all():
-        nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
-        pixels = pixels[tuple(nearest)]
-    return pixels, valid
+    if valid.all():
+        return pixels, valid
+    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    return pixels[tuple(nearest)], ndimage.uniform_filter(valid.astype(np.float32), 5) >= _MIN_VALID
 
 
-def _best_vectors(
+def best_vectors(
     pixels: Image,
     free: Booleans,
-    separation: tuple[float, float] | None,
+    separation: tuple[float, float] | None = None,
     min_confidence: float = 0.25,
 ) -> LatticeVectors:
-    """Return the vectors of the image or, where several lattices mix in it, of the purest window of half its sides."""
+    """Return the vectors of the image or, where several lattices mix in it, of the purest window of half its sides.
+
+    Parameters
+    ----------
+    pixels, free
+        As `standardise` returns them.
+    separation, min_confidence
+        As for :func:`~stemdask.kernels.images.finding.separation.estimate_lattice`.
+
+    Raises
+    ------
+    NoLatticeError
+        If no pair of vectors predicts the autocorrelation.
+    """
     seen = pixels if free.all() else np.where(free, pixels, np.float32(np.nan))
     ny, nx = pixels.shape
     best: LatticeVectors | None = None

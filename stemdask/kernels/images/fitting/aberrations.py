@@ -22,6 +22,8 @@ N_TERMS = 3
 SPREAD = np.array([0.3, 0.1, 0.1])
 #: Fisher information is summed over points that lie this many widths apart, out to so many widths, at most so many.
 _STEP, _INFORMS, _MOST = 0.85, 3.5, 256
+#: Half of the height lies within so many widths.
+_REACH = 4.0
 #: Powers of dy and dx in the deviation, from 0 to 4.
 _P = 5
 
@@ -41,6 +43,22 @@ def brightest(terms: Floats) -> Floats:
     nearest = real[np.argmin(np.abs(real))] if len(real) else 0.0
     out: Floats = np.clip(nearest, -1.0, 1.0) * terms[1:] / coma
     return out
+
+
+def half_width(terms: Floats) -> float:
+    """Return where a column has half of its height, in units of where a Gaussian has it; coma is left out.
+
+    It is NaN for terms whose columns have no height.
+    """
+    radius = np.linspace(0.0, _REACH, 1001)
+    r2 = radius**2
+    profile = np.exp(-0.5 * r2) * (1.0 + terms[0] * (r2**2 - 8.0 * r2 + 8.0) / 8.0)
+    half = 0.5 * profile[0]
+    if half <= 0.0:
+        return np.nan
+    k = int(np.argmax(profile < half))
+    beyond = (profile[k - 1] - half) / (profile[k - 1] - profile[k])
+    return float((radius[k - 1] + beyond * radius[1]) / np.sqrt(np.log(4.0)))
 
 
 @kernel

@@ -31,6 +31,8 @@ _FLANK, _BAND = 1.5, (2.5, 4.5)
 _FILTERED = 0.1
 #: Noise that is correlated by less than this is taken as white.
 _WHITE = 0.15
+#: Quantiles of the brightness below and above which noise is compared.
+_EIGHTHS = (0.125, 0.875)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,35 @@ def estimate_noise(image: Image, model: Image | None = None, *, kind: str = "aut
     else:
         noise = _straight_line(square, brightness, Noise(0.0, seen))
     return _coloured(noise, total, at_columns, seen)
+
+
+def noise_where_bright(image: AnyFloats, model: Image) -> float:
+    """Return the variance of the noise in the brightest eighth of an image over that in the darkest.
+
+    Counting makes it more than 1, read-out noise leaves 1. A logarithm or a root of counts makes it less: their noise
+    is least where the image is brightest.
+
+    Parameters
+    ----------
+    image
+        (y, x); NaN pixels are left out.
+    model
+        Fitted image.
+
+    Returns
+    -------
+    NaN where either shows no noise.
+    """
+    square = _second_differences(np.asarray(image - model, dtype=np.float32)).ravel().astype(np.float64) ** 2
+    brightness = _local_mean(np.asarray(image, dtype=np.float32)).ravel()
+    good = np.isfinite(square) & np.isfinite(brightness)
+    square, brightness = square[good], brightness[good]
+    if len(square) < 16:
+        return np.nan
+    low, high = np.quantile(brightness, _EIGHTHS)
+    # The median passes over what the fit leaves of single columns.
+    dark, bright = (float(np.median(square[part])) for part in (brightness <= low, brightness >= high))
+    return bright / dark if dark > 0.0 and bright > 0.0 else np.nan
 
 
 def brightness_range(image: AnyFloats) -> tuple[float, float]:

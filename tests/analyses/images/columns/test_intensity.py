@@ -19,6 +19,7 @@ def columns(truth, electrons=None, sigma=2.5):
         "columns/amplitude_err": np.full(n, 2.0),
         "columns/sigma_major": np.full(n, sigma * NM),
         "columns/sigma_minor": np.full(n, sigma * NM),
+        "columns/sublattice": np.zeros(n, np.int8),
     }
 
 

@@ -8,6 +8,7 @@ import pytest
 from stemdask.kernels.images.fitting.aberrations import (
     N_TERMS,
     brightest,
+    half_width,
     render_change,
     render_shaped,
     shaped_information,
@@ -166,6 +167,22 @@ def test_the_brightest_point_is_that_of_what_is_drawn() -> None:
         render_shaped(image, np.array([[100.0, 100.0]]), np.ones(1), precision, 1.0, terms)
         peak = np.array(np.unravel_index(np.argmax(image), image.shape)) - 100.0
         np.testing.assert_allclose(brightest(terms) * width, peak, atol=0.8)
+
+
+@pytest.mark.parametrize("kurtosis", [-0.4, 0.0, 0.3, 0.8])
+def test_half_of_the_height_is_where_it_is_drawn(kurtosis: float) -> None:
+    terms, sigma = np.array([kurtosis, 0.0, 0.0]), 8.0
+    image = np.zeros((81, 81), np.float32)
+    round_one = np.array([[1.0, 0.0, 1.0]]) / sigma**2
+    render_shaped(image, np.array([[40.0, 40.0]]), np.ones(1), round_one, 1.0, terms)
+    row = image[40, 40:]
+    assert half_width(terms) == pytest.approx(
+        np.interp(-0.5 * row[0], -row[:20], np.arange(20)) / (sigma * np.sqrt(np.log(4.0))), rel=0.01
+    )
+
+
+def test_columns_without_height_have_no_width() -> None:
+    assert np.isnan(half_width(np.array([-1.5, 0.0, 0.0])))
 
 
 def test_a_shape_that_is_known_is_held() -> None:

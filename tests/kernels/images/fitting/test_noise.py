@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from stemdask.kernels.images.fitting.noise import estimate_noise
+from stemdask.kernels.images.fitting.noise import estimate_noise, noise_where_bright
 from stemdask.simulate import perovskite
 
 
@@ -41,3 +41,18 @@ def test_a_filtered_image_keeps_its_noise_at_the_frequencies_of_the_columns(blur
     assert found.readout == pytest.approx(noise.var(), rel=0.15)
     at_columns = 36.0 * np.exp(-((2 * np.pi * blur * 1.5 / (2 * np.pi * 2.5)) ** 2))
     assert found.readout * found.correlation == pytest.approx(at_columns, rel=0.2)
+
+
+def test_noise_grows_with_the_brightness_of_counts_and_falls_on_a_logarithmic_scale() -> None:
+    image, truth = perovskite((256, 256), electrons_a=20000.0, background=20.0, seed=1)
+    model = truth.expected.astype(np.float32)
+    assert noise_where_bright(image, model) > 5.0
+    assert noise_where_bright(np.log1p(image), np.log1p(model)) < 0.3
+    assert noise_where_bright(image**0.25, model**0.25) < 0.3
+    flat, truth = perovskite((256, 256), noise="gaussian", readout=6.0, seed=1)
+    assert noise_where_bright(flat, truth.expected.astype(np.float32)) == pytest.approx(1.0, abs=0.1)
+
+
+def test_where_there_is_no_noise_nothing_is_said_of_it() -> None:
+    assert np.isnan(noise_where_bright(np.ones((64, 64), np.float32), np.ones((64, 64), np.float32)))
+    assert np.isnan(noise_where_bright(np.full((64, 64), np.nan), np.ones((64, 64), np.float32)))
