@@ -41,6 +41,8 @@ def trust_in(
         what isn't explained, however large, moves the fit less than what just is.
     """
     side = max(round(0.5 * distance), 2)
+    if not weight.any():
+        return np.ones_like(image)
     sums = np.zeros((3, *(-(-n // side) for n in image.shape)))
     _sum_tiles(image, model, weight, side, sums)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -48,8 +50,7 @@ def trust_in(
         misfit, signal = total / counts, signal / counts
         row, column = np.clip(positions // side, 0, np.array(misfit.shape) - 1).astype(np.intp).T
         # What noise leaves over is everywhere alike, what a wrong model does goes with the height of the columns.
-        usual = np.nanmedian(misfit[row, column])
-        usual = np.maximum(usual, np.nanmedian((misfit / signal)[row, column]) * signal)
+        usual = np.maximum(_median(misfit[row, column]), _median((misfit / signal)[row, column]) * signal)
         chance = np.sqrt(2.0 * correlation) / (3.0 * side)
         may_be = usual * (1.0 + max(_WORSE, _BEYOND_CHANCE * chance))
         worse = np.clip(np.nan_to_num(misfit / may_be, nan=1.0), 1.0, _LEAST**-0.5).astype(np.float32)
@@ -58,6 +59,11 @@ def trust_in(
     fine = np.repeat(np.repeat(worse, side, axis=0), side, axis=1)[: image.shape[0], : image.shape[1]]
     trust: Image = uniform_filter(fine, side, mode="nearest") ** -2
     return trust
+
+
+def _median(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 @kernel

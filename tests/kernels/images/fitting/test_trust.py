@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stemdask import simulate
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
+from stemdask.kernels.images.fitting.trust import trust_in
+
+PLACES = np.stack(np.meshgrid(np.arange(5.0, 120, 10), np.arange(5.0, 120, 10)), axis=-1).reshape(-1, 2)
+
+
+def trust(residual: np.ndarray, model: np.ndarray | None = None) -> np.ndarray:
+    """Return the trust in pixels of variance 1."""
+    model = np.ones_like(residual) if model is None else model
+    return trust_in(model + residual, model, np.ones_like(model), PLACES, 10.0, 1.0)
+
+
+def noise(factor: float = 1.0) -> np.ndarray:
+    return (factor * np.random.default_rng(0).normal(size=(120, 120))).astype(np.float32)
+
+
+@pytest.mark.parametrize("factor", [0.1, 1.0, 30.0])
+def test_misfits_that_are_everywhere_alike_take_no_trust(factor: float) -> None:
+    assert (trust(noise(factor)) == 1.0).all()
+
+
+def test_misfits_that_go_with_the_height_of_the_columns_take_no_trust() -> None:
+    height = np.linspace(1.0, 6.0, 120, dtype=np.float32) * np.ones((120, 1), np.float32)
+    assert (trust(height * noise(), height) == 1.0).all()
+
+
+def test_pixels_around_what_is_not_explained_are_doubted_and_no_others() -> None:
+    residual = noise()
+    y, x = np.indices(residual.shape)
+    residual += 50.0 * np.exp(-0.5 * ((y - 60) ** 2 + (x - 30) ** 2) / 3.0**2).astype(np.float32)
+    found = trust(residual)
+    distance = np.hypot(y - 60, x - 30)
+    assert found[distance < 5].max() < 0.01
+    assert found[distance > 25].min() == 1.0
+    assert found.min() > 0.0
+
+
+def test_more_of_the_same_moves_a_fit_less() -> None:
+    y, x = np.indices((120, 120))
+    spot = np.exp(-0.5 * ((y - 60) ** 2 + (x - 60) ** 2) / 3.0**2).astype(np.float32)
+    pulls = [float((trust(noise() + height * spot) * height * spot).sum()) for height in (20.0, 60.0)]
+    assert pulls[1] < pulls[0]
+
+
+def test_an_image_of_which_nothing_counts_is_not_doubted() -> None:
+    nothing = np.zeros((120, 120), np.float32)
+    assert (trust_in(nothing, nothing, nothing, PLACES, 10.0, 1.0) == 1.0).all()
+
+
+def test_a_uniform_displacement_is_right_though_a_column_in_a_corner_is_not_known() -> None:
+    """Columns 3.3 widths apart: width, background and heights almost replace one another."""
+    width, shift = 2.6, np.array([0.3, 0.6])
+    image, truth = simulate.perovskite(
+        (300, 300),
+        3.3 * width * 2**0.5,
+        rotation=7.0,
+        sigma_a=width,
+        sigma_b=width,
+        electrons_a=42_000.0,
+        electrons_b=17_000.0,
+        background=20.0,
+        displacement=lambda place: np.tile(shift[::-1], (len(place), 1)),
+        margin=25.0,
+        seed=1,
+    )
+    inside = ((truth.positions > -0.5) & (truth.positions < 299.5)).all(axis=1)
+    corner = np.flatnonzero(inside)[np.argmin((truth.positions[inside] - 0.0).sum(axis=1))]
+    known = np.arange(len(truth.positions)) != corner
+    fit = fit_joint(image, truth.positions[known], truth.sublattice[known], width)
+    error = fit.positions - truth.positions[known]
+    middle = ((truth.positions[known] > 20) & (truth.positions[known] < 280)).all(axis=1)
+    of_a, of_b = (error[middle & (truth.sublattice[known] == s)] for s in (0, 1))
+    apart = of_b.mean(axis=0) - of_a.mean(axis=0)
+    chance = np.hypot(of_a.std(axis=0) / len(of_a) ** 0.5, of_b.std(axis=0) / len(of_b) ** 0.5)
+    assert (np.abs(apart) < 4.0 * chance).all(), (apart, chance)
+    assert not fit.shape_terms.any()
