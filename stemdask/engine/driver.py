@@ -49,7 +49,8 @@ class Outcome:
     def sentence(self) -> str:
         """Return it as a line for a terminal."""
         found = ", ".join(f"{n} {status.name.lower()}" for status, n in self.counts.items() if n)
-        return f"{self.state}: {found}; {self.fresh} frames done in {self.seconds:.1f} s"
+        frames = "frame" if self.fresh == 1 else "frames"
+        return f"{self.state}: {found}; {self.fresh} {frames} done in {self.seconds:.1f} s"
 
     @property
     def exit_code(self) -> int:

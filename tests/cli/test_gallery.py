@@ -25,7 +25,7 @@ VERDICTS = {
     "gallery/Example_PtIr.npy": Verdict("bright", (105, 135), 1),
     "gallery/Grain_boundry_gold_512px.png": Verdict("bright", (650, 675), 1),
     "gallery/Si110_5nmX25us_03_none_none.png": Verdict("bright", (365, 390), 2),
-    "gallery/example_Se_implanted_MoS2.dm3": Verdict("bright", (4050, 4200), 2),
+    "gallery/example_Se_implanted_MoS2.dm3": Verdict("bright", (4150, 4360), 2),
     "gallery/simulated_nanoparticle.hspy": Verdict("bright", (240, 260), 1),
     "gallery/stem_abf_data.hspy": Verdict("dark", (590, 605), 3),
     "BTO_crystal_1.dm4": Verdict("bright", (2100, 2180), 2),

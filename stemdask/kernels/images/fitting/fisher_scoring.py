@@ -32,8 +32,8 @@ _HELD = 1e9
 _NEAR = 0.05
 #: Far from it chi² falls by more than this part to first order, and what a shape would add to that means nothing.
 _FAR = 0.3
-#: A fall to first order may be wrong by this part.
-_UNSURE = 0.1
+#: What a shape adds to a fall that is larger than that is believed beyond this part of it, and this much evidence.
+_UNSURE, _PLENTY = 0.1, 10.0
 #: A run ends when steps that are damped this much still make the fit worse.
 _HOPELESS = 1e6
 
@@ -89,7 +89,7 @@ class FisherScoring:
         """Let the columns share a shape if chi² falls by more than `evidence`, in units of what chance makes of it.
 
         To first order, and beyond what it falls by with Gaussians: chi² of 3 degrees of freedom where they are that.
-        Returns whether that decides it: far from the optimum a no doesn't, nor does a yes by little of the whole fall.
+        Returns whether that decides it: far from the optimum a no doesn't, nor does a yes by little.
         """
         if not self._renew_equations():
             return False
@@ -109,7 +109,7 @@ class FisherScoring:
             if (exact or _NEAR * self._chi2 > more >= fall) and more - fall <= evidence * chance:
                 self._take(False, before, gaussians)
                 return more < _FAR * self._chi2
-        if more - fall <= _UNSURE * fall:
+        if more < 2.0 * fall and more - fall <= max(_UNSURE * fall, _PLENTY * evidence * chance):
             self._take(False, before, gaussians)
             return False
         self._take(True, shaped, with_shape)
