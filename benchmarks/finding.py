@@ -4,7 +4,7 @@
 
 Each figure is the worst of four rotations (0, 12, 45 and 78 degrees). A column counts as found within 0.3 of the
 shortest distance of columns; columns nearer to the border than 0.8 of it don't count. `--write` puts the tables between
-the marks `<!-- finding -->` and `<!-- /finding -->` of a page, and makes the page where there is none.
+the marks `<!-- finding -->` and `<!-- /finding -->` of a page.
 
 `--multislice` adds a table of simulated images: each file `<name>.npz` of the folder holds `image` (phonons, ny, nx),
 the image of one periodic cell for each configuration of frozen phonons, `truth` (phonons, columns, 2), px, (y, x), and
@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pages
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
@@ -33,7 +34,6 @@ DOSES = (100.0, 300.0, 1000.0, 3000.0, 10000.0, 100000.0)
 #: Electrons in the brightest pixel of a multislice image, and cells along y and x.
 MULTISLICE = (300.0, 3000.0, 30000.0)
 TILES = (5, 6)
-START, END = "<!-- finding -->", "<!-- /finding -->"
 
 
 def crystal(
@@ -198,16 +198,10 @@ def tables(images: Path | None) -> str:
 def main() -> None:
     """Print the tables, or put them into a page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", type=Path, help="page that holds the tables between its marks")
+    pages.add_argument(parser)
     parser.add_argument("--multislice", type=Path, help="folder of multislice images")
     given = parser.parse_args()
-    page, text = given.write, tables(given.multislice)
-    if page is None:
-        print(text)
-        return
-    old = page.read_text() if page.exists() else f"# Accuracy\n\n## Finding\n\n{START}\n{END}\n"
-    before, _, rest = old.partition(START)
-    page.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}")
+    pages.put(tables(given.multislice), "finding", given.write)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pages
 from scipy.spatial import cKDTree
 
 from stemdask.analyses.images.columns import gate
@@ -35,7 +36,6 @@ from stemdask.simulate import MotifColumn, lattice_image
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "toys"))
 from no_crystal import no_crystals
 
-START, END = "<!-- gate -->", "<!-- /gate -->"
 ELECTRONS = (20, 60, 150, 400, 1000, 5000, 50000)
 COUNTS = (3, 10, 30, 100, 300, 3000)
 SCATTERS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.2, np.inf)
@@ -166,7 +166,7 @@ def main() -> None:
     """Print the tables, or put them into a page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("images", nargs="*")
-    parser.add_argument("--write", type=Path, help="page that holds the tables between its marks")
+    pages.add_argument(parser)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)  # a fit of what aren't columns may overflow
     crystals = [*simulated(), *(pair for path in arguments.images for pair in multislice(path))]
@@ -174,11 +174,7 @@ def main() -> None:
     lines = [f"In {len(crystals) - len(judged)} of {len(crystals)} images of crystals no lattice is seen.", ""]
     lines += [*against(judged, "scatter", SCATTERS), "", *against(judged, "confidence", CONFIDENCES), ""]
     text = "\n".join([*lines, *verdicts(judged, list(no_columns()))])
-    if arguments.write is None:
-        print(text)
-        return
-    before, _, rest = arguments.write.read_text().partition(START)
-    arguments.write.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}")
+    pages.put(text, "gate", arguments.write)
 
 
 def _nearest(vectors: np.ndarray, fractions: np.ndarray) -> float:

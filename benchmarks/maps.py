@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pages
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
@@ -25,7 +26,6 @@ from stemdask import simulate
 from stemdask.analyses.images.maps import denoise, domains
 from stemdask.kernels.images.denoising.map_denoiser import METHODS
 
-START, END = "<!-- maps -->", "<!-- /maps -->"
 SPACING, WIDTH, PIXEL, SHIFT = 16.0, 2.5, 0.02, 15.0
 #: Cells along each side of stacks, of single frames that hold domains, and of those that hold none.
 CELLS, WIDE, SMALL = 17, 28, 14
@@ -297,14 +297,10 @@ def control() -> list[str]:
 def main() -> None:
     """Print the tables, or put them into a page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", type=Path, help="page that holds the tables between its marks")
+    pages.add_argument(parser)
     page = parser.parse_args().write
     text = "\n".join([*stacks(), *singles(), *control()]).strip()
-    if page is None:
-        print(text)
-        return
-    before, _, rest = page.read_text().partition(START)
-    page.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}")
+    pages.put(text, "maps", page)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pages
 from scipy.ndimage import affine_transform, zoom
 from scipy.spatial import cKDTree
 
@@ -23,7 +24,6 @@ import stemdask as sd
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, find_columns
 from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
 
-START, END = "<!-- one answer -->", "<!-- /one answer -->"
 USUAL = ColumnModel()
 
 
@@ -136,14 +136,10 @@ def main() -> None:
     """Print the tables, or put them into a page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("images", nargs="+")
-    parser.add_argument("--write", type=Path, help="page that holds the tables between its marks")
+    pages.add_argument(parser)
     arguments = parser.parse_args()
     text = "\n\n".join(table(path) for path in arguments.images)
-    if arguments.write is None:
-        print(text)
-        return
-    before, _, rest = arguments.write.read_text().partition(START)
-    arguments.write.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}")
+    pages.put(text, "one answer", arguments.write)
 
 
 if __name__ == "__main__":

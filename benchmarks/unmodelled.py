@@ -11,16 +11,15 @@ coverage the part of them within the stated standard error (68.3 % is right).
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
+import pages
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from stemdask import simulate
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
 
-START, END = "<!-- unmodelled -->", "<!-- /unmodelled -->"
 CASES = (
     "nothing",
     "a column in the middle",
@@ -107,13 +106,8 @@ def table() -> str:
 def main() -> None:
     """Print the table, and write it into a page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", type=Path)
-    page = parser.parse_args().write
-    text = table()
-    print(text)
-    if page is not None:
-        before, rest = page.read_text().split(START)
-        page.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}")
+    pages.add_argument(parser)
+    pages.put(table(), "unmodelled", parser.parse_args().write)
 
 
 if __name__ == "__main__":
