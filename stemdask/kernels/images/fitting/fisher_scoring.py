@@ -99,19 +99,18 @@ class FisherScoring:
         self._take(True, shaped, gaussians)
         with_shape = self.scene.with_shape(gaussians, shaped, self.constraints)
         n = max(int(np.count_nonzero(self.scene.weight)), 1)
-        # Near the optimum a quick no is a no: the rough matrix takes what overlapping columns share for well known.
+        # Near the optimum a quick look does: the rough matrix takes what overlapping columns share for well known.
         for exact, rough in ((False, with_shape), (True, gaussians.with_shape(with_shape.terms_alone(N_TERMS)))):
             self._take(False, before, gaussians)
             fall = self._fall(exact)
             self._take(True, shaped, rough)
             more = self._fall(exact)
-            chance = self.scene.noise.correlation * max(1.0, (self._chi2 - more) / n)
-            if (exact or _NEAR * self._chi2 > more >= fall) and more - fall <= evidence * chance:
+            gain, chance = more - fall, self.scene.noise.correlation * max(1.0, (self._chi2 - more) / n)
+            settled = exact or _NEAR * self._chi2 > more >= fall
+            is_little = more < 2.0 * fall and gain <= max(_UNSURE * fall, _PLENTY * evidence * chance)
+            if settled and (gain <= evidence * chance or is_little):
                 self._take(False, before, gaussians)
-                return more < _FAR * self._chi2
-        if more < 2.0 * fall and more - fall <= max(_UNSURE * fall, _PLENTY * evidence * chance):
-            self._take(False, before, gaussians)
-            return False
+                return gain <= evidence * chance and more < _FAR * self._chi2
         self._take(True, shaped, with_shape)
         return True
 
