@@ -83,8 +83,8 @@ def test_the_loss_of_a_step_is_reported_as_it_is(simulate, method):
             assert abs(reported - real) <= max(0.2 * abs(real), 0.1)
 
 
-@pytest.mark.claims
-@pytest.mark.parametrize("first", [None, "pca", "patch_pca"])
+# Denoising changes nothing of the count, which a quick test holds: the claim needs no more than one of these.
+@pytest.mark.parametrize("first", [pytest.param(None, marks=pytest.mark.claims), "pca", "patch_pca"])
 def test_noise_claims_no_domain_in_200_stacks(simulate, first):
     counted: Counter[int] = Counter()
     for seed in range(200):
