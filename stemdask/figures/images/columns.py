@@ -100,7 +100,7 @@ def _counts(found: xr.Dataset) -> list[tuple[str, int]]:
     if lattice.SUBLATTICE.name in found:
         kinds = found[lattice.SUBLATTICE.name].values[good]
         for value in np.unique(kinds):
-            name = f"of sublattice {lattice.SUBLATTICES[int(value)]}" if value >= 0 else "of no sublattice"
+            name = f"of sublattice {lattice.SUBLATTICES[int(value)]}" if value >= 0 else "that could not be measured"
             counts.append((name, int((kinds == value).sum())))
     return counts
 

@@ -86,6 +86,9 @@ def parts(results: Results, frame: int) -> list[Part]:
     found = results.at(displacement.U.group, frame)
     part = Part(f"Displacement of frame {frame}")
     part.sentences += _said(results)
+    if not np.isfinite(found[displacement.U.name].values).any():
+        part.sentences = part.sentences or ["No cell was found whose displacement could be measured."]
+        return [part]
     part.rows.append(median_row("median magnitude", found[displacement.MAGNITUDE.name]))
     for component, error in ((displacement.U, displacement.U_ERR), (displacement.V, displacement.V_ERR)):
         part.rows.append(median_row(f"median {component.name}", found[component.name]))
@@ -104,8 +107,12 @@ def words(results: Results, frame: int) -> list[str]:
     if not np.isfinite(noise):
         return _said(results)
     units = str(found[displacement.U.name].attrs["units"])
-    median = amount(f"{np.nanmedian(found[displacement.MAGNITUDE.name].values):.1f}", units)
-    said = [f"median displacement {median}, noise floor {amount(f'{noise:.1f}', units)}"]
+    digits = max(0, 1 - int(np.floor(np.log10(noise)))) if noise > 0 else 1
+    median, floor = (
+        amount(f"{value:.{digits}f}", units)
+        for value in (np.nanmedian(found[displacement.MAGNITUDE.name].values), noise)
+    )
+    said = [f"median displacement {median}, noise floor {floor}", *_said(results)]
     return said if units == displacement.U.units else [*said, _UNCALIBRATED]
 
 

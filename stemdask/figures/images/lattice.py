@@ -76,7 +76,9 @@ def words(results: Results, frame: int) -> list[str]:
     sizes = amount(f"{lengths[0]:.4g} × {lengths[1]:.4g}", mean[lattice.A_Y.name].attrs["units"])
     flag = int(mean[lattice.CALIBRATION.name])
     scale = [f"scale: {lattice.CALIBRATION_FLAGS[flag]}"] if flag >= lattice.PLAUSIBLE else []
-    return [f"cell {sizes}, {angle:.1f}°", *scale]
+    grains = int(results.at(columns.Y.group, frame)[lattice.GRAIN.name].max()) + 1
+    which = f" of the largest of {grains} grains" if grains > 1 else ""
+    return [f"cell{which} {sizes}, {angle:.1f}°", *scale]
 
 
 SHOWS = Shows(parts, {"lattice": plot_lattice}, words)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import xarray as xr
 from drawn import assert_drawn, bars, legend, share_drawn, title
 
-from stemdask.figures.images.displacement import distribution, quiver
+from stemdask.figures.images.displacement import distribution, parts, quiver
 from stemdask.model import ImageFrame
 
 
@@ -80,3 +82,15 @@ def test_nothing_is_compared_where_no_error_is_known():
     found = cells()
     found["u_err"][:] = found["v_err"][:] = np.nan
     assert not distribution(found).axes[1].lines
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"), [({"warning": "all columns are alike"}, "all columns are alike"), ({}, "No cell")]
+)
+def test_where_nothing_is_displaced_a_sentence_stands_alone(said, sentence):
+    results = SimpleNamespace(at=lambda group, frame: cells(0), attributes=lambda group: said)
+    (part,) = parts(results, 0)
+    assert part.sentences[0].startswith(sentence)
+    assert len(part.sentences) == 1
+    assert not part.rows
+    assert not part.pictures
