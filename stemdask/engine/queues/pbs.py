@@ -9,7 +9,7 @@ from typing import Any
 
 from stemdask.config.clusters import Batch
 from stemdask.config.values import parse_walltime
-from stemdask.engine.queues.queue import DriverJob, Inside, JobView, Partition, Queue, State, WorkerJob
+from stemdask.engine.queues.queue import DriverJob, Inside, JobView, Partition, Queue, State, WorkerJob, clock
 
 _STATES = {
     **dict.fromkeys("QHWT", State.PENDING),
@@ -51,13 +51,9 @@ def _options(config: Batch, memory: int) -> dict[str, Any]:
     return {
         "queue": config.partition,
         "account": config.account,
-        "walltime": _hours(parse_walltime(config.walltime)),
+        "walltime": clock(parse_walltime(config.walltime)),
         "resource_spec": f"select=1:ncpus={config.cores}:mem={memory // 2**20}mb",
     }
-
-
-def _hours(seconds: int) -> str:
-    return f"{seconds // 3600:02d}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
 
 
 def _worker(job: WorkerJob) -> Sequence[str]:
@@ -76,7 +72,7 @@ def _driver(job: DriverJob) -> Sequence[str]:
         "-r y",
         "-V",
         f"-l select={asked.tasks}:ncpus={asked.cores}:mem={memory}mb",
-        f"-l walltime={_hours(job.seconds)}",
+        f"-l walltime={clock(job.seconds)}",
         *(f"{key} {value}" for key, value in where.items() if value is not None),
         *(["-m ea"] if config.mail else []),
     ]

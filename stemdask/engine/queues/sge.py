@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from stemdask.config.clusters import Batch
 from stemdask.config.values import parse_walltime
-from stemdask.engine.queues.queue import DriverJob, Inside, JobView, Partition, Queue, State, WorkerJob
+from stemdask.engine.queues.queue import DriverJob, Inside, JobView, Partition, Queue, State, WorkerJob, clock
 
 #: Seconds before its walltime at which a driver is asked to save its state.
 _DRIVER_WARNING = 120
@@ -58,13 +58,9 @@ def _options(config: Batch, memory: int) -> dict[str, Any]:
     return {
         "queue": config.partition,
         "project": config.account,
-        "walltime": _hours(parse_walltime(config.walltime)),
+        "walltime": clock(parse_walltime(config.walltime)),
         "resource_spec": f"mem_free={memory // 2**20}M",
     }
-
-
-def _hours(seconds: int) -> str:
-    return f"{seconds // 3600:02d}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
 
 
 def _common(config: Batch) -> Sequence[str]:
@@ -76,7 +72,7 @@ def _cores(n: int) -> list[str]:
 
 
 def _worker(job: WorkerJob) -> Sequence[str]:
-    warned = _hours(max(1, parse_walltime(job.config.walltime) - job.warning))
+    warned = clock(max(1, parse_walltime(job.config.walltime) - job.warning))
     return [
         f"-N {job.name}",
         f"-o {job.log}",
@@ -100,7 +96,7 @@ def _driver(job: DriverJob) -> Sequence[str]:
         f"-wd {job.folder}",
         "-r y",
         "-V",
-        f"-l h_rt={_hours(job.seconds)},s_rt={_hours(max(1, job.seconds - _DRIVER_WARNING))}",
+        f"-l h_rt={clock(job.seconds)},s_rt={clock(max(1, job.seconds - _DRIVER_WARNING))}",
         f"-l mem_free={asked.memory // n // 2**20}M",
         *_cores(n),
         *(f"{key} {value}" for key, value in where.items() if value is not None),
