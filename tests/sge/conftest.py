@@ -12,7 +12,9 @@ TOYS = HERE.parent / "toys"
 sys.path[:0] = [str(HERE), str(TOYS)]
 
 import toy  # noqa: E402
+from fixtures import frames as frames  # noqa: E402
 from fixtures import toys as toys  # noqa: E402
+from fixtures import undisturbed as undisturbed  # noqa: E402
 from private_sge import PrivateSge, missing  # noqa: E402
 
 

@@ -12,6 +12,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import debian
+
 PACKAGES = ("gridengine-master", "gridengine-exec", "gridengine-client")
 HOME = Path("/usr/lib/gridengine")
 SHARE = Path("/usr/share/gridengine")
@@ -69,18 +71,7 @@ qsort_args NONE
 
 def missing() -> str | None:
     """Return why there can be no Grid Engine here, or None."""
-    if os.geteuid() != 0:
-        return "a private Grid Engine needs root"
-    if (HOME / "sge_qmaster").exists() and shutil.which("qsub"):
-        return None
-    if shutil.which("apt-get") is None or not os.environ.get("CI"):
-        return f"not installed: {' '.join(PACKAGES)} (installed by themselves only where CI is set)"
-    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for command in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
-        done = subprocess.run(["apt-get", "-qq", *command], env=quiet, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return f"apt-get {command[0]} failed: {done.stderr.strip()[-200:]}"
-    return None
+    return debian.missing(PACKAGES, there=(HOME / "sge_qmaster").exists() and shutil.which("qsub") is not None)
 
 
 class PrivateSge:

@@ -26,18 +26,6 @@ def cluster(**changes: Any) -> dict[str, Any]:
     return {"kind": "sge", "workers": 2} | small | changes
 
 
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy.write_frames(tmp_path_factory.mktemp("input") / "frames.npy", FRAMES)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(sge: PrivateSge, frames: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    store = tmp_path_factory.mktemp("undisturbed") / "inline.zarr"
-    engine.execute(Document(toy.config(frames, store)))
-    return toy.contents(store)
-
-
 def _jobs(sge: PrivateSge) -> list[str]:
     return [line.split()[0] for line in sge.client("qstat").splitlines()[2:]]
 

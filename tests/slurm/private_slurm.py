@@ -10,6 +10,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import debian
+
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
 NODES = ("node1", "node2")
@@ -62,18 +64,7 @@ PartitionName=closed Nodes={names} MaxTime=10 DefaultTime=1 State=DOWN
 
 def missing() -> str | None:
     """Return why there can be no SLURM here, or None."""
-    if os.geteuid() != 0:
-        return "a private SLURM needs root"
-    if all(shutil.which(program) for program in PROGRAMS):
-        return None
-    if shutil.which("apt-get") is None or not os.environ.get("CI"):
-        return f"not installed: {' '.join(PACKAGES)} (installed by themselves only where CI is set)"
-    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for command in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
-        done = subprocess.run(["apt-get", "-qq", *command], env=quiet, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return f"apt-get {command[0]} failed: {done.stderr.strip()[-200:]}"
-    return None
+    return debian.missing(PACKAGES, there=all(shutil.which(program) for program in PROGRAMS))
 
 
 class PrivateSlurm:

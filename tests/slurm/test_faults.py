@@ -20,9 +20,6 @@ import toy
 from private_slurm import PrivateSlurm
 from wrapped import Wrapped
 
-from stemdask.config.document import Document
-from stemdask.engine import run as engine
-
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(400)]
 
 FRAMES = 48
@@ -34,18 +31,6 @@ if [ "$(squeue --me --noheader --states=PENDING,RUNNING | wc -l)" -ge 1 ]; then
     echo "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit)" >&2
     exit 1
 fi"""
-
-
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy.write_frames(tmp_path_factory.mktemp("input") / "frames.npy", FRAMES)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(slurm: PrivateSlurm, frames: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    store = tmp_path_factory.mktemp("undisturbed") / "inline.zarr"
-    engine.execute(Document(toy.config(frames, store)))
-    return toy.contents(store)
 
 
 class Run:

@@ -38,18 +38,6 @@ def _stemdask_in_path(slurm: PrivateSlurm) -> Iterator[None]:
     os.environ["PATH"] = before
 
 
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy.write_frames(tmp_path_factory.mktemp("input") / "frames.npy", FRAMES)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(slurm: PrivateSlurm, frames: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    store = tmp_path_factory.mktemp("undisturbed") / "inline.zarr"
-    engine.execute(Document(toy.config(frames, store)))
-    return toy.contents(store)
-
-
 def _write(folder: Path, frames: Path, cluster: dict[str, Any] | None = None, **params: Any) -> Path:
     """Write a config whose store is `toy.zarr` beside it."""
     data = toy.config(frames, folder / "toy.zarr", cluster or INLINE, params=params)

@@ -33,18 +33,6 @@ def _pausing(frames: Path, store: Path, **changes: Any) -> dict[str, Any]:
     )
 
 
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy.write_frames(tmp_path_factory.mktemp("input") / "frames.npy", FRAMES)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(slurm: PrivateSlurm, frames: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    store = tmp_path_factory.mktemp("undisturbed") / "inline.zarr"
-    engine.execute(Document(toy.config(frames, store)))
-    return toy.contents(store)
-
-
 def _jobs(slurm: PrivateSlurm, state: str = "RUNNING") -> list[str]:
     return slurm.client("squeue", "--noheader", f"--states={state}", "--format=%i %j", check=False).splitlines()
 

@@ -1,4 +1,4 @@
-"""The toy analyses, in this process and in those that it starts, for the tests that ask for them."""
+"""The toy analyses, here and in the processes that are started, and what a run of them gives undisturbed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import toy
 
+from stemdask.config.document import Document
+from stemdask.engine import run as engine
 from stemdask.fence import fence
 
 
@@ -26,3 +28,17 @@ def toys() -> Iterator[None]:
         del os.environ["PYTHONPATH"]
     else:
         os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture(scope="module")
+def frames(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As many frames as the file of tests says by FRAMES."""
+    return toy.write_frames(tmp_path_factory.mktemp("input") / "frames.npy", request.module.FRAMES)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The bytes that an undisturbed run of the frames gives."""
+    store = tmp_path_factory.mktemp("undisturbed") / "inline.zarr"
+    engine.execute(Document(toy.config(frames, store)))
+    return toy.contents(store)
