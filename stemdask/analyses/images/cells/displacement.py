@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -12,12 +11,16 @@ from pydantic import Field, model_validator
 from stemdask.analyses.images.columns import columns, lattice
 from stemdask.analyses.images.columns.scan_distortion import positions_of
 from stemdask.kernels.images.crystal.displacement import REFERENCES, Displacements, displacements, noise_floor
+from stemdask.kernels.images.crystal.scatter import LineNoise, with_scatter
+from stemdask.kernels.images.stacks.scan_distortion import lattice_residuals, shared_variance
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 from stemdask.units import LengthAngstrom
 
 _PM = 1e3
 #: µC/cm² of one electron charge on a square angstrom.
 _CHARGE = 1602.1766
+#: Order of the polynomial in (i, j) that a lattice which bends is.
+_BEND = 3
 #: Columns are found from about so many standard errors of the height of the brightest ones on.
 _SEEN = 2.5
 
@@ -69,6 +72,18 @@ DISAGREEMENT = Variable(
 NOISE_FLOOR = Variable(
     "displacement/noise_floor", ("frame",), "float64", "pm", "scatter of one component from cell to cell", trend=True
 )
+JITTER_X = Variable(
+    "displacement/jitter_x", ("frame",), "float64", "pm", "RMS shift along x of the rows of the scan; 0: none"
+)
+JITTER_Y = Variable(
+    "displacement/jitter_y", ("frame",), "float64", "pm", "RMS shift along y of the rows of the scan; 0: none"
+)
+EXCESS_X = Variable(
+    "displacement/excess_x", ("frame",), "float64", "1", "scatter along x of neighbouring cells over that of the fits"
+)
+EXCESS_Y = Variable(
+    "displacement/excess_y", ("frame",), "float64", "1", "scatter along y of neighbouring cells over that of the fits"
+)
 POLARISATION_U = Variable("displacement/polarisation_u", _CELL, "float64", "uC/cm2", "polarisation along +x, by model")
 POLARISATION_V = Variable(
     "displacement/polarisation_v", _CELL, "float64", "uC/cm2", "polarisation along +y, downwards, by model"
@@ -79,7 +94,7 @@ def outputs(params: DisplacementParams) -> tuple[Variable, ...]:
     """Declare the displacements."""
     polarisation = (POLARISATION_U, POLARISATION_V) if params.born_charge is not None else ()
     vectors = (Y, X, I, J, COLUMN, U, V, U_ERR, V_ERR, MAGNITUDE, ANGLE, SIGNIFICANT, DISAGREEMENT, NOISE_FLOOR)
-    return vectors + polarisation
+    return (*vectors, JITTER_X, JITTER_Y, EXCESS_X, EXCESS_Y, *polarisation)
 
 
 def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
@@ -88,7 +103,8 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
     covariance = columns.covariance_of(frame).transformed(_PM * np.eye(2))
     sublattice, grain = frame[lattice.SUBLATTICE], frame[lattice.GRAIN]
     i, j = frame[lattice.I], frame[lattice.J]
-    parts, others = [], []
+    scan, left_over = _line_noise(frame, params), _median(frame[columns.REDUCED_CHI2])
+    parts, others, scatter = [Displacements.none(len(i))], [], []
     for number in np.unique(grain[grain >= 0]):
         of = np.flatnonzero(grain == number)
         measured = {
@@ -108,12 +124,19 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
             for reference in REFERENCES
         }
         chosen = measured[params.reference]
-        parts.append(replace(chosen, column=of[chosen.column]))
+        lines = scan._replace(line=scan.line[of], felt=scan.felt[of])
+        errors = with_scatter(
+            chosen, covariance.subset(of), lines, i[of][chosen.column], j[of][chosen.column], left_over
+        )
+        parts.append(errors.displacements.of_columns(of, len(i)))
+        scatter.append(errors)
         others.append(np.stack([entry.vector for entry in measured.values()]))
     found = Displacements.joined(parts)
+    largest = max(scatter, key=lambda one: len(one.displacements.column), default=None)
+    jitter, excess = (np.zeros(2), np.ones(2)) if largest is None else (largest.jitter, largest.excess)
     vectors = np.concatenate(others, axis=1) if others else np.empty((len(REFERENCES), 0, 2))
     differences = vectors[:, None] - vectors
-    values = {
+    values: dict[str, Array] = {
         Y.path: found.centre[:, 0] / _PM,
         X.path: found.centre[:, 1] / _PM,
         I.path: i[found.column],
@@ -129,6 +152,8 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         DISAGREEMENT.path: np.hypot(differences[..., 0], differences[..., 1]).max(axis=(0, 1)),
         NOISE_FLOOR.path: np.asarray(noise_floor(found.vector, i[found.column], j[found.column])),
     }
+    for pair, known in (((JITTER_X, JITTER_Y), jitter), ((EXCESS_X, EXCESS_Y), excess)):
+        values |= {variable.path: np.asarray(value) for variable, value in zip(pair, known, strict=True)}
     if params.born_charge is not None:
         area = abs(frame[lattice.A_X] * frame[lattice.B_Y] - frame[lattice.A_Y] * frame[lattice.B_X])
         depth = 0.1 * params.depth.angstrom() if params.depth is not None else np.sqrt(area)
@@ -137,6 +162,34 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         values[POLARISATION_U.path] = found.vector[:, 0] * scale
         values[POLARISATION_V.path] = found.vector[:, 1] * scale
     return values
+
+
+def _line_noise(frame: ImageFrame, params: DisplacementParams) -> LineNoise:
+    """Return what the columns of the framework have in common where they lie on one line of the scan, pm.
+
+    Rows of the image are its lines, unless columns on one vertical line share more: a scan may be turned by 90 degrees.
+    """
+    positions = _PM * np.column_stack([frame[columns.Y], frame[columns.X]]).astype(np.float64)
+    framework = frame[lattice.SUBLATTICE] == lattice.LETTERS.index(params.framework)
+    residual = np.full(positions.shape, np.nan)
+    for grain in np.unique(frame[lattice.GRAIN][framework]):
+        of = framework & (frame[lattice.GRAIN] == grain)
+        residual[of] = lattice_residuals(positions[of], frame[lattice.I][of], frame[lattice.J][of], _BEND)
+    length = _PM * _median(frame[columns.SIGMA_MINOR][framework])
+    area = float(np.prod(frame.pixels.shape)) * float(np.prod(frame.pixel_size)) * _PM**2
+    apart = float(np.sqrt(area / max(int(framework.sum()), 1)))
+    felt = np.ones(len(positions))
+    if not np.isfinite(length):
+        return LineNoise(positions[:, 0], 1.0, np.zeros(2), felt)
+    for number in np.unique(frame[lattice.SUBLATTICE]):
+        of = frame[lattice.SUBLATTICE] == number
+        felt[of] = np.sqrt(np.nan_to_num(length / (_PM * _median(frame[columns.SIGMA_MINOR][of])), nan=1.0))
+    shared = [
+        [shared_variance((positions - residual)[:, axis], residual[:, k], length, apart) for k in (1, 0)]
+        for axis in (0, 1)
+    ]
+    slow = int(np.argmax(np.sum(shared, axis=1)))
+    return LineNoise(np.nan_to_num(positions[:, slow]), length, np.array(shared[slow]), felt)
 
 
 def finish(stack: Stack, params: DisplacementParams) -> None:

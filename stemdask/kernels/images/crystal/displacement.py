@@ -8,8 +8,8 @@ pulls at B pulls at its A columns too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -41,12 +41,30 @@ class Displacements:
     """(n, 2), (u, v): along +x and +y."""
     covariance: Floats
     """(n, 2, 2), of (u, v)."""
+    weights: sparse.csr_array
+    """(n, number of columns given): each displacement as a sum of positions, less what a mean lattice adds."""
+
+    @classmethod
+    def none(cls, columns: int = 0) -> Displacements:
+        """Return no displacement of so many columns."""
+        arrays = np.empty(0, np.int64), np.empty((0, 2)), np.empty((0, 2)), np.empty((0, 2, 2))
+        return cls(*arrays, sparse.csr_array((0, columns)))
+
+    def of_columns(self, numbers: Integers, n: int) -> Displacements:
+        """Return the same of n columns, among which those given have these `numbers`."""
+        entries = self.weights.data, numbers[self.weights.indices], self.weights.indptr
+        weights = sparse.csr_array(entries, shape=(len(self.column), n))
+        return replace(self, column=numbers[self.column], weights=weights)
 
     @classmethod
     def joined(cls, parts: Sequence[Displacements]) -> Displacements:
-        """Return the displacements of all parts, one after another; of no part, none."""
-        empty = cls(np.empty(0, np.int64), np.empty((0, 2)), np.empty((0, 2)), np.empty((0, 2, 2)))
-        return cls(*(np.concatenate([getattr(part, f.name) for part in (empty, *parts)]) for f in fields(cls)))
+        """Return the displacements of all parts, at least one, of the same columns, one after another."""
+
+        def together(name: str) -> Any:
+            return np.concatenate([getattr(part, name) for part in parts])
+
+        weights = sparse.csr_array(sparse.vstack([part.weights for part in parts]))
+        return cls(together("column"), together("centre"), together("vector"), together("covariance"), weights)
 
     @property
     def error(self) -> Floats:
@@ -122,10 +140,10 @@ def displacements(
     """
     of, corner = np.flatnonzero(sublattice == displaced), np.flatnonzero(sublattice == framework)
     if len(of) == 0 or len(corner) < 3:
-        return Displacements.joined([])
+        return Displacements.none(len(positions))
     lattice = fit_lattice(positions[corner], i[corner], j[corner])
     if not np.isfinite(lattice.a).all():
-        return Displacements.joined([])
+        return Displacements.none(len(positions))
     basis = np.stack([lattice.a, lattice.b])
     fractions = (positions[of] - lattice.origin) @ np.linalg.inv(basis) - np.stack([i[of], j[of]], axis=1)
     site = nominal_site(np.median(fractions, axis=0), lattice.a, lattice.b)
@@ -136,16 +154,17 @@ def displacements(
     complete = (neighbours >= 0).all(axis=1)
     of, neighbours = of[complete], neighbours[complete]
     known = errors if isinstance(errors, PositionCovariance) else PositionCovariance.independent(errors)
-    itself = _weights(of[:, None], np.ones(1), len(positions))
+    weights = _weights(of[:, None], np.ones(1), len(positions))
     if reference == "lattice":
         centre = lattice.at(i[of] + site[0], j[of] + site[1])
-        covariance = known.of_sums(itself) + _of_mean(known, corner)
+        covariance = known.of_sums(weights) + _of_mean(known, corner)
     else:
         mean = _weights(neighbours, around.weights, len(positions))
         if reference == "line":
             mean = mean @ _straight_lines(index, corner, i[corner], j[corner], len(positions))
-        centre, covariance = mean @ positions, known.of_sums(itself - mean)
-    return Displacements(of, centre, (positions[of] - centre)[:, ::-1], covariance[:, ::-1, ::-1])
+        weights = sparse.csr_array(weights - mean)
+        centre, covariance = mean @ positions, known.of_sums(weights)
+    return Displacements(of, centre, (positions[of] - centre)[:, ::-1], covariance[:, ::-1, ::-1], weights)
 
 
 def _weights(columns: Integers, weights: Floats, n: int) -> sparse.csr_array:

@@ -16,6 +16,7 @@ from stemdask.kernels.arrays import AnyIntegers, Booleans, Floats
 
 #: Strength found by chance alone in so many standard errors is none.
 _SIGNIFICANT = 3.0
+_BEYOND_CHANCE = 2.0
 _FEWEST = 20
 
 
@@ -116,3 +117,46 @@ def line_shifts(where: Floats, residual: Floats, error: Floats, n_lines: int, le
     gain = np.linalg.solve(measured, across.T).T
     left = np.maximum(shared - (gain * across).sum(axis=1), 0.0)
     return LineShifts(gain @ mean, np.sqrt(left), shared**0.5)
+
+
+def shared_variance(where: Floats, residual: Floats, length: float, apart: float) -> float:
+    """Return the variance that columns of one line of the image share, and lines some way on don't.
+
+    Rows that a scan shifts one by one do that. What varies slowly, as a bend of the lattice, is shared by lines that
+    are as far from one another as columns, and cancels.
+
+    Parameters
+    ----------
+    where
+        (n,), where the lattice has each column along the slow axis of the scan; any unit.
+    residual
+        (n,), how far it lies from there along one axis; NaN is left out.
+    length
+        Over which lines are felt together: the width of the columns.
+    apart
+        Distance between columns.
+
+    Returns
+    -------
+    float
+        0 where there is none beyond chance.
+    """
+    known = np.isfinite(where) & np.isfinite(residual)
+    if known.sum() < _FEWEST:
+        return 0.0
+    where, residual = where[known], residual[known]
+    width = length / 2.0
+    bins = ((where - where.min()) / width).astype(np.int64)
+    count, total = np.bincount(bins).astype(np.float64), np.bincount(bins, residual)
+    square = float((residual**2).sum())
+    pairs = float((count * (count - 1.0)).sum())
+    if pairs < _FEWEST:
+        return 0.0
+    near = (float((total**2).sum()) - square) / pairs
+    first = int(np.ceil(4.0 * length / width))
+    lags = range(first, min(first + int(np.ceil(1.3 * apart / width)), len(count)))
+    others = sum(float(count[:-lag] @ count[lag:]) for lag in lags)
+    far = sum(float(total[:-lag] @ total[lag:]) for lag in lags) / others if others else 0.0
+    alone = max(square / len(residual) - near, 0.0)
+    shared = near - far
+    return shared if shared > _BEYOND_CHANCE * np.sqrt(2.0 / pairs) * alone else 0.0

@@ -1,0 +1,149 @@
+"""What errors of displacements the fit can't know: rows of the scan that were shifted, and scatter beyond the noise.
+
+A fit knows the noise of the pixels. Columns at one height of the image share what the scan did to their rows, which the
+framework tells: its columns at one height differ from their lattice alike, unlike those some rows further on. What is
+still left shows in how displacements scatter about the straight line through their neighbours on both sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from stemdask.kernels.arrays import Floats, Indices, Integers32
+from stemdask.kernels.compiled import kernel
+from stemdask.kernels.images.crystal.displacement import Displacements
+from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
+
+#: Standard deviation over the median of absolute deviations.
+_DEVIATION = 1.4826
+#: Variance of the second difference of independent values, over theirs.
+_OF_SECOND = 6.0
+#: Fewest triples of cells in a row that tell a scatter, and its relative variance times their number: second
+#: differences that overlap, of which the median of squares is taken.
+_FEWEST, _VARIANCE = 16, 10.0
+#: Standard errors by which a scatter must exceed what is expected.
+_BEYOND = 2.0
+#: Least part of the variance of a line in a second difference across lines.
+_ACROSS = 0.3
+
+
+class LineNoise(NamedTuple):
+    """Shifts that columns share where they lie on one line of the scan; all in the unit of the positions."""
+
+    line: Floats
+    """(n,), of each column: its position along the slow axis."""
+    length: float
+    """Shifts of two columns are correlated by exp(-d²/2·length²): the width of the columns."""
+    variance: Floats
+    """(2,), of the shifts along (u, v)."""
+    felt: Floats
+    """(n,), which part of these shifts each column feels: a narrow one averages over fewer rows."""
+
+
+class Scatter(NamedTuple):
+    """Displacements with the errors that their scatter shows."""
+
+    displacements: Displacements
+    jitter: Floats
+    """(2,), RMS shift that columns of one line share, along (u, v)."""
+    excess: Floats
+    """(2,), by what the errors of the fit along (u, v) were multiplied; 1 where they explain the scatter."""
+
+
+def with_scatter(
+    found: Displacements, known: PositionCovariance, noise: LineNoise, i: Integers32, j: Integers32, most: float
+) -> Scatter:
+    """Add to the errors of displacements what the scan and the model's misfit do to them.
+
+    Parameters
+    ----------
+    found
+        m displacements of one grain, with the errors of the fit.
+    known
+        Covariance of the positions of its n columns.
+    noise
+        Of the same columns. What the framework says of it is held against the scatter of the displacements across
+        lines: strain that varies from row to row moves all columns of a cell and isn't noise.
+    i, j
+        (m,), cell of each displacement.
+    most
+        What is left over around the columns, in units of the noise's variance: as much larger may the variance of
+        displacements become at the most. Where the noise explains the image, what varies from cell to cell is real.
+    """
+    rows = np.maximum(_lines(found.weights, noise), 0.0)
+    seconds = [second for second in _seconds(i, j) if len(second) >= _FEWEST]
+    scattered, expected, felt = np.empty((len(seconds), 2)), np.empty((len(seconds), 2)), np.empty(len(seconds))
+    for k, triples in enumerate(seconds):
+        difference = _difference(triples, len(found.column))
+        sums = sparse.csr_array(difference @ found.weights)
+        sums.sum_duplicates()
+        covariance = known.of_sums(sums)[:, [1, 0], [1, 0]] / _OF_SECOND
+        scattered[k] = (_DEVIATION * np.nanmedian(np.abs(difference @ found.vector), axis=0)) ** 2 / _OF_SECOND
+        expected[k] = np.nanmedian(covariance, axis=0) if np.isfinite(covariance).any() else np.nan
+        felt[k] = np.median(_lines(sums, noise)) / _OF_SECOND
+    n = np.array([len(triples) for triples in seconds])
+    variance = _agreed(noise, scattered - expected, scattered, felt)
+    excess = np.ones(2)
+    if len(seconds):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = (scattered - variance * felt[:, None]) / expected
+        sure = ratio > 1.0 + _BEYOND * np.sqrt(_VARIANCE / n)[:, None]
+        # Cells that alternate along one axis, as in an antiferroelectric, do not scatter along the other.
+        excess = np.where(sure, np.clip(ratio, 1.0, max(most, 1.0)), 1.0).min(axis=0)
+    scale = np.sqrt(excess)
+    covariance = found.covariance * (scale[:, None] * scale) + rows[:, None, None] * np.diag(variance)
+    return Scatter(replace(found, covariance=covariance), np.sqrt(variance), scale)
+
+
+def _agreed(noise: LineNoise, beyond: Floats, scattered: Floats, felt: Floats) -> Floats:
+    """Return the variance (2,) of the shift of lines, if the displacements show it too; else as much as they show."""
+    if not len(felt) or felt.max() < _ACROSS or not noise.variance.any():
+        return noise.variance
+    across = int(np.argmax(felt))
+    lines = max(np.ptp(noise.line) / (2.0 * noise.length), 1.0)
+    shown = np.maximum(np.nan_to_num(beyond[across]), 0.0) / felt[across]
+    unsure = np.sqrt(_VARIANCE / lines) * scattered[across] / felt[across]
+    return np.where(noise.variance <= shown + unsure, noise.variance, shown)
+
+
+def _seconds(i: Integers32, j: Integers32) -> tuple[Indices, Indices]:
+    """Return the triples (t, 3) of cells that follow one another, along i and along j."""
+    if not len(i):
+        return np.empty((0, 3), np.intp), np.empty((0, 3), np.intp)
+    grid = np.full((int(np.ptp(i)) + 1, int(np.ptp(j)) + 1), -1, np.intp)
+    grid[i - i.min(), j - j.min()] = np.arange(len(i))
+
+    def along(cells: Indices) -> Indices:
+        triples = np.stack([cells[:-2], cells[1:-1], cells[2:]], axis=-1).reshape(-1, 3)
+        return triples[(triples >= 0).all(axis=1)]
+
+    return along(grid), along(grid.T)
+
+
+def _difference(triples: Indices, n: int) -> sparse.csr_array:
+    """Matrix (t, n) of second differences."""
+    values, start = np.tile([1.0, -2.0, 1.0], len(triples)), 3 * np.arange(len(triples) + 1)
+    return sparse.csr_array((values, triples.ravel(), start), shape=(len(triples), n))
+
+
+def _lines(sums: sparse.csr_array, noise: LineNoise) -> Floats:
+    """Return the variance (m,) of weighted sums of shifts of variance 1."""
+    out = np.empty(sums.shape[0])
+    _sum_lines(sums.indptr, sums.indices, sums.data * noise.felt[sums.indices], noise.line, noise.length, out)
+    return out
+
+
+@kernel
+def _sum_lines(start: Indices, columns: Indices, weights: Floats, line: Floats, length: float, out: Floats) -> None:
+    """Sum w·w'·exp(-d²/2·length²) over all pairs of entries of each row of a sparse matrix."""
+    for row in range(len(out)):
+        total = 0.0
+        for k in range(start[row], start[row + 1]):
+            for m in range(start[row], start[row + 1]):
+                d = (line[columns[k]] - line[columns[m]]) / length
+                total += weights[k] * weights[m] * np.exp(-0.5 * d * d)
+        out[row] = total
