@@ -19,6 +19,9 @@ _WIDTH = 7.0
 _UNCALIBRATED = "in pixels until input.pixel_size is given"
 
 
+_MEANS = ((displacement.U, displacement.U_SYS), (displacement.V, displacement.V_SYS))
+
+
 def quiver(found: xr.Dataset, frame: ImageFrame | None = None) -> Figure:
     """Draw the displacement vectors, coloured by direction, over their image where it is given.
 
@@ -89,6 +92,7 @@ def parts(results: Results, frame: int) -> list[Part]:
     if not np.isfinite(found[displacement.U.name].values).any():
         part.sentences = part.sentences or ["No cell was found whose displacement could be measured."]
         return [part]
+    part.sentences += _mean(found)
     part.rows.append(median_row("median magnitude", found[displacement.MAGNITUDE.name]))
     for component, error in ((displacement.U, displacement.U_ERR), (displacement.V, displacement.V_ERR)):
         part.rows.append(median_row(f"median {component.name}", found[component.name]))
@@ -107,12 +111,12 @@ def words(results: Results, frame: int) -> list[str]:
     if not np.isfinite(noise):
         return _said(results)
     units = str(found[displacement.U.name].attrs["units"])
-    digits = max(0, 1 - int(np.floor(np.log10(noise)))) if noise > 0 else 1
+    digits = _digits(noise)
     median, floor = (
         amount(f"{value:.{digits}f}", units)
         for value in (np.nanmedian(found[displacement.MAGNITUDE.name].values), noise)
     )
-    said = [f"median displacement {median}, noise floor {floor}", *_said(results)]
+    said = [f"median displacement {median}, noise floor {floor}", *_mean(found), *_said(results)]
     return said if units == displacement.U.units else [*said, _UNCALIBRATED]
 
 
@@ -120,6 +124,27 @@ def _said(results: Results) -> list[str]:
     """Return what is displaced against what, or why nothing is."""
     attributes = results.attributes(displacement.U.group)
     return [str(attributes[name]) for name in ("comment", "warning") if name in attributes]
+
+
+def _mean(found: xr.Dataset) -> list[str]:
+    """Return what is known of the mean of all displacements, beside the differences between cells."""
+    values = [(found[value.name], float(found[shared.name])) for value, shared in _MEANS]
+    if not all(np.isfinite(shared) and np.isfinite(value.values).any() for value, shared in values):
+        return []
+    units = str(found[displacement.U.name].attrs["units"])
+    along = " and ".join(
+        f"{amount(f'{float(value.median()):.{_digits(shared)}f} ± {shared:.{_digits(shared)}f}', units)} along {axis}"
+        for (value, shared), axis in zip(values, "xy", strict=True)
+    )
+    means = [abs(float(value.mean())) for value, _ in values]
+    unsure = all(mean < 2.0 * shared for mean, (_, shared) in zip(means, values, strict=True))
+    more = ": it can't be told from zero without a reference; differences between cells can" if unsure else ""
+    return [f"the mean, as far as the shape of the columns leaves it known, is {along}{more}"]
+
+
+def _digits(error: float) -> int:
+    """Return the decimals of a number that is known this well."""
+    return max(0, 1 - int(np.floor(np.log10(error)))) if error > 0 else 2
 
 
 def _noise(found: xr.Dataset) -> float:

@@ -10,8 +10,13 @@ from pydantic import Field, model_validator
 
 from stemdask.analyses.images.columns import columns, lattice
 from stemdask.analyses.images.columns.scan_distortion import positions_of
+from stemdask.analyses.images.stack.pixels import pixels_of
 from stemdask.kernels.images.crystal.displacement import REFERENCES, Displacements, displacements, noise_floor
+from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.kernels.images.crystal.scatter import LineNoise, with_scatter
+from stemdask.kernels.images.finding.motif import mean_cell
+from stemdask.kernels.images.finding.sites import to_grid
+from stemdask.kernels.images.fitting.mean_cell_shapes import moves_by_shape
 from stemdask.kernels.images.stacks.scan_distortion import lattice_residuals, shared_variance
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 from stemdask.units import LengthAngstrom
@@ -19,6 +24,8 @@ from stemdask.units import LengthAngstrom
 _PM = 1e3
 #: µC/cm² of one electron charge on a square angstrom.
 _CHARGE = 1602.1766
+#: Most sublattices of a cell whose common shape is asked for.
+_MOST_KINDS = 6
 #: Order of the polynomial in (i, j) that a lattice which bends is.
 _BEND = 3
 #: Columns are found from about so many standard errors of the height of the brightest ones on.
@@ -51,7 +58,11 @@ class DisplacementParams(Params):
 
 
 _CELL = ("frame", "cell")
-_SIGNIFICANT = {-1: "unknown", 0: "within its error", 1: "beyond the 95 % ellipse of its error"}
+_SIGNIFICANT = {
+    -1: "unknown",
+    0: "within its error",
+    1: "beyond the 95 % ellipse of its error, u_sys and v_sys included",
+}
 Y = Variable("displacement/y", _CELL, "float64", "nm", "reference position along y")
 X = Variable("displacement/x", _CELL, "float64", "nm", "reference position along x")
 I = Variable("displacement/i", _CELL, "int32", "1", "index of the cell along a, to the right")  # noqa: E741
@@ -84,6 +95,12 @@ EXCESS_X = Variable(
 EXCESS_Y = Variable(
     "displacement/excess_y", ("frame",), "float64", "1", "scatter along y of neighbouring cells over that of the fits"
 )
+U_SYS = Variable(
+    "displacement/u_sys", ("frame",), "float64", "pm", "systematic error along x that all displacements share"
+)
+V_SYS = Variable(
+    "displacement/v_sys", ("frame",), "float64", "pm", "systematic error along y that all displacements share"
+)
 POLARISATION_U = Variable("displacement/polarisation_u", _CELL, "float64", "uC/cm2", "polarisation along +x, by model")
 POLARISATION_V = Variable(
     "displacement/polarisation_v", _CELL, "float64", "uC/cm2", "polarisation along +y, downwards, by model"
@@ -94,7 +111,7 @@ def outputs(params: DisplacementParams) -> tuple[Variable, ...]:
     """Declare the displacements."""
     polarisation = (POLARISATION_U, POLARISATION_V) if params.born_charge is not None else ()
     vectors = (Y, X, I, J, COLUMN, U, V, U_ERR, V_ERR, MAGNITUDE, ANGLE, SIGNIFICANT, DISAGREEMENT, NOISE_FLOOR)
-    return (*vectors, JITTER_X, JITTER_Y, EXCESS_X, EXCESS_Y, *polarisation)
+    return (*vectors, JITTER_X, JITTER_Y, EXCESS_X, EXCESS_Y, U_SYS, V_SYS, *polarisation)
 
 
 def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
@@ -131,7 +148,7 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         parts.append(errors.displacements.of_columns(of, len(i)))
         scatter.append(errors)
         others.append(np.stack([entry.vector for entry in measured.values()]))
-    found = Displacements.joined(parts)
+    found, shared = Displacements.joined(parts), _systematic(frame, params)
     largest = max(scatter, key=lambda one: len(one.displacements.column), default=None)
     jitter, excess = (np.zeros(2), np.ones(2)) if largest is None else (largest.jitter, largest.excess)
     vectors = np.concatenate(others, axis=1) if others else np.empty((len(REFERENCES), 0, 2))
@@ -148,11 +165,12 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         V_ERR.path: found.error[:, 1],
         MAGNITUDE.path: found.magnitude,
         ANGLE.path: found.angle,
-        SIGNIFICANT.path: found.significant,
+        SIGNIFICANT.path: found.significant(shared if params.remove == "none" else None),
         DISAGREEMENT.path: np.hypot(differences[..., 0], differences[..., 1]).max(axis=(0, 1)),
         NOISE_FLOOR.path: np.asarray(noise_floor(found.vector, i[found.column], j[found.column])),
     }
-    for pair, known in (((JITTER_X, JITTER_Y), jitter), ((EXCESS_X, EXCESS_Y), excess)):
+    frames = ((JITTER_X, JITTER_Y), jitter), ((EXCESS_X, EXCESS_Y), excess), ((U_SYS, V_SYS), shared)
+    for pair, known in frames:
         values |= {variable.path: np.asarray(value) for variable, value in zip(pair, known, strict=True)}
     if params.born_charge is not None:
         area = abs(frame[lattice.A_X] * frame[lattice.B_Y] - frame[lattice.A_Y] * frame[lattice.B_X])
@@ -190,6 +208,45 @@ def _line_noise(frame: ImageFrame, params: DisplacementParams) -> LineNoise:
     ]
     slow = int(np.argmax(np.sum(shared, axis=1)))
     return LineNoise(np.nan_to_num(positions[:, slow]), length, np.array(shared[slow]), felt)
+
+
+def _systematic(frame: ImageFrame, params: DisplacementParams) -> Array:
+    """Return how far the mean displacement (u, v), pm, hangs on what shape columns are taken to have.
+
+    From the mean cell of the largest grain; NaN where it isn't whole, or columns weren't fitted.
+    """
+    sublattice, grain = frame[lattice.SUBLATTICE], frame[lattice.GRAIN]
+    displaced, framework = (lattice.LETTERS.index(letter) for letter in (params.displaced, params.framework))
+    kinds = np.unique(sublattice[(sublattice >= 0) & (grain == 0)])
+    width = frame[columns.SIGMA_MINOR]
+    unknown = np.full(2, np.nan)
+    if not {displaced, framework} <= set(kinds) or len(kinds) > _MOST_KINDS or not np.isfinite(width).any():
+        return unknown
+    pixels, _, grid = pixels_of(frame)
+    scale = np.asarray(frame.pixel_size)
+    positions = grid.from_source((np.column_stack([frame[columns.Y], frame[columns.X]]) - frame.offset) / scale)
+    i, j = frame[lattice.I], frame[lattice.J]
+    corner = (sublattice == framework) & (grain == 0) & np.isfinite(positions).all(axis=1)
+    mean = fit_lattice(positions[corner], i[corner], j[corner])
+    if not np.isfinite(mean.a).all() or not np.isfinite(mean.b).all():
+        return unknown
+    corners, *_ = to_grid(positions[corner], i[corner], j[corner], 1)
+    samples = (int(np.ceil(np.hypot(*mean.a))), int(np.ceil(np.hypot(*mean.b))))
+    cell, _ = mean_cell(np.asarray(pixels, np.float32), corners, samples)
+    if not np.isfinite(cell).all():
+        return unknown
+    places, heights = np.empty((len(kinds), 2)), np.empty(len(kinds))
+    for k, kind in enumerate(kinds):
+        of = (sublattice == kind) & (grain == 0) & np.isfinite(positions).all(axis=1)
+        places[k] = np.median(positions[of] - mean.at(i[of], j[of]), axis=0)
+        heights[k] = _median(frame[columns.AMPLITUDE][of])
+    pixel = abs(float(np.linalg.det(grid.matrix))) ** 0.5 * float(np.prod(scale)) ** 0.5
+    if not np.all(heights > 0.0):
+        return unknown
+    moves = moves_by_shape(cell, mean.a, mean.b, places, heights, _median(width) / pixel)
+    between = moves[:, kinds == displaced][:, 0] - moves[:, kinds == framework][:, 0]
+    shifts = between[np.isfinite(between).all(axis=1)] @ grid.matrix.T * scale * _PM
+    return np.abs(shifts).max(axis=0)[::-1] if len(shifts) > 1 else unknown
 
 
 def finish(stack: Stack, params: DisplacementParams) -> None:

@@ -81,10 +81,14 @@ class Displacements:
         """(n,), direction in degree, counter-clockwise from +x as displayed (y down), in -180 .. 180."""
         return np.degrees(np.arctan2(-self.vector[:, 1], self.vector[:, 0]))
 
-    @property
-    def significant(self) -> Codes:
-        """(n,), 1 where the vector lies outside the 95 % ellipse of its errors, 0 inside, -1 without errors."""
+    def significant(self, shared: Floats | None = None) -> Codes:
+        """Return (n,) 1 where the vector lies outside the 95 % ellipse of its errors, 0 inside, -1 without errors.
+
+        `shared` (2,) is a standard error of (u, v) that all have in common, beside their own; NaN is none.
+        """
         (u, v), (uu, uv, vv) = self.vector.T, self.covariance[:, [0, 0, 1], [0, 1, 1]].T
+        if shared is not None:
+            uu, vv = (own + np.nan_to_num(one) ** 2 for own, one in zip((uu, vv), shared, strict=True))
         with np.errstate(invalid="ignore", divide="ignore"):
             distance = (vv * u**2 - 2.0 * uv * u * v + uu * v**2) / (uu * vv - uv**2)
         return np.where(np.isfinite(distance), distance > CHI2_95, -1).astype(np.int8)

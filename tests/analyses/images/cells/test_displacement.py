@@ -54,3 +54,22 @@ def test_a_polarisation_needs_a_pixel_size(calibrated: bool) -> None:
     known = np.isfinite(found[displacement.POLARISATION_U.path])
     assert known.all() if calibrated else not known.any()
     assert np.isfinite(found[displacement.U.path]).all()
+
+
+def test_what_all_displacements_share_is_stated_apart_and_counts_against_zero() -> None:
+    """Columns at 3.1 widths: which shape they have moves their mean more than the noise does."""
+    _, found, _ = analysed()
+    shared = np.array([float(found[variable.path]) for variable in (displacement.U_SYS, displacement.V_SYS)])
+    stated = np.median([found[displacement.U_ERR.path], found[displacement.V_ERR.path]], axis=1)
+    vector = np.column_stack([found[displacement.U.path], found[displacement.V.path]])
+    assert np.all(shared > stated / np.sqrt(len(vector)))
+    assert np.all(np.abs(vector.mean(axis=0)) < 2.0 * shared)
+    assert np.mean(found[displacement.SIGNIFICANT.path] == 1) < 0.05
+
+
+def test_a_displacement_without_its_mean_is_significant_by_its_own_error() -> None:
+    _, whole, _ = analysed()
+    _, relative, _ = analysed(remove="mean")
+    of = displacement.SIGNIFICANT.path
+    assert np.mean(relative[of] == 1) >= np.mean(whole[of] == 1)
+    assert float(relative[displacement.U_SYS.path]) == float(whole[displacement.U_SYS.path])

@@ -54,7 +54,7 @@ def test_errors_are_those_of_repeated_measurements(reference: str) -> None:
 @pytest.mark.parametrize("reference", REFERENCES)
 def test_without_displacement_one_vector_in_twenty_is_significant(reference: str) -> None:
     found = [displacements(*crystal((0.0, 0.0), 0.1, seed), reference=reference) for seed in range(30)]  # type: ignore[arg-type]
-    share = np.concatenate([one.significant for one in found]).mean()
+    share = np.concatenate([one.significant() for one in found]).mean()
     assert share == pytest.approx(0.05, abs=0.006)
 
 
@@ -89,7 +89,7 @@ def test_without_b_columns_there_are_no_displacements() -> None:
 def test_without_errors_nothing_is_called_significant() -> None:
     positions, errors, sublattice, i, j = crystal((0.5, 0.5))
     found = displacements(positions, np.full_like(errors, np.nan), sublattice, i, j)
-    assert (found.significant == -1).all()
+    assert (found.significant() == -1).all()
 
 
 @pytest.mark.parametrize(

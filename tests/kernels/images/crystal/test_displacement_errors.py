@@ -58,5 +58,5 @@ def test_errors_cover_what_was_put_in_however_near_the_columns_are(ratio: float,
 @pytest.mark.slow
 @pytest.mark.parametrize("ratio", IMAGES)
 def test_without_displacement_one_vector_in_twenty_lies_beyond_its_ellipse(ratio: float) -> None:
-    found = [one.significant for one, _ in measured(ratio, "neighbours", 0.0, IMAGES[ratio])]
+    found = [one.significant() for one, _ in measured(ratio, "neighbours", 0.0, IMAGES[ratio])]
     assert np.mean(np.concatenate(found)) == pytest.approx(0.05, abs=0.01)
