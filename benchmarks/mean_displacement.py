@@ -79,7 +79,7 @@ def measured(shape: str, apart: float, seed: int) -> tuple[np.ndarray, np.ndarra
 def table() -> str:
     """Return the table of all shapes and distances."""
     lines = [
-        f"RMS error of the mean / RMS of what is said of it, px, and how often it lies within twice that ({SEEDS} images each):",
+        f"RMS error of the mean / RMS of what is said of it, px, and the part within twice that ({SEEDS} images each):",
         "",
         f"| shape | {' | '.join(f'{apart} widths' for apart in DISTANCES)} |",
         f"|---|{'---|' * len(DISTANCES)}",
