@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from stemdask.analyses.atoms.derived import radial_profile, uncertainty
-from stemdask.analyses.atoms.order import bond_order, centrosymmetry, coordination, finite_rdf, rdf, structure
+from stemdask.analyses.atoms.order import (
+    bond_angles,
+    bond_order,
+    centrosymmetry,
+    coordination,
+    finite_rdf,
+    rdf,
+    structure,
+)
 from stemdask.analyses.atoms.shape import clusters, lattice_fit, positions, shape, surface
 from stemdask.analyses.atoms.time import tracks
 from stemdask.analyses.images.cells import displacement, strain
@@ -34,6 +42,7 @@ ANALYSES: tuple[Analysis, ...] = (
     tracks.ANALYSIS,
     lattice_fit.ANALYSIS,
     finite_rdf.ANALYSIS,
+    bond_angles.ANALYSIS,
     centrosymmetry.ANALYSIS,
     clusters.ANALYSIS,
     radial_profile.ANALYSIS,
