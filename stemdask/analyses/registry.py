@@ -11,6 +11,7 @@ from stemdask.analyses.atoms.order import (
     diffraction,
     finite_rdf,
     rdf,
+    short_range_order,
     structure,
 )
 from stemdask.analyses.atoms.shape import clusters, lattice_fit, positions, shape, surface
@@ -43,6 +44,7 @@ ANALYSES: tuple[Analysis, ...] = (
     tracks.ANALYSIS,
     lattice_fit.ANALYSIS,
     finite_rdf.ANALYSIS,
+    short_range_order.ANALYSIS,
     diffraction.ANALYSIS,
     bond_angles.ANALYSIS,
     centrosymmetry.ANALYSIS,

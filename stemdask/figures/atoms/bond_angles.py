@@ -68,9 +68,8 @@ def parts(results: Results, frame: int) -> list[Part]:
     part = Part(f"Bond angles of frame {frame}")
     part.sentences.append("Bonds are those counted as neighbours in the coordination numbers.")
     if structure.LATTICE_COUNT in results:
-        count = results.read(structure.LATTICE_COUNT, frame).values
-        kind = list(structure.KINDS)[int(np.argmax(count))]
-        if count.any() and kind in PERFECT:
+        kind = structure.usual_lattice(results.read(structure.LATTICE_COUNT, frame).values)
+        if kind in PERFECT:
             perfect = ", ".join(f"{angle:g}°" for angle in PERFECT[kind])
             part.sentences.append(f"Most atoms are {structure.KINDS[kind]}; nearest neighbours there make {perfect}.")
     part.show("Distribution of bond angles.", lambda: plot_bond_angles(results, frame))

@@ -57,7 +57,7 @@ def parts(results: Results, frame: int) -> list[Part]:
     part.sentences.append(
         f"A perfect crystal has 0; coordinates that scatter by σ along each axis raise that to up to {9 * n_paired} σ²."
     )
-    lattice = centrosymmetry.usual_lattice(results.read(structure.LATTICE_COUNT, frame).values)
+    lattice = structure.usual_lattice(results.read(structure.LATTICE_COUNT, frame).values)
     if lattice in centrosymmetry.WITHOUT_CENTRE:
         part.sentences.append(
             f"Most atoms are {in_words(structure.KINDS[lattice])}, a lattice whose atoms have no centre of symmetry: "

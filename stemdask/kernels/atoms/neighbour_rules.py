@@ -95,7 +95,7 @@ def voronoi(positions: ArrayLike, cell: ArrayLike | None = None, periodic: Array
     low, high = diagram.ridge_points.T
     bounded = np.array([-1 not in corners for corners in diagram.ridge_vertices], bool)
     real = bounded & (np.minimum(low, high) < n) & (np.maximum(low, high) < last)
-    area = _areas(diagram.vertices, [diagram.ridge_vertices[r] for r in np.flatnonzero(real)])
+    area = polygon_areas(diagram.vertices, [diagram.ridge_vertices[r] for r in np.flatnonzero(real)])
     centre, other, area = np.r_[low[real], high[real]], np.r_[high[real], low[real]], np.r_[area, area]
     kept = centre < n
     centre, other, area = centre[kept], other[kept], area[kept]
@@ -161,7 +161,7 @@ def _lists(box: Images, counts: Array, point: Indices) -> Neighbours:
     return Neighbours(first, other[order].astype(np.int32), _points(box), owner, symmetric=False)
 
 
-def _areas(vertices: Floats, faces: list[list[int]]) -> Floats:
+def polygon_areas(vertices: Floats, faces: list[list[int]]) -> Floats:
     """Return the area of each plane polygon, whose corners are in order."""
     if not faces:
         return np.empty(0)

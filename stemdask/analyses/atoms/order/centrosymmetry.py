@@ -53,7 +53,7 @@ def run(frame: AtomsFrame, params: CentrosymmetryParams) -> Mapping[str, Array]:
     """Pair the neighbours of each atom of one frame; the median is NaN without a core."""
     n_paired = params.n_neighbors
     if n_paired == "auto":
-        n_paired = NEIGHBOURS.get(usual_lattice(frame[structure.LATTICE_COUNT]), CLOSE_PACKED)
+        n_paired = NEIGHBOURS.get(structure.usual_lattice(frame[structure.LATTICE_COUNT]), CLOSE_PACKED)
     values = centrosymmetry(frame.positions, n_paired, frame.cell, frame.periodic)
     core = values[(frame[surface.AT_SURFACE] == surface.CORE) & np.isfinite(values)]
     return {
@@ -61,17 +61,6 @@ def run(frame: AtomsFrame, params: CentrosymmetryParams) -> Mapping[str, Array]:
         N_PAIRED.path: np.array(n_paired, np.int32),
         MEDIAN.path: np.array(np.median(core) if len(core) else np.nan),
     }
-
-
-def usual_lattice(count: Array) -> int:
-    """Return the lattice of most atoms that have one, 0 where none has.
-
-    Parameters
-    ----------
-    count
-        (kinds,), atoms of each lattice.
-    """
-    return list(structure.KINDS)[int(np.argmax(count))] if count.any() else 0
 
 
 ANALYSIS = Analysis(

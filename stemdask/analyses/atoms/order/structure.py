@@ -173,6 +173,17 @@ def run(frame: AtomsFrame, params: StructureParams) -> Mapping[str, Array]:
     }
 
 
+def usual_lattice(count: Array) -> int:
+    """Return the lattice of most atoms that have one, 0 where none has.
+
+    Parameters
+    ----------
+    count
+        (kinds,), atoms of each lattice.
+    """
+    return list(KINDS)[int(np.argmax(count))] if count.any() else 0
+
+
 def _kinds(frame: AtomsFrame, found: Surroundings, params: StructureParams) -> Array:
     """Tell the structure type of each atom.
 
