@@ -13,6 +13,7 @@ from stemdask.analyses.atoms.order import (
     rdf,
     short_range_order,
     structure,
+    voronoi,
 )
 from stemdask.analyses.atoms.shape import clusters, lattice_fit, positions, shape, surface
 from stemdask.analyses.atoms.time import tracks
@@ -44,6 +45,7 @@ ANALYSES: tuple[Analysis, ...] = (
     tracks.ANALYSIS,
     lattice_fit.ANALYSIS,
     finite_rdf.ANALYSIS,
+    voronoi.ANALYSIS,
     short_range_order.ANALYSIS,
     diffraction.ANALYSIS,
     bond_angles.ANALYSIS,
