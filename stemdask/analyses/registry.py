@@ -15,7 +15,7 @@ from stemdask.analyses.atoms.order import (
     structure,
     voronoi,
 )
-from stemdask.analyses.atoms.shape import clusters, lattice_fit, positions, shape, surface
+from stemdask.analyses.atoms.shape import clusters, composition, lattice_fit, positions, shape, surface
 from stemdask.analyses.atoms.time import tracks
 from stemdask.analyses.images.cells import displacement, strain
 from stemdask.analyses.images.columns import columns, intensity, lattice, scan_distortion
@@ -51,6 +51,7 @@ ANALYSES: tuple[Analysis, ...] = (
     bond_angles.ANALYSIS,
     centrosymmetry.ANALYSIS,
     clusters.ANALYSIS,
+    composition.ANALYSIS,
     radial_profile.ANALYSIS,
     uncertainty.ANALYSIS,
 )
