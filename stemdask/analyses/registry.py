@@ -15,7 +15,7 @@ from stemdask.analyses.atoms.order import (
     structure,
     voronoi,
 )
-from stemdask.analyses.atoms.shape import clusters, composition, lattice_fit, positions, shape, surface
+from stemdask.analyses.atoms.shape import clusters, composition, facets, lattice_fit, positions, shape, surface
 from stemdask.analyses.atoms.time import tracks
 from stemdask.analyses.images.cells import displacement, strain
 from stemdask.analyses.images.columns import columns, intensity, lattice, scan_distortion
@@ -52,6 +52,7 @@ ANALYSES: tuple[Analysis, ...] = (
     centrosymmetry.ANALYSIS,
     clusters.ANALYSIS,
     composition.ANALYSIS,
+    facets.ANALYSIS,
     radial_profile.ANALYSIS,
     uncertainty.ANALYSIS,
 )

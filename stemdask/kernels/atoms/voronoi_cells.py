@@ -78,9 +78,8 @@ def voronoi_cells(
         diagram = Voronoi(points)
     except QhullError:
         return open_cells
-    found = _cells(diagram, int(there.sum()), largest_hole)
-    for every, part in zip(open_cells, found, strict=True):
-        every[there] = part
+    volume, n_faces, indices, is_open = open_cells
+    volume[there], n_faces[there], indices[there], is_open[there] = _cells(diagram, int(there.sum()), largest_hole)
     return open_cells
 
 
