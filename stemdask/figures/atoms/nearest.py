@@ -28,14 +28,14 @@ def distances(found: xr.Dataset) -> Figure:
         found[v.name].values for v in (nearest.MEAN, nearest.SPREAD, nearest.SHORTEST, nearest.LONGEST)
     )
     with style():
-        figure, axes = new(6.4, 3.6)
+        figure, axes = new(7.4, 3.6)
         for pair in range(len(mean)):
             colour, aside = SUBLATTICES[pair % len(SUBLATTICES)], 0.12 * (pair - (len(mean) - 1) / 2)
             axes.vlines(ranks + aside, least[pair], most[pair], color=colour, lw=0.8, alpha=0.5)
             look = {"color": colour, "marker": "o", "ms": 4, "lw": 0, "elinewidth": 2.4}
             axes.errorbar(ranks + aside, mean[pair], yerr=spread[pair], label=name_of(found, pair), **look)
         if len(mean):
-            axes.legend()
+            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         axes.set(xlabel="nearest atom", ylabel="distance / Å", xticks=ranks, xlim=(0.4, ranks[-1] + 0.6))
     return figure
 
