@@ -138,7 +138,8 @@ class AtomsFrame(_Results):
         from ase.data import chemical_symbols  # ASE takes half a second to import
 
         counted = zip(*np.unique(self.numbers, return_counts=True), strict=True)
-        elements = ", ".join(f"{count} {chemical_symbols[number]}" for number, count in counted)
+        symbols = dict(enumerate(chemical_symbols))
+        elements = ", ".join(f"{count} {symbols.get(number, 'unknown')}" for number, count in counted)
         atoms = f"AtomsFrame {self.index}: {len(self.numbers)} atoms" + (f" ({elements})" if elements else "")
         atoms += f", time {self.time:g}" if self.time is not None else ""
         placed = self.positions[np.isfinite(self.positions).all(axis=1)]

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped,unused-ignore]
-from ase.data import chemical_symbols
 
 from stemdask.analyses.atoms.order import structure
 from stemdask.export.export import Export
@@ -14,12 +13,13 @@ from stemdask.export.folder import Folder
 from stemdask.export.tables import find_constants, find_tables, rows
 from stemdask.model import Array
 from stemdask.results.blocks import Blocks, Stored
+from stemdask.sources.atoms.elements import chemical_symbol
 
 #: What a spreadsheet takes for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 #: What the name of a column is followed by in that of the column with the names of its codes.
 _NAME = "_name"
-_SYMBOLS = {number: symbol for number, symbol in enumerate(chemical_symbols) if number}
+_SYMBOLS = {number: chemical_symbol(number) for number in range(1, 119)}
 _STRUCTURES = tuple(variable.path for variable in (structure.STRUCTURE, structure.LATTICE, structure.ORDERING))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from ase.data import chemical_symbols
 from matplotlib.figure import Figure
 
 from stemdask.analyses.atoms.order import bond_angles, structure
@@ -12,6 +11,7 @@ from stemdask.figures.style import INK, SUBLATTICES, new, quantity, style
 from stemdask.kernels.atoms import kinds
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
+from stemdask.sources.atoms.elements import chemical_symbol
 
 #: Triplets drawn, those with the most angles.
 MOST = 5
@@ -54,7 +54,7 @@ def angles(found: xr.Dataset) -> Figure:
 
 def name_of(found: xr.Dataset, triplet: int) -> str:
     """Return the elements of a triplet, the one in the middle between both ends."""
-    center, one, other = (chemical_symbols[int(found[v.name][triplet])] for v in bond_angles.ELEMENTS)
+    center, one, other = (chemical_symbol(int(found[v.name][triplet])) for v in bond_angles.ELEMENTS)
     return f"{one}–{center}–{other}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from ase.data import chemical_symbols
 from matplotlib.figure import Figure
 
 from stemdask.analyses.atoms.shape import composition
@@ -13,6 +12,7 @@ from stemdask.figures.style import SUBLATTICES, new, quantity, style
 from stemdask.model import Array
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
+from stemdask.sources.atoms.elements import chemical_symbol
 
 _AXES = {"radius": "distance to the centre", "depth": "depth below the surface"}
 #: Standard errors by which surface and core must differ before it is said that they do.
@@ -46,7 +46,7 @@ def shells(found: xr.Dataset) -> Figure:
 
 def symbols(found: xr.Dataset) -> list[str]:
     """Return the elements of a run."""
-    return [chemical_symbols[int(number)] for number in found[composition.ELEMENT.name].values]
+    return [chemical_symbol(int(number)) for number in found[composition.ELEMENT.name].values]
 
 
 def plot_composition(results: Results, frame: int = 0) -> Figure:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from ase.data import chemical_symbols
 from matplotlib.figure import Figure
 
 from stemdask.analyses.atoms.order import nearest
@@ -12,6 +11,7 @@ from stemdask.figures.numbers import with_error
 from stemdask.figures.style import SUBLATTICES, new, style
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
+from stemdask.sources.atoms.elements import chemical_symbol
 
 
 def distances(found: xr.Dataset) -> Figure:
@@ -42,7 +42,7 @@ def distances(found: xr.Dataset) -> Figure:
 
 def name_of(found: xr.Dataset, pair: int) -> str:
     """Return which element is measured around which."""
-    center, neighbor = (chemical_symbols[int(found[v.name][pair])] for v in (nearest.CENTER, nearest.NEIGHBOR))
+    center, neighbor = (chemical_symbol(int(found[v.name][pair])) for v in (nearest.CENTER, nearest.NEIGHBOR))
     return f"{neighbor} around {center}"
 
 

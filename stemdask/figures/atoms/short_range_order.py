@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from ase.data import chemical_symbols
 from matplotlib.figure import Figure
 
 from stemdask.analyses.atoms.order import short_range_order
@@ -12,6 +11,7 @@ from stemdask.figures.numbers import with_error
 from stemdask.figures.style import INK, SUBLATTICES, new, style
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
+from stemdask.sources.atoms.elements import chemical_symbol
 
 
 def parameters(found: xr.Dataset) -> Figure:
@@ -49,7 +49,7 @@ def unlike(found: xr.Dataset) -> list[int]:
 def name_of(found: xr.Dataset, pair: int) -> str:
     """Return what is counted around what."""
     center, neighbor = (
-        chemical_symbols[int(found[v.name][pair])] for v in (short_range_order.CENTER, short_range_order.NEIGHBOR)
+        chemical_symbol(int(found[v.name][pair])) for v in (short_range_order.CENTER, short_range_order.NEIGHBOR)
     )
     return f"{neighbor} around {center}"
 

@@ -13,7 +13,13 @@ from stemdask.kernels.compiled import kernel
 
 
 def triplets(n_species: int) -> list[tuple[int, int, int]]:
-    """Return the species of the atom in the middle and of both ends, for each triplet that differs."""
+    """Return the species of the atom in the middle and of both ends, for each triplet that differs.
+
+    Examples
+    --------
+    >>> triplets(1), len(triplets(2))
+    ([(0, 0, 0)], 6)
+    """
     ends = list(combinations_with_replacement(range(n_species), 2))
     return [(middle, *pair) for middle in range(n_species) for pair in ends]
 

@@ -88,6 +88,13 @@ def structure_factor(intensity: Floats, species: AnyIntegers, form_factors: Floa
         (k,), of all atoms, as from `debye_intensity`.
     species, form_factors
         As there.
+
+    Examples
+    --------
+    >>> pair, q = np.array([[0.0, 0, 0], [2.5, 0, 0]]), np.array([np.pi, 2.0]) / 2.5
+    >>> intensity = debye_intensity(pair, np.zeros(2, int), np.ones((1, 2)), q)
+    >>> structure_factor(intensity, np.zeros(2, int), np.ones((1, 2))).round(3)  # 1 + sin(qr) / (qr)
+    array([1.   , 1.455])
     """
     counts = np.bincount(np.asarray(species, np.int64), minlength=len(form_factors))
     n = counts.sum()

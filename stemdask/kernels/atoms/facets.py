@@ -34,6 +34,11 @@ def planes(families: Sequence[Family]) -> Planes:
     ------
     ValueError
         A family has the indices 0 0 0.
+
+    Examples
+    --------
+    >>> len(planes([(1, 0, 0), (1, 1, 1)]).normals)
+    14
     """
     normals, family = [], []
     for k, hkl in enumerate(families):
@@ -57,6 +62,13 @@ def nearest_plane(normals: Floats, found: Planes, max_angle: float) -> Indices:
         The planes.
     max_angle
         Degrees.
+
+    Examples
+    --------
+    >>> cube = planes([(1, 0, 0)])
+    >>> tilted = np.array([[np.cos(0.1), np.sin(0.1), 0], [np.sqrt(0.5), np.sqrt(0.5), 0]])
+    >>> nearest_plane(tilted, cube, max_angle=15) >= 0
+    array([ True, False])
     """
     cosine = normals @ found.normals.T
     nearest = np.argmax(cosine, axis=1)
@@ -74,6 +86,13 @@ def broken_bonds(families: Sequence[Family], lattice: Lattice) -> Floats:
     Notes
     -----
     J. K. Mackenzie, A. J. W. Moore & J. F. Nicholas, J. Phys. Chem. Solids 23, 185 (1962).
+
+    Examples
+    --------
+    >>> from stemdask.kernels.atoms.kinds import FCC
+    >>> from stemdask.kernels.atoms.lattices import LATTICES
+    >>> broken_bonds([(1, 1, 1), (1, 0, 0), (1, 1, 0)], LATTICES[FCC]).round(4)
+    array([1.    , 1.1547, 1.2247])
     """
     normals = np.array(families, float)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)

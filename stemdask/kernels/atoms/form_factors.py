@@ -41,7 +41,7 @@ def form_factor(number: int, q: ArrayLike, radiation: Radiation = "xray") -> Flo
     Examples
     --------
     >>> form_factor(78, [0.0, 4.0]).round(1)
-    array([78. , 50.1])
+    array([78. , 57.3])
     """
     element = gemmi.Element(int(number))
     coefficients = element.it92 if radiation == "xray" else element.c4322

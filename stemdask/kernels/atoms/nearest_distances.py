@@ -44,7 +44,7 @@ def nearest_distances(
     >>> salt = bulk("NaCl", "rocksalt", a=5.64)
     >>> sodium = salt.numbers == 11
     >>> nearest_distances(salt.positions, sodium, ~sodium, 7, salt.cell[:]).round(3)
-    array([[2.82 , 2.82 , 2.82 , 2.82 , 2.82 , 2.82 , 4.885]])
+    array([[2.82 , 2.82 , 2.82 , 2.82 , 2.82 , 2.82 , 4.884]])
     """
     xyz = np.asarray(positions, float)
     there = np.isfinite(xyz).all(axis=1)

@@ -27,6 +27,13 @@ def nearest(positions: ArrayLike, k: int, cell: ArrayLike | None = None, periodi
         Number of neighbours.
     cell, periodic
         The periodic box, as in `find_neighbours`.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> iron = bulk("Fe", cubic=True)
+    >>> nearest(iron.positions, 8, iron.cell[:]).distance.round(3)[:8]
+    array([2.485, 2.485, 2.485, 2.485, 2.485, 2.485, 2.485, 2.485])
     """
     box, distance, point = _sorted_by_distance(positions, k, cell, periodic)
     counts = np.isfinite(distance).sum(axis=1)
@@ -45,6 +52,13 @@ def sann(positions: ArrayLike, cell: ArrayLike | None = None, periodic: ArrayLik
         (n, 3).
     cell, periodic
         The periodic box, as in `find_neighbours`.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> copper = bulk("Cu")
+    >>> sann(copper.positions, copper.cell[:]).counts
+    array([12])
     """
     k = 24
     while True:
@@ -72,6 +86,13 @@ def voronoi(positions: ArrayLike, cell: ArrayLike | None = None, periodic: Array
         (n, 3).
     cell, periodic
         The periodic box, as in `find_neighbours`.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> iron = bulk("Fe", cubic=True)
+    >>> voronoi(iron.positions, iron.cell[:]).counts
+    array([14, 14])
     """
     box, distance, point = _sorted_by_distance(positions, 18, cell, periodic)
     n, points = len(box.wrapped), _points(box)

@@ -7,18 +7,18 @@ from typing import NamedTuple
 import numpy as np
 
 from stemdask.kernels.arrays import AnyIntegers, Floats, Integers
-from stemdask.kernels.atoms import kinds
 from stemdask.kernels.atoms.fractions import fraction
+from stemdask.kernels.atoms.kinds import BCC, CUBIC_DIAMOND, FCC, HCP, HEXAGONAL_DIAMOND, SIMPLE_CUBIC
 from stemdask.kernels.atoms.neighbours import Neighbours
 
 #: Distances of the shells of a lattice, in units of the first.
 SHELLS = {
-    kinds.FCC: np.sqrt([1, 2, 3, 4, 5]),
-    kinds.HCP: np.sqrt([1, 2, 8 / 3]),
-    kinds.BCC: np.sqrt([1, 4 / 3, 8 / 3, 11 / 3, 4]),
-    kinds.SIMPLE_CUBIC: np.sqrt([1, 2, 3, 4, 5]),
-    kinds.CUBIC_DIAMOND: np.sqrt([1, 8 / 3, 11 / 3, 16 / 3, 19 / 3]),
-    kinds.HEXAGONAL_DIAMOND: np.sqrt([1, 8 / 3]),
+    FCC: np.sqrt([1, 2, 3, 4, 5]),
+    HCP: np.sqrt([1, 2, 8 / 3]),
+    BCC: np.sqrt([1, 4 / 3, 8 / 3, 11 / 3, 4]),
+    SIMPLE_CUBIC: np.sqrt([1, 2, 3, 4, 5]),
+    CUBIC_DIAMOND: np.sqrt([1, 8 / 3, 11 / 3, 16 / 3, 19 / 3]),
+    HEXAGONAL_DIAMOND: np.sqrt([1, 8 / 3]),
 }
 
 
@@ -45,6 +45,11 @@ def shell_edges(kind: int, distance: float, n_shells: int) -> Floats:
         Of nearest neighbours.
     n_shells
         How many.
+
+    Examples
+    --------
+    >>> shell_edges(FCC, 2.77, 3).round(2)
+    array([3.34, 4.36, 5.17])
     """
     known = SHELLS[kind] * distance
     middle = (known[:-1] + known[1:]) / 2

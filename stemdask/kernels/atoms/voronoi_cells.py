@@ -53,7 +53,7 @@ def voronoi_cells(
 
     Notes
     -----
-    Indices ⟨n3 n4 n5 n6⟩: J. L. Finney, Proc. R. Soc. Lond. A 319, 479 (1970). Edges shorter than 5 % of the rim of
+    Indices ⟨n3 n4 n5 n6⟩: J. L. Finney, Proc. R. Soc. A 319, 479 (1970). Edges shorter than 5 % of the rim of
     their face and faces smaller than 1 % of the surface aren't counted, as in pyscal.
 
     Examples

@@ -161,7 +161,7 @@ def run(frame: AtomsFrame, params: StructureParams) -> Mapping[str, Array]:
         TEMPLATE_RMSD.path: match.rmsd,
         INTERATOMIC_DISTANCE.path: match.distance,
         **{variable.path: orientation[:, k] for k, variable in enumerate(ORIENTATION)},
-        ORDERING.path: ordering.ordering(positions, frame.numbers, found, frame.cell, frame.periodic),
+        ORDERING.path: ordering.find_ordering(positions, frame.numbers, found, frame.cell, frame.periodic),
         GRAIN.path: of_one.label,
         HCP_LAYER.path: layers.label,
         COUNT.path: np.bincount(kind[kind >= 0], minlength=len(KINDS)).astype(np.int32),
