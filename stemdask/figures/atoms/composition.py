@@ -59,6 +59,7 @@ def parts(results: Results, frame: int) -> list[Part]:
     part = Part(f"Composition of frame {frame}")
     found = results.at(composition.ELEMENT.group, frame)
     names = symbols(found)
+    part.rows = [("elements", ", ".join(names) or "none")]
     if len(names) < 2:
         part.sentences.append(f"All atoms are {names[0]}." if names else "There are no atoms.")
         return [part]

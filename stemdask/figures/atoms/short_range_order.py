@@ -63,14 +63,16 @@ def parts(results: Results, frame: int) -> list[Part]:
     """State the parameters of the first shell, and show all."""
     part = Part(f"Short-range order of frame {frame}")
     found = results.at(short_range_order.ALPHA.group, frame)
+    edge = found[short_range_order.SHELL_EDGE.name].values
+    shells = [(f"shell {k + 1} reaches to", f"{r:.2f} Å") for k, r in enumerate(edge) if np.isfinite(r)]
     pairs = unlike(found)
     if not pairs:
+        part.rows = shells
         part.sentences.append("There is one element alone, which has no order among others.")
         return [part]
     alpha, error = (found[v.name].values for v in (short_range_order.ALPHA, short_range_order.ALPHA_ERR))
-    edge = found[short_range_order.SHELL_EDGE.name].values
     part.rows = [(f"α of {name_of(found, k)}, first shell", with_error(alpha[k, 0], error[k, 0])) for k in pairs]
-    part.rows += [(f"shell {k + 1} reaches to", f"{r:.2f} Å") for k, r in enumerate(edge) if np.isfinite(r)]
+    part.rows += shells
     part.sentences.append(
         "Below 0 two elements prefer each other, above 0 they avoid each other, 0 is chance. Concentrations are those "
         "of the whole particle: another composition at the surface moves α too."
