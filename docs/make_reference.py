@@ -1,11 +1,13 @@
-"""Write docs/analyses.md from the declarations: ``python docs/make_reference.py``."""
+"""Write docs/analyses.md and docs/functions.md from the declarations: ``python docs/make_reference.py``."""
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 from stemdask.analyses import chain, registry
 from stemdask.export import EXPORTS
+from stemdask.kernels import atoms, images
 from stemdask.model import Analysis, Kind, Step, Variable
 from stemdask.planning.starter import default_text
 from stemdask.sources.formats import ATOMS, IMAGES
@@ -19,6 +21,15 @@ are constants of the run; `column`, `cell`, `atom` and `bond` are padded with Na
 """
 
 
+FUNCTIONS = """\
+# Functions
+
+What the analyses do, as functions on numpy arrays, for a notebook:
+`from stemdask.kernels.atoms import find_neighbours`. `help(find_neighbours)` says what each takes and returns, with an
+example. This page is made by `python docs/make_reference.py`; a test keeps it true, and another one runs the examples.
+"""
+
+
 def text() -> str:
     """Return the page."""
     parts = [HEAD]
@@ -29,6 +40,19 @@ def text() -> str:
         declared = chain.outputs(kind, steps)
         parts += [_analysis(*pair) for pair in zip(registry.of_kind(kind), declared, strict=True)]
     return "\n".join([*parts, _files()])
+
+
+def functions() -> str:
+    """Return the page of the functions on arrays."""
+    parts = [FUNCTIONS]
+    for module in (images, atoms):
+        parts += [f"## `{module.__name__}`\n", "| function | what it does |", "|---|---|"]
+        for name in module.__all__:
+            if inspect.isfunction(function := getattr(module, name)):
+                summary = " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
+                parts.append(f"| `{name}` | {_cell(summary)} |")
+        parts.append("")
+    return "\n".join(parts)
 
 
 def _files() -> str:
@@ -66,3 +90,4 @@ def _cell(words: str) -> str:
 
 if __name__ == "__main__":
     Path(__file__).with_name("analyses.md").write_text(text(), encoding="utf-8")
+    Path(__file__).with_name("functions.md").write_text(functions(), encoding="utf-8")

@@ -89,6 +89,10 @@ class _Results:
         """Return a result, or something else where no analysis has given it."""
         return self.results.get(variable.path, otherwise)
 
+    def _said(self) -> str:
+        groups = sorted({path.partition("/")[0] for path in self.results})
+        return f"results: {', '.join(groups)}" if groups else "no results"
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFrame(_Results):
@@ -105,6 +109,12 @@ class ImageFrame(_Results):
     """False: the pixel size isn't known, and all lengths are in pixels."""
     results: dict[str, Array] = field(default_factory=dict)
     """What ran before on this frame, and what was prepared once, by path."""
+
+    def __repr__(self) -> str:
+        (ny, nx), (dy, dx) = self.pixels.shape, self.pixel_size
+        unit = "nm" if self.calibrated else "px"
+        lines = f"ImageFrame {self.index}: {ny} × {nx} pixels (y, x), {self.pixels.dtype}"
+        return f"{lines}\n  {ny * dy:.4g} × {nx * dx:.4g} {unit}, pixel {dy:.4g} × {dx:.4g} {unit}\n  {self._said()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,26 @@ class AtomsFrame(_Results):
     """Time or step number as the file states it."""
     results: dict[str, Array] = field(default_factory=dict)
     """What ran before on this frame, and what was prepared once, by path."""
+
+    def __repr__(self) -> str:
+        from ase.data import chemical_symbols  # ASE takes half a second to import
+
+        counted = zip(*np.unique(self.numbers, return_counts=True), strict=True)
+        symbols = dict(enumerate(chemical_symbols))
+        elements = ", ".join(f"{count} {symbols.get(number, 'unknown')}" for number, count in counted)
+        atoms = f"AtomsFrame {self.index}: {len(self.numbers)} atoms" + (f" ({elements})" if elements else "")
+        atoms += f", time {self.time:g}" if self.time is not None else ""
+        placed = self.positions[np.isfinite(self.positions).all(axis=1)]
+        extent = np.ptp(placed, axis=0) if len(placed) else np.zeros(3)
+        size = " × ".join(f"{length:.4g}" for length in extent) + " angstrom (x, y, z)"
+        return f"{atoms}\n  {size}, {self._box()}\n  {self._said()}"
+
+    def _box(self) -> str:
+        if self.cell is None:
+            return "no box"
+        edges = " × ".join(f"{length:.4g}" for length in np.linalg.norm(self.cell, axis=1))
+        along = [name for name, periodic in zip("abc", self.periodic, strict=True) if periodic]
+        return f"box {edges} angstrom, " + (f"periodic along {', '.join(along)}" if along else "not periodic")
 
 
 Frame: TypeAlias = ImageFrame | AtomsFrame

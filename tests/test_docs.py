@@ -19,6 +19,11 @@ def test_the_page_of_analyses_is_what_the_declarations_say() -> None:
     assert (DOCS / "analyses.md").read_text(encoding="utf-8") == text(), "run: python docs/make_reference.py"
 
 
+def test_the_page_of_functions_is_what_their_docstrings_say() -> None:
+    functions = runpy.run_path(str(DOCS / "make_reference.py"))["functions"]
+    assert (DOCS / "functions.md").read_text(encoding="utf-8") == functions(), "run: python docs/make_reference.py"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8")):

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from stemdask.analyses.atoms.derived import radial_profile, uncertainty
-from stemdask.analyses.atoms.order import bond_order, coordination, finite_rdf, rdf, structure
-from stemdask.analyses.atoms.shape import clusters, lattice_fit, positions, shape, surface
+from stemdask.analyses.atoms.order import (
+    bond_angles,
+    bond_order,
+    centrosymmetry,
+    coordination,
+    diffraction,
+    finite_rdf,
+    nearest,
+    rdf,
+    short_range_order,
+    structure,
+    voronoi,
+)
+from stemdask.analyses.atoms.shape import clusters, composition, facets, lattice_fit, positions, shape, surface
 from stemdask.analyses.atoms.time import tracks
 from stemdask.analyses.images.cells import displacement, strain
 from stemdask.analyses.images.columns import columns, intensity, lattice, scan_distortion
@@ -34,7 +46,15 @@ ANALYSES: tuple[Analysis, ...] = (
     tracks.ANALYSIS,
     lattice_fit.ANALYSIS,
     finite_rdf.ANALYSIS,
+    nearest.ANALYSIS,
+    diffraction.ANALYSIS,
+    bond_angles.ANALYSIS,
+    centrosymmetry.ANALYSIS,
+    voronoi.ANALYSIS,
+    short_range_order.ANALYSIS,
     clusters.ANALYSIS,
+    composition.ANALYSIS,
+    facets.ANALYSIS,
     radial_profile.ANALYSIS,
     uncertainty.ANALYSIS,
 )

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped,unused-ignore]
 
+from stemdask.analyses.atoms.order import structure
 from stemdask.export.export import Export
 from stemdask.export.folder import Folder
 from stemdask.export.tables import find_constants, find_tables, rows
 from stemdask.model import Array
 from stemdask.results.blocks import Blocks, Stored
+from stemdask.sources.atoms.elements import chemical_symbol
 
 #: What a spreadsheet takes for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: What the name of a column is followed by in that of the column with the names of its codes.
+_NAME = "_name"
+_SYMBOLS = {number: chemical_symbol(number) for number in range(1, 119)}
+_STRUCTURES = tuple(variable.path for variable in (structure.STRUCTURE, structure.LATTICE, structure.ORDERING))
 
 
 def write(results: Blocks, folder: Folder) -> None:
@@ -20,9 +28,12 @@ def write(results: Blocks, folder: Folder) -> None:
     tables = find_tables(results)
     for table in tables:
         headers = {table.label(column): _header(table.label(column), column) for column in table.columns}
+        named = [(table.label(column), _names(column)) for column in table.columns if _names(column)]
         with folder.file(f"{table.name}.csv") as path, path.open("w", encoding="utf-8", newline="") as file:
             first = True
             for block in rows(results, table):
+                for label, names in named:
+                    block[label + _NAME] = np.array([names.get(int(code), "") for code in block[label]], dtype=object)
                 frame = pd.DataFrame({headers.get(name, name): _safe(values) for name, values in block.items()})
                 frame.to_csv(file, index=False, header=first, lineterminator="\n")
                 first = False
@@ -37,18 +48,24 @@ def write(results: Blocks, folder: Folder) -> None:
                     "meaning": [constant.long_name for constant in constants],
                 }
             ).to_csv(path, index=False, lineterminator="\n")
-    described = [(table, column) for table in tables for column in table.columns]
+    described = []
+    for table in tables:
+        for column in table.columns:
+            about = (column.path, column.units, column.long_name, column.meaning)
+            described.append((f"{table.name}.csv", _header(table.label(column), column), *about))
+            if _names(column):
+                described.append((f"{table.name}.csv", table.label(column) + _NAME, *about))
     with folder.file("variables.csv") as path:
-        _text_table(
-            {
-                "file": [f"{table.name}.csv" for table, _ in described],
-                "column": [_header(table.label(column), column) for table, column in described],
-                "variable": [column.path for _, column in described],
-                "units": [column.units for _, column in described],
-                "meaning": [column.long_name for _, column in described],
-                "values": [column.meaning for _, column in described],
-            }
-        ).to_csv(path, index=False, lineterminator="\n")
+        heads = ("file", "column", "variable", "units", "meaning", "values")
+        columns = dict(zip(heads, map(list, zip(*described, strict=True)), strict=True))
+        _text_table(columns).to_csv(path, index=False, lineterminator="\n")
+
+
+def _names(column: Stored) -> Mapping[int, str]:
+    """Return the names of codes that are read by name: elements and structures; none of others."""
+    if column.long_name.startswith("atomic number"):
+        return _SYMBOLS
+    return column.flags if column.path in _STRUCTURES else {}
 
 
 def _header(label: str, column: Stored) -> str:

@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from stemdask.analyses.atoms.order import bond_order, coordination, rdf
+from stemdask.analyses.atoms.order import bond_angles, bond_order, coordination, nearest, rdf
 from stemdask.analyses.atoms.shape import positions
 from stemdask.analyses.images.columns import lattice
 from stemdask.model import Array
@@ -37,6 +37,10 @@ _FIRST = tuple(
             coordination.CN.path,
             coordination.ELEMENT_1.path,
             coordination.ELEMENT_2.path,
+            *(element.path for element in bond_angles.ELEMENTS),
+            nearest.CENTER.path,
+            nearest.NEIGHBOR.path,
+            nearest.RANK.path,
             bond_order.ATOM_1.path,
             bond_order.ATOM_2.path,
         )

@@ -16,6 +16,9 @@ from stemdask.units import amount
 
 Row = tuple[str, str]
 
+#: An error smaller than this part of a number is rounding.
+_ROUNDING = 1e-12
+
 
 def rows_of(results: Results, name: str, frame: int) -> list[Row]:
     """Return the numbers that an analysis gives of a frame, in the order in which it declares them."""
@@ -62,7 +65,7 @@ def measured(array: xr.DataArray, error: xr.DataArray | None, shift: xr.DataArra
 
     A systematic change by the same cause follows in brackets where it is more than the error.
     """
-    if error is None or not np.isfinite(error) or not np.isfinite(array) or float(error) <= 0:
+    if error is None or not np.isfinite(array) or not _known(float(array), float(error)):
         return number(array)
     digits = _digits(float(error))
     text = with_error(float(array), float(error))
@@ -73,9 +76,14 @@ def measured(array: xr.DataArray, error: xr.DataArray | None, shift: xr.DataArra
 
 def with_error(value: float, error: float) -> str:
     """Return a number and its standard error to two digits; four digits and no error where none is known."""
-    if not (math.isfinite(error) and error > 0):
+    if not _known(value, error):
         return f"{value:.4g}"
     return f"{value:.{_digits(error)}f} ± {error:.{_digits(error)}f}"
+
+
+def _known(value: float, error: float) -> bool:
+    """Tell whether an error is one: neither unknown nor what rounding leaves of an ideal structure."""
+    return math.isfinite(error) and error > _ROUNDING * abs(value)
 
 
 def _digits(error: float) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,13 @@ class Stored:
     dtype: np.dtype[Any]
     units: str
     long_name: str
-    meaning: str
-    """Of its integer values, where they are flags: "0 no, 1 yes"."""
+    flags: Mapping[int, str] = field(hash=False)
+    """Meaning of its integer values, where they are flags."""
+
+    @property
+    def meaning(self) -> str:
+        """The flags in words: "0 no, 1 yes"."""
+        return ", ".join(f"{value} {word}" for value, word in self.flags.items())
 
     @property
     def group(self) -> str:
@@ -96,13 +101,12 @@ def _arrays(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _stored(path: str, array: Any) -> Stored:
     attributes = dict(array.attrs)
     words = str(attributes.get("flag_meanings", "")).split()
-    flags = zip(attributes.get("flag_values", ()), words, strict=False)
-    meaning = ", ".join(f"{value} {word}" for value, word in flags)
+    values = [int(value) for value in np.atleast_1d(attributes.get("flag_values", ()))]
     return Stored(
         path=path,
         dims=tuple(array.metadata.dimension_names or ()),
         dtype=np.dtype(object) if array.dtype.kind in "TUO" else np.dtype(array.dtype),
         units=str(attributes.get("units", "1")),
         long_name=str(attributes.get("long_name", "")),
-        meaning=meaning,
+        flags=dict(zip(values, words, strict=False)),
     )

@@ -4,11 +4,13 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 from exported import table, tree
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stemdask import export
+from stemdask.analyses.atoms.order.structure import KINDS
 from stemdask.export.csv import _safe
 
 
@@ -59,6 +61,26 @@ def test_csv_says_what_every_column_means(atoms_store: Path, tmp_path: Path) -> 
                 or described[path.name, column]["meaning"]
             )
     assert described["atoms.csv", "crystalline"]["values"] == "0 disordered, 1 crystalline"
+
+
+def test_csv_names_elements_beside_their_numbers(atoms_store: Path, tmp_path: Path) -> None:
+    export.write(atoms_store, "csv", tmp_path)
+    rows = table(tmp_path / "atoms.csv")
+    assert {(row["element"], row["element_name"]) for row in rows} == {("78", "Pt"), ("79", "Au")}
+    pairs = {(row["element_1_name"], row["element_2_name"]) for row in table(tmp_path / "coordination_pair.csv")}
+    assert pairs == {("Pt", "Pt"), ("Pt", "Au"), ("Au", "Au")}
+
+
+@pytest.mark.long
+def test_csv_names_structures_beside_their_codes(every_atoms_analysis: Path, tmp_path: Path) -> None:
+    export.write(every_atoms_analysis, "csv", tmp_path)
+    rows = table(tmp_path / "atoms.csv")
+    named = {(int(row["structure"]), row["structure_name"]) for row in rows}
+    assert named <= set(KINDS.items())
+    assert (1, "fcc") in named
+    assert {row["ordering_name"] for row in rows} == {"none"}
+    meanings = {row["column"]: row["meaning"] for row in table(tmp_path / "variables.csv")}
+    assert meanings["structure_name"] == meanings["structure"]
 
 
 def test_csv_holds_columns_and_displacements_of_images(images_store: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from stemdask.errors import StemdaskError
-from stemdask.model import AtomsFrame, Frame
+from stemdask.model import Array, AtomsFrame, Frame
 
 
 def sample(frames: Sequence[Frame], n_frames: int) -> Iterator[AtomsFrame]:
@@ -19,3 +19,19 @@ def sample(frames: Sequence[Frame], n_frames: int) -> Iterator[AtomsFrame]:
             continue
         assert isinstance(frame, AtomsFrame)
         yield frame
+
+
+def elements(frames: Sequence[Frame], n_frames: int) -> Array:
+    """Return the atomic numbers that occur in up to `n_frames` frames, spread evenly, in order."""
+    found: set[int] = set()
+    for frame in sample(frames, n_frames):
+        found.update(frame.numbers.tolist())
+    return np.array(sorted(found), np.uint8)
+
+
+def species(numbers: Array, elements: Array) -> Array:
+    """Return the place of each atomic number (n,) among the elements; -1 where it isn't one of them."""
+    place = np.full(256, -1)
+    place[elements] = np.arange(len(elements))
+    found: Array = place[numbers]
+    return found

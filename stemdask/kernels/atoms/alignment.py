@@ -50,6 +50,15 @@ def kabsch(points: Floats, onto: Floats) -> Rigid:
     """Return the rigid motion that brings points (n, 3) onto others with the least squares of distances.
 
     W. Kabsch, Acta Cryst. A32, 922 (1976).
+
+    Examples
+    --------
+    >>> points = np.array([[0.0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]])
+    >>> quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    >>> kabsch(points, points @ quarter.T + 5).rotation.round(9) + 0
+    array([[ 0., -1.,  0.],
+           [ 1.,  0.,  0.],
+           [ 0.,  0.,  1.]])
     """
     middle, middle_onto = points.mean(axis=0), onto.mean(axis=0)
     u, _, vt = np.linalg.svd((points - middle).T @ (onto - middle_onto))
@@ -73,6 +82,14 @@ def align(points: Floats, onto: Floats, reach: float, start: Rigid | None = None
         Counterparts are at most this far apart; half the distance of nearest neighbours.
     start
         Where to begin, such as the motion found for the frame before; by default the centres fall together.
+
+    Examples
+    --------
+    >>> from ase.cluster import Icosahedron
+    >>> particle = Icosahedron("Pt", 3).positions
+    >>> found = align(particle, particle[::-1] + [3.0, 0, 0], reach=1.3)
+    >>> found.matched, found.motion.translation.round(6) + 0
+    (1.0, array([3., 0., 0.]))
     """
     if not len(points) or not len(onto):
         return Alignment(Rigid(np.eye(3), np.zeros(3)), 0.0, np.nan, 1.0)

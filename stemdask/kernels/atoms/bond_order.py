@@ -164,6 +164,15 @@ def bond_order(
     ------
     ValueError
         A degree is smaller than 1 or comes twice.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from stemdask.kernels.atoms import find_neighbours
+    >>> copper = bulk("Cu")
+    >>> found = bond_order(find_neighbours(copper.positions, 3.0, copper.cell[:]), (4, 6))
+    >>> found.q.round(4).tolist()  # q4 and q6 of fcc
+    [[0.1909], [0.5745]]
     """
     wanted = tuple(int(degree) for degree in degrees)
     if min(wanted, default=1) < 1 or len(set(wanted)) < len(wanted):

@@ -27,6 +27,14 @@ def bonds(neighbours: Neighbours) -> Bonds:
 
     Two atoms are bonded if either is in the list of the other. In a small periodic box they can share several bonds;
     those of an atom with its own images are left out.
+
+    Examples
+    --------
+    >>> from stemdask.kernels.atoms import find_neighbours
+    >>> chain = np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0]])
+    >>> found = bonds(find_neighbours(chain, 1.5))
+    >>> found.atom_1, found.atom_2
+    (array([0, 1], dtype=int32), array([1, 2], dtype=int32))
     """
     if neighbours.symmetric:
         size = len(neighbours.point)
@@ -41,7 +49,15 @@ def bonds(neighbours: Neighbours) -> Bonds:
 
 
 def mean_bond_length(neighbours: Neighbours) -> Floats:
-    """Return the mean distance of the neighbours of each atom (n,); NaN where there are none."""
+    """Return the mean distance of the neighbours of each atom (n,); NaN where there are none.
+
+    Examples
+    --------
+    >>> from stemdask.kernels.atoms import find_neighbours
+    >>> chain = np.array([[0.0, 0, 0], [1, 0, 0], [3, 0, 0]])
+    >>> mean_bond_length(find_neighbours(chain, 2.5))
+    array([1. , 1.5, 2. ])
+    """
     mean = np.empty(len(neighbours.first) - 1)
     _mean_length(neighbours.first, neighbours.point, neighbours.points, mean)
     return mean

@@ -43,6 +43,14 @@ def classify(neighbours: Neighbours) -> Structure:
     neighbours
         All neighbours to beyond the second shell of fcc, at least 1.5 times the distance of nearest neighbours; an atom
         with fewer than 12 of them is `OTHER`.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from stemdask.kernels.atoms import find_neighbours, kinds
+    >>> cobalt = bulk("Co")
+    >>> classify(find_neighbours(cobalt.positions, 3.9, cobalt.cell[:])).kind == kinds.HCP
+    array([ True,  True])
     """
     kind, normal = _classify(neighbours.first, neighbours.point, neighbours.points)
     return Structure(kind, normal)

@@ -13,6 +13,11 @@ def connected_parts(n: int, i: AnyIntegers, j: AnyIntegers) -> Integers32:
     """Return the part of each of `n` nodes when those of each pair (i, j) hang together.
 
     Parts are numbered in the order of their first node.
+
+    Examples
+    --------
+    >>> connected_parts(5, np.array([0, 1, 3]), np.array([1, 2, 4]))
+    array([0, 0, 0, 1, 1], dtype=int32)
     """
     graph = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(n, n))
     labels: Integers32 = connected_components(graph, directed=False)[1]
@@ -35,6 +40,11 @@ def largest_first(parts: AnyIntegers, min_size: int = 1) -> tuple[Integers32, In
         (n,).
     sizes
         (m,), nodes in each part.
+
+    Examples
+    --------
+    >>> largest_first(np.array([0, 1, 1, 1, 2, 2]), min_size=2)
+    (array([-1,  0,  0,  0,  1,  1], dtype=int32), array([3, 2]))
     """
     names, start, inverse, sizes = np.unique(parts, return_index=True, return_inverse=True, return_counts=True)
     wanted = np.flatnonzero((names >= 0) & (sizes >= min_size))

@@ -49,7 +49,15 @@ class ConvexBody(NamedTuple):
 
 
 def convex_body(points: ArrayLike) -> ConvexBody | None:
-    """Return the convex hull of points (n, 3); None where they are fewer than four, in one plane or not finite."""
+    """Return the convex hull of points (n, 3); None where they are fewer than four, in one plane or not finite.
+
+    Examples
+    --------
+    >>> cube = np.array([[x, y, z] for x in (0, 2) for y in (0, 2) for z in (0, 2)])
+    >>> body = convex_body(cube)
+    >>> round(body.area, 9), body.depth([[1.0, 1, 0.25]]).round(9)
+    (24.0, array([0.25]))
+    """
     points = np.asarray(points, float)
     if len(points) < 4 or not np.isfinite(points).all():
         return None
@@ -77,6 +85,13 @@ def particle_body(positions: ArrayLike, margin: float | None = None) -> ConvexBo
     margin
         How far the faces are moved outwards, in the unit of the positions, instead. Particles that are too small to
         have an inside get half the distance of close-packed layers.
+
+    Examples
+    --------
+    >>> from ase.cluster import Octahedron
+    >>> particle = Octahedron("Pt", 7, cutoff=2, latticeconstant=3.92)
+    >>> round(particle_body(particle.positions).volume / len(particle), 1)  # a³/4 is 15.1
+    15.1
     """
     positions = np.asarray(positions, float)
     body = convex_body(positions)

@@ -45,6 +45,13 @@ def coordination(
         The periodic box, as in `find_neighbours`.
     workspace
         Memory to use again.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> salt = bulk("NaCl", "rocksalt", a=5.64)
+    >>> coordination(salt.positions, [0, 1], np.full((2, 2), 3.3), salt.cell[:]).number
+    array([6, 6], dtype=int32)
     """
     limits = np.ascontiguousarray(cutoffs, float)
     of = np.ascontiguousarray(species, np.int32)

@@ -20,6 +20,15 @@ def generalized_coordination(neighbours: Neighbours, bulk: int = 12) -> Floats:
         Nearest neighbours.
     bulk
         Coordination number of the bulk.
+
+    Examples
+    --------
+    >>> from ase.cluster import Octahedron
+    >>> from stemdask.kernels.atoms import find_neighbours
+    >>> particle = Octahedron("Pt", 7, cutoff=2).positions
+    >>> found = generalized_coordination(find_neighbours(particle, 3.3))
+    >>> round(float(found.min()), 2), float(found.max())
+    (4.25, 12.0)
     """
     counts = neighbours.counts
     return np.bincount(neighbours.centre, counts[neighbours.other].astype(float), len(counts)) / bulk

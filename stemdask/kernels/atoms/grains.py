@@ -50,6 +50,16 @@ def find_grains(
         Neighbours whose orientations differ by more, degrees, are not joined.
     min_atoms
         Smaller grains are left out.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from stemdask.kernels.atoms import find_neighbours, match_templates
+    >>> copper = bulk("Cu", cubic=True).repeat(3)
+    >>> near = find_neighbours(copper.positions, 3.0, copper.cell[:])
+    >>> match = match_templates(find_neighbours(copper.positions, 4.2, copper.cell[:]))
+    >>> find_grains(match, near, np.zeros(len(copper), bool)).size
+    array([108])
     """
     system = np.full(128, _NO_CRYSTAL, np.int8)
     system[list(CRYSTALS)] = _CUBIC

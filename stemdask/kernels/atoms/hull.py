@@ -8,7 +8,14 @@ from scipy.spatial import ConvexHull, QhullError
 
 
 def hull_volume(positions: ArrayLike) -> float:
-    """Return the volume of the convex hull of points (n, 3); NaN where they are too few, in one plane or not finite."""
+    """Return the volume of the convex hull of points (n, 3); NaN where they are too few, in one plane or not finite.
+
+    Examples
+    --------
+    >>> cube = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
+    >>> round(hull_volume(cube), 9)
+    1.0
+    """
     points = np.asarray(positions, float)
     if len(points) < 4 or not np.isfinite(points).all():
         return np.nan
@@ -19,5 +26,11 @@ def hull_volume(positions: ArrayLike) -> float:
 
 
 def equivalent_diameter(volume: float) -> float:
-    """Return the diameter of the sphere of that volume."""
+    """Return the diameter of the sphere of that volume.
+
+    Examples
+    --------
+    >>> round(equivalent_diameter(np.pi / 6), 9)
+    1.0
+    """
     return float(np.cbrt(6 * volume / np.pi))

@@ -42,6 +42,13 @@ def pair_distance_probability(body: ConvexBody, edges: ArrayLike) -> Floats:
     -----
     Lines and pairs of points: L. A. Santaló, Integral Geometry and Geometric Probability (1976), II.12 and III.14.
     Weights: E. Veach & L. Guibas, Optimally combining sampling techniques, SIGGRAPH 1995 (balance heuristic).
+
+    Examples
+    --------
+    >>> from stemdask.kernels.atoms import convex_body
+    >>> cube = convex_body(np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]))
+    >>> pair_distance_probability(cube, [0, 0.5, 1, np.sqrt(3)]).round(2)
+    array([0.28, 0.63, 0.09])
     """
     half = N_LINES // 2
     even = _evenly(half, 8)

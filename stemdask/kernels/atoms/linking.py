@@ -32,6 +32,12 @@ def link(
         Largest displacement.
     before_numbers, after_numbers
         (n,) and (m,), atomic numbers.
+
+    Examples
+    --------
+    >>> before = np.array([[0.0, 0, 0], [3, 0, 0]])
+    >>> link(before, np.array([[3.1, 0, 0], [9, 0, 0], [0.2, 0, 0]]), reach=1.0)
+    array([ 1, -1,  0])
     """
     links = np.full(len(after), -1, np.int64)
     if not len(before) or not len(after):

@@ -23,6 +23,13 @@ def mean_bond(positions: Floats, cell: ArrayLike | None = None, periodic: ArrayL
         (n, 3), in any unit.
     cell, periodic
         The periodic box, as in `find_neighbours`.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> copper = bulk("Cu", cubic=True).repeat(3)
+    >>> round(mean_bond(copper.positions, copper.cell[:]), 3)
+    2.553
     """
     shortest = nearest(positions, 1, cell, periodic).distance
     middle = float(np.median(shortest)) if len(shortest) else 0.0

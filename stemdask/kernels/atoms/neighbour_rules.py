@@ -27,6 +27,13 @@ def nearest(positions: ArrayLike, k: int, cell: ArrayLike | None = None, periodi
         Number of neighbours.
     cell, periodic
         The periodic box, as in `find_neighbours`.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> iron = bulk("Fe", cubic=True)
+    >>> nearest(iron.positions, 8, iron.cell[:]).distance.round(3)[:8]
+    array([2.485, 2.485, 2.485, 2.485, 2.485, 2.485, 2.485, 2.485])
     """
     box, distance, point = _sorted_by_distance(positions, k, cell, periodic)
     counts = np.isfinite(distance).sum(axis=1)
@@ -45,6 +52,13 @@ def sann(positions: ArrayLike, cell: ArrayLike | None = None, periodic: ArrayLik
         (n, 3).
     cell, periodic
         The periodic box, as in `find_neighbours`.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> copper = bulk("Cu")
+    >>> sann(copper.positions, copper.cell[:]).counts
+    array([12])
     """
     k = 24
     while True:
@@ -72,6 +86,13 @@ def voronoi(positions: ArrayLike, cell: ArrayLike | None = None, periodic: Array
         (n, 3).
     cell, periodic
         The periodic box, as in `find_neighbours`.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> iron = bulk("Fe", cubic=True)
+    >>> voronoi(iron.positions, iron.cell[:]).counts
+    array([14, 14])
     """
     box, distance, point = _sorted_by_distance(positions, 18, cell, periodic)
     n, points = len(box.wrapped), _points(box)
@@ -95,7 +116,7 @@ def voronoi(positions: ArrayLike, cell: ArrayLike | None = None, periodic: Array
     low, high = diagram.ridge_points.T
     bounded = np.array([-1 not in corners for corners in diagram.ridge_vertices], bool)
     real = bounded & (np.minimum(low, high) < n) & (np.maximum(low, high) < last)
-    area = _areas(diagram.vertices, [diagram.ridge_vertices[r] for r in np.flatnonzero(real)])
+    area = polygon_areas(diagram.vertices, [diagram.ridge_vertices[r] for r in np.flatnonzero(real)])
     centre, other, area = np.r_[low[real], high[real]], np.r_[high[real], low[real]], np.r_[area, area]
     kept = centre < n
     centre, other, area = centre[kept], other[kept], area[kept]
@@ -161,7 +182,7 @@ def _lists(box: Images, counts: Array, point: Indices) -> Neighbours:
     return Neighbours(first, other[order].astype(np.int32), _points(box), owner, symmetric=False)
 
 
-def _areas(vertices: Floats, faces: list[list[int]]) -> Floats:
+def polygon_areas(vertices: Floats, faces: list[list[int]]) -> Floats:
     """Return the area of each plane polygon, whose corners are in order."""
     if not faces:
         return np.empty(0)

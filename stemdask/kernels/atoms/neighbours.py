@@ -108,6 +108,14 @@ def find_neighbours(
     ------
     ValueError
         The positions aren't (n, 3), or the cell has no volume.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> copper = bulk("Cu")
+    >>> near = find_neighbours(copper.positions, 3.0, copper.cell[:])
+    >>> near.counts, near.distance[:3].round(3)
+    (array([12]), array([2.553, 2.553, 2.553]))
     """
     xyz = np.ascontiguousarray(positions, float)
     if xyz.ndim != 2 or xyz.shape[1] != 3:

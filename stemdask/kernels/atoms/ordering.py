@@ -19,7 +19,7 @@ _FLAT = 0.1
 _CATION_REACH, _ANION_REACH = 0.89, 1.26
 
 
-def ordering(
+def find_ordering(
     positions: Floats,
     numbers: NDArray[np.uint8],
     found: Surroundings,
@@ -44,6 +44,15 @@ def ordering(
     -------
     Codes
         (n,), `UNORDERED` where the atom is in none of the structures that are known here.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from stemdask.kernels.atoms import surroundings
+    >>> alloy = bulk("NiAl", "cesiumchloride", a=2.88)
+    >>> numbers, cell = alloy.numbers.astype(np.uint8), alloy.cell[:]
+    >>> find_ordering(alloy.positions, numbers, surroundings(alloy.positions, numbers, cell), cell) == B2
+    array([ True,  True])
     """
     match, order = found.match, np.zeros(len(numbers), np.int8)
     if len(np.unique(numbers)) < 2:

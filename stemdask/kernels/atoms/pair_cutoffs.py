@@ -54,6 +54,17 @@ def pair_cutoffs(
         The periodic box, as in `find_neighbours`.
     workspace
         Memory to use again.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from stemdask.kernels.atoms import bin_edges
+    >>> salt = bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat(3)
+    >>> sodium = (salt.numbers == 11).astype(int)
+    >>> found = pair_cutoffs(salt.positions, sodium, bin_edges(8.0, 0.02), salt.cell[:])
+    >>> found.cutoff > 2.82  # the like ones are too far apart to be neighbours
+    array([[False,  True],
+           [ True, False]])
     """
     n = int(species.max(initial=-1)) + 1
 

@@ -19,7 +19,13 @@ _CHUNK = 512
 
 
 def bin_edges(r_max: float, width: float) -> Floats:
-    """Return the edges k · width of the bins that lie below `r_max`, as ``numpy.arange`` rounds them."""
+    """Return the edges k · width of the bins that lie below `r_max`, as ``numpy.arange`` rounds them.
+
+    Examples
+    --------
+    >>> bin_edges(1.0, 0.25)
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    """
     return np.arange(max(int(np.ceil(r_max / width - 1e-9)), 1) + 1, dtype=np.float64) * width
 
 
@@ -51,6 +57,12 @@ def pair_counts(
     -------
     Integers
         (bins,).
+
+    Examples
+    --------
+    >>> triangle = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
+    >>> pair_counts(triangle, bin_edges(2.0, 0.5))
+    array([0, 0, 3, 0])
     """
     xyz = np.ascontiguousarray(positions, float)
     counts = np.zeros((2, len(edges)), np.int64)
@@ -72,6 +84,14 @@ def tutorial_rdf(counts: Integers, edges: Floats, positions: ArrayLike) -> Float
     g(r) = n(r) / N · R³ / (3 r² dr) with the n(r) of all N pairs of atoms that lie in the bin around r, and R half the
     mean extent of the particle along x, y and z. It tends to 0 at the diameter, as the particle ends there. This is
     the normalisation of Kang et al., github.com/jungwonparklab/analysis-time-resolved-3d-recon-kang.
+
+    Examples
+    --------
+    >>> from ase.cluster import Icosahedron
+    >>> particle, edges = Icosahedron("Pt", 4).positions, bin_edges(6.0, 0.05)
+    >>> g = tutorial_rdf(pair_counts(particle, edges), edges, particle)
+    >>> round(float(edges[np.argmax(g)]), 2)
+    2.9
     """
     xyz = np.asarray(positions, float)
     finite = np.isfinite(xyz)
@@ -88,7 +108,16 @@ def tutorial_rdf(counts: Integers, edges: Floats, positions: ArrayLike) -> Float
 
 
 def periodic_rdf(counts: Integers, edges: Floats, n: int, volume: float) -> Floats:
-    """Normalise the pair counts of a periodic box of `n` atoms by those of an ideal gas in the same shells."""
+    """Normalise the pair counts of a periodic box of `n` atoms by those of an ideal gas in the same shells.
+
+    Examples
+    --------
+    >>> gas = np.random.default_rng(0).uniform(0, 20, (4000, 3))
+    >>> edges = bin_edges(8.0, 1.0)
+    >>> g = periodic_rdf(pair_counts(gas, edges, 20 * np.eye(3)), edges, len(gas), 20.0**3)
+    >>> g.round(1)
+    array([1., 1., 1., 1., 1., 1., 1., 1.])
+    """
     if n == 0:
         return np.full(len(counts), np.nan)
     g: Floats = counts / (n * n / (2 * volume) * (4 / 3) * np.pi * np.diff(edges**3))
@@ -119,6 +148,16 @@ def first_minimum(counts: ArrayLike, edges: Floats) -> FirstMinimum:
         (bins,), pairs.
     edges
         (bins + 1,), evenly spaced from 0.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> copper = bulk("Cu", cubic=True).repeat(6)
+    >>> copper.rattle(0.1, seed=0)
+    >>> edges = bin_edges(6.0, 0.02)
+    >>> found = first_minimum(pair_counts(copper.positions, edges, copper.cell[:]), edges)
+    >>> 2.55 < found.cutoff < 3.61
+    True
     """
     width = edges[1] - edges[0]
     r = edges[:-1] + width / 2

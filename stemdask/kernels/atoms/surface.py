@@ -31,6 +31,15 @@ def has_empty_cone(neighbours: Neighbours, half_angle: float = 60.0) -> Booleans
     -----
     The criterion of Y. Wang, S. Teitel & C. Dellago, Melting of icosahedral gold nanoclusters from molecular dynamics
     simulations, J. Chem. Phys. 122, 214722 (2005), with a cone as long as the reach of the neighbours.
+
+    Examples
+    --------
+    >>> from ase.cluster import Octahedron
+    >>> from stemdask.kernels.atoms import find_neighbours
+    >>> particle = Octahedron("Pt", 7, cutoff=2).positions
+    >>> outside = has_empty_cone(find_neighbours(particle, 4.4))
+    >>> int(outside.sum()), len(particle)
+    (122, 201)
     """
     return _has_empty_cone(neighbours.first, neighbours.point, neighbours.points, math.cos(math.radians(half_angle)))
 

@@ -49,6 +49,15 @@ def surroundings(
         The periodic box, as in `find_neighbours`.
     max_rmsd
         Largest distance from a template, as in `match_templates`.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from stemdask.kernels.atoms import kinds
+    >>> fluorite = bulk("CeO2", "fluorite", a=5.41, cubic=True)
+    >>> found = surroundings(fluorite.positions, fluorite.numbers.astype(np.uint8), fluorite.cell[:])
+    >>> set(found.match.kind[fluorite.numbers == 58].tolist()) == {kinds.FCC}
+    True
     """
     found = _among(positions, cell, periodic, max_rmsd)
     elements = np.unique(numbers)

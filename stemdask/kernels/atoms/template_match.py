@@ -96,6 +96,15 @@ def match_templates(neighbours: Neighbours, max_rmsd: float = 0.12) -> Match:
         All neighbours out to `REACH` times the distance of nearest ones.
     max_rmsd
         Surroundings farther from all templates are of no kind.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from stemdask.kernels.atoms import find_neighbours, kinds
+    >>> iron = bulk("Fe")
+    >>> match = match_templates(find_neighbours(iron.positions, 2.5 * REACH, iron.cell[:]))
+    >>> match.kind == kinds.BCC, match.distance.round(3)
+    (array([ True]), array([2.485]))
     """
     nearest = nearest_points(neighbours, MOST + _SPARE)
     n = len(nearest)

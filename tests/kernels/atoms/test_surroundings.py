@@ -14,7 +14,7 @@ from stemdask.kernels.atoms.ordering import (
     UNORDERED,
     WURTZITE,
     ZINCBLENDE,
-    ordering,
+    find_ordering,
 )
 from stemdask.kernels.atoms.quaternions import quaternion_of
 from stemdask.kernels.atoms.surroundings import surroundings
@@ -43,7 +43,7 @@ def test_every_atom_of_a_round_particle_belongs_to_its_crystal_at_the_surface_to
     found = surroundings(positions, numbers)
     kinds, order = EXPECTED[name]
     assert np.isin(found.match.kind, list(kinds)).mean() > 0.995
-    named = ordering(positions, numbers, found) == order
+    named = find_ordering(positions, numbers, found) == order
     assert named[found.missing == 0].mean() > 0.995
     assert named.mean() > 0.9
 
@@ -77,7 +77,7 @@ def test_the_neighbours_of_a_vacancy_lack_one_each():
 def test_a_mixed_crystal_has_no_chemical_order():
     positions, _ = particle("Pt")
     numbers = np.random.default_rng(0).choice(np.array([46, 79], np.uint8), len(positions))
-    assert (ordering(positions, numbers, surroundings(positions, numbers)) == UNORDERED).mean() > 0.95
+    assert (find_ordering(positions, numbers, surroundings(positions, numbers)) == UNORDERED).mean() > 0.95
 
 
 @pytest.mark.parametrize("name", ["FePt", "CeO2", "wurtzite"])
@@ -87,7 +87,7 @@ def test_a_periodic_crystal_is_the_same_in_every_cell(name):
     cell = np.asarray(crystal.cell)
     found = surroundings(crystal.positions, numbers, cell)
     assert (found.missing == 0).all()
-    assert set(ordering(crystal.positions, numbers, found, cell)) == {EXPECTED[name][1]}
+    assert set(find_ordering(crystal.positions, numbers, found, cell)) == {EXPECTED[name][1]}
 
 
 def test_a_liquid_at_the_density_of_a_crystal_belongs_to_none():

@@ -175,6 +175,15 @@ def _of_pairs(frame: AtomsFrame, elements: Array, cutoffs: PairCutoffs) -> tuple
     return cutoff, error
 
 
+def cutoffs_of(frame: AtomsFrame, elements: Array) -> Array:
+    """Return the distance (n, n) below which two of n elements are neighbours in a frame; 0 where none is known."""
+    found = np.zeros((256, 256))
+    one, other, cutoff = frame[ELEMENT_1], frame[ELEMENT_2], np.nan_to_num(frame[CUTOFF])
+    found[one, other] = found[other, one] = cutoff
+    among: Array = found[np.ix_(elements, elements)]
+    return among
+
+
 @cache
 def _reaches(params: CoordinationParams) -> Array:
     """Return the reach [angstrom] of every atomic number."""

@@ -161,7 +161,7 @@ def run(frame: AtomsFrame, params: StructureParams) -> Mapping[str, Array]:
         TEMPLATE_RMSD.path: match.rmsd,
         INTERATOMIC_DISTANCE.path: match.distance,
         **{variable.path: orientation[:, k] for k, variable in enumerate(ORIENTATION)},
-        ORDERING.path: ordering.ordering(positions, frame.numbers, found, frame.cell, frame.periodic),
+        ORDERING.path: ordering.find_ordering(positions, frame.numbers, found, frame.cell, frame.periodic),
         GRAIN.path: of_one.label,
         HCP_LAYER.path: layers.label,
         COUNT.path: np.bincount(kind[kind >= 0], minlength=len(KINDS)).astype(np.int32),
@@ -171,6 +171,17 @@ def run(frame: AtomsFrame, params: StructureParams) -> Mapping[str, Array]:
         **_of_planes(frame, layers, params.max_planes),
         **_of_grains(of_one, params.max_grains),
     }
+
+
+def usual_lattice(count: Array) -> int:
+    """Return the lattice of most atoms that have one, 0 where none has.
+
+    Parameters
+    ----------
+    count
+        (kinds,), atoms of each lattice.
+    """
+    return list(KINDS)[int(np.argmax(count))] if count.any() else 0
 
 
 def _kinds(frame: AtomsFrame, found: Surroundings, params: StructureParams) -> Array:

@@ -141,6 +141,15 @@ def displacements(
     Displacements
         Of those columns whose reference is complete, in the order given; for "lattice", those that "neighbours" has
         too, so that references can be compared cell by cell.
+
+    Examples
+    --------
+    >>> corners = np.array([[0.0, 0], [0, 10], [10, 0], [10, 10]])
+    >>> positions = np.vstack([corners, [[5.2, 5.5]]])
+    >>> sublattice = np.array([0, 0, 0, 0, 1], np.int8)
+    >>> i, j = np.array([[0, 1, 0, 1, 0], [0, 0, 1, 1, 0]], np.int32)
+    >>> displacements(positions, np.full((5, 2), 0.1), sublattice, i, j).vector.round(3)
+    array([[0.5, 0.2]])
     """
     of, corner = np.flatnonzero(sublattice == displaced), np.flatnonzero(sublattice == framework)
     if len(of) == 0 or len(corner) < 3:

@@ -41,6 +41,14 @@ def fit_lattice(positions: Floats, i: Integers32, j: Integers32) -> Lattice:
     -------
     Lattice
         In the unit of the positions; NaN where the columns don't span two directions.
+
+    Examples
+    --------
+    >>> i, j = (index.ravel().astype(np.int32) for index in np.indices((4, 4)))
+    >>> positions = np.column_stack([2.0 + 10 * j, 3.0 + 12 * i])
+    >>> found = fit_lattice(positions, i, j)
+    >>> found.a, found.b
+    (array([ 0., 12.]), array([10.,  0.]))
     """
     finite = np.isfinite(positions).all(axis=1)
     missing = np.full(2, np.nan)

@@ -68,7 +68,13 @@ class LatticeParameters:
 
 
 def complete_cells(i: AnyIntegers, j: AnyIntegers) -> Integers:
-    """Return the (i, j) of all cells of which the four corners (i or i + 1, j or j + 1) exist, ascending."""
+    """Return the (i, j) of all cells of which the four corners (i or i + 1, j or j + 1) exist, ascending.
+
+    Examples
+    --------
+    >>> complete_cells(np.array([0, 1, 0, 1, 2]), np.array([0, 0, 1, 1, 0]))
+    array([[0, 0]])
+    """
     corners = _Index(i, j)
     first = np.column_stack([i, j])[(i >= 0) & (j >= 0)].astype(np.int64)
     whole = np.all([corners.at(first[:, 0] + di, first[:, 1] + dj) != _NONE for di, dj in _CORNERS], axis=0)
@@ -86,6 +92,13 @@ def cell_vectors(positions: Floats, errors: Floats, i: AnyIntegers, j: AnyIntege
         (m,), indices of the columns; negative for none.
     cells
         (n, 2), the cells (i, j) wanted; their corners are (i or i + 1, j or j + 1).
+
+    Examples
+    --------
+    >>> i, j = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
+    >>> corners = np.column_stack([10.0 * j, 12.0 * i])
+    >>> cell_vectors(corners, np.full((4, 2), 0.1), i, j, complete_cells(i, j)).a
+    array([[ 0., 12.]])
     """
     index = _Index(i, j)
     padded = np.vstack([positions, [np.nan, np.nan]])
@@ -132,6 +145,14 @@ def strain_of(cells: CellVectors, reference: Floats) -> Strain:
     ε is the Biot strain in the coordinates of the reference; it doesn't feel a rotation of any size. Standard errors
     are propagated to first order from those of the corners, which are taken as independent; that of the reference is
     left out (it is the same for all cells).
+
+    Examples
+    --------
+    >>> i, j = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
+    >>> corners = np.column_stack([10.0 * j, 10.1 * i])
+    >>> cells = cell_vectors(corners, np.full((4, 2), 0.1), i, j, complete_cells(i, j))
+    >>> strain_of(cells, np.array([[0.0, 10], [10, 0]])).exx.round(3)
+    array([0.01])
     """
     inverse = np.linalg.inv(reference[:, ::-1])
     vectors = np.stack([cells.a, cells.b], axis=1)[..., ::-1]  # (n, 2, 2), rows a and b as (x, y)
@@ -169,7 +190,15 @@ def strain_of(cells: CellVectors, reference: Floats) -> Strain:
 
 
 def lattice_parameters(cells: CellVectors) -> LatticeParameters:
-    """Return lengths, angle and spacings of cells, with standard errors from those of the corners."""
+    """Return lengths, angle and spacings of cells, with standard errors from those of the corners.
+
+    Examples
+    --------
+    >>> i, j = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
+    >>> corners = np.column_stack([10.0 * j, 12.0 * i])
+    >>> lattice_parameters(cell_vectors(corners, np.full((4, 2), 0.1), i, j, complete_cells(i, j))).a
+    array([12.])
+    """
     a, b = np.linalg.norm(cells.a, axis=1), np.linalg.norm(cells.b, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         unit_a, unit_b = cells.a / a[:, None], cells.b / b[:, None]

@@ -39,6 +39,12 @@ def voronoi_cells(image: AnyFloats, positions: Floats) -> Cells:
     -----
     A cell next to vacuum is bounded by a circle of 1.05 times the usual distance of neighbours. A pixel equally far
     from two columns belongs to the first of them.
+
+    Examples
+    --------
+    >>> positions = np.array([[y, x] for y in (5.0, 15, 25) for x in (5.0, 15, 25)])
+    >>> int(voronoi_cells(np.ones((30, 30)), positions).n_pixels[4])
+    100
     """
     known = np.isfinite(positions).all(axis=1)
     total = np.full(len(positions), np.nan)

@@ -61,6 +61,12 @@ def pca(blocks: Blocks, p: int, rank: int, *, centre: bool = True) -> LowRank:
     ------
     MemoryError
         Where both sides exceed `LARGEST_SIDE`.
+
+    Examples
+    --------
+    >>> rows = np.outer([1.0, 2, 3, 4], [1.0, 0, 2])
+    >>> pca(lambda: iter([rows]), 3, 1).mean
+    array([2.5, 0. , 5. ])
     """
     mean, _, n = column_means(blocks, p)
     mean = mean if centre else np.zeros(p)

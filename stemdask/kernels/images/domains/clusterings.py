@@ -43,6 +43,14 @@ def cluster(
         Cluster vectors, or directions alone.
     seed
         Of the random starts.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> vectors = np.repeat([[20.0, 0.0], [-20.0, 0.0]], 100, axis=0) + random.normal(0, 3, (200, 2))
+    >>> model = cluster("kmeans", vectors, np.full((200, 2), 3.0), 2)
+    >>> np.bincount(model.predict(vectors, np.full((200, 2), 3.0))[0])
+    array([100, 100])
     """
     order = np.lexsort(points.T)
     points, noise = points[order], noise[order]

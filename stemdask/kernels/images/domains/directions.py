@@ -17,6 +17,11 @@ def angle(u: Floats, v: Floats) -> Floats:
     ----------
     u, v
         Displacement along +x and +y (down), any unit.
+
+    Examples
+    --------
+    >>> angle(np.array([0.0]), np.array([-1.0]))  # upwards
+    array([90.])
     """
     found = np.degrees(np.arctan2(-np.asarray(v, dtype=float), u))
     found = np.where(found <= -180.0, 180.0, found)
@@ -36,7 +41,13 @@ def vector(direction: Floats | float) -> Floats:
 
 
 def difference(first: Floats, second: Floats | float) -> Floats:
-    """Return the angle from `second` to `first`, degree, in [-180, 180)."""
+    """Return the angle from `second` to `first`, degree, in [-180, 180).
+
+    Examples
+    --------
+    >>> difference(np.array([170.0]), -170.0)
+    array([-20.])
+    """
     turned: Floats = (np.asarray(first, dtype=float) - second + 180.0) % 360.0 - 180.0
     return turned
 

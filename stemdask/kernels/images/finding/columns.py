@@ -97,6 +97,13 @@ def find_columns(image: NDArray[np.generic], separation: tuple[float, float] | N
     ------
     NoLatticeError
         If there is no lattice in the image.
+
+    Examples
+    --------
+    >>> from stemdask.simulate import perovskite
+    >>> found = find_columns(perovskite((160, 160), 14.0, seed=0)[0])
+    >>> np.bincount(found.sublattice[found.sublattice >= 0]).tolist()
+    [121, 144]
     """
     pixels, valid = standardise(image)
     free = valid

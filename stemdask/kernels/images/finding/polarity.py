@@ -81,6 +81,13 @@ def polarity(image: Array) -> float:
     ------
     NoLatticeError
         If there is no lattice in the image, or only a trace of one.
+
+    Examples
+    --------
+    >>> from stemdask.simulate import perovskite
+    >>> image = perovskite((160, 160), 14.0, seed=0)[0]
+    >>> polarity(image) > 0, polarity(-image) > 0
+    (True, False)
     """
     top, left = (max(0, (side - _SIDE) // 2) for side in image.shape)
     middle = image[top : top + _SIDE, left : left + _SIDE]

@@ -70,6 +70,13 @@ def estimate_lattice(
     ------
     NoLatticeError
         If no pair of vectors predicts the autocorrelation.
+
+    Examples
+    --------
+    >>> from stemdask.simulate import perovskite
+    >>> found = estimate_lattice(perovskite((160, 160), 14.0, seed=0)[0].astype(np.float32))
+    >>> float(np.hypot(*found.a).round(1))
+    14.0
     """
     best: LatticeVectors | None = None
     refusal = None

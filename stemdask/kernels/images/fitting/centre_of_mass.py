@@ -27,6 +27,13 @@ def centre_of_mass(image: AnyFloats, positions: ArrayLike, radius: float, *, ite
     -------
     Floats
         (n, 2), px; a position whose disc holds no mass above its rim, or whose centre leaves the first disc, stays.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[:21, :21]
+    >>> column = np.exp(-((y - 10.3) ** 2 + (x - 9.8) ** 2) / 8)
+    >>> centre_of_mass(column, [[10, 10]], 7.0).round(1)
+    array([[10.3,  9.8]])
     """
     start = np.array(positions, dtype=np.float64).reshape(-1, 2)
     out = start.copy()

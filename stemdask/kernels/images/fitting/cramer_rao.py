@@ -37,6 +37,11 @@ def isolated_bound(
     -----
     Averaged over the place of the centre within its pixel. Amplitude, width and background are unknown too, but by
     symmetry they hardly matter.
+
+    Examples
+    --------
+    >>> round(isolated_bound(1000, 2.0, 0.0, radius=12.0), 3)  # 2 / √1000
+    0.063
     """
     half = int(np.ceil(radius))
     grid = np.arange(-half, half + 1, dtype=np.float64)

@@ -117,6 +117,15 @@ def fit_joint(
     ------
     ValueError
         Where the arrays don't belong together.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[:40, :60]
+    >>> image = 100 + sum(50 * np.exp(-((y - 20.3) ** 2 + (x - at) ** 2) / 18) for at in (22.8, 34.1))
+    >>> image += np.random.default_rng(0).normal(0, 0.5, image.shape)
+    >>> fit_joint(image, [[20, 23], [20, 34]], [0, 0], 3.0, noise="gaussian").positions.round(1)
+    array([[20.3, 22.8],
+           [20.3, 34.1]])
     """
     fit = _JointFit(image, positions, sublattice, sigma, noise, model, start, held)
     fit.run()

@@ -74,6 +74,12 @@ def estimate_noise(image: Image, model: Image | None = None, *, kind: str = "aut
     -------
     Noise
         With a variance above 0.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).normal(100, 5, (128, 128)).astype(np.float32)
+    >>> round(estimate_noise(image, np.full_like(image, 100), kind="gaussian").readout)  # 5²
+    25
     """
     bands = _bands(image.shape[0], image.shape[1])
     residual = [image[band] if model is None else image[band] - model[band] for band in bands]

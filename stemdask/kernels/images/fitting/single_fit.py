@@ -57,6 +57,14 @@ def fit_single(
     -------
     ColumnFit
         Columns that can't be fitted are flagged and never raise.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[:31, :31]
+    >>> column = 100 + 50 * np.exp(-((y - 15.3) ** 2 + (x - 14.8) ** 2) / 8)
+    >>> image = column + np.random.default_rng(0).normal(0, 0.5, column.shape)
+    >>> fit_single(image, [[15, 15]], 2.0, 8.0, noise="gaussian").positions.round(1)
+    array([[15.3, 14.8]])
     """
     given = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
     n = len(given)

@@ -29,6 +29,13 @@ def find_hot_pixels(image: AnyFloats, threshold: float = 6.0) -> Booleans:
     Returns
     -------
     (ny, nx), true where a pixel is wrong; missing pixels aren't. Of two wrong neighbours neither is found.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).normal(100, 5, (64, 64))
+    >>> image[20, 30] = 400
+    >>> np.argwhere(find_hot_pixels(image, 8))
+    array([[20, 30]])
     """
     finite = np.isfinite(image)
     if finite.sum() < 9 * _LEVELS:

@@ -74,6 +74,14 @@ def find_shift(
     -----
     Standard errors are the sandwich estimate (White, Econometrica 48 (1980) 817): the noise of each pixel is taken from
     what remains in it, so that they hold for counted electrons as well as for even noise.
+
+    Examples
+    --------
+    >>> from stemdask.simulate import perovskite
+    >>> image = perovskite((128, 128), 14.0, seed=0)[0]
+    >>> found = find_shift(image[:, 3:], image[:, :-3], guess=(0.0, 2.0))
+    >>> round(float(found.x), 1)
+    3.0
     """
     extents = [*zip(_extents(reference), _extents(image), strict=True)]
     whole = (round(guess[0]), round(guess[1]))

@@ -17,6 +17,11 @@ def shift_image(image: AnyFloats, shift: tuple[float, float]) -> AnyFloats:
     The fraction of a pixel is one short filter along each axis: a sinc of 10 taps in a Kaiser window. It keeps columns
     to 3e-3 of their height where σ is 1 px and to 5e-4 from 1.5 px on; a cubic spline keeps them to 13e-3 and 3e-3, in
     four times the time. A missing pixel spreads over the taps.
+
+    Examples
+    --------
+    >>> shift_image(np.array([[1.0, 2.0, 3.0]]), (0.0, 1.0))
+    array([[nan,  1.,  2.]])
     """
     moved = image
     for axis, amount in enumerate(shift):

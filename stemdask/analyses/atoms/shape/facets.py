@@ -1,0 +1,187 @@
+"""Area and volume of the surface, its facets {hkl}, and how far these are from the Wulff shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+from scipy.spatial import cKDTree
+
+from stemdask.analyses.atoms.order import rdf, structure
+from stemdask.kernels.arrays import Floats, Indices
+from stemdask.kernels.atoms import kinds
+from stemdask.kernels.atoms.alpha_shape import AlphaShape, alpha_shape
+from stemdask.kernels.atoms.facets import Planes, broken_bonds, nearest_plane, planes, wulff_areas
+from stemdask.kernels.atoms.lattices import LATTICES
+from stemdask.kernels.atoms.quaternions import rotation_of
+from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
+from stemdask.units import LengthAngstrom
+
+#: Lattices by whose cube axes facets are named.
+CUBIC = (kinds.FCC, kinds.BCC, kinds.CUBIC_DIAMOND, kinds.SIMPLE_CUBIC)
+
+_Index = Annotated[int, Field(ge=0, le=9)]
+
+
+class FacetsParams(Params):
+    """Surface and facets."""
+
+    probe_radius: Literal["auto"] | LengthAngstrom = "auto"
+    """Radius of the sphere that is rolled over the atoms: it must not pass between those inside; auto: the first
+    minimum of g(r)."""
+    families: Annotated[tuple[tuple[_Index, _Index, _Index], ...], Field(min_length=1)] = (
+        (1, 0, 0),
+        (1, 1, 0),
+        (1, 1, 1),
+    )
+    """Miller indices {hkl} of the facets looked for."""
+    max_angle: Annotated[float, Field(gt=0, le=30)] = 15.0
+    """A part of the surface tilted by more [degree] against all of these belongs to no facet."""
+    surface_energies: Literal["broken_bonds"] | tuple[Annotated[float, Field(gt=0)], ...] = "broken_bonds"
+    """Surface energy of each family, in any unit, for the Wulff shape; broken_bonds: by the nearest neighbours that a
+    surface of the lattice has lost."""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> FacetsParams:
+        if (0, 0, 0) in self.families:
+            raise ValueError("there is no plane (0 0 0)")
+        if len({tuple(sorted(family)) for family in self.families}) < len(self.families):
+            raise ValueError(f"a family comes twice in {list(self.families)}")
+        given = self.surface_energies
+        if given != "broken_bonds" and len(given) != len(self.families):
+            raise ValueError(f"{len(self.families)} families need as many surface energies, got {len(given)}")
+        return self
+
+
+_FRAME, _FAMILY = ("frame",), ("frame", "facet_family")
+AREA = Variable("facets/surface_area", _FRAME, "float64", "angstrom2", "area of the surface", trend=True)
+VOLUME = Variable("facets/enclosed_volume", _FRAME, "float64", "angstrom3", "volume inside the surface")
+SPHERICITY = Variable("facets/sphericity", _FRAME, "float64", "1", "area of a sphere of that volume over the area")
+MILLER = tuple(
+    Variable(f"facets/{index}", ("facet_family",), "int32", "1", f"Miller index {index}", stage="prepare")
+    for index in "hkl"
+)
+FACET_AREA = Variable("facets/area", _FAMILY, "float64", "angstrom2", "area of the facets of the family")
+FACET_FRACTION = Variable("facets/fraction", _FAMILY, "float64", "1", "fraction of the surface in the family")
+DISTANCE = Variable(
+    "facets/distance",
+    _FAMILY,
+    "float64",
+    "angstrom",
+    "mean distance of the facets of the family from the centre",
+    "facets/distance_err",
+)
+DISTANCE_ERR = Variable(
+    "facets/distance_err", _FAMILY, "float64", "angstrom", "standard error of the mean distance of the facets"
+)
+WULFF_FRACTION = Variable(
+    "facets/wulff_fraction", _FAMILY, "float64", "1", "fraction of the surface of the Wulff shape in the family"
+)
+
+
+def outputs(params: FacetsParams) -> tuple[Variable, ...]:
+    """Declare the surface, and each family of facets beside that of the Wulff shape."""
+    return AREA, VOLUME, SPHERICITY, *MILLER, FACET_AREA, FACET_FRACTION, DISTANCE, DISTANCE_ERR, WULFF_FRACTION
+
+
+def prepare(frames: Sequence[Frame], params: FacetsParams) -> Mapping[str, Array]:
+    """Name the families."""
+    indices = np.array(params.families, np.int32)
+    return {variable.path: indices[:, k] for k, variable in enumerate(MILLER)}
+
+
+def run(frame: AtomsFrame, params: FacetsParams) -> Mapping[str, Array]:
+    """Measure the surface of one frame.
+
+    All is NaN where the atoms fill no volume and in a periodic box, facets also where there is no cubic grain, and
+    their distances where there are several grains, which have no common centre.
+    """
+    radius = float(frame[rdf.CUTOFF]) if params.probe_radius == "auto" else params.probe_radius.angstrom()
+    surface = None if any(frame.periodic) else alpha_shape(frame.positions, radius)
+    n = len(params.families)
+    area = volume = sphericity = np.nan
+    areas, fractions, distances, errors, wulff = np.full((5, n), np.nan)
+    if surface is not None:
+        area, volume = surface.area, surface.volume
+        sphericity = np.cbrt(36 * np.pi * volume**2) / area
+        every, plane = planes(params.families), _planes_of(frame, surface, radius, params)
+        if plane is not None:
+            areas = np.bincount(every.family[plane[plane >= 0]], surface.areas[plane >= 0], n)
+            fractions = areas / area
+            wulff = wulff_areas(params.families, _energies(frame, params))
+            if frame[structure.N_GRAINS] == 1:
+                distances, errors = _distances(frame, surface, every, plane)
+    return {
+        AREA.path: np.array(area),
+        VOLUME.path: np.array(volume),
+        SPHERICITY.path: np.array(sphericity),
+        FACET_AREA.path: areas,
+        FACET_FRACTION.path: fractions,
+        DISTANCE.path: distances,
+        DISTANCE_ERR.path: errors,
+        WULFF_FRACTION.path: wulff,
+    }
+
+
+def _planes_of(frame: AtomsFrame, surface: AlphaShape, reach: float, params: FacetsParams) -> Indices | None:
+    """Return the plane to which each triangle belongs, by the cube axes of the grain that is nearest to it; -1 none."""
+    grain = frame[structure.GRAIN]
+    kept = frame[structure.GRAIN_LATTICE]
+    of_cube = np.flatnonzero(
+        (grain >= 0) & (grain < len(kept)) & np.isin(kept[np.minimum(grain, len(kept) - 1)], CUBIC)
+    )
+    if not len(of_cube):
+        return None
+    middle = frame.positions[surface.triangles].mean(axis=1)
+    away, nearest = cKDTree(frame.positions[of_cube]).query(middle)
+    owner = grain[of_cube[nearest]]
+    quaternions = np.column_stack([frame[part] for part in structure.GRAIN_ORIENTATION])
+    normals = np.zeros_like(surface.normals)
+    for one in np.unique(owner):
+        rotation = np.empty((3, 3))
+        rotation_of(quaternions[one], rotation)
+        normals[owner == one] = surface.normals[owner == one] @ rotation
+    normals[away > 2 * reach] = 0.0
+    return nearest_plane(normals, planes(params.families), params.max_angle)
+
+
+def _energies(frame: AtomsFrame, params: FacetsParams) -> Sequence[float]:
+    if params.surface_energies != "broken_bonds":
+        return params.surface_energies
+    kind = next(int(one) for one in frame[structure.GRAIN_LATTICE] if one in CUBIC)
+    energies: Sequence[float] = broken_bonds(params.families, LATTICES[kind]).tolist()
+    return energies
+
+
+def _distances(frame: AtomsFrame, surface: AlphaShape, every: Planes, plane: Indices) -> tuple[Floats, Floats]:
+    """Return how far the facets of each family are from the middle of the atoms, and the standard error."""
+    corners = frame.positions[surface.triangles]
+    centre = frame.positions[np.isfinite(frame.positions).all(axis=1)].mean(axis=0)
+    height = np.einsum("tj,tj->t", corners.mean(axis=1) - centre, surface.normals)
+    n_planes = len(every.normals)
+    weight = np.bincount(plane[plane >= 0], surface.areas[plane >= 0], n_planes)
+    sums = np.bincount(plane[plane >= 0], (surface.areas * height)[plane >= 0], n_planes)
+    found, errors = np.full((2, every.family.max() + 1), np.nan)
+    for k in range(len(found)):
+        own = (every.family == k) & (weight > 0)
+        if own.any():
+            of_planes = sums[own] / weight[own]
+            found[k] = of_planes.mean()
+            if own.sum() > 1:
+                errors[k] = of_planes.std(ddof=1) / np.sqrt(own.sum())
+    return found, errors
+
+
+ANALYSIS = Analysis(
+    name="facets",
+    kind="atoms",
+    summary="Area and volume of the surface, facets {hkl} with their areas, and the Wulff shape beside",
+    params=FacetsParams,
+    outputs=outputs,
+    shows="stemdask.figures.atoms.facets",
+    needs=("positions", "rdf", "structure"),
+    prepare=prepare,
+    run=run,
+)
