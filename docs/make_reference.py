@@ -10,6 +10,7 @@ from stemdask.export import EXPORTS
 from stemdask.kernels import atoms, images
 from stemdask.model import Analysis, Kind, Step, Variable
 from stemdask.planning.starter import default_text
+from stemdask.sources.compressed import SUFFIXES
 from stemdask.sources.formats import ATOMS, IMAGES
 
 HEAD = """\
@@ -57,9 +58,11 @@ def functions() -> str:
 
 def _files() -> str:
     """Return what is read and what is written."""
-    lines = ["## Files\n", "| read | suffix |", "|---|---|"]
+    lines = ["## Files\n", "| read | name or suffix | compressed |", "|---|---|---|"]
     for half in (IMAGES, ATOMS):
-        lines += [f"| {fmt.noun} | {' '.join(f'`{suffix}`' for suffix in fmt.suffixes)} |" for fmt in half.values()]
+        for fmt in half.values():
+            named = " ".join(f"`{name}`" for name in (*fmt.names, *fmt.suffixes))
+            lines.append(f"| {fmt.noun} | {named} | {' '.join(f'`{s}`' for s in SUFFIXES) if fmt.text else ''} |")
     lines += ["", "| export | holds |", "|---|---|"]
     lines += [f"| `{export.name}` | {export.holds} |" for export in EXPORTS.values()]
     return "\n".join(lines) + "\n"

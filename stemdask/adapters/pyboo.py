@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 
 import numpy as np
+from scipy import special
 
 from stemdask.errors import ConfigError
 from stemdask.kernels.arrays import Array, Floats, Integers32
 
 REMEDY = (
-    "Use engine: native with convention: pyboo, which gives the same numbers; or make an environment for it: "
-    "pip install 'scipy<1.17' numpy numba setuptools wheel, then pip install --no-build-isolation pyboo==1.0.0"
+    "Use engine: native with convention: pyboo, which gives the same numbers; or build pyboo, which only then "
+    "needs an older scipy: python -m venv old && old/bin/pip install 'scipy<1.17' numpy numba setuptools wheel && "
+    "old/bin/pip wheel --no-deps --no-build-isolation pyboo==1.0.0 && "
+    "pip install --no-deps ./pyboo-1.0.0-py3-none-any.whl"
 )
 
 
 def load() -> ModuleType:
     """Import pyboo; raise ConfigError with the way to install it where that fails."""
     try:
-        return import_module("boo")
+        with _lent_spherical_harmonics():
+            return import_module("boo")
     except ImportError as error:
         raise ConfigError(
             f"pyboo can't be imported ({error})", where="analyses.bond_order.engine", value="pyboo", remedy=REMEDY
         ) from error
+
+
+@contextmanager
+def _lent_spherical_harmonics() -> Iterator[None]:
+    """Lend scipy the name that pyboo imports, which it had up to 1.16 and which had its arguments in another order."""
+    if hasattr(special, "sph_harm"):
+        yield
+        return
+    special.sph_harm = lambda m, degree, azimuth, polar: special.sph_harm_y(degree, m, polar, azimuth)
+    try:
+        yield
+    finally:
+        del special.sph_harm
 
 
 def bond_order(

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stemdask._version import __version__
+from stemdask.adapters import pyboo
 from stemdask.config import profiles
 from stemdask.engine.queues.jobs import Jobs
 from stemdask.engine.queues.queue import Partition, Queue, clock, gib
@@ -113,7 +114,8 @@ def _versions() -> Iterator[Finding]:
         try:
             yield Finding(name, True, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, True, f"not installed; needed only for {use}")
+            remedy = f". {pyboo.REMEDY}" if name == "pyboo" else ""
+            yield Finding(name, True, f"not installed; needed only for {use}{remedy}")
 
 
 def _machine() -> Iterator[Finding]:

@@ -104,11 +104,11 @@ def init(inputs: Inputs) -> None:
 
 
 @app.command(epilog="Example: stemdask inspect 'frames/*.tif'")
-def inspect(inputs: Inputs) -> None:
+def inspect(inputs: Inputs, settings: Settings = None) -> None:
     """Say what the data are: format, frames, shape, calibration, elements, and what is odd about them."""
-    from stemdask.sources import fenced
+    from stemdask.planning.resolve import open_input
 
-    for key, value in fenced.open_source(inputs).describe().items():
+    for key, value in open_input(_document(inputs, settings)).describe().items():
         lines = value if isinstance(value, list) else [value]
         for line in lines or ["none"]:
             typer.echo(f"{key:>14}: {line}")

@@ -10,6 +10,7 @@ import numpy as np
 from stemdask.errors import StoreError
 from stemdask.model import Array
 from stemdask.results.blocks import Blocks, Stored
+from stemdask.sources.atoms.elements import chemical_symbol, is_anonymous
 
 _NEEDED = ("atoms/x", "atoms/y", "atoms/z", "atoms/element")
 
@@ -27,6 +28,12 @@ class Atoms:
     """Further variables of the atoms, (n,) each."""
     scalars: dict[str, float | int | str]
     """What the frame has once, by name."""
+
+
+def symbols_of(elements: Array) -> Array:
+    """Return the symbols of atomic numbers; X, as the formats have it, of atoms whose element isn't known."""
+    known = ["X" if is_anonymous(number) else chemical_symbol(number) for number in range(256)]
+    return np.array(known)[elements]
 
 
 def properties_of(results: Blocks) -> dict[str, Stored]:

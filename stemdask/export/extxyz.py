@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import numpy as np
-from ase.data import chemical_symbols
-
-from stemdask.export.atoms import Atoms, properties_of, read_atoms
+from stemdask.export.atoms import Atoms, properties_of, read_atoms, symbols_of
 from stemdask.export.export import Export
 from stemdask.export.folder import Folder
 from stemdask.results.blocks import Blocks
@@ -33,7 +30,7 @@ def _comment(atoms: Atoms, kinds: dict[str, str]) -> str:
 
 def _lines(atoms: Atoms, kinds: dict[str, str]) -> Iterator[str]:
     """Yield the lines of the atoms, made of some thousands at a time: texts take much more memory than numbers."""
-    symbols = np.array(chemical_symbols)[atoms.elements]
+    symbols = symbols_of(atoms.elements)
     for start in range(0, len(symbols), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         columns = [symbols[part].tolist(), *(list(map(repr, axis)) for axis in atoms.positions[part].T.tolist())]

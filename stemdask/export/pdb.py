@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from itertools import groupby
 
 import numpy as np
-from ase.data import chemical_symbols
 
 from stemdask.errors import ConfigError, StoreError
-from stemdask.export.atoms import Atoms, properties_of, read_atoms
+from stemdask.export.atoms import Atoms, properties_of, read_atoms, symbols_of
 from stemdask.export.export import Export
 from stemdask.export.folder import Folder
 from stemdask.model import Array
@@ -75,9 +74,11 @@ def atom_lines(atoms: Atoms, name: str | None) -> Iterator[str]:
             allowed="-999.999 to 9999.999",
             remedy="Use extxyz",
         )
-    rows = zip(atoms.elements.tolist(), atoms.positions.tolist(), values.tolist(), known.tolist(), strict=True)
-    for serial, (element, (x, y, z), value, is_known) in enumerate(rows, 1):
-        symbol = chemical_symbols[element].upper()
+    rows = zip(
+        symbols_of(atoms.elements).tolist(), atoms.positions.tolist(), values.tolist(), known.tolist(), strict=True
+    )
+    for serial, (symbol, (x, y, z), value, is_known) in enumerate(rows, 1):
+        symbol = symbol.upper()
         b = format(value if is_known else 0.0, form)
         yield (
             f"HETATM{hybrid36(serial):>5} {symbol:>2}   {symbol:>3} A   1    {x:8.3f}{y:8.3f}{z:8.3f}"

@@ -21,6 +21,7 @@ from stemdask.planning import calibration, polarity
 from stemdask.planning.steps import steps as steps_of
 from stemdask.planning.trial import allowed
 from stemdask.sources import fenced, opening
+from stemdask.sources.atoms.source import AtomsSource
 from stemdask.sources.images.source import ImageSource
 
 
@@ -76,6 +77,25 @@ def resolve(document: Document) -> Resolved:
     return Resolved(source, steps, config, to_yaml(config, steps), _fingerprint(source, steps, config))
 
 
+def open_input(document: Document) -> ImageSource | AtomsSource:
+    """Open the input of a config alone, read as it says.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of the keys.
+    InputError
+        The input can't be read.
+    """
+    config, problems = validate(document)
+    if config is None:
+        raise ConfigError(_count(problems), where=document.name, problems=problems)
+    source, failure = _open(config, document)
+    if source is None:
+        raise failure or InputError("the input can't be read", where=document.name)
+    return source
+
+
 def _columns_are_dark(source: ImageSource, config: Config, steps: Sequence[Step]) -> bool:
     """Return what the config says of the contrast or, where it leaves that open, what the images do."""
     for said in (config.input.invert, polarity.written(steps)):
@@ -93,7 +113,7 @@ def _contradictions(document: Document, config: Config, steps: Sequence[Step]) -
     return [document.problem(("analyses", "preprocess", "invert"), f"input.invert says {str(said).lower()}; keep one")]
 
 
-def _open(config: Config | None, document: Document) -> tuple[Source | None, InputError | None]:
+def _open(config: Config | None, document: Document) -> tuple[ImageSource | AtomsSource | None, InputError | None]:
     if config is None:
         paths = _input(document).get("path")
         options: dict[str, Any] = {}

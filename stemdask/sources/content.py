@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stemdask.errors import InputError
 from stemdask.sources import formats
+from stemdask.sources.compressed import open_plain
 from stemdask.sources.format import Format
 from stemdask.sources.guard import os_error, reading
 
@@ -26,10 +27,10 @@ def check_file(path: str, fmt: Format) -> int:
             raise InputError("not a regular file", where=path, remedy="Name a file, not a folder, pipe or device")
         if status.st_size == 0:
             raise InputError("the file is empty (0 bytes)", where=path, remedy="Copy it again from its origin")
-        with place.open("rb") as file:
-            head = file.read(512)
     except OSError as error:
         raise os_error(path, error) from None
+    with reading(path), open_plain(path) as file:
+        head = file.read(formats.HEAD)
     if not fmt.fits(head):
         raise _wrong_content(path, head)
     return status.st_size
@@ -38,7 +39,7 @@ def check_file(path: str, fmt: Format) -> int:
 def _wrong_content(path: str, head: bytes) -> InputError:
     if found := formats.of_content(head):
         return InputError(
-            f"the content is {found.noun}, the suffix says {Path(path).suffix}",
+            f"the content is {found[1].noun}, the suffix says {Path(path).suffix}",
             where=path,
             remedy="Give the file the suffix of its content",
         )

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import lzma
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stemdask.model import Kind
-from stemdask.sources.atoms import cif, dcd, gsd, lammps, pdb, traj, xtc, xyz
+from stemdask.sources.atoms import (
+    ase_db,
+    ase_json,
+    cfg,
+    cif,
+    dcd,
+    gro,
+    gsd,
+    lammps,
+    ncdf,
+    npy_positions,
+    pdb,
+    poscar,
+    table,
+    traj,
+    trr,
+    xdatcar,
+    xtc,
+    xyz,
+)
 from stemdask.sources.atoms.format import AtomsFormat
+from stemdask.sources.compressed import is_compressed, open_plain
 from stemdask.sources.format import Format
 from stemdask.sources.images import bmp, dm, emd, hspy, jpeg, mrc, npy, png, ser, tiff, zarr
 from stemdask.sources.images.format import ImageFormat
@@ -35,32 +57,72 @@ ATOMS: dict[str, AtomsFormat] = {
         xyz.FORMAT,
         lammps.FORMAT,
         cif.FORMAT,
+        xdatcar.FORMAT,
+        poscar.FORMAT,
+        gro.FORMAT,
+        cfg.FORMAT,
+        table.FORMAT,
+        npy_positions.FORMAT,
+        ase_json.FORMAT,
+        ase_db.FORMAT,
         traj.FORMAT,
         gsd.FORMAT,
         xtc.FORMAT,
+        trr.FORMAT,
+        ncdf.FORMAT,
         dcd.FORMAT,
     )
 }
 
 
-def by_suffix(kind: Kind | None = None) -> dict[str, tuple[Kind, Format]]:
-    """Return the kind and the format that each suffix stands for, in the order of the tables."""
+#: Bytes at the beginning of a file by which its format is recognised.
+HEAD = 4096
+
+
+def all_formats(kind: Kind | None = None) -> Iterator[tuple[Kind, Format]]:
+    """Yield the formats with their kinds, in the order of the tables."""
     halves: dict[Kind, Mapping[str, Format]] = {"images": IMAGES, "atoms": ATOMS}
-    return {
-        suffix: (half, fmt)
-        for half, table in halves.items()
-        if kind in (None, half)
-        for fmt in table.values()
-        for suffix in fmt.suffixes
-    }
+    return ((half, fmt) for half, table in halves.items() if kind in (None, half) for fmt in table.values())
+
+
+def suffixes(kind: Kind | None = None) -> list[str]:
+    """Return every suffix and name of files that is known, as messages list them."""
+    return list(dict.fromkeys(name for _, fmt in all_formats(kind) for name in (*fmt.names, *fmt.suffixes)))
+
+
+def claiming(path: str | Path, kind: Kind | None = None) -> list[tuple[Kind, Format]]:
+    """Return the formats that a file is of by its name; several where its content has to tell."""
+    return [(half, fmt) for half, fmt in all_formats(kind) if fmt.claims(path)]
 
 
 def kind_of(path: str) -> Kind | None:
-    """Return the kind that the suffix of a path or glob stands for."""
-    known = by_suffix().get(Path(path).suffix.lower())
-    return known[0] if known else None
+    """Return the kind that the name of a path or glob stands for."""
+    return next((kind for kind, _ in claiming(path)), None)
 
 
-def of_content(head: bytes) -> Format | None:
-    """Return the format whose signature a file begins with."""
-    return next((fmt for _, fmt in by_suffix().values() if fmt.signed(head)), None)
+def of_content(head: bytes, kind: Kind | None = None) -> tuple[Kind, Format] | None:
+    """Return the format that recognises the beginning of a file."""
+    return next(((half, fmt) for half, fmt in all_formats(kind) if fmt.recognises(head)), None)
+
+
+def of_file(path: str, kind: Kind | None = None) -> tuple[Kind, Format] | None:
+    """Return the format of a file: by its name, and by its content where the name doesn't settle it."""
+    claimed = claiming(path, kind)
+    if len(claimed) == 1 and not claimed[0][1].incidental:
+        return claimed[0]
+    head = _head(path)
+    found = next((one for one in claimed if one[1].recognises(head)), None) or of_content(head, kind)
+    if found is None or (is_compressed(path) and not found[1].text):
+        return claimed[0] if claimed else None
+    return found
+
+
+def _head(path: str) -> bytes:
+    """Return the beginning of a file; nothing where it can't be read, which the checks of the file will say."""
+    try:
+        if not Path(path).is_file():  # a pipe would be waited for
+            return b""
+        with open_plain(path) as stream:
+            return stream.read(HEAD)
+    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error):
+        return b""

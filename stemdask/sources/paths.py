@@ -5,13 +5,13 @@ from __future__ import annotations
 import glob
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from stemdask.errors import InputError
 from stemdask.model import Kind
 from stemdask.sources import formats
-from stemdask.sources.format import Format
+from stemdask.sources.compressed import is_compressed
 
 
 def find_files(path: str | Path | Sequence[str | Path], kind: Kind | None = None) -> tuple[Kind, str, list[str]]:
@@ -42,8 +42,7 @@ def find_files(path: str | Path | Sequence[str | Path], kind: Kind | None = None
             where=None if not items else ", ".join(map(str, items[:3])),
             remedy="Check the path; quote a glob so that the shell hands it over unchanged",
         )
-    known = formats.by_suffix(kind)
-    kinds = Counter(_format_of(file, known, kind) for file in found)
+    kinds = Counter(_format_of(file, kind) for file in found)
     if len(kinds) > 1:
         listing = ", ".join(f"{count} {name} ({file_kind})" for (file_kind, name), count in kinds.most_common())
         raise InputError(
@@ -71,14 +70,13 @@ def _expand(item: str) -> list[str]:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         shown = item if len(item) < 100 else item[:99] + "…"
         raise InputError(f"not a path: {said}", where=shown, remedy="Check the path") from None
-    known = formats.by_suffix()
     if place.is_dir() and not _is_folder_format(place):
-        inside = [str(p) for p in place.iterdir() if p.suffix.lower() in known and not _is_foreign(p)]
+        inside = _of_known_format([str(p) for p in place.iterdir() if not _is_foreign(p)])
         if not inside:
             raise InputError(
                 "the folder holds no file of a known format",
                 where=item,
-                allowed=" ".join(known),
+                allowed=" ".join(formats.suffixes()),
                 remedy="Name a folder, a file or a glob with frames in it",
             )
         return sorted(inside, key=natural_key)
@@ -86,8 +84,7 @@ def _expand(item: str) -> list[str]:
         return [str(place)]
     if glob.has_magic(item):
         matched = [p for p in glob.glob(str(place), recursive=True) if not _is_foreign(Path(p))]  # noqa: PTH207
-        readable = [p for p in matched if Path(p).suffix.lower() in known]
-        return sorted(readable or matched, key=natural_key)
+        return sorted(_of_known_format(matched) or matched, key=natural_key)
     if re.match(r"[a-z]+://", item):
         raise InputError("the input must be a path, not an address", where=item, remedy="Copy the data to a disk")
     raise InputError("no such file", where=item, remedy="Check the path and where you run from")
@@ -95,8 +92,14 @@ def _expand(item: str) -> list[str]:
 
 def _is_folder_format(place: Path) -> bool:
     """Tell a folder that is one input by itself, such as a zarr."""
-    known = formats.by_suffix().get(place.suffix.lower())
-    return known is not None and known[1].folder
+    return any(fmt.folder for _, fmt in formats.claiming(place))
+
+
+def _of_known_format(found: list[str]) -> list[str]:
+    """Choose the files that hold frames by their names; tables, settings and the like only where nothing else does."""
+    claimed = {file: formats.claiming(file) for file in found}
+    sure = [file for file, known in claimed.items() if any(not fmt.incidental for _, fmt in known)]
+    return sure or [file for file, known in claimed.items() if known]
 
 
 def _is_foreign(found: Path) -> bool:
@@ -109,14 +112,18 @@ def _is_foreign(found: Path) -> bool:
         return False
 
 
-def _format_of(file: str, known: Mapping[str, tuple[Kind, Format]], kind: Kind | None) -> tuple[Kind, str]:
-    suffix = Path(file).suffix.lower()
-    if suffix not in known:
+def _format_of(file: str, kind: Kind | None) -> tuple[Kind, str]:
+    found = formats.of_file(file, kind)
+    if found is not None:
+        return found[0], found[1].name
+    of_kind = f" of {kind}" if kind else ""
+    if is_compressed(file):
         raise InputError(
-            f"the suffix {suffix!r} is not of a known format" + (f" of {kind}" if kind else ""),
-            where=file,
-            allowed=" ".join(known),
-            remedy="Rename the file to the suffix of its format or convert it",
+            f"only text formats{of_kind} are read compressed", where=file, remedy="Unpack it, with gunzip or the like"
         )
-    half, fmt = known[suffix]
-    return half, fmt.name
+    raise InputError(
+        f"neither the name nor the content is that of a known format{of_kind}",
+        where=file,
+        allowed=" ".join(formats.suffixes(kind)),
+        remedy="Rename the file to the suffix of its format or convert it",
+    )

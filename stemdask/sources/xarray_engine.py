@@ -9,7 +9,7 @@ from typing import Any
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from stemdask.sources.formats import ATOMS, IMAGES, by_suffix
+from stemdask.sources.formats import ATOMS, IMAGES, claiming
 from stemdask.sources.images.source import ImageSource
 from stemdask.sources.opening import open_source
 from stemdask.sources.xarray_view import atoms_dataset, image_dataset
@@ -38,5 +38,5 @@ class StemdaskBackend(BackendEntrypoint):
         """Tell by the suffix; zarr and HDF5 are left to xarray's own engines unless named."""
         if not isinstance(filename_or_obj, str | Path):
             return False
-        known = by_suffix().get(Path(filename_or_obj).suffix.lower())
-        return known is not None and not known[1].general
+        known = claiming(filename_or_obj)
+        return bool(known) and not any(fmt.general or fmt.incidental for _, fmt in known)

@@ -107,6 +107,8 @@ def test_the_schema_is_json_and_names_every_analysis(tmp_path: Path) -> None:
         (["check", "bad.yaml"], 2, "did you mean 'path'"),
         (["status", "none.zarr"], 2, "no store here"),
         (["inspect", "empty.pdb"], 4, "empty.pdb"),
+        (["inspect", "pt.xyz", "--set", "input.elements={Pt: Qq}"], 4, "no chemical elements"),
+        (["inspect", "pt.xyz", "--set", "input.skale=2"], 2, "did you mean 'scale'"),
         (["run", "pt.xyz", "-o", "thesis"], 2, "not a store that stemdask made"),
         (["frobnicate"], 2, "No such command"),
         (["run", "--retry", "everything", "pt.xyz"], 2, "failed, overflow"),

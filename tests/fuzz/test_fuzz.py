@@ -27,7 +27,7 @@ ANSWERS = {"refused", "same", "warned"}
 def test_mutants_are_answered_and_lose_nothing_in_silence(tmp_path: Path, name: str, n: int) -> None:
     seed = seeds.write(tmp_path, name)
     whole, _ = campaign.counts(seed)
-    mutant = seed.with_name(f"mutant{seed.suffix}")
+    mutant = seed.with_name(f"mutant.{name}")
     found: Counter[str] = Counter()
     odd: list[str] = []
     for k, (what, data) in enumerate(campaign.mutants(seed.read_bytes(), n, seed=1)):
@@ -35,7 +35,12 @@ def test_mutants_are_answered_and_lose_nothing_in_silence(tmp_path: Path, name: 
         fate = campaign.fate(mutant, whole)
         found[fate.kind] += 1
         # Cut between two frames a trajectory is whole, only shorter: nothing in it tells.
-        shorter = what == "cut" and name in ("xyz", "lammpstrj") and data.endswith(b"\n") and fate.kind == "lost"
+        shorter = (
+            what == "cut"
+            and name in ("xyz", "lammpstrj", "csv", "xdatcar")
+            and data.endswith(b"\n")
+            and fate.kind == "lost"
+        )
         if fate.kind not in ANSWERS and not shorter:
             odd.append(f"{k} {what}: {fate.kind} {fate.said}")
     print(f"{name}: {dict(found)}")

@@ -81,9 +81,9 @@ def test_a_format_of_atoms_needs_its_record_alone(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("toys")
 def test_messages_name_a_new_format(tmp_path: Path) -> None:
-    (tmp_path / "a.npy").write_bytes(SIGNATURE + bytes(400))
-    with pytest.raises(InputError, match=r"the content is a toy of images, the suffix says \.npy"):
-        open_source(tmp_path / "a.npy")
+    (tmp_path / "a.tif").write_bytes(SIGNATURE + bytes(400))
+    with pytest.raises(InputError, match=r"the content is a toy of images, the suffix says \.tif"):
+        open_source(tmp_path / "a.tif")
     (tmp_path / "a.toya").write_bytes(SIGNATURE)
     with pytest.raises(InputError, match="Check that it is a toy of atoms and not cut off"):
         open_source(tmp_path / "a.toya")
@@ -92,11 +92,12 @@ def test_messages_name_a_new_format(tmp_path: Path) -> None:
         open_source(tmp_path / "a.odd")
 
 
-def test_names_and_suffixes_stand_for_one_format_each() -> None:
+def test_names_and_suffixes_stand_for_one_format_each_or_content_tells() -> None:
     every = [*formats.IMAGES.values(), *formats.ATOMS.values()]
     suffixes = Counter(suffix for fmt in every for suffix in fmt.suffixes)
     names = Counter(fmt.name for fmt in every)
-    assert max(suffixes.values()) == 1
+    assert [suffix for suffix, n in suffixes.items() if n > 1] == [".npy"]
+    assert all(fmt.looks for fmt in every if ".npy" in fmt.suffixes)
     assert max(names.values()) == 1
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in suffixes)
 
@@ -115,11 +116,20 @@ def test_a_suffix_of_many_uses_is_left_to_other_engines_of_xarray() -> None:
     from stemdask.sources.xarray_engine import StemdaskBackend
 
     claims = StemdaskBackend().guess_can_open
-    assert [suffix for suffix in formats.by_suffix() if not claims(f"a{suffix}")] == [
+    assert [suffix for suffix in formats.suffixes() if suffix.startswith(".") and not claims(f"a{suffix}")] == [
         ".png",
         ".jpg",
         ".jpeg",
         ".bmp",
         ".npy",
         ".zarr",
+        ".cfg",
+        ".csv",
+        ".tsv",
+        ".txt",
+        ".dat",
+        ".json",
+        ".db",
+        ".ncdf",
+        ".nc",
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import warnings
 from pathlib import Path
 
 import ase.io
@@ -13,7 +15,18 @@ from PIL import Image
 from stemdask import simulate
 
 IMAGES = ("npy", "tif", "deflated.tif", "hspy", "png", "mrc")
-ATOMS = ("xyz", "lammpstrj", "pdb", "cif", "traj")
+#: Formats that ASE writes, by suffix, and whether one file holds several structures.
+_BY_ASE = {
+    "cif": ("cif", False),
+    "traj": ("traj", True),
+    "vasp": ("vasp", False),
+    "xdatcar": ("vasp-xdatcar", True),
+    "gro": ("gromacs", False),
+    "cfg": ("cfg", False),
+    "json": ("json", True),
+    "db": ("db", True),
+}
+ATOMS = ("xyz", "xyz.gz", "lammpstrj", "pdb", "csv", *_BY_ASE)
 _MRC_FLOATS = 2
 
 
@@ -64,13 +77,20 @@ def _write_atoms(target: Path, name: str) -> None:
     frames = [trajectory.read(index).positions for index in range(3)]
     if name == "xyz":
         target.write_text("".join(_frame(k, p) for k, p in enumerate(frames)))
+    elif name == "xyz.gz":
+        target.write_bytes(gzip.compress("".join(_frame(k, p) for k, p in enumerate(frames)).encode()))
+    elif name == "csv":
+        rows = (f"{k},Pt,{x:.5f},{y:.5f},{z:.5f}\n" for k, p in enumerate(frames) for x, y, z in p)
+        target.write_text("frame,element,x,y,z\n" + "".join(rows))
     elif name == "lammpstrj":
         target.write_text("".join(_snapshot(k, p) for k, p in enumerate(frames)))
     elif name == "pdb":
         target.write_text("".join(_model(k, p) for k, p in enumerate(frames)) + "END\n")
     else:
         structures = [Atoms(f"Pt{len(p)}", p + 9, cell=[18, 18, 18], pbc=True) for p in frames]
-        ase.io.write(target, structures if name == "traj" else structures[0])
+        fmt, several = _BY_ASE[name]
+        with warnings.catch_warnings(action="ignore"):  # GRO has no velocities
+            ase.io.write(target, structures if several else structures[0], format=fmt)
 
 
 def _frame(step: int, positions: np.ndarray) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from ase.data import chemical_symbols
 from matplotlib.figure import Figure
 
 from stemdask.analyses.atoms.order import coordination
@@ -64,6 +63,8 @@ def parts(results: Results, frame: int) -> list[Part]:
 
 def _neighbours(results: Results, frame: int) -> str:
     """Say up to which distance atoms count as neighbours, and by which rule."""
+    from stemdask.sources.atoms.elements import chemical_symbol  # ASE takes half a second to import
+
     params = results.params("coordination")
     assert isinstance(params, coordination.CoordinationParams)
     found = results.at(coordination.CUTOFF.group, frame)
@@ -72,7 +73,7 @@ def _neighbours(results: Results, frame: int) -> str:
     for (one, other), cutoff, error in zip(
         pairs, found[coordination.CUTOFF.name].values, found[coordination.CUTOFF_ERR.name].values, strict=True
     ):
-        name = f"{chemical_symbols[one]}-{chemical_symbols[other]}"
+        name = f"{chemical_symbol(one)}-{chemical_symbol(other)}"
         if cutoff > 0:
             reached.append(f"{name} {with_error(cutoff, error)} Å")
         elif cutoff == 0:

@@ -26,7 +26,7 @@ def finite_pair_distribution(found: xr.Dataset) -> Figure:
         atomic numbers `pair_element_1`, `pair_element_2` (pair). What lies beyond the last bin with ten pairs is noise
         and left out.
     """
-    from ase.data import chemical_symbols  # ASE takes half a second to import
+    from stemdask.sources.atoms.elements import chemical_symbol  # ASE takes half a second to import
 
     several = found.sizes.get("pair", 0) > 1
     last = int(np.flatnonzero(found[rdf.COUNTS.name].values >= LEAST_PAIRS).max(initial=0))
@@ -38,7 +38,7 @@ def finite_pair_distribution(found: xr.Dataset) -> Figure:
         panels[0, 0].plot(r, shown[rdf.G.name], color=MUTED, lw=1, zorder=1, label="as counted")
         for pair in range(found.sizes["pair"] if several else 0):
             elements = (finite_rdf.PAIR_ELEMENT_1, finite_rdf.PAIR_ELEMENT_2)
-            one, other = (chemical_symbols[int(found[element.name][pair])] for element in elements)
+            one, other = (chemical_symbol(int(found[element.name][pair])) for element in elements)
             colour = SUBLATTICES[pair % len(SUBLATTICES)]
             panels[1, 0].plot(r, shown[finite_rdf.G_PARTIAL.name][pair], color=colour, lw=1, label=f"{one}–{other}")
         for axes in panels[:, 0]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from io import StringIO
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
@@ -13,10 +13,9 @@ from stemdask.sources.atoms.ase_atoms import structure_of
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
-from stemdask.sources.atoms.text_frames import last_line
+from stemdask.sources.atoms.text_frames import last_line, read_whole
 from stemdask.sources.per_file import once_per_file
 
-_LARGEST = 1 << 27
 _BLOCK = re.compile(r"^data_", re.MULTILINE | re.IGNORECASE)
 _FORMULA = re.compile(r"^\s*_chemical_formula_sum\s+['\"]?([A-Za-z0-9. ]+)", re.MULTILINE)
 _UNITS = re.compile(r"^\s*_cell_formula_units_Z\s+(\d{1,6})", re.MULTILINE)
@@ -26,8 +25,6 @@ _LOST = ("Wrong number", "Badly formed number")
 
 def index(path: str, size: int) -> FrameIndex:
     """Count the structures and their atoms; a frame's place is its number."""
-    if size > _LARGEST:
-        raise InputError(f"a CIF of {size} bytes", where=path, allowed=f"up to {_LARGEST} bytes")
     found = FrameIndex()
     for k, atoms in enumerate(_structures(path)):
         found.add(k, k + 1, len(atoms))
@@ -37,7 +34,7 @@ def index(path: str, size: int) -> FrameIndex:
 
 def _fewer_than_stated(path: str, n_atoms: Sequence[int]) -> list[str]:
     """Say where a structure has fewer atoms than its formula: nothing else tells that a file was cut between lines."""
-    blocks = _BLOCK.split(Path(path).read_text(encoding="utf-8", errors="replace"))[1:]
+    blocks = _BLOCK.split(_text(path))[1:]
     said = []
     for block, n in zip(blocks, n_atoms, strict=False):
         formula, units = _FORMULA.search(block), _UNITS.search(block)
@@ -46,6 +43,10 @@ def _fewer_than_stated(path: str, n_atoms: Sequence[int]) -> list[str]:
         if n < stated:
             said.append(f"{path}: its formula has {stated:g} atoms, {n} are there: atoms may be missing")
     return said
+
+
+def _text(path: str) -> str:
+    return read_whole(path).decode("utf-8", "replace")
 
 
 def read(place: FramePlace) -> Structure:
@@ -57,8 +58,8 @@ def read(place: FramePlace) -> Structure:
 def _structures(path: str) -> list[Any]:
     from ase.io.cif import read_cif
 
-    # An open file: ASE would read an index out of a name that holds "@".
-    with Path(path).open(encoding="utf-8", errors="replace") as file, catch_warnings(record=True) as said:
+    # A stream: ASE would read an index out of a name that holds "@".
+    with StringIO(_text(path)) as file, catch_warnings(record=True) as said:
         simplefilter("always")
         found = list(read_cif(file, slice(None)))
     for warning in map(str, (one.message for one in said)):
@@ -73,5 +74,12 @@ def _ends_whole(path: str) -> bool:
 
 
 FORMAT = AtomsFormat(
-    name="cif", suffixes=(".cif",), noun="a CIF", text=True, index=index, read=read, ends_whole=_ends_whole
+    name="cif",
+    suffixes=(".cif",),
+    noun="a CIF",
+    text=True,
+    looks=lambda head: _BLOCK.search(head.decode("utf-8", "replace")) is not None,
+    index=index,
+    read=read,
+    ends_whole=_ends_whole,
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from stemdask.errors import InputError
 from stemdask.kernels.arrays import AnyIntegers, Floats
-from stemdask.sources.atoms import pdb, xyz
+from stemdask.sources.atoms import gro, pdb, xyz
 from stemdask.sources.atoms.frame_index import FramePlace
 from stemdask.sources.atoms.structure import Structure
 
@@ -31,7 +31,7 @@ def with_elements(path: str, positions: Floats, cell: Floats | None, time: float
 
 @lru_cache(maxsize=8)
 def _companion(path: str) -> tuple[list[bytes], AnyIntegers]:
-    for fmt in (pdb.FORMAT, xyz.FORMAT):
+    for fmt in (pdb.FORMAT, gro.FORMAT, xyz.FORMAT):
         for suffix in fmt.suffixes:
             place = Path(path).with_suffix(suffix)
             if place.is_file():
@@ -43,5 +43,5 @@ def _companion(path: str) -> tuple[list[bytes], AnyIntegers]:
     raise InputError(
         "the trajectory holds no elements",
         where=path,
-        remedy=f"Put one structure of the same atoms beside it, as {Path(path).stem}.pdb or .xyz",
+        remedy=f"Put one structure of the same atoms beside it, as {Path(path).stem}.pdb, .gro or .xyz",
     )

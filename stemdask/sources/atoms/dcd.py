@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
+import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase.geometry import cellpar_to_cell
 
+from stemdask.errors import InputError
 from stemdask.kernels.arrays import Floats
 from stemdask.sources.atoms.companion import with_elements
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
-from stemdask.sources.atoms.trajectory_library import READING, index_equal, library
+from stemdask.sources.atoms.trajectory_library import READING, check_end, index_equal, library
 from stemdask.sources.per_file import once_per_file
+
+#: Bytes of the first record, and places of what it controls (CHARMM): number of fixed atoms, cell, fourth dimension.
+_HEADER, _FIXED, _CELL, _FOURTH = 84, 8, 10, 11
 
 
 def index(path: str, size: int) -> FrameIndex:
     """Count the frames."""
     file = _opened(path)
-    return index_equal(len(file), int(file.header["natoms"]))
+    n_frames = len(file)
+    stated, end = _stated(path, n_frames)
+    check_end(path, end, size)
+    if stated > n_frames:
+        raise InputError(f"states {stated} frames, {n_frames} are there", where=path, remedy="Copy the file again")
+    return index_equal(n_frames, int(file.header["natoms"]))
+
+
+def _stated(path: str, n_frames: int) -> tuple[int, int]:
+    """Return the number of frames that the header states, and where so many as there are end.
+
+    A file is made of records with their length before and behind: two of the header, the number of atoms, which of them
+    are free where some are fixed, and for each frame the cell, if there is one, and each coordinate of the free atoms.
+    """
+    with Path(path).open("rb") as stream:
+        order = "<" if stream.read(4) == struct.pack("<i", _HEADER) else ">"
+        control = struct.unpack(f"{order}20i", stream.read(_HEADER)[4:])
+        end = _HEADER + 8
+        lengths = []
+        for _ in range(2 + bool(control[_FIXED])):
+            stream.seek(end)
+            lengths.append(struct.unpack(f"{order}i", stream.read(4))[0])
+            n_atoms = struct.unpack(f"{order}i", stream.read(4))[0]
+            end += lengths[-1] + 8
+            if len(lengths) == 2:
+                n = n_atoms
+    cell = 56 if control[_CELL] else 0
+    axes = 4 if control[_FOURTH] else 3
+    first, other = (cell + axes * (4 * free + 8) for free in (n, n - control[_FIXED]))
+    return control[0], end + (first + (n_frames - 1) * other if n_frames else 0)
 
 
 def read(place: FramePlace) -> Structure:

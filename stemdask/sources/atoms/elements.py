@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -18,6 +19,10 @@ _LATTICE_PARAMETER = {78: 3.912, 79: 4.0782}
 #: Axial ratio of close-packed spheres, and the one below which "hcp" is the lattice of chains, as of selenium.
 _IDEAL, _CLOSE_PACKED = 1.633, 1.5
 _HYDROGEN = {"D": 1, "T": 1}
+#: The last element. Numbers beyond stand for types of atoms whose element isn't known.
+_LAST = 118
+_TYPE = re.compile(r"type (\d{1,3})")
+_MOST_TYPES = 255 - _LAST
 
 
 @lru_cache(maxsize=1024)
@@ -31,6 +36,8 @@ def atomic_number(symbol: str) -> int:
 
 def numbers_of(words: Sequence[bytes], meaning: Mapping[str, str] | None = None) -> NDArray[np.uint8]:
     """Return the atomic numbers of symbols, or of atomic numbers written as digits.
+
+    Atoms of "type k", of a file that names no elements, get 118 + k: they are told apart, and nothing more.
 
     Parameters
     ----------
@@ -51,22 +58,35 @@ def numbers_of(words: Sequence[bytes], meaning: Mapping[str, str] | None = None)
         raise InputError(
             "no chemical elements",
             value=", ".join(unknown[:8]),
-            allowed="H to Og, in any case, or atomic numbers",
+            allowed=f"H to Og, in any case, or atomic numbers; type 1 to type {_MOST_TYPES}",
             remedy=f"Say what they are by the key `elements` of the input, such as {{{unknown[0]!r}: Pt}}",
         )
     return np.array(found, np.uint8)
 
 
 def chemical_symbol(number: int) -> str:
-    """Return the symbol of an atomic number."""
-    return str(ase.data.chemical_symbols[int(number)])
+    """Return the symbol of an atomic number, or "type k" of atoms whose element isn't known."""
+    return f"type {number - _LAST}" if is_anonymous(number) else str(ase.data.chemical_symbols[int(number)])
+
+
+def is_anonymous(number: int) -> bool:
+    """Tell whether a number stands for a type of atoms whose element isn't known."""
+    return number > _LAST
+
+
+def symbol_of_name(name: bytes) -> bytes:
+    """Return the letters of an atom name where they are an element (PT1 is Pt), otherwise their first (OW is O)."""
+    letters = "".join(c for c in name.decode("ascii", "replace") if c.isalpha())
+    return (letters if atomic_number(letters) else letters[:1]).encode()[:2]
 
 
 def nearest_distance(number: int) -> float:
     """Return the nearest-neighbour distance [angstrom] in the bulk element, or twice its covalent radius.
 
-    Bulk structures are ASE's reference states.
+    Bulk structures are ASE's reference states. NaN for atoms whose element isn't known.
     """
+    if is_anonymous(number):
+        return math.nan
     if number in _LATTICE_PARAMETER:
         return _LATTICE_PARAMETER[number] * math.sqrt(0.5)
     state: Any = ase.data.reference_states[number] if number < len(ase.data.reference_states) else None
@@ -79,6 +99,8 @@ def nearest_distance(number: int) -> float:
 
 
 def _number(word: str) -> int:
+    if (numbered := _TYPE.fullmatch(word)) and 0 < int(numbered[1]) <= _MOST_TYPES:
+        return _LAST + int(numbered[1])
     if word.strip().isdecimal():
-        return int(word) if 0 < int(word) <= 118 else 0
+        return int(word) if 0 < int(word) <= _LAST else 0
     return atomic_number(word)

@@ -56,7 +56,9 @@ def parse(text: bytes, n_atoms: int) -> Structure:
     axes, scaled = _axes(columns)
     named = next((name for name in ("element", "type") if name in columns), None)
     if named is None:
-        raise InputError("the dump holds neither element nor type", remedy="Add 'element' to the dump command")
+        raise InputError(
+            "the dump holds neither element nor type", remedy="Add 'element' or 'type' to the dump command"
+        )
     meaning = {named: WORD} | {axis: k for k, axis in enumerate(axes)} | {"id": 3}
     table, words, kinds = parse_table(body, n_atoms, [meaning.get(name, SKIP) for name in columns])
     positions = table[:, :3]
@@ -130,6 +132,7 @@ FORMAT = AtomsFormat(
     suffixes=(".dump", ".lammpstrj"),
     noun="a LAMMPS dump",
     text=True,
+    looks=lambda head: head.startswith(b"ITEM: ") and b"ITEM: NUMBER OF ATOMS" in head,
     index=index,
     read=by_range(parse),
     ends_whole=ends_with_line,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stemdask.errors import InputError
 from stemdask.kernels.arrays import Array, Floats, Integers
 from stemdask.kernels.text.pdb import ENDMDL, MODEL, atom_lines, element_kinds, separators
-from stemdask.sources.atoms.elements import atomic_number
+from stemdask.sources.atoms.elements import symbol_of_name
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex
 from stemdask.sources.atoms.structure import Structure, stated_time
@@ -36,10 +36,11 @@ def index(path: str, size: int) -> FrameIndex:
     An END behind the last frame is no frame. A file that closes its models by ENDMDL must close the last one too.
     """
     found = FrameIndex()
-    begin = seen = taken = n_closed = 0
+    begin = seen = taken = n_closed = end = 0
     in_model = False
     records = _Records(path)
     for offset, text in line_blocks(path):
+        end = offset + len(text)
         records.see(text)
         places, kinds, counts, total = separators(np.frombuffer(text, np.uint8))
         for place, kind, count in zip(places.tolist(), kinds.tolist(), counts.tolist(), strict=True):
@@ -58,7 +59,7 @@ def index(path: str, size: int) -> FrameIndex:
     if in_model:
         found.warnings.append(f"{path}: model {len(found.starts) + 1} has no ENDMDL: it may be cut off")
     if seen > taken or in_model:
-        found.add(begin, size, seen - taken)
+        found.add(begin, end, seen - taken)
     found.warnings += records.warnings()
     return found
 
@@ -157,13 +158,7 @@ def _elements(buffer: Array, lines: Integers, ends: Integers) -> tuple[list[byte
     if n_words > _MOST_WORDS:
         raise InputError(f"more than {_MOST_WORDS} different elements and atom names")
     words = [int(code).to_bytes(4, "little").rstrip(b"\0") for code in codes[:n_words]]
-    return [word.strip() if len(word) <= 2 else _symbol_of_name(word) for word in words], kinds
-
-
-def _symbol_of_name(name: bytes) -> bytes:
-    """Return the letters of an atom name where they are an element (PT1 is Pt), otherwise their first (OW is O)."""
-    letters = "".join(c for c in name.decode("ascii", "replace") if c.isalpha())
-    return (letters if atomic_number(letters) else letters[:1]).encode()[:2]
+    return [word.strip() if len(word) <= 2 else symbol_of_name(word) for word in words], kinds
 
 
 def _cell(head: bytes) -> Floats | None:
@@ -197,6 +192,7 @@ FORMAT = AtomsFormat(
     suffixes=(".pdb", ".ent"),
     noun="a PDB file",
     text=True,
+    looks=lambda head: any(line.startswith((b"ATOM  ", b"HETATM")) and len(line) >= 54 for line in head.splitlines()),
     index=index,
     read=by_range(parse),
     ends_whole=_ends_whole,

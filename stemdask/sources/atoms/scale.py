@@ -25,6 +25,8 @@ def odd_scale(frame: AtomsFrame) -> str | None:
     Each atom is compared with its nearest one: the mean of the nearest distances in both bulk elements.
     """
     distance, expected, pair = _nearest(frame)
+    known = np.isfinite(expected)  # not of atoms whose element isn't
+    distance, expected = distance[known], expected[known]
     if not len(distance):
         return None
     ratio = float(np.median(distance / expected))

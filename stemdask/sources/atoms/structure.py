@@ -6,7 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stemdask.kernels.arrays import AnyIntegers, Floats
+import numpy as np
+
+from stemdask.errors import InputError
+from stemdask.kernels.arrays import AnyIntegers, Array, Floats
 
 _TIME = re.compile(rb"(?:^|[\s,;])(?:time|t|step|timestep|frame_time)\s*[=:]\s*\"?([-+]?[\d.]+(?:[eE][-+]?\d+)?)", re.I)
 
@@ -24,6 +27,29 @@ class Structure:
     cell: Floats | None = None
     periodic: tuple[bool, bool, bool] = (False, False, False)
     time: float | None = None
+
+
+def of_numbers(numbers: AnyIntegers, positions: Floats, cell: Floats, periodic: Array) -> Structure:
+    """Return a structure with these atomic numbers; raise InputError where the shapes don't fit.
+
+    Parameters
+    ----------
+    numbers, positions
+        (n,) and (n, 3) [angstrom].
+    cell, periodic
+        (3, 3) [angstrom] and (3,).
+    """
+    if positions.shape != (numbers.size, 3) or cell.shape != (3, 3) or periodic.shape != (3,):
+        raise InputError(f"{numbers.size} atomic numbers, but positions and cell of {positions.shape}, {cell.shape}")
+    found, kinds = np.unique(numbers, return_inverse=True)
+    on = periodic.tolist()
+    return Structure(
+        positions=np.ascontiguousarray(positions, dtype=np.float64),
+        words=[str(number).encode() for number in found.tolist()],
+        kinds=kinds,
+        cell=cell if np.any(cell) else None,
+        periodic=(bool(on[0]), bool(on[1]), bool(on[2])),
+    )
 
 
 def stated_time(text: bytes) -> float | None:

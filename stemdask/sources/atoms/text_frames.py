@@ -6,26 +6,51 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from stemdask.errors import InputError
+from stemdask.fence import inside
 from stemdask.sources.atoms.frame_index import FramePlace
 from stemdask.sources.atoms.structure import Structure
+from stemdask.sources.compressed import is_compressed, open_plain, read_range
+from stemdask.sources.per_file import once_per_file
+
+_CHUNK = 1 << 24
+_LONGEST = 1 << 27
 
 
 def by_range(parse: Callable[[bytes, int], Structure]) -> Callable[[FramePlace], Structure]:
     """Return a reader of frames, given what parses the text of one with its number of atoms."""
 
     def read(place: FramePlace) -> Structure:
-        with Path(place.path).open("rb", buffering=0) as stream:
-            # What stands before the first frame, such as CRYST1 before MODEL, holds for all.
-            shared = stream.read(place.first)
-            stream.seek(place.start)
-            text = stream.read(place.stop - place.start)
-        return parse(shared + text, place.n_atoms)
+        # What stands before the first frame, such as CRYST1 before MODEL, holds for all.
+        shared = _shared(place.path, place.first)
+        return parse(shared + read_range(place.path, place.start, place.stop), place.n_atoms)
 
     return read
 
 
+@once_per_file(4)
+def _shared(path: str, length: int) -> bytes:
+    return read_range(path, 0, length)
+
+
+def read_whole(path: str) -> bytes:
+    """Read a text that is no trajectory; raise InputError where it is too long for that."""
+    with open_plain(path) as stream:
+        text = stream.read(_LONGEST + 1)
+    if len(text) > _LONGEST:
+        raise InputError("a file of one structure is too long", where=path, allowed=f"up to {_LONGEST} bytes")
+    return text
+
+
 def last_line(path: str) -> bytes:
     """Return the end of a file that no end of a line follows; nothing where the last line has one."""
+    if is_compressed(path):
+        with open_plain(path) as stream:
+            tail = b""
+            while chunk := stream.read(_CHUNK):
+                inside.beat()
+                tail = (tail + chunk)[-200:]
+        return tail.rpartition(b"\n")[2]
     with Path(path).open("rb") as file:
         file.seek(-min(200, file.seek(0, os.SEEK_END)), os.SEEK_END)
         return file.read().rpartition(b"\n")[2]

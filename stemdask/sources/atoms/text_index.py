@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -12,6 +11,7 @@ from stemdask.errors import InputError
 from stemdask.fence import inside
 from stemdask.kernels.text.lines import skip_lines
 from stemdask.sources.atoms.frame_index import FrameIndex
+from stemdask.sources.compressed import most_bytes, open_plain
 
 _CHUNK = 1 << 24
 _LONGEST_HEADER = 1 << 20
@@ -21,7 +21,7 @@ class LineReader:
     """A file read forward in large chunks, by single lines or by skipping many; memory stays at one chunk."""
 
     def __init__(self, path: str) -> None:
-        self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 (closed by __exit__)
+        self._file = open_plain(path)
         self._buffer = b""
         self._at = 0
         self._before = 0
@@ -82,7 +82,7 @@ class LineReader:
         return True
 
 
-def index_counted(path: str, size: int, header: Callable[[LineReader, bytes], int]) -> FrameIndex:
+def index_counted(path: str, size: int, header: Callable[[LineReader, bytes], int], footer: int = 0) -> FrameIndex:
     """Index a file whose frames state their number of atoms.
 
     Parameters
@@ -91,6 +91,8 @@ def index_counted(path: str, size: int, header: Callable[[LineReader, bytes], in
         File and its size in bytes.
     header
         Reads the rest of a frame's header, given its first line, and returns the number of atom lines that follow.
+    footer
+        Lines of a frame behind its atoms.
 
     Raises
     ------
@@ -98,6 +100,7 @@ def index_counted(path: str, size: int, header: Callable[[LineReader, bytes], in
         A frame is cut off or declares more atoms than the file can hold.
     """
     index = FrameIndex()
+    size = most_bytes(path, size)
     with LineReader(path) as lines:
         while True:
             start = lines.position
@@ -110,9 +113,9 @@ def index_counted(path: str, size: int, header: Callable[[LineReader, bytes], in
             n_atoms = header(lines, first)
             if n_atoms < 0 or 6 * n_atoms > size:
                 raise InputError(f"frame {frame} declares {n_atoms} atoms, the file has {size} bytes", where=path)
-            if missing := lines.skip(n_atoms):
+            if missing := lines.skip(n_atoms + footer):
                 raise InputError(
-                    f"frame {frame} is cut off: {missing} of {n_atoms} atom lines are missing",
+                    f"frame {frame} is cut off: {missing} of {n_atoms + footer} lines are missing",
                     where=path,
                     remedy="Copy the file again, or remove its last frame if the simulation still writes it",
                 )
@@ -122,7 +125,7 @@ def index_counted(path: str, size: int, header: Callable[[LineReader, bytes], in
 
 def line_blocks(path: str) -> Iterator[tuple[int, bytes]]:
     """Yield the file in large blocks of whole lines, each with its byte position."""
-    with Path(path).open("rb", buffering=0) as file:
+    with open_plain(path) as file:
         position, rest = 0, b""
         while chunk := file.read(_CHUNK):
             inside.beat()

@@ -32,3 +32,13 @@ def library(module: str, path: str) -> Any:
 def index_equal(n_frames: int, n_atoms: int) -> FrameIndex:
     """Index frames that all have the same atoms; a frame's place is its number."""
     return FrameIndex(list(range(n_frames)), list(range(1, n_frames + 1)), [n_atoms] * n_frames)
+
+
+def check_end(path: str, end: int, size: int) -> None:
+    """Refuse a file that doesn't end with a whole frame: the libraries leave out the rest without a word."""
+    if end != size:
+        raise InputError(
+            f"doesn't end with a whole frame: frames of {end} bytes, a file of {size}",
+            where=path,
+            remedy="Copy the file again, or remove its last frame if the simulation still writes it",
+        )

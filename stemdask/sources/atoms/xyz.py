@@ -83,11 +83,24 @@ def _roles(properties: bytes | None) -> list[int]:
         ) from None
 
 
+def looks(head: bytes) -> bool:
+    """Tell whether a text begins with a number of atoms alone, and has words with three numbers in its third line."""
+    lines = head.split(b"\n", 3)
+    if len(lines) < 4 or not lines[0].strip().isdigit():
+        return False
+    words = lines[2].split()
+    try:
+        return len([float(word) for word in words[1:4]]) == 3 and (words[0].isalpha() or words[0].isdigit())
+    except ValueError:
+        return b"Properties=" in lines[1]
+
+
 FORMAT = AtomsFormat(
     name="xyz",
     suffixes=(".xyz", ".extxyz"),
     noun="an XYZ file",
     text=True,
+    looks=looks,
     index=index,
     read=by_range(parse),
     ends_whole=ends_with_line,

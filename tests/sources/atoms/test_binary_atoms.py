@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.io import netcdf_file
 
 from stemdask.errors import InputError
 from stemdask.sources.opening import open_source
@@ -34,9 +35,36 @@ def write_dcd(path: Path, positions: Any) -> None:
             file.write(frame, np.array([20.0, 90.0, 30.0, 90.0, 90.0, 40.0]))
 
 
-@pytest.mark.parametrize("suffix", ["xtc", "dcd"])
+def write_trr(path: Path, positions: Any) -> None:
+    mdaxdr = pytest.importorskip("MDAnalysis.lib.formats.libmdaxdr", exc_type=ImportError)
+    with mdaxdr.TRRFile(str(path), "w") as file:
+        for k, frame in enumerate(positions):
+            file.write(frame / 10, None, None, np.diag([2, 3, 4]).astype("f4"), 10 * k, 2.5 * k, 0.0, len(frame))
+
+
+def write_ncdf(path: Path, positions: Any) -> None:
+    n_frames, n_atoms, _ = positions.shape
+    with netcdf_file(path, "w", version=2) as file:
+        file.Conventions = "AMBER"
+        for name, length in (("frame", None), ("spatial", 3), ("atom", n_atoms), ("cell_spatial", 3)):
+            file.createDimension(name, length)
+        for name, kind, axes, values in (
+            ("time", "f4", ("frame",), 2.5 * np.arange(n_frames)),
+            ("coordinates", "f4", ("frame", "atom", "spatial"), positions),
+            ("cell_lengths", "f8", ("frame", "cell_spatial"), np.tile([20.0, 30, 40], (n_frames, 1))),
+            ("cell_angles", "f8", ("frame", "cell_spatial"), np.full((n_frames, 3), 90.0)),
+        ):
+            variable = file.createVariable(name, kind, axes)
+            variable.units = {"time": "picosecond", "cell_angles": "degree"}.get(name, "angstrom")
+            variable[:] = values
+
+
+WRITERS = {"xtc": write_xtc, "trr": write_trr, "dcd": write_dcd, "ncdf": write_ncdf}
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
 def test_trajectories_without_elements_take_them_from_beside(suffix: str, positions: Any, tmp_path: Path) -> None:
-    {"xtc": write_xtc, "dcd": write_dcd}[suffix](tmp_path / f"run.{suffix}", positions)
+    WRITERS[suffix](tmp_path / f"run.{suffix}", positions)
     with pytest.raises(InputError, match=r"run\.pdb"):
         open_source(tmp_path / f"run.{suffix}")
     (tmp_path / "run.xyz").write_text(STRUCTURE)
@@ -47,7 +75,28 @@ def test_trajectories_without_elements_take_them_from_beside(suffix: str, positi
         np.testing.assert_allclose(frame.positions, positions[k], atol=2e-4)
         assert frame.numbers.tolist() == [78, 78, 79]
         np.testing.assert_allclose(frame.cell, np.diag([20, 30, 40]), atol=1e-5)
-        assert frame.time == {"xtc": 2.5 * k, "dcd": 100 + 10 * k}[suffix]
+        assert frame.time == (100 + 10 * k if suffix == "dcd" else 2.5 * k)
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_trajectory_cut_at_every_tenth_is_an_error(suffix: str, positions: Any, tmp_path: Path) -> None:
+    path = tmp_path / f"run.{suffix}"
+    WRITERS[suffix](path, np.concatenate([positions] * 2)[:7])  # of which no tenth ends with a frame
+    (tmp_path / "run.xyz").write_text(STRUCTURE)
+    assert open_source(path).n_frames == 7
+    data = path.read_bytes()
+    for tenth in range(1, 10):
+        path.write_bytes(data[: len(data) * tenth // 10])
+        with pytest.raises(InputError):
+            open_source(path)
+
+
+def test_elements_beside_may_be_those_of_a_gro(positions: Any, tmp_path: Path) -> None:
+    write_ncdf(tmp_path / "run.ncdf", positions)
+    names = enumerate(("PT1", "PT2", "AU"), 1)
+    atoms = "".join(f"    1MOL  {name:>5}{k:5d}   0.000   0.000   0.000\n" for k, name in names)
+    (tmp_path / "run.gro").write_text(f"made for a test\n3\n{atoms}   2.0   3.0   4.0\n")
+    assert open_source(tmp_path / "run.ncdf").read(3).numbers.tolist() == [78, 78, 79]
 
 
 def test_another_number_of_atoms_beside_is_refused(positions: Any, tmp_path: Path) -> None:
@@ -83,7 +132,7 @@ def test_gsd_holds_frames_of_any_number_of_atoms(tmp_path: Path) -> None:
         np.testing.assert_allclose(frame.cell, [[10, 0, 0], [2, 20, 0], [0, 0, 30]])
 
 
-@pytest.mark.parametrize("suffix", ["gsd", "xtc", "dcd"])
+@pytest.mark.parametrize("suffix", ["gsd", "xtc", "trr", "dcd", "ncdf"])
 @pytest.mark.parametrize("content", [b"\0" * 500, bytes(range(256)) * 9, b"a text\n" * 99])
 def test_other_content_is_refused(suffix: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / f"other.{suffix}"

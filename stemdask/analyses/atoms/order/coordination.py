@@ -17,7 +17,7 @@ from stemdask.kernels.atoms.pair_cutoffs import PairCutoffs, pair_cutoffs
 from stemdask.kernels.atoms.rdf import bin_edges
 from stemdask.kernels.atoms.workspace import thread_workspace
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
-from stemdask.sources.atoms.elements import nearest_distance
+from stemdask.sources.atoms.elements import chemical_symbol, nearest_distance
 from stemdask.units import LengthAngstrom
 
 Rule: TypeAlias = Literal["first_minimum", "bulk_distance"]
@@ -110,20 +110,34 @@ def run(frame: AtomsFrame, params: CoordinationParams) -> Mapping[str, Array]:
     used = bulk if params.by == "bulk_distance" else minima
     if params.cutoff != "auto":
         used = _without_error(np.full(bulk.cutoff.shape, params.cutoff.angstrom()))
+    _check_known(elements, used)
     found = _count(frame, species, used)
     _hold_together(found.number, used)
-    other = _count(frame, species, minima if params.by == "bulk_distance" else bulk)
+    by_other = minima if params.by == "bulk_distance" else bulk
+    # -1 where the rule needs elements that aren't known.
+    other = np.full(len(species), -1) if np.isnan(by_other.cutoff).any() else _count(frame, species, by_other).number
     histogram = np.bincount(np.minimum(found.number, LARGEST), minlength=LARGEST + 1)
     cutoff, error = _of_pairs(frame, elements, used)
     return {
         COORDINATION.path: found.number,
         COORDINATION_SAME_ELEMENT.path: found.same_element,
-        BY_OTHER_RULE[params.by].path: other.number,
+        BY_OTHER_RULE[params.by].path: other,
         CUTOFF.path: cutoff,
         CUTOFF_ERR.path: error,
         COORDINATION_HISTOGRAM.path: histogram,
         MEAN_COORDINATION.path: np.array(found.number.mean() if len(found.number) else np.nan),
     }
+
+
+def _check_known(elements: Array, used: PairCutoffs) -> None:
+    """Refuse bulk distances of atoms whose element isn't known."""
+    unknown = elements[np.isnan(used.cutoff).any(axis=1)]
+    if len(unknown):
+        raise FrameError(
+            "how far apart neighbours are isn't known without elements",
+            value=", ".join(chemical_symbol(number) for number in unknown),
+            remedy="Say what they are by input.elements, or give coordination.cutoff",
+        )
 
 
 def _hold_together(number: Array, used: PairCutoffs) -> None:

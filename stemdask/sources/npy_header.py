@@ -1,0 +1,42 @@
+"""The header of an array that numpy saved, read and checked before numpy believes it."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from stemdask.errors import InputError
+from stemdask.sources.images.headers import check_size, read_head
+
+MAGIC = ((0, b"\x93NUMPY"),)
+
+
+def read_header(stream: BytesIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type of the elements; the stream stands at the first of them then. ValueError where it's cut."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    return shape, dtype
+
+
+def check_header(path: str) -> list[str]:
+    """Refuse objects, which only running code can read, and an array that is larger than its file."""
+    head, size = read_head(path)
+    stream = BytesIO(head)
+    shape, dtype = read_header(stream)
+    if dtype.hasobject or dtype.names:
+        raise InputError("an array of Python objects or records", where=path, allowed="numbers")
+    check_size(path, stream.tell() + prod(shape) * dtype.itemsize, size)
+    return []
+
+
+def holds_positions(head: bytes) -> bool:
+    """Tell whether an array has rows of three numbers with a point, as positions do; no image is three pixels wide."""
+    try:
+        shape, dtype = read_header(BytesIO(head))
+    except ValueError:
+        return False
+    return len(shape) == 2 and shape[1] == 3 and dtype.kind == "f"

@@ -1,0 +1,57 @@
+"""pyboo itself, run beside a scipy that has no `sph_harm` any more."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import special
+
+from stemdask import simulate
+from stemdask.adapters import pyboo
+from stemdask.kernels.atoms.bond_order import bond_order
+from stemdask.kernels.atoms.bonds import bonds
+from stemdask.kernels.atoms.neighbours import find_neighbours
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("boo") is None, reason="pyboo is not installed; .ci/pyboo builds it"
+)
+
+
+def test_the_lent_name_is_what_scipy_had_and_is_given_back() -> None:
+    had = hasattr(special, "sph_harm")
+    boo = pyboo.load()
+    assert hasattr(special, "sph_harm") == had
+    azimuth, polar = np.meshgrid(np.linspace(0, 6, 7), np.linspace(0.1, 3, 5))
+    # Y_1^1 = -sqrt(3 / 8π) sin(polar) exp(i azimuth), and Y_2^0 = sqrt(5 / 16π) (3 cos²(polar) - 1).
+    harmonic = boo.boo.sph_harm
+    first = -np.sqrt(3 / (8 * np.pi)) * np.sin(polar) * np.exp(1j * azimuth)
+    second = np.sqrt(5 / (16 * np.pi)) * (3 * np.cos(polar) ** 2 - 1)
+    np.testing.assert_allclose(harmonic(1, 1, azimuth, polar), first, atol=1e-14)
+    np.testing.assert_allclose(harmonic(0, 2, azimuth, polar), second, atol=1e-14)
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("name", ["stage1", "stage2", "trunc_octa_ideal"])
+def test_the_published_q6_comes_out_bit_for_bit(name: str, reference: Path) -> None:
+    published = np.load(reference / "golden" / f"pyboo_{name}.npz")
+    found = pyboo.bond_order(
+        published["pos"], published["bonds"], [6], normalised=False, threshold=0.8, min_fraction=0.5
+    )
+    np.testing.assert_array_equal(found["q"][0], published["q6"])
+
+
+def test_it_agrees_with_the_native_engine_on_a_shaken_particle() -> None:
+    positions = simulate.trajectory(simulate.nanocrystal(16.0), 1, sigma=0.15, seed=4).read(0).positions
+    neighbours = find_neighbours(positions, 3.4)
+    bonded = bonds(neighbours)
+    pairs = np.column_stack([bonded.atom_1, bonded.atom_2])
+    found = pyboo.bond_order(positions, pairs, [4, 6], normalised=False, threshold=0.8, min_fraction=0.5)
+    native = bond_order(neighbours, (4, 6), convention="pyboo")
+    for name in ("q", "w", "q_avg", "w_avg"):
+        np.testing.assert_allclose(found[name], getattr(native, name), atol=1e-13, err_msg=name)
+    np.testing.assert_allclose(found["s6"], native.s6[bonded.entry], atol=1e-13)
+    assert 0 < found["crystalline"].mean() < 1
+    np.testing.assert_array_equal(found["crystalline"], native.crystalline)
