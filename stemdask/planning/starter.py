@@ -45,7 +45,7 @@ def schema() -> str:
     whole = keys.Config.model_json_schema()
     definitions = whole.setdefault("$defs", {})
     sections: dict[str, Any] = {}
-    for analysis in registry.ANALYSES:
+    for analysis in registry.every():
         own = analysis.params.model_json_schema()
         definitions |= own.pop("$defs", {})
         definitions[f"{analysis.kind}_{analysis.name}"] = own
