@@ -27,11 +27,16 @@ _run: _Run | None = None
 
 
 def load(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Load the plan and the constants of a store, and limit this process to what its frames may take."""
+    """Load the plan and the constants of a store, and limit this process to what its frames may take.
+
+    A frame that is known to be good is analysed, so that this process has loaded and compiled what frames need.
+    """
     global _run
     plan = plan_files.load(plan_file(given["store"]))
     _run = _Run(plan, read_constants(plan))
     inside.limit_memory(plan.limits.memory)
+    if given["good_frame"] is not None:
+        evaluate(plan, _run.prepared, given["good_frame"])
     return {}, {}
 
 

@@ -48,10 +48,12 @@ def resolve(document: Document) -> Resolved:
     """
     document = profiles.lay_under(document)
     config, problems = validate(document)
+    guessed = _guessed(document)
+    # Before the input is opened: a fence that is a fork has then imported these analyses, too.
+    steps, more = steps_of(document, guessed) if guessed is not None else ((), [])
     source, failure = _open(config, document)
-    kind = source.kind if source is not None else _guessed(document)
-    defaults = registry.defaults(source) if source is not None else None
-    steps, more = steps_of(document, kind, defaults) if kind is not None else ((), [])
+    if source is not None:
+        steps, more = steps_of(document, source.kind, registry.defaults(source))
     problems += more
     if config is not None:
         problems += _contradictions(document, config, steps)

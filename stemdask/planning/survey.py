@@ -41,25 +41,25 @@ def survey(resolved: Resolved) -> Survey:
     """
     source, limits = resolved.source, resolved.config.limits
     seconds, memory = allowed(limits)
-    trial = Trial(source, resolved.steps, seconds=seconds, memory=memory, isolate=limits.isolate)
-    prepared = trial.prepare()
-    sizes: dict[str, int] = {}
-    for variable in chain.declared(source.kind, resolved.steps, "prepare"):
-        sizes.update(zip(variable.dims, np.shape(prepared[variable.path]), strict=True))
-    tried, fastest, frame_bytes, failures = 0, math.inf, 0, []
-    for index in spread(source.n_frames):
-        try:
-            told = trial.frame(index)
-        except FrameFailed as error:
-            failures.append(f"frame {index}: {error}")
-            continue
-        fastest = min(fastest, told.seconds)
-        frame_bytes = max(frame_bytes, told.frame_bytes)
-        for dim, n in told.lengths.items():
-            sizes[dim] = max(sizes.get(dim, 0), n)
-        tried += 1
-        if tried == TRIED:
-            break
+    with Trial(source, resolved.steps, seconds=seconds, memory=memory, isolate=limits.isolate) as trial:
+        prepared = trial.prepare()
+        sizes: dict[str, int] = {}
+        for variable in chain.declared(source.kind, resolved.steps, "prepare"):
+            sizes.update(zip(variable.dims, np.shape(prepared[variable.path]), strict=True))
+        tried, fastest, frame_bytes, failures = 0, math.inf, 0, []
+        for index in spread(source.n_frames):
+            try:
+                told = trial.frame(index)
+            except FrameFailed as error:
+                failures.append(f"frame {index}: {error}")
+                continue
+            fastest = min(fastest, told.seconds)
+            frame_bytes = max(frame_bytes, told.frame_bytes)
+            for dim, n in told.lengths.items():
+                sizes[dim] = max(sizes.get(dim, 0), n)
+            tried += 1
+            if tried == TRIED:
+                break
     if not tried:
         raise InputError(
             "none of the frames tried could be analysed",

@@ -6,6 +6,7 @@ all memory, is that frame's failure.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from stemdask.analyses import chain
 from stemdask.config.keys import LimitsSection
 from stemdask.errors import FrameError, InputError, StemdaskError
 from stemdask.fence import inside
-from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Fence, Overdue, Raised, shared
+from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Fence, Overdue, Raised, lent
 from stemdask.kernels.compiled import when_compiling
 from stemdask.model import Array, AtomsFrame, Frame, Source, Step
 from stemdask.planning import plan_file
@@ -54,7 +55,7 @@ class FrameFailed(Exception):
 
 
 class Trial:
-    """Frames of a source, tried one after the other.
+    """Frames of a source, tried one after the other; entered around all that is asked of it.
 
     Parameters
     ----------
@@ -78,8 +79,19 @@ class Trial:
         self._run = _Run(source, tuple(steps))
         self._seconds = seconds
         self._memory = memory
-        self._fence: Fence | None = shared() if isolate else None
+        self._isolate = isolate
+        self._fence: Fence | None = None
+        self._lending = contextlib.ExitStack()
         self._is_loaded = self._has_compiled = False
+
+    def __enter__(self) -> Trial:
+        if self._isolate:
+            self._fence = self._lending.enter_context(lent())
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._fence = None
+        self._lending.close()
 
     def prepare(self) -> dict[str, Array]:
         """Run what comes once before; return its constants by path.
@@ -128,7 +140,7 @@ class Trial:
     def _ask(self, job: str, given: Mapping[str, Any], seconds: float) -> tuple[Any, dict[str, Array]]:
         assert self._fence is not None
         try:
-            if not (self._is_loaded and self._fence.keeps):
+            if not self._is_loaded:
                 described = plan_file.pack(self._run.source, self._run.steps) | {"memory": self._memory}
                 self._fence.ask(f"{_MODULE}:load", described, self._run.prepared, seconds=START_SECONDS, keep=True)
                 self._is_loaded = True

@@ -21,7 +21,7 @@ from stemdask.engine.queues.records import queue_here, queue_of
 from stemdask.engine.queues.script import WORKER_BYTES, check_paths, too_long, worker_script
 from stemdask.engine.signals import COMES_BACK
 from stemdask.errors import ConfigError
-from stemdask.fence.fence import ONE_THREAD
+from stemdask.fence.process import ONE_THREAD
 from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import blocks, draw
 from stemdask.planning.resolve import Resolved, resolve
