@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -271,3 +272,5 @@ class Plan:
     """The resolved config as YAML."""
     calibrated: bool = True
     """False: the images have no pixel size, and lengths are in pixels."""
+    frame_seconds: float = math.inf
+    """Time that a frame takes on one core, s, found by trying some; infinite where that isn't known."""

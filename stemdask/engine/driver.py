@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from stemdask.config.clusters import Cluster
 from stemdask.engine import finishing
 from stemdask.engine.block import Ack
 from stemdask.engine.dispatch import Job, Pool, dispatch
-from stemdask.engine.pools import pool_of
+from stemdask.engine.pools import pool_of, settled
 from stemdask.engine.progress import Progress, Report
 from stemdask.engine.signals import Stop
 from stemdask.errors import StemdaskError, Stopped, TooManyFailures
@@ -24,6 +25,8 @@ from stemdask.fence.fence import START_SECONDS
 from stemdask.model import Block, FrameStatus, Plan
 from stemdask.store import layout, lock, metadata, statuses
 from stemdask.store.disk import sync_file_system
+
+log = logging.getLogger(__name__)
 
 _BAD = (FrameStatus.FAILED, FrameStatus.OVERFLOW)
 
@@ -103,9 +106,12 @@ class Driver:
         limits = self._plan.limits
         stop = self._stop
         job = Job(self._plan.store, self._epoch, limits.isolate, limits.memory, stop.overdue, stop.comes_back)
-        self._tell("starting workers")
+        cluster, why = settled(self._cluster, self._plan, sum(block.stop - block.start for block in todo))
+        if why:
+            log.info("chosen: %s", why)
+        self._tell(why or "starting workers")
         try:
-            with pool_of(self._cluster, job, len(todo)) as self._pool:
+            with pool_of(cluster, job, len(todo)) as self._pool:
                 self._started = time.monotonic()
                 dispatch(self._pool, todo, self._stop, self._take, self._tell, self._patience())
         except BaseException:

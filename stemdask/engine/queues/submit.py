@@ -206,7 +206,7 @@ def _resources(cluster: kinds.Cluster, frame_memory: int, n_blocks: int) -> tupl
             return min(cluster.most_workers, n_blocks), Resources(memory=DRIVER_BYTES)
         case kinds.Allocation():
             return cluster.workers, Resources(tasks=cluster.workers, memory=one)
-        case kinds.Threads() | kinds.Processes():
+        case kinds.Auto() | kinds.Threads() | kinds.Processes():
             cores = cluster.workers
             if cores == "auto":
                 raise ConfigError(
