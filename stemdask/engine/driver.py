@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from stemdask.analyses import registry
+from stemdask.analyses.evaluation import FrameResult
 from stemdask.config.clusters import Cluster
 from stemdask.engine import finishing
 from stemdask.engine.block import Ack
@@ -64,12 +65,21 @@ class Outcome:
 class Driver:
     """The dispatch of one driver: counts, progress, the end."""
 
-    def __init__(self, plan: Plan, epoch: int, cluster: Cluster, stop: Stop, progress: Report | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        epoch: int,
+        cluster: Cluster,
+        stop: Stop,
+        progress: Report | None,
+        known: Mapping[int, FrameResult],
+    ) -> None:
         self._plan = plan
         self._epoch = epoch
         self._cluster = cluster
         self._stop = stop
         self._progress = progress
+        self._known = known
         self._counts: Counter[FrameStatus] = Counter()
         self._reasons: Counter[str] = Counter()
         self._begun = self._started = time.monotonic()
@@ -105,7 +115,9 @@ class Driver:
     def _dispatch(self, todo: Sequence[Block]) -> None:
         limits = self._plan.limits
         stop = self._stop
-        job = Job(self._plan.store, self._epoch, limits.isolate, limits.memory, stop.overdue, stop.comes_back)
+        job = Job(
+            self._plan.store, self._epoch, limits.isolate, limits.memory, stop.overdue, stop.comes_back, self._known
+        )
         cluster, why = settled(self._cluster, self._plan, sum(block.stop - block.start for block in todo))
         if why:
             log.info("chosen: %s", why)

@@ -12,8 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from stemdask.engine import frames
-from stemdask.engine.block import FrameResult, failed
+from stemdask.analyses.evaluation import FrameResult, failed, result_of
 from stemdask.errors import StemdaskError
 from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Overdue, Raised, lent
 from stemdask.model import FrameStatus, Plan
@@ -62,7 +61,7 @@ class Helper:
         try:
             more = COMPILE_SECONDS if self._good_frame is None else 0
             answer = self._fence.ask("stemdask.engine.frames:analyse", {"index": index}, seconds=seconds + more)
-            result = frames.result_of(*answer)
+            result = result_of(*answer)
         except Overdue:
             return failed(f"took longer than {seconds:g} s", time.monotonic() - start)
         except Died as death:

@@ -129,8 +129,8 @@ def execute(
                 told(resolved.config.cluster, store, stop),
             ):
                 with lock.setting_up(directory):
-                    plan = set_up(resolved, store, retry=retry, fresh=fresh, sweep=not subset)
-                driver = Driver(plan, epoch, resolved.config.cluster, stop, report)
+                    plan, known = set_up(resolved, store, retry=retry, fresh=fresh, sweep=not subset)
+                driver = Driver(plan, epoch, resolved.config.cluster, stop, report, known)
                 return driver.go(chosen(plan, frames, blocks), finish=not subset)
     except OSError as error:
         if error.errno in REFUSED:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from stemdask.analyses.evaluation import FrameResult
 from stemdask.engine.inputs import check_input
 from stemdask.errors import ConfigError, StemdaskError, StoreError
 from stemdask.model import Block, FrameStatus, Plan
@@ -21,8 +22,10 @@ from stemdask.store import constants, grow, layout, place, statuses
 log = logging.getLogger(__name__)
 
 
-def set_up(resolved: Resolved, store: Path, *, retry: str | None, fresh: bool, sweep: bool) -> Plan:
-    """Lay out the store or continue the one that is there; return the plan that fits it.
+def set_up(
+    resolved: Resolved, store: Path, *, retry: str | None, fresh: bool, sweep: bool
+) -> tuple[Plan, Mapping[int, FrameResult]]:
+    """Lay out the store or continue the one that is there.
 
     Parameters
     ----------
@@ -37,26 +40,34 @@ def set_up(resolved: Resolved, store: Path, *, retry: str | None, fresh: bool, s
     sweep
         Remove what killed writers left; only where no other run is at work.
 
+    Returns
+    -------
+    plan
+        That fits the store.
+    known
+        Results of frames that were tried at planning.
+
     Raises
     ------
     StoreError
         The store that is there belongs to another config or input.
     """
     place.recover(store, sweep=sweep)
+    known: Mapping[int, FrameResult] = {}
     if place.is_taken(store) and fresh:
         log.info("kept the old store as %s", place.move_aside(store))
     if place.is_taken(store):
         plan = _continued(resolved, store)
     else:
         survey = survey_of(resolved)
-        plan = draw(resolved, survey, store)
+        plan, known = draw(resolved, survey, store), survey.tried
         place.install(lambda path: layout.create(plan, survey.prepared, path), store)
     if retry == "overflow":
         plan = grow.make_room(plan)
     if retry == "failed":
         _set_pending(plan, FrameStatus.FAILED)
     plan_files.save(plan, layout.plan_file(store))
-    return plan
+    return plan, known
 
 
 def _continued(resolved: Resolved, store: Path) -> Plan:

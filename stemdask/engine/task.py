@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from stemdask.engine.block import Ack, FrameResult, evaluate, run_block
+from stemdask.analyses.evaluation import FrameResult, evaluate
+from stemdask.engine.block import Ack, run_block
 from stemdask.engine.isolate import Helper
 from stemdask.errors import Stopped
 from stemdask.model import Array, Block, Plan
@@ -21,7 +22,12 @@ _guard = threading.Lock()
 
 
 def do_block(
-    store: str, block: Block, epoch: int, isolate: bool | None = None, give_up: Callable[[], bool] | None = None
+    store: str,
+    block: Block,
+    epoch: int,
+    isolate: bool | None = None,
+    give_up: Callable[[], bool] | None = None,
+    known: Mapping[int, FrameResult] | None = None,
 ) -> Ack:
     """Do one block of a run, as its run directory describes it.
 
@@ -37,6 +43,8 @@ def do_block(
         Use a helper process; as the plan says when absent.
     give_up
         Asked between frames; true abandons the block by InterruptedError.
+    known
+        Results of frames that were analysed already, while the run was planned.
 
     Raises
     ------
@@ -46,12 +54,16 @@ def do_block(
         The file system refused a write.
     """
     plan, prepared = _load(store, epoch)
-    helper = _helper(plan, give_up) if (plan.limits.isolate if isolate is None else isolate) else None
+    isolate = plan.limits.isolate if isolate is None else isolate
 
     def evaluate_frame(index: int) -> FrameResult:
         if give_up is not None and give_up():
             raise InterruptedError
-        return evaluate(plan, prepared, index) if helper is None else helper(index)
+        if known is not None and index in known:
+            return known[index]
+        if isolate:
+            return _helper(plan, give_up)(index)
+        return evaluate(plan.source, plan.steps, prepared, index)
 
     def check_epoch() -> None:
         if read_epoch(run_directory(store)) != epoch:
