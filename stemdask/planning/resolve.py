@@ -70,10 +70,11 @@ def resolve(document: Document) -> Resolved:
     if isinstance(source, ImageSource):
         known["invert"] = _columns_are_dark(source, config, steps)
         steps = polarity.inverted(steps, known["invert"])
-    if config.input.calibrate_from is not None:
-        known |= calibration.found(source, config.input.calibrate_from, steps) | {"calibrate_from": None}
+    length = config.input.calibrate_from
+    if length is not None:
+        known |= calibration.found(source, length, steps) | {"calibrate_from": None}
     config = config.model_copy(update={"input": config.input.model_copy(update=known)})
-    if len(known) > 1:
+    if length is not None:
         source = _open(config, document)[0] or source
     return Resolved(source, steps, config, to_yaml(config, steps), _fingerprint(source, steps, config))
 
