@@ -67,7 +67,7 @@ def cpu_seconds(command: list[str], tree: Path) -> float:
     """Return the CPU time of a command and of all that it starts, those that outlive it too."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = os.environ | {"PYTHONPATH": str(tree)}
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    subprocess.run(command, env=environment, cwd=tree, check=True, capture_output=True)
     while True:
         try:
             os.waitpid(-1, 0)
@@ -84,7 +84,8 @@ def run(path: Path, tree: Path, folder: Path, *more: str) -> float:
 
 def kernels(path: Path, tree: Path) -> float:
     command = [sys.executable, "-c", KERNELS, str(path)]
-    return float(subprocess.check_output(command, env=os.environ | {"PYTHONPATH": str(tree)}, text=True))
+    environment = os.environ | {"PYTHONPATH": str(tree)}
+    return float(subprocess.check_output(command, env=environment, cwd=tree, text=True))
 
 
 def main() -> None:

@@ -38,7 +38,13 @@ class FrameResult:
         return self.status in (FrameStatus.OK, FrameStatus.EMPTY)
 
 
-def evaluate(source: Source, steps: Sequence[Step], prepared: Mapping[str, Array], index: int) -> FrameResult:
+def evaluate(
+    source: Source,
+    steps: Sequence[Step],
+    prepared: Mapping[str, Array],
+    index: int,
+    stored: Mapping[str, Array] | None = None,
+) -> FrameResult:
     """Read one frame and run the analyses on it.
 
     Parameters
@@ -49,6 +55,8 @@ def evaluate(source: Source, steps: Sequence[Step], prepared: Mapping[str, Array
         Constants of the run, by path.
     index
         Of the frame.
+    stored
+        What earlier runs found of this frame: only the other steps are run.
 
     Raises
     ------
@@ -61,7 +69,7 @@ def evaluate(source: Source, steps: Sequence[Step], prepared: Mapping[str, Array
         frame = source.read(index)
         read = frame_hash(frame)
         frame.results.update(prepared)
-        values = chain.analyse(source.kind, steps, frame)
+        values = chain.extend(source.kind, steps, frame, stored) if stored else chain.analyse(source.kind, steps, frame)
     except (FrameError, InputError) as error:
         return failed(str(error), time.perf_counter() - start, read)
     except StemdaskError:

@@ -41,10 +41,10 @@ def load(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[st
 
 
 def analyse(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Analyse one frame, whose index is given."""
+    """Analyse one frame, whose index is given, beyond the stored results among the arrays."""
     assert _run is not None
     try:
-        result = evaluate(_run.plan.source, _run.plan.steps, _run.prepared, given["index"])
+        result = evaluate(_run.plan.source, _run.plan.steps, _run.prepared, given["index"], arrays)
     except StemdaskError:
         raise
     except BaseException as error:  # noqa: BLE001 - not even an interrupt of its own making may end the helper

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from stemdask.analyses.evaluation import FrameResult, failed, result_of
 from stemdask.errors import StemdaskError
 from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Overdue, Raised, lent
-from stemdask.model import FrameStatus, Plan
+from stemdask.model import Array, FrameStatus, Plan
 
 log = logging.getLogger(__name__)
 
@@ -41,18 +41,18 @@ class Helper:
         self._is_loaded = self._is_warm = False
         """Warm: the process that outlives bad frames has done the good one, and so has loaded what frames need."""
 
-    def __call__(self, index: int) -> FrameResult:
-        """Analyse one frame."""
-        result = self._once(index)
+    def __call__(self, index: int, stored: Mapping[str, Array] | None = None) -> FrameResult:
+        """Analyse one frame, beyond what is stored of it."""
+        result = self._once(index, stored)
         if result is None:
-            result = self._once(index)  # the first death may have been meant for the job, not for the frame
+            result = self._once(index, stored)  # the first death may have been meant for the job, not for the frame
         return result or failed("its process was killed twice (SIGKILL: out of memory?)")
 
     def close(self) -> None:
         """Give the helper process back."""
         self._lending.close()
 
-    def _once(self, index: int) -> FrameResult | None:
+    def _once(self, index: int, stored: Mapping[str, Array] | None) -> FrameResult | None:
         """Analyse one frame; None when the helper was killed from outside."""
         if not self._is_loaded or (self._good_frame is not None and not self._fence.running and not self._is_warm):
             self._load()
@@ -60,7 +60,7 @@ class Helper:
         seconds = self._plan.limits.seconds
         try:
             more = COMPILE_SECONDS if self._good_frame is None else 0
-            answer = self._fence.ask("stemdask.engine.frames:analyse", {"index": index}, seconds=seconds + more)
+            answer = self._fence.ask("stemdask.engine.frames:analyse", {"index": index}, stored, seconds=seconds + more)
             result = result_of(*answer)
         except Overdue:
             return failed(f"took longer than {seconds:g} s", time.monotonic() - start)

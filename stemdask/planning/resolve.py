@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stemdask._version import __version__
 from stemdask.analyses import registry
 from stemdask.config import profiles, site
 from stemdask.config.clusters import Batch
@@ -17,7 +14,7 @@ from stemdask.config.keys import Config, to_yaml
 from stemdask.config.problems import validate
 from stemdask.errors import ConfigError, InputError
 from stemdask.model import Kind, Source, Step
-from stemdask.planning import calibration, polarity
+from stemdask.planning import calibration, fingerprints, polarity
 from stemdask.planning.steps import steps as steps_of
 from stemdask.planning.trial import allowed
 from stemdask.sources import fenced, opening
@@ -34,6 +31,8 @@ class Resolved:
     text: str
     """The resolved config as YAML."""
     fingerprint: str
+    analysis_hashes: Mapping[str, str]
+    """Of each analysis and all that it reads."""
 
 
 def resolve(document: Document) -> Resolved:
@@ -76,7 +75,7 @@ def resolve(document: Document) -> Resolved:
     config = config.model_copy(update={"input": config.input.model_copy(update=known)})
     if length is not None:
         source = _open(config, document)[0] or source
-    return Resolved(source, steps, config, to_yaml(config, steps), _fingerprint(source, steps, config))
+    return Resolved(source, steps, config, to_yaml(config, steps), *fingerprints.of(source, steps, config))
 
 
 def _columns_are_dark(source: ImageSource, config: Config, steps: Sequence[Step]) -> bool:
@@ -125,18 +124,6 @@ def _guessed(document: Document) -> Kind | None:
 def _input(document: Document) -> dict[str, Any]:
     section = document.data.get("input")
     return section if isinstance(section, dict) else {}
-
-
-def _fingerprint(source: Source, steps: Sequence[Step], config: Config) -> str:
-    described: dict[str, Any] = {
-        "version": __version__,
-        "input": source.identity(),
-        # Which way the contrast is, the steps say.
-        "options": config.input.model_dump(mode="json", exclude={"path", "invert"}),
-        "steps": {step.name: step.params.model_dump(mode="json") for step in steps},
-        "block_frames": config.block_frames,
-    }
-    return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _count(problems: Sequence[str]) -> str:
