@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -301,3 +302,7 @@ class Plan:
     """The resolved config as YAML."""
     calibrated: bool = True
     """False: the images have no pixel size, and lengths are in pixels."""
+    analysis_hashes: Mapping[str, str] = field(default_factory=dict)
+    """Of each analysis with its parameters, of all that it reads and of the input."""
+    frame_seconds: float = math.inf
+    """Time that a frame takes on one core, s, found by trying some; infinite where that isn't known."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -49,13 +51,85 @@ def analyse(
     The frame's `results` hold what was prepared; what each step returns is added to them for the next one. Results that
     are `given` take the place of those that a step returns.
     """
+    return _run(kind, steps, frame, given or {}, {})
+
+
+def extend(kind: Kind, steps: Sequence[Step], frame: Frame, stored: Mapping[str, Array]) -> dict[str, Array]:
+    """Run on one frame the steps of which not all is stored yet; return the arrays to store, those of all steps.
+
+    What the others hand on and isn't stored is made again, once a step reads it, by those that lead to it.
+
+    Parameters
+    ----------
+    kind, steps
+        Of the run.
+    frame
+        With what was prepared.
+    stored
+        Results of earlier runs, by path, all of a step or nothing.
+    """
+    done = [
+        (step, _of_stage(own, "run"))
+        for step, own in zip(steps, outputs(kind, steps), strict=True)
+        if all(variable.path in stored for variable in _of_stage(own, "run") if variable.stored)
+    ]
+    prepared = dict(frame.results)
+
+    def make(path: str) -> Mapping[str, Array]:
+        bare = replace(frame, results=dict(prepared))
+        _repeat(kind, [step for step, _ in done], bare, {}, [path])
+        return bare.results
+
+    handed_on = {variable.path for _, own in done for variable in own if not variable.stored}
+    recalled = _Recalled({**prepared, **stored}, handed_on, make)
+    return _run(kind, steps, replace(frame, results=recalled), {}, {step.name: own for step, own in done})
+
+
+class _Recalled(dict[str, Array]):
+    """Results of a frame, of which some are made when they are first read."""
+
+    def __init__(
+        self, known: Mapping[str, Array], missing: Collection[str], make: Callable[[str], Mapping[str, Array]]
+    ):
+        super().__init__(known)
+        self._missing = set(missing)
+        self._make = make
+
+    def __contains__(self, path: object) -> bool:
+        return super().__contains__(path) or path in self._missing
+
+    def __missing__(self, path: str) -> Array:
+        if path not in self._missing:
+            raise KeyError(path)
+        made = self._make(path)
+        self.update({other: made[other] for other in self._missing if other in made})
+        self._missing -= made.keys()
+        return self[path]
+
+    def get(self, path: str, otherwise: Any = None) -> Any:
+        try:
+            return self[path]
+        except KeyError:
+            return otherwise
+
+
+def _run(
+    kind: Kind,
+    steps: Sequence[Step],
+    frame: Frame,
+    given: Mapping[str, Array],
+    done: Mapping[str, Sequence[Variable]],
+) -> dict[str, Array]:
+    """Run all steps but those that are done; return the arrays to store of all."""
     stored: dict[str, Array] = {}
     for number, (step, own) in enumerate(zip(steps, outputs(kind, steps), strict=True)):
         analysis = registry.get(kind, step.name)
-        if analysis.run is not None:
+        if step.name in done:
+            stored |= {variable.path: frame.results[variable.path] for variable in done[step.name] if variable.stored}
+        elif analysis.run is not None:
             more = (partial(_repeat, kind, steps[:number]),) if analysis.repeats else ()
             found = _checked(analysis.run(frame, step.params, *more), step, own, "run")
-            found |= {path: array for path, array in (given or {}).items() if path in found}
+            found |= {path: array for path, array in given.items() if path in found}
             frame.results.update(found)
             stored |= {variable.path: found[variable.path] for variable in _of_stage(own, "run") if variable.stored}
     return stored

@@ -1,63 +1,57 @@
-"""The one table of analyses: a new one is one file and one line here."""
+"""The one table of analyses: a new one is one file and one line here. Each is imported when it is asked for."""
 
 from __future__ import annotations
 
-from stemdask.analyses.atoms.derived import radial_profile, uncertainty
-from stemdask.analyses.atoms.order import (
-    bond_angles,
-    bond_order,
-    centrosymmetry,
-    coordination,
-    diffraction,
-    finite_rdf,
-    nearest,
-    rdf,
-    short_range_order,
-    structure,
-    voronoi,
-)
-from stemdask.analyses.atoms.shape import clusters, composition, facets, lattice_fit, positions, shape, surface
-from stemdask.analyses.atoms.time import tracks
-from stemdask.analyses.images.cells import displacement, strain
-from stemdask.analyses.images.columns import columns, intensity, lattice, scan_distortion
-from stemdask.analyses.images.maps import denoise, domains
-from stemdask.analyses.images.stack import denoise_images, preprocess, registration
+from importlib import import_module
+
 from stemdask.model import Analysis, Kind, Source
 
-ANALYSES: tuple[Analysis, ...] = (
-    preprocess.ANALYSIS,
-    denoise_images.ANALYSIS,
-    registration.ANALYSIS,
-    columns.ANALYSIS,
-    lattice.ANALYSIS,
-    scan_distortion.ANALYSIS,
-    displacement.ANALYSIS,
-    strain.ANALYSIS,
-    intensity.ANALYSIS,
-    denoise.ANALYSIS,
-    domains.ANALYSIS,
-    positions.ANALYSIS,
-    shape.ANALYSIS,
-    rdf.ANALYSIS,
-    coordination.ANALYSIS,
-    bond_order.ANALYSIS,
-    surface.ANALYSIS,
-    structure.ANALYSIS,
-    tracks.ANALYSIS,
-    lattice_fit.ANALYSIS,
-    finite_rdf.ANALYSIS,
-    nearest.ANALYSIS,
-    diffraction.ANALYSIS,
-    bond_angles.ANALYSIS,
-    centrosymmetry.ANALYSIS,
-    voronoi.ANALYSIS,
-    short_range_order.ANALYSIS,
-    clusters.ANALYSIS,
-    composition.ANALYSIS,
-    facets.ANALYSIS,
-    radial_profile.ANALYSIS,
-    uncertainty.ANALYSIS,
-)
+#: Module of each analysis within its half.
+_MODULES: dict[Kind, tuple[str, ...]] = {
+    "images": (
+        "stack.preprocess",
+        "stack.denoise_images",
+        "stack.registration",
+        "columns.columns",
+        "columns.lattice",
+        "columns.scan_distortion",
+        "cells.displacement",
+        "cells.strain",
+        "columns.intensity",
+        "maps.denoise",
+        "maps.domains",
+    ),
+    "atoms": (
+        "shape.positions",
+        "shape.shape",
+        "order.rdf",
+        "order.coordination",
+        "order.bond_order",
+        "shape.surface",
+        "order.structure",
+        "time.tracks",
+        "shape.lattice_fit",
+        "order.finite_rdf",
+        "order.nearest",
+        "order.diffraction",
+        "order.bond_angles",
+        "order.centrosymmetry",
+        "order.voronoi",
+        "order.short_range_order",
+        "shape.clusters",
+        "shape.composition",
+        "shape.facets",
+        "derived.radial_profile",
+        "derived.uncertainty",
+    ),
+}
+
+#: Module of each analysis, with its `ANALYSIS`. Importing them all takes a second of a core; most runs need a few.
+TABLE: dict[tuple[Kind, str], str] = {
+    (kind, module.rpartition(".")[2]): f"stemdask.analyses.{kind}.{module}"
+    for kind, modules in _MODULES.items()
+    for module in modules
+}
 
 #: What a run does when its config names no analyses.
 DEFAULTS: dict[Kind, tuple[str, ...]] = {
@@ -68,17 +62,20 @@ DEFAULTS: dict[Kind, tuple[str, ...]] = {
 #: Done as well where one file holds several frames, which then show one area as a rule.
 DEFAULTS_OF_A_STACK: dict[Kind, tuple[str, ...]] = {"images": ("registration",), "atoms": ()}
 
-_BY_NAME = {(analysis.kind, analysis.name): analysis for analysis in ANALYSES}
+
+def every() -> list[Analysis]:
+    """Return all analyses, in the order of the table."""
+    return [get(kind, name) for kind, name in TABLE]
 
 
 def of_kind(kind: Kind) -> list[Analysis]:
     """Return the analyses of a kind, in the order of the table."""
-    return [analysis for analysis in ANALYSES if analysis.kind == kind]
+    return [get(kind, name) for name in names(kind)]
 
 
 def names(kind: Kind) -> list[str]:
     """Return the names of the analyses of a kind, in the order of the table."""
-    return [analysis.name for analysis in of_kind(kind)]
+    return [name for half, name in TABLE if half == kind]
 
 
 def defaults(source: Source) -> tuple[str, ...]:
@@ -89,4 +86,5 @@ def defaults(source: Source) -> tuple[str, ...]:
 
 def get(kind: Kind, name: str) -> Analysis:
     """Return the analysis of that name; raise KeyError where there is none."""
-    return _BY_NAME[kind, name]
+    analysis: Analysis = import_module(TABLE[kind, name]).ANALYSIS
+    return analysis

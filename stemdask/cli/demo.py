@@ -158,7 +158,7 @@ def _domains(positions: Floats) -> Floats:
 
 def _analyse(folder: Path, half: str, source: dict[str, str]) -> xr.DataTree:
     store = folder / f"{half}.zarr"
-    cluster = {"kind": "processes", "workers": 1}  # two would compile the same kernels at the same time
+    cluster = {"kind": "inline"}  # two workers would compile the same kernels at the same time
     data: dict[str, Any] = {"input": source, "output": str(store), "cluster": cluster}
     engine.execute(Document(data, name=f"{half} demo"), fresh=store.exists(), progress=sys.stderr.isatty())
     return reader.open_results(store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,7 +59,7 @@ Settings = Annotated[
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="The zarr store to write.")]
 ClusterKind = Annotated[
     str | None,
-    typer.Option("--cluster", help="inline, threads, processes, slurm, pbs, lsf, sge, allocation or address."),
+    typer.Option("--cluster", help="auto, inline, threads, processes, slurm, pbs, lsf, sge, allocation or address."),
 ]
 
 Profile = Annotated[
@@ -81,8 +82,11 @@ def _options(
         bool, typer.Option("--version", help="Show the version and leave.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
+    from stemdask.fence.process import ONE_THREAD
+
     global _verbose
     _verbose = verbose
+    os.environ.update(ONE_THREAD)  # before numpy is loaded: a process without threads can be forked
 
 
 @app.command(epilog="Example: stemdask demo")

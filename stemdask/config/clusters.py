@@ -29,6 +29,16 @@ class Workers(Section):
         return self
 
 
+class Auto(Section):
+    """What the plan makes worth its start: this process for seconds of work, workers of this machine for more."""
+
+    kind: Literal["auto"] = "auto"
+    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
+    """Number of workers where there are any; auto: one a core of this job."""
+    workers_timeout: Annotated[float, Field(gt=0)] = 300
+    """Seconds to wait for a worker before the run ends."""
+
+
 class Inline(Section):
     """One block after the other, in this process."""
 
@@ -143,11 +153,12 @@ class Address(Section):
     """Seconds to wait for a worker before the run ends."""
 
 
-_Kinds: TypeAlias = Inline | Threads | Processes | Batch | Allocation | Address
-Cluster = Annotated[_Kinds, Field(discriminator="kind")]
+#: What a pool is made of.
+Named: TypeAlias = Inline | Threads | Processes | Batch | Allocation | Address
+Cluster = Annotated[Auto | Named, Field(discriminator="kind")]
 
 
 def cluster_kinds() -> tuple[str, ...]:
     """Return the kinds of cluster that a config may name."""
-    kinds = (get_args(member.model_fields["kind"].annotation) for member in get_args(_Kinds))
+    kinds = (get_args(member.model_fields["kind"].annotation) for member in (Auto, *get_args(Named)))
     return tuple(str(kind) for several in kinds for kind in several)

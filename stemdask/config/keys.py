@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from stemdask.config import yaml_lines
-from stemdask.config.clusters import Cluster, Processes
+from stemdask.config.clusters import Auto, Cluster
 from stemdask.config.section import Section
 from stemdask.config.values import FrameRange, Memory
 from stemdask.model import Kind, Step
 from stemdask.units import Length, LengthAngstrom, LengthNm
 
 
-def _processes(cluster: object) -> object:
-    return {"kind": "processes", **cluster} if isinstance(cluster, dict) else cluster
+def _auto(cluster: object) -> object:
+    return {"kind": "auto", **cluster} if isinstance(cluster, dict) else cluster
 
 
 class Calibration(Section):
@@ -85,10 +85,8 @@ class Config(Section):
     """The zarr store to write; made by stemdask, continued where it is there already."""
     analyses: dict[str, dict[str, Any]] | None = None
     """Analyses to run, each with its parameters; {} = defaults; absent = the usual ones of the kind."""
-    cluster: Annotated[Cluster, BeforeValidator(_processes)] = Field(
-        default_factory=lambda: Processes(kind="processes")
-    )
-    """Where the blocks are done; processes where no kind is named."""
+    cluster: Annotated[Cluster, BeforeValidator(_auto)] = Auto()
+    """Where the blocks are done; auto where no kind is named."""
     limits: LimitsSection = LimitsSection()
     """What one frame may take, and when a run gives up."""
     block_frames: Literal["auto"] | Annotated[int, Field(ge=1, le=1_000_000)] = "auto"

@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from stemdask.analyses import chain
+from stemdask.analyses.evaluation import FrameResult, evaluate
 from stemdask.engine.queues.records import queue_around
-from stemdask.errors import FrameError, InputError, StemdaskError
-from stemdask.model import RAGGED, Array, AtomsFrame, Block, FrameStatus, Plan, Variable
-from stemdask.sources.frame_hash import frame_hash
+from stemdask.errors import StemdaskError
+from stemdask.model import RAGGED, Array, Block, FrameStatus, Plan, Variable
 from stemdask.store import layout
 from stemdask.store.constants import read_constants
 from stemdask.store.statuses import count
 from stemdask.store.writer import Writer, text_array
-
-_ADDRESS = re.compile(r"0x[0-9a-f]+", re.IGNORECASE)
-_LONGEST_REASON = 200
-
-
-@dataclass(frozen=True, slots=True)
-class FrameResult:
-    """What became of one frame."""
-
-    status: FrameStatus
-    error: str = ""
-    seconds: float = 0.0
-    time: float = float("nan")
-    input_hash: int = 0
-    """Of what was read; 0 where nothing was."""
-    values: Mapping[str, Array] = field(default_factory=dict)
-    """By path, without the frame dimension, ragged ones with their true length; nothing of a failed frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,39 +35,6 @@ class Ack:
 
 #: Analyses one frame, given its index.
 Evaluate = Callable[[int], FrameResult]
-
-
-def evaluate(plan: Plan, prepared: Mapping[str, Array], index: int) -> FrameResult:
-    """Read one frame and run the analyses on it; whatever goes wrong is the frame's own status and reason.
-
-    Raises
-    ------
-    StemdaskError
-        An analysis breaks its declaration: a mistake of the program, not of the frame.
-    """
-    start = time.perf_counter()
-    read = 0
-    try:
-        frame = plan.source.read(index)
-        read = frame_hash(frame)
-        frame.results.update(prepared)
-        values = chain.analyse(plan.source.kind, plan.steps, frame)
-    except (FrameError, InputError) as error:
-        return failed(str(error), time.perf_counter() - start, read)
-    except StemdaskError:
-        raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a frame can fail in any way
-        return failed(f"{type(error).__name__}: {error}", time.perf_counter() - start, read)
-    empty = isinstance(frame, AtomsFrame) and len(frame.positions) == 0
-    stamp = frame.time if isinstance(frame, AtomsFrame) and frame.time is not None else float("nan")
-    status = FrameStatus.EMPTY if empty else FrameStatus.OK
-    return FrameResult(status, "", time.perf_counter() - start, stamp, read, values)
-
-
-def failed(reason: str, seconds: float = 0.0, input_hash: int = 0) -> FrameResult:
-    """Return the result of a frame that has none, with a reason of one line that is the same in every run."""
-    line = "".join(c if c.isprintable() else " " for c in _ADDRESS.sub("0x…", reason))
-    return FrameResult(FrameStatus.FAILED, " ".join(line.split())[:_LONGEST_REASON], seconds, input_hash=input_hash)
 
 
 def run_block(
@@ -114,7 +63,7 @@ def run_block(
         prepared = read_constants(plan)
 
         def evaluate_frame(index: int) -> FrameResult:
-            return evaluate(plan, prepared, index)
+            return evaluate(plan.source, plan.steps, prepared, index)
 
     page = _Page(plan, block)
     for index in range(block.start, block.stop):
@@ -153,7 +102,7 @@ class _Page:
         """Take the result of the next frame."""
         row = index - self._block.start
         status, error = result.status, result.error
-        if status in (FrameStatus.OK, FrameStatus.EMPTY):
+        if result.is_done:
             lengths = self._lengths(result.values)
             for dim in self._ragged:
                 self._numbers[layout.count_of(dim)][row] = lengths[dim]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from stemdask.analyses.evaluation import FrameResult
 from stemdask.engine.block import Ack
 from stemdask.engine.clock import Clock
 from stemdask.engine.signals import Stop
@@ -39,6 +40,8 @@ class Job:
     """True when blocks in flight are to be abandoned."""
     comes_back: Callable[[], bool] = lambda: False
     """True when this driver was stopped and will be started again: jobs that wait in a queue may go on waiting."""
+    known: Mapping[int, FrameResult] = field(default_factory=dict)
+    """Results of frames that were tried at planning, for workers in this process; others do these frames again."""
 
 
 @dataclass(frozen=True, slots=True)

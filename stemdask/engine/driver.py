@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from stemdask.analyses import registry
+from stemdask.analyses.evaluation import FrameResult
 from stemdask.config.clusters import Cluster
 from stemdask.engine import finishing
 from stemdask.engine.block import Ack
 from stemdask.engine.dispatch import Job, Pool, dispatch
-from stemdask.engine.pools import pool_of
+from stemdask.engine.pools import pool_of, settled
 from stemdask.engine.progress import Progress, Report
 from stemdask.engine.signals import Stop
 from stemdask.errors import StemdaskError, Stopped, TooManyFailures
@@ -24,6 +26,8 @@ from stemdask.fence.fence import START_SECONDS
 from stemdask.model import Block, FrameStatus, Plan
 from stemdask.store import layout, lock, metadata, statuses
 from stemdask.store.disk import sync_file_system
+
+log = logging.getLogger(__name__)
 
 _BAD = (FrameStatus.FAILED, FrameStatus.OVERFLOW)
 
@@ -61,12 +65,21 @@ class Outcome:
 class Driver:
     """The dispatch of one driver: counts, progress, the end."""
 
-    def __init__(self, plan: Plan, epoch: int, cluster: Cluster, stop: Stop, progress: Report | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        epoch: int,
+        cluster: Cluster,
+        stop: Stop,
+        progress: Report | None,
+        known: Mapping[int, FrameResult],
+    ) -> None:
         self._plan = plan
         self._epoch = epoch
         self._cluster = cluster
         self._stop = stop
         self._progress = progress
+        self._known = known
         self._counts: Counter[FrameStatus] = Counter()
         self._reasons: Counter[str] = Counter()
         self._begun = self._started = time.monotonic()
@@ -102,10 +115,15 @@ class Driver:
     def _dispatch(self, todo: Sequence[Block]) -> None:
         limits = self._plan.limits
         stop = self._stop
-        job = Job(self._plan.store, self._epoch, limits.isolate, limits.memory, stop.overdue, stop.comes_back)
-        self._tell("starting workers")
+        job = Job(
+            self._plan.store, self._epoch, limits.isolate, limits.memory, stop.overdue, stop.comes_back, self._known
+        )
+        cluster, why = settled(self._cluster, self._plan, sum(block.stop - block.start for block in todo))
+        if why:
+            log.info("chosen: %s", why)
+        self._tell(why or "starting workers")
         try:
-            with pool_of(self._cluster, job, len(todo)) as self._pool:
+            with pool_of(cluster, job, len(todo)) as self._pool:
                 self._started = time.monotonic()
                 dispatch(self._pool, todo, self._stop, self._take, self._tell, self._patience())
         except BaseException:

@@ -11,7 +11,7 @@ import psutil
 from stemdask.analyses import registry
 from stemdask.errors import FrameError, InputError, StemdaskError, StorageError
 from stemdask.fence import inside
-from stemdask.fence.fence import Died, Fence, Overdue, Raised
+from stemdask.fence.fence import Died, Overdue, Raised, lent
 from stemdask.model import Array, Plan, Step
 from stemdask.planning import plan_file as plan_files
 from stemdask.results.stack import StoreStack
@@ -38,7 +38,7 @@ def finish(plan: Plan, step: Step, give_up: Callable[[], bool]) -> None:
             _finish(plan, step)
             return
         seconds = _SECONDS + plan.limits.seconds * plan.source.n_frames
-        with Fence(give_up) as fence:
+        with lent(give_up) as fence:
             fence.ask("stemdask.engine.finishing:finished", {"store": plan.store, "step": step.name}, seconds=seconds)
     except (StorageError, InterruptedError):
         raise

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stemdask.engine.block import FrameResult, evaluate, failed
+from stemdask.analyses.evaluation import evaluate, failed, message_of
 from stemdask.errors import StemdaskError
 from stemdask.fence import inside
-from stemdask.model import Array, FrameStatus, Plan
+from stemdask.model import Array, Plan
 from stemdask.planning import plan_file as plan_files
 from stemdask.store.constants import read_constants
 from stemdask.store.layout import plan_file
@@ -27,38 +27,26 @@ _run: _Run | None = None
 
 
 def load(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Load the plan and the constants of a store, and limit this process to what its frames may take."""
+    """Load the plan and the constants of a store, and limit this process to what its frames may take.
+
+    A frame that is known to be good is analysed, so that this process has loaded and compiled what frames need.
+    """
     global _run
     plan = plan_files.load(plan_file(given["store"]))
     _run = _Run(plan, read_constants(plan))
     inside.limit_memory(plan.limits.memory)
+    if given["good_frame"] is not None:
+        evaluate(plan.source, plan.steps, _run.prepared, given["good_frame"])
     return {}, {}
 
 
 def analyse(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Analyse one frame, whose index is given."""
+    """Analyse one frame, whose index is given, beyond the stored results among the arrays."""
     assert _run is not None
     try:
-        result = evaluate(_run.plan, _run.prepared, given["index"])
+        result = evaluate(_run.plan.source, _run.plan.steps, _run.prepared, given["index"], arrays)
     except StemdaskError:
         raise
     except BaseException as error:  # noqa: BLE001 - not even an interrupt of its own making may end the helper
         result = failed(f"{type(error).__name__}: {error}")
-    return _header(result), dict(result.values)
-
-
-def result_of(answer: Mapping[str, Any], arrays: Mapping[str, Array]) -> FrameResult:
-    """Return the result that `analyse` answered with."""
-    return FrameResult(
-        FrameStatus(answer["status"]), answer["error"], answer["seconds"], answer["time"], answer["input_hash"], arrays
-    )
-
-
-def _header(result: FrameResult) -> dict[str, Any]:
-    return {
-        "status": int(result.status),
-        "error": result.error,
-        "seconds": result.seconds,
-        "time": result.time,
-        "input_hash": result.input_hash,
-    }
+    return message_of(result)

@@ -7,15 +7,15 @@ deaths of Dask workers was 25 times slower and blamed innocent frames.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from stemdask.engine import frames
-from stemdask.engine.block import FrameResult, failed
+from stemdask.analyses.evaluation import FrameResult, failed, result_of
 from stemdask.errors import StemdaskError
-from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Fence, Overdue, Raised
-from stemdask.model import FrameStatus, Plan
+from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Overdue, Raised, lent
+from stemdask.model import Array, FrameStatus, Plan
 
 log = logging.getLogger(__name__)
 
@@ -35,30 +35,33 @@ class Helper:
 
     def __init__(self, plan: Plan, give_up: Callable[[], bool] | None = None) -> None:
         self._plan = plan
-        self._fence = Fence(give_up)
+        self._lending = contextlib.ExitStack()
+        self._fence = self._lending.enter_context(lent(give_up))
         self._good_frame: int | None = None
-        self._is_warm = False
-        """The process that outlives bad frames has loaded what a good one needs."""
+        self._is_loaded = self._is_warm = False
+        """Warm: the process that outlives bad frames has done the good one, and so has loaded what frames need."""
 
-    def __call__(self, index: int) -> FrameResult:
-        """Analyse one frame."""
-        result = self._once(index)
+    def __call__(self, index: int, stored: Mapping[str, Array] | None = None) -> FrameResult:
+        """Analyse one frame, beyond what is stored of it."""
+        result = self._once(index, stored)
         if result is None:
-            result = self._once(index)  # the first death may have been meant for the job, not for the frame
+            result = self._once(index, stored)  # the first death may have been meant for the job, not for the frame
         return result or failed("its process was killed twice (SIGKILL: out of memory?)")
 
     def close(self) -> None:
-        """End the helper process for good."""
-        self._fence.close()
+        """Give the helper process back."""
+        self._lending.close()
 
-    def _once(self, index: int) -> FrameResult | None:
+    def _once(self, index: int, stored: Mapping[str, Array] | None) -> FrameResult | None:
         """Analyse one frame; None when the helper was killed from outside."""
-        if not self._fence.keeps or (self._good_frame is not None and not self._fence.running and not self._is_warm):
+        if not self._is_loaded or (self._good_frame is not None and not self._fence.running and not self._is_warm):
             self._load()
         start = time.monotonic()
         seconds = self._plan.limits.seconds
         try:
-            result = self._ask(index, seconds + (COMPILE_SECONDS if self._good_frame is None else 0))
+            more = COMPILE_SECONDS if self._good_frame is None else 0
+            answer = self._fence.ask("stemdask.engine.frames:analyse", {"index": index}, stored, seconds=seconds + more)
+            result = result_of(*answer)
         except Overdue:
             return failed(f"took longer than {seconds:g} s", time.monotonic() - start)
         except Died as death:
@@ -71,21 +74,16 @@ class Helper:
         return result
 
     def _load(self) -> None:
-        """Start the process, and let it load what frames need on one that is known to be good."""
+        """Load the run, and what frames need on one that is known to be good."""
+        given = {"store": self._plan.store, "good_frame": self._good_frame}
         for left in reversed(range(_LOADS)):
             try:
-                given = {"store": self._plan.store}
-                self._fence.ask("stemdask.engine.frames:load", given, seconds=START_SECONDS, keep=True)
-                self._is_warm = self._good_frame is not None
-                if self._good_frame is not None:
-                    self._ask(self._good_frame, self._plan.limits.seconds + COMPILE_SECONDS, keep=True)
+                seconds = START_SECONDS + self._plan.limits.seconds
+                self._fence.ask("stemdask.engine.frames:load", given, seconds=seconds, keep=True)
             except (Overdue, Died, Raised) as error:
                 if not (isinstance(error, Died) and error.from_outside) or not left:
                     words = error.words if isinstance(error, Died) else ""
                     raise StemdaskError(f"the helper process didn't start ({error!r}){words}") from error
             else:
+                self._is_loaded, self._is_warm = True, self._good_frame is not None
                 return
-
-    def _ask(self, index: int, seconds: float, *, keep: bool = False) -> FrameResult:
-        answer = self._fence.ask("stemdask.engine.frames:analyse", {"index": index}, seconds=seconds, keep=keep)
-        return frames.result_of(*answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from stemdask.config import clusters as kinds
@@ -12,9 +13,34 @@ from stemdask.engine.workers.allocation import AllocationPool
 from stemdask.engine.workers.cluster import Processes
 from stemdask.engine.workers.job_pool import JobPool
 from stemdask.engine.workers.local import Inline, Threads
+from stemdask.model import Plan
+
+#: Work, in seconds of a core, that other processes don't finish earlier by more than their start costs.
+LITTLE_WORK = 10.0
+#: Seconds of the driver's core for each frame whose results come from a helper process to be written.
+DRIVER_SECONDS = 0.01
 
 
-def pool_of(cluster: kinds.Cluster, job: Job, n_blocks: int) -> Pool:
+def settled(cluster: kinds.Cluster, plan: Plan, n_frames: int) -> tuple[kinds.Named, str]:
+    """Return the kind of cluster that so many frames of a plan are worth, and why; the config's where it names one.
+
+    With helper processes threads are workers as good as processes of Dask, and start none but the helpers, as long as
+    this process can write what they find.
+    """
+    if not isinstance(cluster, kinds.Auto):
+        return cluster, ""
+    workers = _workers(cluster.workers, -(-n_frames // plan.block_frames))
+    work = n_frames * plan.frame_seconds
+    about = f"{work:.2g} s of work" if math.isfinite(work) else "an unknown amount of work"
+    if workers == 1 or work < LITTLE_WORK:
+        return kinds.Inline(), f"inline, for {about}"
+    if plan.limits.isolate and workers * DRIVER_SECONDS < plan.frame_seconds:
+        return kinds.Threads(kind="threads", workers=workers), f"{workers} threads, for {about}"
+    found = kinds.Processes(kind="processes", workers=workers, workers_timeout=cluster.workers_timeout)
+    return found, f"{workers} processes, for {about}"
+
+
+def pool_of(cluster: kinds.Named, job: Job, n_blocks: int) -> Pool:
     """Return the pool that a config names, with no more workers than blocks; raise ClusterError where it can't be."""
     match cluster:
         case kinds.Inline():

@@ -16,6 +16,7 @@ from stemdask.config.document import Document, read
 from stemdask.engine.driver import Driver, Outcome
 from stemdask.engine.ending import told
 from stemdask.engine.log import logged
+from stemdask.engine.pools import settled
 from stemdask.engine.progress import Report, reporter
 from stemdask.engine.queues.script import too_long
 from stemdask.engine.setup import chosen, set_up
@@ -128,8 +129,8 @@ def execute(
                 told(resolved.config.cluster, store, stop),
             ):
                 with lock.setting_up(directory):
-                    plan = set_up(resolved, store, retry=retry, fresh=fresh, sweep=not subset)
-                driver = Driver(plan, epoch, resolved.config.cluster, stop, report)
+                    plan, known = set_up(resolved, store, retry=retry, fresh=fresh, sweep=not subset)
+                driver = Driver(plan, epoch, resolved.config.cluster, stop, report, known)
                 return driver.go(chosen(plan, frames, blocks), finish=not subset)
     except OSError as error:
         if error.errno in REFUSED:
@@ -155,6 +156,8 @@ def plan(document: Document) -> list[tuple[str, str]]:
         ("time", f"{cost.minutes:.3g} minutes with one worker"),
     ]
     cluster = resolved.config.cluster
+    if why := settled(cluster, drawn, cost.frames)[1]:
+        rows.append(("workers", why))
     if isinstance(cluster, Batch):
         rows.append(("walltime", too_long(cluster.walltime, drawn.block_frames, survey.seconds) or cluster.walltime))
     return rows

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from stemdask.analyses import chain
+from stemdask.analyses.evaluation import FrameResult
 from stemdask.engine.inputs import check_input
 from stemdask.errors import ConfigError, StemdaskError, StoreError
 from stemdask.model import Block, FrameStatus, Plan
@@ -16,13 +18,16 @@ from stemdask.planning.plan import draw
 from stemdask.planning.resolve import Resolved
 from stemdask.planning.survey import survey as survey_of
 from stemdask.sources.frame_range import parse_range
-from stemdask.store import constants, grow, layout, place, statuses
+from stemdask.store import constants, grow, layout, metadata, place, statuses
+from stemdask.store.extend import extend
 
 log = logging.getLogger(__name__)
 
 
-def set_up(resolved: Resolved, store: Path, *, retry: str | None, fresh: bool, sweep: bool) -> Plan:
-    """Lay out the store or continue the one that is there; return the plan that fits it.
+def set_up(
+    resolved: Resolved, store: Path, *, retry: str | None, fresh: bool, sweep: bool
+) -> tuple[Plan, Mapping[int, FrameResult]]:
+    """Lay out the store or continue the one that is there.
 
     Parameters
     ----------
@@ -37,35 +42,45 @@ def set_up(resolved: Resolved, store: Path, *, retry: str | None, fresh: bool, s
     sweep
         Remove what killed writers left; only where no other run is at work.
 
+    Returns
+    -------
+    plan
+        That fits the store.
+    known
+        Results of frames that were tried at planning.
+
     Raises
     ------
     StoreError
         The store that is there belongs to another config or input.
     """
     place.recover(store, sweep=sweep)
+    known: Mapping[int, FrameResult] = {}
     if place.is_taken(store) and fresh:
         log.info("kept the old store as %s", place.move_aside(store))
     if place.is_taken(store):
-        plan = _continued(resolved, store)
+        plan = _continued(resolved, store, alone=sweep)
     else:
         survey = survey_of(resolved)
-        plan = draw(resolved, survey, store)
+        plan, known = draw(resolved, survey, store), survey.tried
         place.install(lambda path: layout.create(plan, survey.prepared, path), store)
     if retry == "overflow":
         plan = grow.make_room(plan)
     if retry == "failed":
         _set_pending(plan, FrameStatus.FAILED)
     plan_files.save(plan, layout.plan_file(store))
-    return plan
+    return plan, known
 
 
-def _continued(resolved: Resolved, store: Path) -> Plan:
+def _continued(resolved: Resolved, store: Path, *, alone: bool) -> Plan:
     """Return the plan of a store that is there, with its sizes and the limits of the config."""
     try:
         stored = plan_files.load(layout.plan_file(store))
     except StemdaskError:  # the run directory is gone, or of another version
         stored = None
     check_input(stored.source if stored is not None else None, resolved.source, store)
+    if stored is not None and alone:
+        stored = _extended(resolved, stored)
     place.check_same(store, resolved.fingerprint, resolved.text)
     if stored is None:
         stored = draw(resolved, survey_of(resolved), store)
@@ -92,6 +107,39 @@ def _continued(resolved: Resolved, store: Path) -> Plan:
         constants.read_constants(plan)
     except StoreError:
         constants.write_constants(plan, survey_of(resolved).prepared)
+    return plan
+
+
+def _extended(resolved: Resolved, stored: Plan) -> Plan:
+    """Return the plan of a store that was laid out anew for added or changed analyses, with what it holds of others.
+
+    Where the same analyses are meant, or nothing of them stays, or one is left out, the store is left as it is.
+    """
+    before: Mapping[str, str] = metadata.attributes(Path(stored.store)).get(layout.ANALYSIS_HASH, {})
+    now = resolved.analysis_hashes
+    kept = [name for name in now if before.get(name) == now[name]]
+    if not kept or len(kept) == len(now) or not before.keys() <= now.keys():
+        return stored
+    new = [step.name for step in resolved.steps if step.name not in kept]
+    own = zip(resolved.steps, chain.outputs(resolved.source.kind, resolved.steps), strict=True)
+    added = [variable for step, found in own if step.name in new for variable in found if variable.stored]
+    dims = {dim for variable in added if variable.stage == "run" for dim in variable.dims}
+    if any(variable.stage == "prepare" for variable in added) or not dims <= {"frame", *stored.sizes}:
+        survey = survey_of(resolved)
+        prepared, sizes = survey.prepared, draw(resolved, survey, Path(stored.store)).sizes
+    else:
+        prepared, sizes = constants.read_constants(stored), {}
+    plan = dataclasses.replace(
+        stored,
+        source=resolved.source,
+        steps=resolved.steps,
+        sizes={**sizes, **stored.sizes},
+        fingerprint=resolved.fingerprint,
+        config=resolved.text,
+        analysis_hashes=now,
+    )
+    log.info("keeping %s; doing %s", ", ".join(kept), ", ".join(new))
+    extend(stored, plan, kept, prepared)
     return plan
 
 

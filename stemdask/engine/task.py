@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from stemdask.engine.block import Ack, FrameResult, evaluate, run_block
+from stemdask.analyses.evaluation import FrameResult, evaluate
+from stemdask.engine.block import Ack, run_block
 from stemdask.engine.isolate import Helper
+from stemdask.engine.recall import recall
 from stemdask.errors import Stopped
 from stemdask.model import Array, Block, Plan
 from stemdask.planning import plan_file as plan_files
@@ -21,7 +23,12 @@ _guard = threading.Lock()
 
 
 def do_block(
-    store: str, block: Block, epoch: int, isolate: bool | None = None, give_up: Callable[[], bool] | None = None
+    store: str,
+    block: Block,
+    epoch: int,
+    isolate: bool | None = None,
+    give_up: Callable[[], bool] | None = None,
+    known: Mapping[int, FrameResult] | None = None,
 ) -> Ack:
     """Do one block of a run, as its run directory describes it.
 
@@ -37,6 +44,8 @@ def do_block(
         Use a helper process; as the plan says when absent.
     give_up
         Asked between frames; true abandons the block by InterruptedError.
+    known
+        Results of frames that were analysed already, while the run was planned.
 
     Raises
     ------
@@ -46,12 +55,24 @@ def do_block(
         The file system refused a write.
     """
     plan, prepared = _load(store, epoch)
-    helper = _helper(plan, give_up) if (plan.limits.isolate if isolate is None else isolate) else None
+    isolate = plan.limits.isolate if isolate is None else isolate
+    recalled = recall(plan, block)
 
     def evaluate_frame(index: int) -> FrameResult:
         if give_up is not None and give_up():
             raise InterruptedError
-        return evaluate(plan, prepared, index) if helper is None else helper(index)
+        if known is not None and index in known:
+            return known[index]
+        if index in recalled:
+            result = analyse(index, recalled[index].values)
+            if result.input_hash == recalled[index].input_hash:
+                return result
+        return analyse(index)
+
+    def analyse(index: int, stored: Mapping[str, Array] | None = None) -> FrameResult:
+        if isolate:
+            return _helper(plan, give_up)(index, stored)
+        return evaluate(plan.source, plan.steps, prepared, index, stored)
 
     def check_epoch() -> None:
         if read_epoch(run_directory(store)) != epoch:

@@ -8,19 +8,18 @@ import logging
 import os
 import select
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import psutil
 
 from stemdask.errors import ConfigError, StemdaskError
-from stemdask.fence import wire
+from stemdask.fence import process, wire
 from stemdask.fence.child import DEATH
 from stemdask.model import Array
 
@@ -36,10 +35,6 @@ _TICK = 0.5
 #: Seconds for a process to go that was killed.
 _END_SECONDS = 30.0
 _STARTS = 3
-
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
-)
 
 
 class Died(Exception):
@@ -86,11 +81,13 @@ class Fence:
 
     def __init__(self, give_up: Callable[[], bool] | None = None) -> None:
         self._give_up = give_up
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: process.Process | None = None
+        self._kept: dict[str, _Kept] = {}
         self._requests = self._answers = self._deaths = -1
         self._fork = 0
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this
         self._owner = os.getpid()
+        self._thread = threading.current_thread()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Fence:
@@ -102,14 +99,13 @@ class Fence:
         self.close()
 
     @property
-    def keeps(self) -> bool:
-        """The first process is there, and knows what jobs left in it that were to be kept."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
     def running(self) -> bool:
         """The fork is there, and knows what earlier jobs left in it."""
-        return self.keeps and self._fork != 0
+        return self._is_there and self._fork != 0
+
+    @property
+    def _is_there(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def ask(
         self,
@@ -133,9 +129,9 @@ class Fence:
             Time that it may take between two beats, s.
         cpu_seconds
             Time of a core that it may take between two beats, s; unlike the other, the same on a busy machine.
-
         keep
-            What it leaves in its process outlives the deaths of later jobs; for jobs that do no harm.
+            Later jobs need what it leaves in its process: it is done again wherever that was lost. For jobs that do no
+            harm. Of several with the same name, the last one counts.
 
         Raises
         ------
@@ -151,23 +147,41 @@ class Fence:
             Any other exception of the job.
         """
         with self._lock:
-            try:
-                if not self.keeps:
-                    self._start()
-                if keep and self._fork:
-                    self._end_fork()
-                request = {"job": job, "given": given or {}, "folder": os.getcwd(), "keep": keep}  # noqa: PTH109
-                self._write(wire.pack(request, arrays or {}))
-                header, values = self._receive(seconds, cpu_seconds)
-            except (Overdue, InterruptedError):
-                self._end_fork()
-                raise
-            except Died:
-                raise
-            except BaseException:
-                self._end()
-                raise
-            self._forget_words()
+            if not self._is_there:
+                self._start()
+            if keep:
+                self._kept.pop(job, None)
+            if not self._fork:
+                self._restore()
+            found = self._do(job, _Kept(given or {}, arrays or {}), seconds, cpu_seconds, keep=keep and not self._fork)
+            if keep:
+                self._kept[job] = _Kept(given or {}, arrays or {}, everywhere=not self._fork)
+            return found
+
+    def _restore(self) -> None:
+        """Do in the first process, of which the next fork is made, what was to be kept and isn't there yet."""
+        for job, kept in self._kept.items():
+            if not kept.everywhere:
+                self._do(job, kept, START_SECONDS + COMPILE_SECONDS, None, keep=True)
+                kept.everywhere = True
+
+    def _do(
+        self, job: str, what: _Kept, seconds: float, cpu_seconds: float | None, *, keep: bool
+    ) -> tuple[Any, dict[str, Array]]:
+        """Have a job done, in the first process if that is to keep it."""
+        try:
+            request = {"job": job, "given": what.given, "folder": os.getcwd(), "keep": keep}  # noqa: PTH109
+            self._write(wire.pack(request, what.arrays))
+            header, values = self._receive(seconds, cpu_seconds)
+        except (Overdue, InterruptedError):
+            self._end_fork()
+            raise
+        except Died:
+            raise
+        except BaseException:
+            self._end()
+            raise
+        self._forget_words()
         if "raised" in header:
             raise _rebuilt(header["raised"])
         return header["answer"], values
@@ -183,6 +197,8 @@ class Fence:
         self._output.close()
 
     def _end(self) -> None:
+        for kept in self._kept.values():
+            kept.everywhere = False
         for descriptor in (self._requests, self._answers, self._deaths):
             if descriptor >= 0:
                 with contextlib.suppress(OSError):
@@ -196,13 +212,13 @@ class Fence:
 
     def _end_fork(self) -> None:
         """End the fork alone; everything where it doesn't go."""
-        if self.keeps and self._fork:
+        if self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._fork, signal.SIGKILL)
             try:
                 self._receive(_END_SECONDS, None)
             except Died:
-                if self.keeps:
+                if self._is_there:
                     return
             except Overdue:
                 pass
@@ -226,19 +242,10 @@ class Fence:
         self._answers, child_out = os.pipe()
         self._deaths, child_deaths = os.pipe()
         os.set_blocking(self._answers, False)
-        command = [sys.executable, "-m", "stemdask.fence.child"]
-        command += [str(number) for number in (os.getpid(), child_in, child_out, child_deaths)]
         try:
             self._owner = os.getpid()
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=self._output,
-                stderr=self._output,
-                env=os.environ | ONE_THREAD,
-                pass_fds=(child_in, child_out, child_deaths),
-                process_group=0,
-            )
+            self._thread = threading.current_thread()  # with which the process ends
+            self._process = process.start(child_in, child_out, child_deaths, self._output)
         finally:
             os.close(child_in)
             os.close(child_out)
@@ -308,6 +315,16 @@ class Fence:
             self._output.truncate()
 
 
+@dataclass
+class _Kept:
+    """What a job was told whose effect is to be kept."""
+
+    given: Mapping[str, Any]
+    arrays: Mapping[str, Array]
+    everywhere: bool = False
+    """Its effect is in the first process too, and outlives the fork."""
+
+
 class _Clock:
     """The time of a job since its last beat."""
 
@@ -364,21 +381,39 @@ def _kinds(base: type[StemdaskError]) -> dict[str, type[StemdaskError]]:
     return found
 
 
-_shared: Fence | None = None
+_free: list[Fence] = []
+_guard = threading.Lock()
 
 
-def shared() -> Fence:
-    """Return the fence of this process, behind which inputs are opened and tried; one start serves them all."""
-    global _shared
-    if _shared is None or _shared._owner != os.getpid():
-        _shared = Fence()
-    return _shared
+@contextlib.contextmanager
+def lent(give_up: Callable[[], bool] | None = None) -> Iterator[Fence]:
+    """Lend a fence of this process, which stays for the next that needs one: one start serves a run.
+
+    Parameters
+    ----------
+    give_up
+        As for `Fence`, as long as it is lent.
+    """
+    with _guard:
+        while _free and _free[-1]._owner != os.getpid():
+            _free.pop()
+        fence = _free.pop() if _free else Fence()
+    fence._give_up = give_up
+    try:
+        yield fence
+    finally:
+        fence._give_up = None
+        fence._kept.clear()
+        with _guard:
+            if _free or fence._thread is not threading.current_thread():
+                fence.close()
+            else:
+                _free.append(fence)
 
 
 @atexit.register
-def close_shared() -> None:
-    """End the process of the shared fence."""
-    global _shared
-    if _shared is not None:
-        _shared.close()
-    _shared = None
+def close_free() -> None:
+    """End the process of the fence that isn't lent."""
+    with _guard:
+        while _free:
+            _free.pop().close()

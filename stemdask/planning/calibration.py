@@ -49,7 +49,8 @@ def found(source: Source, known: Calibration, steps: Sequence[Step]) -> dict[str
 def _fenced(source: Source, steps: Sequence[Step], key: str, known: Length) -> Length:
     """Measure a key of the input behind the fence, from a known length."""
     first = [step for step in steps if step.name == "preprocess"]
-    told, _ = Trial(source, first).ask("stemdask.planning.calibration:measure", {"key": key, "known": str(known)})
+    with Trial(source, first) as trial:
+        told, _ = trial.ask("stemdask.planning.calibration:measure", {"key": key, "known": str(known)})
     return parse_length(str(told), "nm")
 
 

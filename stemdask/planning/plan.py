@@ -38,6 +38,8 @@ def draw(resolved: Resolved, survey: Survey, store: Path) -> Plan:
         fingerprint=resolved.fingerprint,
         config=resolved.text,
         calibrated=getattr(source, "calibrated", True),
+        analysis_hashes=resolved.analysis_hashes,
+        frame_seconds=survey.seconds,
     )
 
 

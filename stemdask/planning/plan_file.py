@@ -40,6 +40,8 @@ def save(plan: Plan, path: Path) -> None:
         "fingerprint": plan.fingerprint,
         "config": plan.config,
         "calibrated": plan.calibrated,
+        "analysis_hashes": dict(plan.analysis_hashes),
+        "frame_seconds": plan.frame_seconds,
     }
     write_file(path, json.dumps(data))
 

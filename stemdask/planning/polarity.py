@@ -62,29 +62,30 @@ def columns_are_dark(source: ImageSource, steps: Sequence[Step], seconds: float,
         The frames don't tell, contradict each other, or contradict the detector that they are named after.
     """
     first = [step for step in steps if step.name == PREPROCESS.name]
-    trial = Trial(source, first, seconds=seconds, memory=memory)
-    told: dict[int, float] = {}
-    for index in spread(source.n_frames):
-        try:
-            evidence, _ = trial.ask(f"{__name__}:evidence", {"index": index})
-        except (InputError, FrameError):
-            continue
-        if evidence is not None:
-            told[index] = evidence
-        if len(told) == TRIED:
-            break
-    doubt = _doubt(list(told.values()), f"{source.title} {Path(source.file_of(0)).stem}")
-    if not doubt:
-        return bool(told) and float(np.mean(list(told.values()))) <= -DOUBTFUL
-    _, arrays = trial.ask(f"{__name__}:pixels", {"index": next(iter(told))})
-    raise DoubtfulPolarity(
-        doubt,
-        np.array(arrays["pixels"]),
-        where=source.file_of(0),
-        value="evidence " + ", ".join(f"{value:+.2f}" for value in told.values()),
-        allowed=f"{DOUBTFUL:g} or more where columns are bright, {-DOUBTFUL:g} or less where they are dark",
-        remedy="Look at the image, and set input.invert to true where columns are dark, to false where they are bright",
-    )
+    with Trial(source, first, seconds=seconds, memory=memory) as trial:
+        told: dict[int, float] = {}
+        for index in spread(source.n_frames):
+            try:
+                evidence, _ = trial.ask(f"{__name__}:evidence", {"index": index})
+            except (InputError, FrameError):
+                continue
+            if evidence is not None:
+                told[index] = evidence
+            if len(told) == TRIED:
+                break
+        doubt = _doubt(list(told.values()), f"{source.title} {Path(source.file_of(0)).stem}")
+        if not doubt:
+            return bool(told) and float(np.mean(list(told.values()))) <= -DOUBTFUL
+        _, arrays = trial.ask(f"{__name__}:pixels", {"index": next(iter(told))})
+        raise DoubtfulPolarity(
+            doubt,
+            np.array(arrays["pixels"]),
+            where=source.file_of(0),
+            value="evidence " + ", ".join(f"{value:+.2f}" for value in told.values()),
+            allowed=f"{DOUBTFUL:g} or more where columns are bright, {-DOUBTFUL:g} or less where they are dark",
+            remedy="Look at the image, and set input.invert to true where columns are dark, "
+            "to false where they are bright",
+        )
 
 
 def evidence(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[float | None, dict[str, Array]]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stemdask._version import __version__
 from stemdask.analyses import registry
 from stemdask.config import profiles, site
 from stemdask.config.clusters import Batch
@@ -17,7 +14,7 @@ from stemdask.config.keys import Config, to_yaml
 from stemdask.config.problems import validate
 from stemdask.errors import ConfigError, InputError
 from stemdask.model import Kind, Source, Step
-from stemdask.planning import calibration, polarity
+from stemdask.planning import calibration, fingerprints, polarity
 from stemdask.planning.steps import steps as steps_of
 from stemdask.planning.trial import allowed
 from stemdask.sources import fenced, opening
@@ -35,6 +32,8 @@ class Resolved:
     text: str
     """The resolved config as YAML."""
     fingerprint: str
+    analysis_hashes: Mapping[str, str]
+    """Of each analysis and all that it reads."""
 
 
 def resolve(document: Document) -> Resolved:
@@ -49,10 +48,12 @@ def resolve(document: Document) -> Resolved:
     """
     document = profiles.lay_under(document)
     config, problems = validate(document)
+    guessed = _guessed(document)
+    # Before the input is opened: a fence that is a fork has then imported these analyses, too.
+    steps, more = steps_of(document, guessed) if guessed is not None else ((), [])
     source, failure = _open(config, document)
-    kind = source.kind if source is not None else _guessed(document)
-    defaults = registry.defaults(source) if source is not None else None
-    steps, more = steps_of(document, kind, defaults) if kind is not None else ((), [])
+    if source is not None:
+        steps, more = steps_of(document, source.kind, registry.defaults(source))
     problems += more
     if config is not None:
         problems += _contradictions(document, config, steps)
@@ -69,12 +70,13 @@ def resolve(document: Document) -> Resolved:
     if isinstance(source, ImageSource):
         known["invert"] = _columns_are_dark(source, config, steps)
         steps = polarity.inverted(steps, known["invert"])
-    if config.input.calibrate_from is not None:
-        known |= calibration.found(source, config.input.calibrate_from, steps) | {"calibrate_from": None}
+    length = config.input.calibrate_from
+    if length is not None:
+        known |= calibration.found(source, length, steps) | {"calibrate_from": None}
     config = config.model_copy(update={"input": config.input.model_copy(update=known)})
-    if len(known) > 1:
+    if length is not None:
         source = _open(config, document)[0] or source
-    return Resolved(source, steps, config, to_yaml(config, steps), _fingerprint(source, steps, config))
+    return Resolved(source, steps, config, to_yaml(config, steps), *fingerprints.of(source, steps, config))
 
 
 def open_input(document: Document) -> ImageSource | AtomsSource:
@@ -142,18 +144,6 @@ def _guessed(document: Document) -> Kind | None:
 def _input(document: Document) -> dict[str, Any]:
     section = document.data.get("input")
     return section if isinstance(section, dict) else {}
-
-
-def _fingerprint(source: Source, steps: Sequence[Step], config: Config) -> str:
-    described: dict[str, Any] = {
-        "version": __version__,
-        "input": source.identity(),
-        # Which way the contrast is, the steps say.
-        "options": config.input.model_dump(mode="json", exclude={"path", "invert"}),
-        "steps": {step.name: step.params.model_dump(mode="json") for step in steps},
-        "block_frames": config.block_frames,
-    }
-    return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _count(problems: Sequence[str]) -> str:

@@ -33,7 +33,7 @@ def write(inputs: Sequence[str]) -> str:
     lines += [f"output: {dump_value(store_beside(inputs[0]))}", "", "analyses:"]
     for name in registry.names(source.kind):
         lines += _analysis(source.kind, name, on=name in registry.defaults(source))
-    lines += ["", "cluster:", f"  kind: processes    # {', '.join(cluster_kinds()[:-1])} or {cluster_kinds()[-1]}"]
+    lines += ["", "cluster:", f"  kind: auto    # {', '.join(cluster_kinds()[:-1])} or {cluster_kinds()[-1]}"]
     lines += ["  workers: auto", "", "# limits:"]
     for key, field in keys.LimitsSection.model_fields.items():
         lines += [*("# " + line for line in _comment(field, 2)), f"#   {key}: {dump_value(field.get_default())}"]
@@ -45,7 +45,7 @@ def schema() -> str:
     whole = keys.Config.model_json_schema()
     definitions = whole.setdefault("$defs", {})
     sections: dict[str, Any] = {}
-    for analysis in registry.ANALYSES:
+    for analysis in registry.every():
         own = analysis.params.model_json_schema()
         definitions |= own.pop("$defs", {})
         definitions[f"{analysis.kind}_{analysis.name}"] = own

@@ -90,7 +90,7 @@ def _with_needed(names: Sequence[str] | Mapping[str, Step], kind: Kind) -> set[s
 
 def _in_order(names: set[str], kind: Kind) -> tuple[str, ...]:
     """Return the names by what each reads, otherwise in the order of the table; the config's has no effect."""
-    analyses = [analysis for analysis in registry.of_kind(kind) if analysis.name in names]
+    analyses = [registry.get(kind, name) for name in registry.names(kind) if name in names]
     return topological({analysis.name: (*analysis.needs, *analysis.after) for analysis in analyses})
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from stemdask.analyses import chain
+from stemdask.analyses.evaluation import FrameResult
 from stemdask.errors import InputError
 from stemdask.model import Array
 from stemdask.planning.resolve import Resolved
-from stemdask.planning.trial import FrameFailed, Trial, allowed
+from stemdask.planning.trial import Trial, allowed
 from stemdask.planning.tried import TRIED, spread
 
 
@@ -29,6 +31,8 @@ class Survey:
     """Time of a frame, without the first one's compilation."""
     frame_bytes: int
     """Bytes of a frame's input."""
+    tried: Mapping[int, FrameResult]
+    """What became of the frames that were tried, by index; the run need not do these again."""
 
 
 def survey(resolved: Resolved) -> Survey:
@@ -41,25 +45,27 @@ def survey(resolved: Resolved) -> Survey:
     """
     source, limits = resolved.source, resolved.config.limits
     seconds, memory = allowed(limits)
-    trial = Trial(source, resolved.steps, seconds=seconds, memory=memory, isolate=limits.isolate)
-    prepared = trial.prepare()
-    sizes: dict[str, int] = {}
-    for variable in chain.declared(source.kind, resolved.steps, "prepare"):
-        sizes.update(zip(variable.dims, np.shape(prepared[variable.path]), strict=True))
-    tried, fastest, frame_bytes, failures = 0, math.inf, 0, []
-    for index in spread(source.n_frames):
-        try:
-            told = trial.frame(index)
-        except FrameFailed as error:
-            failures.append(f"frame {index}: {error}")
-            continue
-        fastest = min(fastest, told.seconds)
-        frame_bytes = max(frame_bytes, told.frame_bytes)
-        for dim, n in told.lengths.items():
-            sizes[dim] = max(sizes.get(dim, 0), n)
-        tried += 1
-        if tried == TRIED:
-            break
+    with Trial(source, resolved.steps, seconds=seconds, memory=memory, isolate=limits.isolate) as trial:
+        prepared = trial.prepare()
+        sizes: dict[str, int] = {}
+        for variable in chain.declared(source.kind, resolved.steps, "prepare"):
+            sizes.update(zip(variable.dims, np.shape(prepared[variable.path]), strict=True))
+        fastest, frame_bytes = math.inf, 0
+        tried: dict[int, FrameResult] = {}
+        failures = []
+        for index in spread(source.n_frames):
+            result = trial.frame(index)
+            if not result.is_done:
+                failures.append(f"frame {index}: {result.error}")
+                continue
+            tried[index] = result
+            fastest = min(fastest, result.seconds)
+            frame_bytes = max(frame_bytes, result.input_bytes)
+            for variable in chain.declared(source.kind, resolved.steps, "run"):
+                for dim, n in zip(variable.dims[1:], np.shape(result.values[variable.path]), strict=True):
+                    sizes[dim] = max(sizes.get(dim, 0), n)
+            if len(tried) == TRIED:
+                break
     if not tried:
         raise InputError(
             "none of the frames tried could be analysed",
@@ -67,4 +73,4 @@ def survey(resolved: Resolved) -> Survey:
             value=failures[0],
             remedy="Mend the input or the analyses, or choose other frames with input.frames",
         )
-    return Survey(prepared, sizes, tried == source.n_frames, fastest, frame_bytes)
+    return Survey(prepared, sizes, len(tried) == source.n_frames, fastest, frame_bytes, tried)

@@ -6,7 +6,7 @@ all memory, is that frame's failure.
 
 from __future__ import annotations
 
-import time
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from stemdask.analyses import chain
+from stemdask.analyses.evaluation import FrameResult, evaluate, failed, message_of, result_of
 from stemdask.config.keys import LimitsSection
-from stemdask.errors import FrameError, InputError, StemdaskError
+from stemdask.errors import FrameError, InputError
 from stemdask.fence import inside
-from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Fence, Overdue, Raised, shared
+from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Fence, Overdue, Raised, lent
 from stemdask.kernels.compiled import when_compiling
-from stemdask.model import Array, AtomsFrame, Frame, Source, Step
+from stemdask.model import Array, Frame, Source, Step
 from stemdask.planning import plan_file
 
 #: Bytes that a frame may take before the plan says how many, and the time, s.
@@ -30,17 +31,6 @@ _PREPARE_SECONDS = 600.0
 _MODULE = "stemdask.planning.trial"
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """What a frame told."""
-
-    lengths: Mapping[str, int]
-    """Largest length of each dimension of its results."""
-    seconds: float
-    frame_bytes: int
-    """Bytes of its input."""
-
-
 def allowed(limits: LimitsSection) -> tuple[float, int]:
     """Return the time, s, and the bytes that a frame may take, before the plan says how much."""
     return (
@@ -49,12 +39,8 @@ def allowed(limits: LimitsSection) -> tuple[float, int]:
     )
 
 
-class FrameFailed(Exception):
-    """A frame can't be analysed; says why."""
-
-
 class Trial:
-    """Frames of a source, tried one after the other.
+    """Frames of a source, tried one after the other; entered around all that is asked of it.
 
     Parameters
     ----------
@@ -78,8 +64,19 @@ class Trial:
         self._run = _Run(source, tuple(steps))
         self._seconds = seconds
         self._memory = memory
-        self._fence: Fence | None = shared() if isolate else None
+        self._isolate = isolate
+        self._fence: Fence | None = None
+        self._lending = contextlib.ExitStack()
         self._is_loaded = self._has_compiled = False
+
+    def __enter__(self) -> Trial:
+        if self._isolate:
+            self._fence = self._lending.enter_context(lent())
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._fence = None
+        self._lending.close()
 
     def prepare(self) -> dict[str, Array]:
         """Run what comes once before; return its constants by path.
@@ -98,21 +95,17 @@ class Trial:
             self._is_loaded = False  # once more, with these: a frame that dies must not take them along
         return self._run.prepared
 
-    def frame(self, index: int) -> Tried:
-        """Analyse one frame; raise FrameFailed where it can't be, whatever the reason."""
+    def frame(self, index: int) -> FrameResult:
+        """Analyse one frame; whatever becomes of it is its status and reason."""
+        if self._fence is None:
+            return evaluate(self._run.source, self._run.steps, self._run.prepared, index)
+        seconds = self._seconds + (0 if self._has_compiled else COMPILE_SECONDS)
         try:
-            if self._fence is None:
-                return Tried(*_try(self._run, index))
-            seconds = self._seconds + (0 if self._has_compiled else COMPILE_SECONDS)
-            answer, _ = self._ask(f"{_MODULE}:frame", {"index": index}, seconds)
-            self._has_compiled = True
-            return Tried(**answer)
+            result = result_of(*self._ask(f"{_MODULE}:frame", {"index": index}, seconds))
         except (InputError, FrameError) as error:
-            raise FrameFailed(str(error)) from error
-        except StemdaskError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise FrameFailed(f"{type(error).__name__}: {error}") from error
+            return failed(str(error))
+        self._has_compiled = True
+        return result
 
     def ask(self, job: str, given: Mapping[str, Any]) -> tuple[Any, dict[str, Array]]:
         """Have a job done with the frames, where they are loaded; `loaded` tells it of them.
@@ -128,7 +121,7 @@ class Trial:
     def _ask(self, job: str, given: Mapping[str, Any], seconds: float) -> tuple[Any, dict[str, Array]]:
         assert self._fence is not None
         try:
-            if not (self._is_loaded and self._fence.keeps):
+            if not self._is_loaded:
                 described = plan_file.pack(self._run.source, self._run.steps) | {"memory": self._memory}
                 self._fence.ask(f"{_MODULE}:load", described, self._run.prepared, seconds=START_SECONDS, keep=True)
                 self._is_loaded = True
@@ -175,21 +168,8 @@ def prepare(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[None
 
 def frame(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Analyse one frame, behind the fence."""
-    lengths, seconds, frame_bytes = _try(loaded(), given["index"])
-    return {"lengths": lengths, "seconds": seconds, "frame_bytes": frame_bytes}, {}
-
-
-def _try(run: _Run, index: int) -> tuple[dict[str, int], float, int]:
-    start = time.perf_counter()
-    frame = run.source.read(index)
-    frame.results.update(run.prepared)
-    arrays = chain.analyse(run.source.kind, run.steps, frame)
-    seconds = time.perf_counter() - start
-    lengths: dict[str, int] = {}
-    for variable in chain.declared(run.source.kind, run.steps, "run"):
-        for dim, n in zip(variable.dims[1:], np.shape(arrays[variable.path]), strict=True):
-            lengths[dim] = max(lengths.get(dim, 0), n)
-    return lengths, seconds, int(frame.positions.nbytes if isinstance(frame, AtomsFrame) else frame.pixels.nbytes)
+    run = loaded()
+    return message_of(evaluate(run.source, run.steps, run.prepared, given["index"]))
 
 
 class _Frames(Sequence[Frame]):

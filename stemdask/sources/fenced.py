@@ -8,7 +8,7 @@ from typing import Any
 
 from stemdask.errors import InputError, StemdaskError
 from stemdask.fence import inside
-from stemdask.fence.fence import Died, Overdue, Raised, shared
+from stemdask.fence.fence import Died, Overdue, Raised, lent
 from stemdask.kernels.compiled import when_compiling
 from stemdask.model import Array, Kind
 from stemdask.sources import opening
@@ -57,9 +57,10 @@ def open_source(
         "memory": memory,
     }
     try:
-        answer, _ = shared().ask(
-            "stemdask.sources.fenced:opened", given, seconds=WAITING_SECONDS, cpu_seconds=OPENING_SECONDS
-        )
+        with lent() as fence:
+            answer, _ = fence.ask(
+                "stemdask.sources.fenced:opened", given, seconds=WAITING_SECONDS, cpu_seconds=OPENING_SECONDS
+            )
     except Overdue as error:
         raise InputError(
             f"opening it takes more than {OPENING_SECONDS:g} s", where=str(error) or path, remedy=_DAMAGED
@@ -75,12 +76,13 @@ def hashes(source: ImageSource | AtomsSource, indices: Iterable[int]) -> dict[in
     """Read frames behind the fence and return their hashes; 0 for one that can't be read."""
     described = {"kind": source.kind, **source.model_dump(mode="json")}
     found = {}
-    for index in indices:
-        try:
-            given = {"source": described, "index": index}
-            found[index], _ = shared().ask("stemdask.sources.fenced:hashed", given, seconds=WAITING_SECONDS)
-        except (StemdaskError, Overdue, Died, Raised):
-            found[index] = 0
+    with lent() as fence:
+        for index in indices:
+            try:
+                given = {"source": described, "index": index}
+                found[index], _ = fence.ask("stemdask.sources.fenced:hashed", given, seconds=WAITING_SECONDS)
+            except (StemdaskError, Overdue, Died, Raised):
+                found[index] = 0
     return found
 
 

@@ -23,9 +23,12 @@ from stemdask.store.metadata import run_directory as run_directory
 MAX_CHUNK_BYTES = 256 * 2**20
 
 STATUS, FILE, TIME = "frames/frame_status", "frames/file", "frames/time"
+ERROR = "frames/error"
 INPUT_HASH = "frames/input_hash"
 #: One number for each variable of each block, over what it is, where it stands and its values.
 CHECKSUMS = "blocks/checksum"
+#: Attribute of the root: the hash of each analysis, its parameters and all that it reads.
+ANALYSIS_HASH = "analysis_hash"
 #: What a machine did, not what it found; differs from run to run.
 VOLATILE = ("frames/seconds", "frames/worker", CHECKSUMS)
 
@@ -62,7 +65,7 @@ def frame_variables(plan: Plan) -> tuple[Variable, ...]:
     found = [
         Variable(STATUS, dims, "int8", "1", "what became of the frame", flags=flags),
         Variable(FILE, dims, "string", "1", "file that holds the frame"),
-        Variable("frames/error", dims, "string", "1", "why the frame has no results"),
+        Variable(ERROR, dims, "string", "1", "why the frame has no results"),
         Variable("frames/seconds", dims, "float32", "s", "time that the frame took"),
         Variable("frames/worker", dims, "string", "1", "where the frame was analysed"),
         Variable(INPUT_HASH, dims, "uint64", "1", "BLAKE2b hash of what was read of the frame, 0 not known"),
@@ -264,6 +267,7 @@ def _root_attributes(plan: Plan) -> dict[str, Any]:
         "stemdask_version": __version__,
         "config": plan.config,
         "fingerprint": plan.fingerprint,
+        ANALYSIS_HASH: dict(plan.analysis_hashes),
         "created": now,
         "history": f"{now} stemdask {__version__}: created",
         "kind": plan.source.kind,

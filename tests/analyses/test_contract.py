@@ -21,7 +21,7 @@ from stemdask.model import RAGGED, Analysis, AtomsFrame, Frame, ImageFrame, Kind
 from stemdask.planning.steps import steps
 from stemdask.results.shows import Shows, shown_by
 
-ALL = [pytest.param(analysis, id=f"{analysis.kind}-{analysis.name}") for analysis in registry.ANALYSES]
+ALL = [pytest.param(analysis, id=f"{analysis.kind}-{analysis.name}") for analysis in registry.every()]
 PIXEL = (0.03, 0.03)
 EMPTY = Shows(lambda results, frame: [], {})
 
@@ -29,13 +29,10 @@ EMPTY = Shows(lambda results, frame: [], {})
 @contextmanager
 def substituted(analysis: Analysis) -> Iterator[None]:
     """Let an analysis stand in the place of the one of its name."""
-    key = analysis.kind, analysis.name
-    before = registry._BY_NAME[key]
-    registry._BY_NAME[key] = analysis
-    try:
+    module = import_module(registry.TABLE[analysis.kind, analysis.name])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "ANALYSIS", analysis)
         yield
-    finally:
-        registry._BY_NAME[key] = before
 
 
 def image(pixels: object, index: int = 0) -> ImageFrame:
@@ -114,8 +111,8 @@ def test_an_analysis_shows_something_or_says_why_not(analysis: Analysis) -> None
 
 
 def test_every_module_of_figures_is_named_by_its_analysis() -> None:
-    named = {analysis.shows for analysis in registry.ANALYSES}
-    for analysis in registry.ANALYSES:
+    named = {analysis.shows for analysis in registry.every()}
+    for analysis in registry.every():
         assert analysis.shows == f"stemdask.figures.{analysis.kind}.{analysis.name}"
     for half in ("images", "atoms"):
         for file in (Path(stemdask.__file__).parent / "figures" / half).glob("*.py"):

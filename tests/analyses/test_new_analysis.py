@@ -16,8 +16,7 @@ from stemdask.planning import starter
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "ANALYSES", (*registry.ANALYSES, brightness.ANALYSIS))
-    monkeypatch.setitem(registry._BY_NAME, ("images", "brightness"), brightness.ANALYSIS)
+    monkeypatch.setitem(registry.TABLE, ("images", "brightness"), brightness.__name__)
 
 
 @pytest.mark.usefixtures("known")

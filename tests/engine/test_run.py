@@ -11,7 +11,6 @@ import pytest
 import toy
 
 import stemdask as sd
-from stemdask.analyses import registry
 from stemdask.config.document import Document
 from stemdask.engine import run as engine
 from stemdask.engine.progress import Progress
@@ -202,8 +201,8 @@ def test_an_analysis_that_breaks_its_declaration_ends_the_run(
         found["toy/profile"] = found["toy/profile"][:2]
         return found
 
-    broken = dataclasses.replace(toy.TOY, run=careless)
-    monkeypatch.setitem(registry._BY_NAME, ("images", "toy"), broken)
+    broken = dataclasses.replace(toy.ANALYSIS, run=careless)
+    monkeypatch.setattr(toy, "ANALYSIS", broken)
     with pytest.raises(StemdaskError, match=r"toy/profile: .*another length of 'bin'"):
         _execute(frames, tmp_path / "o.zarr")
 
@@ -239,9 +238,9 @@ def test_what_fails_over_all_frames_is_tried_alone_when_run_again(
     def careless(stack: Any, params: Any) -> None:
         raise ZeroDivisionError("no frames")
 
-    broken = dataclasses.replace(toy.TOY, finish=careless)
+    broken = dataclasses.replace(toy.ANALYSIS, finish=careless)
     with monkeypatch.context() as patch:
-        patch.setitem(registry._BY_NAME, ("images", "toy"), broken)
+        patch.setattr(toy, "ANALYSIS", broken)
         with pytest.raises(StemdaskError, match="'toy' failed over all frames: ZeroDivisionError: no frames"):
             _execute(frames, tmp_path / "o.zarr")
     outcome = _execute(frames, tmp_path / "o.zarr")

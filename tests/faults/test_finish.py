@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import toy
 
-from stemdask.analyses import registry
 from stemdask.config.document import Document
 from stemdask.engine.run import Outcome, execute
 from stemdask.errors import StemdaskError
@@ -65,7 +64,7 @@ def test_what_is_done_once_after_is_not_done_twice(folder: Path, monkeypatch: py
         raise AssertionError("it was done already")
 
     with monkeypatch.context() as patch:
-        patch.setitem(registry._BY_NAME, ("images", "toy"), dataclasses.replace(toy.TOY, finish=never))
+        patch.setattr(toy, "ANALYSIS", dataclasses.replace(toy.ANALYSIS, finish=never))
         assert _run(folder, isolate=False).complete
         with pytest.raises(StemdaskError, match="it was done already"):
             _run(folder, isolate=False, retry="failed")

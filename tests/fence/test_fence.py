@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +15,8 @@ import psutil
 import pytest
 
 from stemdask.errors import ConfigError, InputError
-from stemdask.fence.fence import Died, Fence, Overdue, Raised, close_shared, shared
+from stemdask.fence.fence import Died, Fence, Overdue, Raised, close_free, lent
+from stemdask.fence.process import ONE_THREAD
 
 pytestmark = pytest.mark.processes
 
@@ -50,6 +53,36 @@ def test_a_process_that_dies_is_told_with_its_cause_and_replaced(fence: Fence, j
     assert cause in caught.value.cause()
     assert caught.value.from_outside == (job == "kill")
     assert fence.ask("jobs:echo", {"a": 1}, seconds=60)[0] == {"a": 1}
+
+
+@pytest.mark.parametrize("loss", ["crash", "end"])
+def test_what_was_to_be_kept_is_there_again_after_a_loss(toys: None, loss: str) -> None:
+    with Fence() as fence:
+        fence.ask("jobs:echo", seconds=60)
+        fence.ask("jobs:remember", {"what": "old"}, seconds=60)
+        fence.ask("jobs:remember", {"what": "first"}, seconds=60, keep=True)
+        fence.ask("jobs:remember", {"what": "last"}, seconds=60, keep=True)
+        assert fence.ask("jobs:recall", seconds=60)[0] == ["old", "first", "last"]
+        if loss == "crash":
+            with pytest.raises(Died):
+                fence.ask("jobs:crash", seconds=60)
+        else:
+            fence.end()
+        assert fence.ask("jobs:recall", seconds=60)[0] == ["last"]
+
+
+@pytest.mark.parametrize(("threads", "forked"), [(0, True), (1, False)])
+def test_a_process_is_forked_where_no_thread_could_hold_a_lock(toys: None, threads: int, forked: bool) -> None:
+    code = (
+        "import sys, threading, time\n"
+        "from stemdask.fence.fence import lent\n"
+        f"for _ in range({threads}): threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n"
+        "with lent() as fence: print('here' in fence.ask('jobs:command', seconds=60)[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "here"], capture_output=True, text=True, check=True, env=os.environ | ONE_THREAD
+    )
+    assert done.stdout.strip() == str(forked)
 
 
 def test_a_hang_that_no_signal_of_python_reaches_ends_in_time(fence: Fence) -> None:
@@ -108,12 +141,17 @@ def test_a_job_is_given_up_when_asked(toys: None) -> None:
 
 def test_a_fence_whose_thread_ended_starts_anew() -> None:
     """The process goes with the thread that started it."""
-    close_shared()
+    close_free()
     found = []
+
+    def ask() -> None:
+        with lent() as fence:
+            found.append(fence.ask("jobs:process", seconds=60)[0])
+
     for _ in range(2):
-        thread = threading.Thread(target=lambda: found.append(shared().ask("jobs:process", seconds=60)[0]))
+        thread = threading.Thread(target=ask)
         thread.start()
         thread.join()
         psutil.wait_procs([psutil.Process(pid) for pid in found if psutil.pid_exists(pid)], timeout=60)
     assert found[0] != found[1]
-    close_shared()
+    close_free()

@@ -12,7 +12,7 @@ import seeds
 
 from stemdask.config import document
 from stemdask.errors import StemdaskError
-from stemdask.fence.fence import shared
+from stemdask.fence.fence import lent
 from stemdask.planning.resolve import resolve
 
 pytestmark = pytest.mark.processes
@@ -46,7 +46,8 @@ def test_mutants_are_answered_and_lose_nothing_in_silence(tmp_path: Path, name: 
     print(f"{name}: {dict(found)}")
     assert not odd
     assert sum(found.values()) == n
-    process = shared()._process
+    with lent() as fence:
+        process = fence._process
     assert process is not None
     assert psutil.Process(process.pid).memory_info().rss < 2 * 2**30
 

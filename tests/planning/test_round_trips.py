@@ -24,7 +24,7 @@ from stemdask.sources.opening import open_source
 
 FIELDS = [
     pytest.param(analysis.kind, analysis.name, field, id=f"{analysis.name}.{field}")
-    for analysis in registry.ANALYSES
+    for analysis in registry.every()
     for field in analysis.params.model_fields
 ]
 SECTIONS = {

@@ -53,7 +53,7 @@ def test_analyses_that_wait_for_each_other_are_refused_by_name(before: Before) -
 
 @pytest.mark.parametrize("kind", ["images", "atoms"])
 def test_the_order_of_the_table_carries_no_meaning(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "ANALYSES", tuple(reversed(registry.ANALYSES)))
+    monkeypatch.setattr(registry, "TABLE", dict(reversed(registry.TABLE.items())))
     everything = Document({"analyses": {name: {} for name in registry.names(kind)}})
     found, problems = steps(everything, kind)
     assert problems == []

@@ -20,10 +20,10 @@ def toys() -> Iterator[None]:
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), before]))
     toy.install()
-    fence.close_shared()
+    fence.close_free()
     yield
     toy.remove()
-    fence.close_shared()
+    fence.close_free()
     if before is None:
         del os.environ["PYTHONPATH"]
     else:

@@ -82,3 +82,19 @@ def talk(given: Any, arrays: Any) -> Any:
     sys.stdout.write("x" * 1_000_000)
     os.write(1, b"y" * 1_000_000)
     return "heard", {}
+
+
+_remembered: list[Any] = []
+
+
+def remember(given: Any, arrays: Any) -> Any:
+    _remembered.append(given["what"])
+    return None, {}
+
+
+def recall(given: Any, arrays: Any) -> Any:
+    return _remembered, {}
+
+
+def command(given: Any, arrays: Any) -> Any:
+    return Path("/proc/self/cmdline").read_bytes().decode().split("\0"), {}

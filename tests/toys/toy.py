@@ -96,20 +96,17 @@ def finish(stack: Stack, params: ToyParams) -> None:
     stack.set_attributes("toy", {"method": "rank"})
 
 
-TOY = Analysis("toy", "images", "a toy", ToyParams, outputs, None, prepare=prepare, run=run, finish=finish)
+ANALYSIS = Analysis("toy", "images", "a toy", ToyParams, outputs, None, prepare=prepare, run=run, finish=finish)
 
 
 def install() -> None:
     """Put the toy into the registry of this process."""
-    registry._BY_NAME["images", "toy"] = TOY
-    if TOY not in registry.ANALYSES:
-        registry.ANALYSES = (*registry.ANALYSES, TOY)
+    registry.TABLE["images", "toy"] = __name__
 
 
 def remove() -> None:
     """Take the toy out of the registry again."""
-    registry._BY_NAME.pop(("images", "toy"), None)
-    registry.ANALYSES = tuple(analysis for analysis in registry.ANALYSES if analysis is not TOY)
+    registry.TABLE.pop(("images", "toy"), None)
 
 
 def write_frames(path: Path, n: int, harms: Mapping[int, str] | None = None, size: int = 16) -> Path:

@@ -22,7 +22,7 @@ from stemdask.engine.workers.leaving import LEAVE_AFTER
 from stemdask.engine.workers.settings import worker_environment
 from stemdask.engine.workers.usage import TOLD, USAGE
 from stemdask.errors import ClusterError
-from stemdask.fence.fence import ONE_THREAD
+from stemdask.fence.process import ONE_THREAD
 from stemdask.store.layout import run_directory
 
 #: Seconds before the walltime at which a worker leaves; a quarter of a walltime that is shorter than six minutes.

@@ -21,7 +21,7 @@ from stemdask.engine.queues.records import queue_here, queue_of
 from stemdask.engine.queues.script import WORKER_BYTES, check_paths, too_long, worker_script
 from stemdask.engine.signals import COMES_BACK
 from stemdask.errors import ConfigError
-from stemdask.fence.fence import ONE_THREAD
+from stemdask.fence.process import ONE_THREAD
 from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import blocks, draw
 from stemdask.planning.resolve import Resolved, resolve
@@ -206,7 +206,7 @@ def _resources(cluster: kinds.Cluster, frame_memory: int, n_blocks: int) -> tupl
             return min(cluster.most_workers, n_blocks), Resources(memory=DRIVER_BYTES)
         case kinds.Allocation():
             return cluster.workers, Resources(tasks=cluster.workers, memory=one)
-        case kinds.Threads() | kinds.Processes():
+        case kinds.Auto() | kinds.Threads() | kinds.Processes():
             cores = cluster.workers
             if cores == "auto":
                 raise ConfigError(

@@ -93,6 +93,6 @@ class Threads:
 
 def _attempt(job: Job, block: Block, isolate: bool | None) -> Done:
     try:
-        return Done(block, ack=do_block(job.store, block, job.epoch, isolate, job.give_up))
+        return Done(block, ack=do_block(job.store, block, job.epoch, isolate, job.give_up, job.known))
     except Exception as error:  # noqa: BLE001 - the caller tells what is hopeless
         return Done(block, error=error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stemdask.fence.fence import ONE_THREAD
+from stemdask.fence.process import ONE_THREAD
 
 
 def settings(*, isolated: bool) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from stemdask.engine.queues import script as scripts
 from stemdask.engine.queues.script import WorkerScript
 from stemdask.engine.queues.slurm import QUEUE
 from stemdask.engine.workers.leaving import LEAVE_AFTER
-from stemdask.fence.fence import ONE_THREAD
+from stemdask.fence.process import ONE_THREAD
 
 CONFIG = kinds.Batch(kind="slurm", walltime="00:30:00")
 BASE = """\

@@ -1,0 +1,114 @@
+"""CPU time of whole runs, all their processes counted, as a multiple of what their kernels take alone.
+
+    python benchmarks/whole_run.py [--rounds 5] [--tree OTHER/checkout] [FILE ...]
+
+Simulated inputs, and the files that are named. `--tree` has the runs of another checkout take turns with these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from stemdask import simulate
+
+HERE = Path(__file__).parents[1]
+_PR_SET_CHILD_SUBREAPER = 36
+#: Each frame twice, the second time with its kernels loaded.
+KERNELS = """
+import resource, sys
+from stemdask.analyses import chain, registry
+from stemdask.model import Step
+from stemdask.planning.steps import steps
+from stemdask.config.document import of_inputs
+from stemdask.sources.opening import open_source
+def spent():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+source = open_source(sys.argv[1])
+chosen, _ = steps(of_inputs(sys.argv[1:]), source.kind, registry.defaults(source))
+prepared = chain.prepare(source.kind, chosen, [source.read(index) for index in range(source.n_frames)])
+for first in (True, False):
+    start = spent()
+    for index in range(1 if first else source.n_frames):
+        frame = source.read(index)
+        frame.results.update(prepared)
+        chain.analyse(source.kind, chosen, frame)
+print(spent() - start)
+"""
+
+
+def inputs(folder: Path) -> list[Path]:
+    """Write an image, a stack and a trajectory."""
+    rng = np.random.default_rng(0)
+    image, _ = simulate.perovskite((512, 512), seed=1)
+    np.save(folder / "image.npy", image)
+    small = image[:256, :256]
+    stack = [small + rng.normal(0, 0.02 * small.std(), small.shape) for _ in range(16)]
+    np.save(folder / "stack.npy", np.array(stack, np.float32))
+    trajectory = simulate.trajectory(simulate.nanocrystal(22.0), 200, sigma=0.05, seed=1)
+    with (folder / "atoms.xyz").open("w") as file:
+        for frame in map(trajectory.read, range(200)):
+            file.write(f"{len(frame.positions)}\n\n")
+            file.writelines(f"Pt {x:.4f} {y:.4f} {z:.4f}\n" for x, y, z in frame.positions)
+    return [folder / name for name in ("image.npy", "stack.npy", "atoms.xyz")]
+
+
+def cpu_seconds(command: list[str], tree: Path) -> float:
+    """Return the CPU time of a command and of all that it starts, those that outlive it too."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = os.environ | {"PYTHONPATH": str(tree)}
+    subprocess.run(command, env=environment, cwd=tree, check=True, capture_output=True)
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            break
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def run(path: Path, tree: Path, folder: Path, *more: str) -> float:
+    command = [sys.executable, "-m", "stemdask", "run", str(path), "-o", str(folder / f"{path.stem}.zarr"), "--fresh"]
+    return cpu_seconds([*command, *more], tree)
+
+
+def kernels(path: Path, tree: Path) -> float:
+    command = [sys.executable, "-c", KERNELS, str(path)]
+    environment = os.environ | {"PYTHONPATH": str(tree)}
+    return float(subprocess.check_output(command, env=environment, cwd=tree, text=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tree", type=Path)
+    asked = parser.parse_args()
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    trees = [HERE, *([asked.tree] if asked.tree else [])]
+    print(f"{'input':24s} {'tree':20s} {'kernels [s]':>12s} {'run [s]':>10s} {'ratio':>8s}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path in [*inputs(folder), *asked.files]:
+            found: dict[Path, list[tuple[float, float]]] = {tree: [] for tree in trees}
+            for _ in range(asked.rounds):
+                for tree in trees:
+                    found[tree].append((kernels(path, tree), run(path, tree, folder, "--no-report")))
+            for tree, times in found.items():
+                alone, whole = (statistics.median(pair[k] for pair in times) for k in (0, 1))
+                ratio = statistics.median(b / a for a, b in times)
+                print(f"{path.name:24s} {tree.name:20s} {alone:12.2f} {whole:10.2f} {ratio:8.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""A run with an analysis added or changed does that and what hangs on it, from what the store holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from stemdask import simulate
+from stemdask.analyses.images.columns import columns
+from stemdask.config.document import Document
+from stemdask.engine import run as engine
+from stemdask.errors import StoreError
+from stemdask.results import reader
+from stemdask.store import extend
+
+USUAL: dict[str, Any] = {"columns": {}, "lattice": {}, "displacement": {}}
+HERE = {"isolate": False}
+VOLATILE = ("frames/seconds", "frames/worker", "blocks/checksum")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frames = [simulate.perovskite((110, 110), seed=seed)[0] for seed in range(2)]
+    path = tmp_path_factory.mktemp("input") / "stack.npy"
+    np.save(path, np.array(frames, np.float32))
+    return path
+
+
+def run(stack: Path, store: Path, analyses: dict[str, Any], **limits: Any) -> engine.Outcome:
+    data = {
+        "input": {"path": str(stack), "pixel_size": "0.03 nm", "invert": False},
+        "output": str(store),
+        "analyses": analyses,
+        "cluster": {"kind": "inline"},
+        "limits": HERE | limits,
+        "block_frames": 1,
+    }
+    return engine.execute(Document(data))
+
+
+def arrays(store: Path) -> dict[str, Any]:
+    root = zarr.open_group(store, mode="r", use_consolidated=False)
+    nodes = {node.path: node for _, node in root.members(max_depth=None) if isinstance(node, zarr.Array)}
+    values = {path: np.asarray(node[...]) for path, node in nodes.items() if path not in VOLATILE}
+    return {path: array.tolist() if array.dtype.kind in "TO" else array.tobytes() for path, array in values.items()}
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The frames whose columns are fitted."""
+    found: list[int] = []
+
+    def counted(frame: Any, params: Any) -> Any:
+        found.append(frame.index)
+        return columns.run(frame, params)
+
+    monkeypatch.setattr(columns, "ANALYSIS", dataclasses.replace(columns.ANALYSIS, run=counted))
+    return found
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("before", "after", "fitted"),
+    [
+        (USUAL, {"strain": {}}, 0),
+        (USUAL, {"intensity": {}}, 0),
+        (USUAL, {"displacement": {"reference": "lattice"}}, 2),  # reads the covariance, which isn't stored
+        ({"columns": {}}, {"lattice": {}}, 2),
+        (USUAL, {"denoise": {}, "strain": {}}, 0),
+    ],
+    ids=["strain", "intensity", "changed", "unstored", "once after"],
+)
+def test_an_extended_store_is_that_of_a_fresh_run(
+    stack: Path, tmp_path: Path, fits: list[int], before: dict[str, Any], after: dict[str, Any], fitted: int
+) -> None:
+    store = tmp_path / "extended.zarr"
+    run(stack, store, before)
+    del fits[:]
+    assert run(stack, store, before | after).complete
+    assert len(fits) == fitted
+    run(stack, tmp_path / "fresh.zarr", before | after)
+    assert arrays(store) == arrays(tmp_path / "fresh.zarr")
+    assert reader.verify(store).sound
+
+
+@pytest.mark.long
+def test_a_result_that_was_damaged_is_made_again(stack: Path, tmp_path: Path, fits: list[int]) -> None:
+    store = tmp_path / "o.zarr"
+    run(stack, store, USUAL)
+    (chunk,) = [path for path in (store / "columns/y/c").rglob("*") if path.is_file() and path.parent.name == "1"]
+    data = bytearray(chunk.read_bytes())
+    data[len(data) // 2] ^= 4
+    chunk.write_bytes(data)
+    del fits[:]
+    run(stack, store, USUAL | {"strain": {}})
+    assert fits == [1]
+    run(stack, tmp_path / "fresh.zarr", USUAL | {"strain": {}})
+    assert arrays(store) == arrays(tmp_path / "fresh.zarr")
+
+
+@pytest.mark.long
+def test_a_store_that_is_cut_while_it_is_extended_is_as_it_was(
+    stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "o.zarr"
+    run(stack, store, USUAL)
+    before = arrays(store)
+
+    def cut(source: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extend, "_link", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(stack, store, USUAL | {"strain": {}})
+    assert arrays(store) == before
+    assert reader.verify(store).sound
+    assert run(stack, store, USUAL | {"strain": {}}).complete
+
+
+@pytest.mark.long
+def test_an_analysis_that_is_left_out_is_named_and_nothing_is_lost(stack: Path, tmp_path: Path) -> None:
+    store = tmp_path / "o.zarr"
+    run(stack, store, USUAL | {"strain": {}})
+    before = arrays(store)
+    with pytest.raises(StoreError, match=r"analyses\.strain"):
+        run(stack, store, USUAL)
+    assert arrays(store) == before

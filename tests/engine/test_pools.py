@@ -1,0 +1,43 @@
+"""Which workers a run gets where its config leaves that open."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from stemdask.config import clusters as kinds
+from stemdask.engine.pools import settled
+from stemdask.model import Limits, Plan
+
+LIMITS = Limits(seconds=60.0, memory=2**31, isolate=True, max_failed=0.5)
+
+
+def plan(frame_seconds: float, *, isolate: bool = True) -> Plan:
+    limits = Limits(LIMITS.seconds, LIMITS.memory, isolate, LIMITS.max_failed)
+    return Plan(None, (), {}, 2, "s.zarr", limits, "f", "c", frame_seconds=frame_seconds)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("frames", "seconds", "isolate", "kind", "workers"),
+    [
+        (1, 1.0, True, "inline", None),
+        (1, 1000.0, True, "inline", None),  # one block keeps one worker at work
+        (9, 1.0, True, "inline", None),
+        (100, 1.0, True, "threads", 4),
+        (6, 10.0, True, "threads", 3),
+        (100, 1.0, False, "processes", 4),  # without helpers threads wait for each other
+        (10_000, 0.005, True, "processes", 4),  # more than one process can write
+        (4, math.inf, True, "threads", 2),
+    ],
+)
+def test_workers_follow_the_work(frames: int, seconds: float, isolate: bool, kind: str, workers: int | None) -> None:
+    found, why = settled(kinds.Auto(workers=4), plan(seconds, isolate=isolate), frames)
+    assert (found.kind, getattr(found, "workers", None)) == (kind, workers)
+    assert kind in why
+    assert "work" in why
+
+
+def test_a_kind_that_the_config_names_is_kept() -> None:
+    asked = kinds.Processes(kind="processes", workers=2)
+    assert settled(asked, plan(0.001), 1) == (asked, "")
