@@ -8,11 +8,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from stemdask.figures.style import quantity
 from stemdask.kernels.arrays import Floats
 from stemdask.model import FrameStatus, Variable
 from stemdask.results import shows
 from stemdask.results.views import Results
-from stemdask.units import amount
 
 #: Frames of which a page tells in words what was found; of more, in numbers only.
 TOLD = 60
@@ -114,8 +114,8 @@ def _numbers(results: Results) -> Mapping[str, Floats]:
         table["measured / %"] = np.where(good, 100 * frames["quality"].values, np.nan)
     for variable in trends_of(results):
         values = results.by_frame(variable)
-        label = amount("", values.attrs["units"]).strip()
-        table[f"{values.attrs['long_name']}{f' / {label}' if label else ''}"] = np.asarray(values.values, dtype=float)
+        name = quantity(values.attrs["long_name"], values.attrs["units"])
+        table[name] = np.asarray(values.values, dtype=float)
     return table | {"time / s": np.asarray(frames["seconds"].values, dtype=float)}
 
 
