@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from stemdask import simulate
 from stemdask.cli.main import app
+from stemdask.errors import StoreError
 
 pytestmark = [pytest.mark.long, pytest.mark.processes]
 
@@ -32,7 +33,8 @@ def test_of_an_image_it_says_the_distance_that_was_found_and_the_other_contrast(
     assert found is not None
     assert float(found[1]) == pytest.approx(14.0, abs=0.1)
     assert "input.invert=true" in done.stdout
-    assert Image.open(here / "stack.preview.png").width > 500
+    with Image.open(here / "stack.preview.png") as picture:
+        assert picture.width > 500
     assert {path.name for path in here.iterdir()} == {"stack.npy", "stack.preview.png"}  # no store, no run directory
 
 
@@ -40,7 +42,8 @@ def test_of_a_structure_it_says_the_cutoff_and_the_unit(here: Path) -> None:
     stores.write_particles(here / "a.xyz", [simulate.nanocrystal(14.0)])
     (here / "a.preview.png").write_text("years of work")
     refused = CliRunner().invoke(app, ["preview", "a.xyz"])
-    assert refused.exit_code == 1 or "no preview of stemdask" in refused.output
+    assert refused.exit_code == StoreError.exit_code
+    assert "no preview of stemdask" in refused.output
     assert (here / "a.preview.png").read_text() == "years of work"
     for _ in range(2):  # its own picture may be drawn anew
         done = CliRunner().invoke(app, ["preview", "a.xyz", "-o", "b.png"])
