@@ -118,6 +118,18 @@ def inspect(inputs: Inputs, settings: Settings = None) -> None:
             typer.echo(f"{key:>14}: {line}")
 
 
+@app.command(epilog="Example: stemdask preview stack.dm4")
+def preview(
+    inputs: Inputs,
+    frame: Annotated[int, typer.Option("--frame", min=0, help="The frame to look at.")] = 0,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Picture to write, PNG.")] = None,
+) -> None:
+    """Analyse one frame in seconds, draw it, and say what was found and what to change if it is wrong."""
+    from stemdask.cli import preview
+
+    raise typer.Exit(preview.show(inputs, frame, output))
+
+
 @app.command(epilog="Example: stemdask check run.yaml")
 def check(config: Sources, settings: Settings = None, profile: Profile = None) -> None:
     """Check a config against its data; every problem at once, each with its line."""
@@ -240,11 +252,31 @@ def report(
     ideal: Annotated[
         Path | None, typer.Option("--ideal", metavar="STORE", help="Store of an ideal particle to compare with.")
     ] = None,
+    frames: Annotated[
+        str | None, typer.Option("--frames", help="Show these frames, 'a:b', instead of typical and doubtful ones.")
+    ] = None,
 ) -> None:
     """Write one self-contained HTML file with the figures and numbers of a store."""
     from stemdask import report
 
-    typer.echo(report.write(store, output, ideal=ideal))
+    typer.echo(report.write(store, output, frames=frames, ideal=ideal))
+
+
+@app.command(epilog="Example: stemdask figures results.zarr -o figures --only displacement --format pdf")
+def figures(
+    store: Store,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    frames: Annotated[
+        str | None, typer.Option("--frames", help="Draw these frames, 'a:b', instead of the first with results.")
+    ] = None,
+    format: Annotated[str, typer.Option("--format", help="svg or pdf, with text that can be edited, or png.")] = "svg",
+    only: Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Draw this figure only.")] = None,
+) -> None:
+    """Write the figures of a store as files for a paper."""
+    from stemdask.figures import saved
+
+    for path in saved.save(store, output, frames=frames, format=format, only=only or ()):
+        typer.echo(path)
 
 
 @app.command(epilog="Example: stemdask export results.zarr --format csv -o tables")

@@ -2,28 +2,69 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import ListedColormap, hsv_to_rgb
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from skimage.color import lab2rgb
 
-from stemdask.figures.style import ACCENT, MUTED, quantity
+from stemdask.figures.style import ACCENT, INK, MUTED, quantity
 from stemdask.model import Array, ImageFrame
-
-#: Saturation and value of the colours of directions.
-_SATURATION, _VALUE = 0.62, 0.92
+from stemdask.units import amount
 
 
-def show_image(axes: Axes, frame: ImageFrame, unit: str, *, faint: bool = False) -> None:
-    """Draw an image in grey on axes of lengths in `unit`; faint where something is drawn over it."""
-    low, high = np.nanpercentile(frame.pixels, (0.5, 99.8)) if np.isfinite(frame.pixels).any() else (0, 1)
+def show_image(
+    axes: Axes, frame: ImageFrame, unit: str, *, faint: bool = False, window: tuple[slice, slice] | None = None
+) -> None:
+    """Draw an image in grey on axes of lengths in `unit`; faint where something is drawn over it.
+
+    Parameters
+    ----------
+    axes
+        To draw into.
+    frame
+        The image.
+    unit
+        Of its lengths; none where the axes have no ticks.
+    faint
+        Whether something is drawn over it.
+    window
+        Rows and columns whose brightness the greys span; by default all.
+    """
+    seen = frame.pixels if window is None else frame.pixels[window]
+    low, high = np.nanpercentile(seen, (0.5, 99.8)) if np.isfinite(seen).any() else (0, 1)
     alpha = 0.45 if faint else 1.0
     axes.imshow(frame.pixels, cmap="gray", vmin=low, vmax=high, extent=extent(frame), alpha=alpha)
-    axes.set(xlabel=quantity("x", unit), ylabel=quantity("y", unit))
+    if unit:
+        axes.set(xlabel=quantity("x", unit), ylabel=quantity("y", unit))
+
+
+def scale_bar(axes: Axes, unit: str) -> None:
+    """Draw a bar of a round length into the lower right corner of axes of lengths in `unit`."""
+    left, right = axes.get_xlim()
+    length = round_length(0.3 * abs(right - left))
+    fraction = length / abs(right - left)
+    ground = Rectangle((0.97 - fraction - 0.02, 0.02), fraction + 0.04, 0.115, color="white", alpha=0.75, lw=0)
+    bar = Rectangle((0.97 - fraction, 0.035), fraction, 0.018, color=INK, lw=0)
+    for patch in (ground, bar):
+        patch.set_transform(axes.transAxes)
+        axes.add_patch(patch)
+    text = amount(f"{length:g}", unit)
+    axes.text(
+        0.97 - fraction / 2, 0.06, text, ha="center", va="bottom", fontsize=8, color=INK, transform=axes.transAxes
+    )
+
+
+def round_length(value: float) -> float:
+    """Return 1, 2, 5 or 10 times a power of ten, the nearest to a value."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(power * min((1, 2, 5, 10), key=lambda step: abs(step * power - value)))
 
 
 def map_axes(axes: Axes, unit: str) -> None:
@@ -64,8 +105,8 @@ def _to_neighbour(y: Array, x: Array) -> Array:
 
 def direction_colour(degrees: float, paler: int = 0) -> tuple[float, float, float]:
     """Return the colour of a direction, counter-clockwise from +x as displayed; paler for one that comes again."""
-    hue = (degrees / 360.0 + 0.5) % 1.0
-    red, green, blue = hsv_to_rgb((hue, _SATURATION / (1 + paler), _VALUE / (1 + 0.3 * paler)))
+    colour = np.array(wheel()((degrees / 360.0 + 0.5) % 1.0)[:3])
+    red, green, blue = 1.0 - (1.0 - colour) / (1 + paler)
     return float(red), float(green), float(blue)
 
 
@@ -75,18 +116,33 @@ def arrows(axes: Axes, y: Array, x: Array, u: Array, v: Array, *, typical: float
     An arrow of the length `typical` is as long as the distance between neighbours.
     """
     return axes.quiver(
-        x, y, u, v, np.arctan2(-v, u), cmap=_wheel(), clim=(-np.pi, np.pi), angles="xy", scale_units="xy",
-        scale=typical / (1.1 * spacing(y, x)), width=width, headwidth=4, pivot="mid",
+        x, y, u, v, np.arctan2(-v, u), cmap=wheel(), clim=(-np.pi, np.pi), angles="xy", scale_units="xy",
+        scale=typical / (1.1 * spacing(y, x)), width=width, headwidth=4, pivot="mid", edgecolor=INK, linewidth=0.25,
     )  # fmt: skip
 
 
 def colour_wheel(axes: Axes, place: tuple[float, float, float, float]) -> None:
-    """Draw the colour of every direction into axes, at (left, bottom, width, height) in parts of them."""
-    wheel = axes.inset_axes(place, projection="polar")
+    """Draw the colour of every direction beside or into axes, at (left, bottom, width, height) in parts of them."""
+    ring = axes.inset_axes(place, projection="polar")
     angle = np.linspace(-np.pi, np.pi, 181)
     middle = np.tile(0.5 * (angle[1:] + angle[:-1]), (1, 1))
-    wheel.pcolormesh(angle, [0.5, 1.0], middle, cmap=_wheel(), vmin=-np.pi, vmax=np.pi)
-    wheel.set_axis_off()
+    ring.pcolormesh(angle, [0.5, 1.0], middle, cmap=wheel(), vmin=-np.pi, vmax=np.pi)
+    ring.set_axis_off()
+    for degrees, across, up in ((0, "left", "center"), (90, "center", "bottom"), (180, "right", "center")):
+        ring.text(np.deg2rad(degrees), 1.12, f"{degrees}°", ha=across, va=up, fontsize=6.5, color=INK)
+
+
+@cache
+def wheel() -> ListedColormap:
+    """Return the colours of directions from -180 to 180 degree: a tilted circle in CIELAB.
+
+    Equal turns look equal, and lightness tells opposite directions apart for those who don't see a hue: right is
+    yellow, up light green, left blue, down dark red.
+    """
+    angle = np.linspace(-np.pi, np.pi, 257)[:-1] + np.pi / 256
+    lightness = 58.0 + 20.0 * np.sin(angle) + 14.0 * np.cos(angle)
+    lab = np.stack([lightness, 4.0 - 40.0 * np.sin(angle), 2.0 + 44.0 * np.cos(angle)], axis=-1)
+    return ListedColormap(lab2rgb(lab))
 
 
 def squares(axes: Axes, y: Array, x: Array, **look: Any) -> Any:
@@ -143,8 +199,3 @@ def scatter_uv(axes: Axes, u: Array, v: Array, unit: str, **look: Any) -> None:
     reach = 1.08 * max(1.0, float(np.percentile(np.hypot(u, v), 99.5))) if u.size else 1.0
     axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
     axes.set(xlabel=f"{quantity('u', unit)} (right)", ylabel=f"{quantity('v', unit)} (down)")
-
-
-def _wheel() -> ListedColormap:
-    hue = np.linspace(0, 1, 256)
-    return ListedColormap(hsv_to_rgb(np.stack([hue, np.full(256, _SATURATION), np.full(256, _VALUE)], axis=1)))

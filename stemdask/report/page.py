@@ -1,26 +1,44 @@
-"""Writing the page: what the analyses of a run show, in a template, in one file."""
+"""Writing the page: what became of the frames, what the analyses of a run show, in a template, in one file."""
 
 from __future__ import annotations
 
 import base64
-import io
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources import files
 from pathlib import Path
 
 import jinja2
 import numpy as np
 import xarray as xr
+from markupsafe import Markup
 
 from stemdask.errors import StorageError, StoreError
 from stemdask.figures import trends
-from stemdask.model import FrameStatus
+from stemdask.report.choice import choose, typical_of
+from stemdask.report.methods import methods
+from stemdask.report.pictures import Encoded, encode
+from stemdask.report.provenance import provenance
+from stemdask.report.verdicts import Verdict, Verdicts, judge, words_of
 from stemdask.results import reader, shows
 from stemdask.results.shows import Part, Picture
 from stemdask.results.views import Results
+from stemdask.sources.frame_range import parse_range
 from stemdask.store.disk import write_file
 from stemdask.store.layout import run_directory
 
 #: Failed frames that the report names one by one, and frames that a summary has a line for.
 NAMED = 20
+#: Frames that the table lists at most.
+LISTED = 2000
+#: Bytes of the page at most, and what the slider may take where the rest leaves less.
+MOST_BYTES, _LEAST_OF_SLIDES = 9_500_000, 1_500_000
+#: Quality and dots per inch of the slider's pictures, the best first: as many frames as fit are shown in the first.
+_LOOKS = ((82, 115), (70, 100), (55, 85))
 #: What a report says of itself, so that it may be written anew.
 GENERATOR = '<meta name="generator" content="stemdask">'
 
@@ -28,8 +46,8 @@ GENERATOR = '<meta name="generator" content="stemdask">'
 def write(
     store: str | Path,
     output: str | Path | None = None,
-    frame: int | None = None,
     *,
+    frames: str | None = None,
     ideal: str | Path | None = None,
 ) -> Path:
     """Write the report of a store; return where it is.
@@ -40,15 +58,16 @@ def write(
         The zarr store.
     output
         The HTML file; by default ``report.html`` in the run directory beside the store.
-    frame
-        The frame shown; by default the first one that went well.
+    frames
+        Frames that are shown, "first:last+1"; by default typical, doubtful and changing ones.
     ideal
         Store of an ideal particle, whose first good frame is shown beside the structure.
 
     Raises
     ------
     StoreError
-        The store isn't one of stemdask, or the ideal particle isn't one, or another file is in the report's place.
+        The store isn't one of stemdask, or the ideal particle isn't one, or no frame of that range has results, or
+        another file is in the report's place.
     StorageError
         The file system refused the report.
     """
@@ -57,14 +76,7 @@ def write(
     target = Path(output) if output is not None else run_directory(store) / "report.html"
     if output is not None:
         _check_free(target)
-    environment = jinja2.Environment(autoescape=True, loader=jinja2.PackageLoader("stemdask.report"))
-    environment.filters["png"] = _png
-    page = environment.get_template("report.html").render(
-        title=Path(store).name,
-        parts=[_run(tree), *parts(results, frame)],
-        version=tree.attrs["stemdask_version"],
-        config=tree.attrs["config"],
-    )
+    page = render(results, tree, Path(store).name, frames)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_file(target, page)
@@ -75,31 +87,187 @@ def write(
     return target
 
 
-def parts(results: Results, frame: int | None = None) -> list[Part]:
-    """Return what the analyses of a run show of a frame (the first good one), and of all of them; nothing without one.
+def render(results: Results, tree: xr.DataTree, title: str, frames: str | None = None) -> str:
+    """Return the page of a run as HTML."""
+    found = judge(results)
+    chosen = _chosen(found, frames)
+    shown = [_Section.of(part) for part in (parts(results, typical_of(chosen)) if chosen else [])]
+    shown += [
+        _Section.of(part) for part in (provenance(results, tree), methods(results, tree.attrs["stemdask_version"]))
+    ]
+    taken = sum(picture.size for section in shown for picture in section.pictures)
+    slides = _slides(results, found, chosen, max(MOST_BYTES - taken - 200 * len(found.frames), _LEAST_OF_SLIDES))
+    failed = [verdict for verdict in found.frames if verdict.level == "failed"]
+    environment = jinja2.Environment(autoescape=True, loader=jinja2.PackageLoader("stemdask.report"))
+    environment.filters |= {"anchor": _anchor, "short": _short, "key": _key}
+    script, style = (_template(name) for name in ("script.js", "style.css"))
+    return environment.get_template("report.html").render(
+        title=title,
+        style=Markup(style),
+        script=Markup(script),
+        script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        headings=["Verdict", *(["Frames"] if slides else []), *(section.title for section in shown)],
+        verdicts=found,
+        first=_first(found, chosen),
+        warnings=_warnings(results, tree),
+        failed=failed[:NAMED],
+        failed_more=max(0, len(failed) - NAMED),
+        listed=_listed(found),
+        slides=slides,
+        slides_said=_said_of(slides, found),
+        slides_start=next((k for k, slide in enumerate(slides) if slide.why == "typical"), 0),
+        parts=shown,
+        version=tree.attrs["stemdask_version"],
+    )
+
+
+def parts(results: Results, frame: int) -> list[Part]:
+    """Return what the analyses of a run show of a frame, and of all of them.
 
     Parameters
     ----------
     results
         Of the run.
     frame
-        The frame shown.
+        The frame shown; it has results.
     """
-    good = results.good()
-    if frame is None and not good.size:
-        return []
-    chosen = int(good[0]) if frame is None else frame
-    return [part for shown in shows.of_run(results) for part in shown.parts(results, chosen)] + trends.parts(results)
+    return [part for shown in shows.of_run(results) for part in shown.parts(results, frame)] + trends.parts(results)
 
 
 def summary(store: str | Path) -> list[str]:
     """Return the first frames of a store, a line each; none where the run has nothing to say of a single frame."""
     results = Results(reader.open_results(store))
     good = results.good()
-    shown = list(shows.of_run(results))
-    said = {index: [words for one in shown for words in one.words(results, int(index))] for index in good[:NAMED]}
+    said = {index: words_of(results, int(index)) for index in good[:NAMED]}
     lines = [f"frame {index}: {'; '.join(words)}" for index, words in said.items() if words]
     return [*lines, f"and {len(good) - NAMED} frames more"] if lines and len(good) > NAMED else lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A part of the page, with its pictures encoded."""
+
+    title: str
+    sentences: Sequence[str]
+    rows: Sequence[tuple[str, str]]
+    pictures: Sequence[Encoded]
+    texts: Sequence[tuple[str, str]]
+
+    @classmethod
+    def of(cls, part: Part) -> _Section:
+        return cls(part.title, part.sentences, part.rows, [encode(picture) for picture in part.pictures], part.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slide:
+    """A frame of the slider."""
+
+    frame: int
+    why: str
+    words: str
+    pictures: Sequence[Encoded]
+
+    @property
+    def name(self) -> str:
+        return f"Frame {self.frame}" + (f": {self.why}" if self.why else "")
+
+
+def _slides(results: Results, found: Verdicts, chosen: Mapping[int, str], room: int) -> list[_Slide]:
+    """Return the frames of the slider, in as good a look as there is room for, bytes; where there isn't, fewer."""
+    names = [(shown.plots[name], name) for shown in shows.of_run(results) for name in shown.slides]
+    if len(found.frames) < 2 or not names or not chosen:
+        return []
+
+    def draw(frame: int, quality: int, dpi: int) -> _Slide:
+        drawn = [
+            encode(Picture(partial(plot, results, frame), f"{name.replace('_', ' ')} of frame {frame}.".capitalize()),
+                   dpi=dpi, quality=quality)
+            for plot, name in names
+        ]  # fmt: skip
+        words = [*found.frames[frame].reasons, *words_of(results, frame)]
+        return _Slide(frame, chosen[frame], "; ".join(words), drawn)
+
+    frames = list(chosen)
+    for quality, dpi in _LOOKS:
+        size = sum(picture.size for picture in draw(frames[0], quality, dpi).pictures)
+        if 1.15 * size * len(frames) < room:
+            break
+    else:
+        kept = np.linspace(0, len(frames) - 1, max(1, int(room / (1.15 * size)))).round().astype(int)
+        frames = [frames[k] for k in dict.fromkeys(kept.tolist())]
+    return [draw(frame, quality, dpi) for frame in frames]
+
+
+def _chosen(found: Verdicts, frames: str | None) -> Mapping[int, str]:
+    """Return the frames that are shown, and why."""
+    if frames is None:
+        return choose(found)
+    try:
+        asked = {verdict.frame for verdict in found.frames[parse_range(frames)]}
+    except ValueError as error:
+        raise StoreError(str(error), where="--frames") from None
+    there = [verdict for verdict in found.frames if verdict.level in ("good", "doubtful") and verdict.frame in asked]
+    if not there:
+        raise StoreError(
+            "no frame of this range has results", where="--frames", value=frames, allowed=f"0:{len(found.frames)}"
+        )
+    typical = typical_of(choose(Verdicts(tuple(there), found.columns)))
+    return {verdict.frame: "typical" if verdict.frame == typical else "" for verdict in there}
+
+
+def _first(found: Verdicts, chosen: Mapping[int, str]) -> list[str]:
+    """Return what stands first: the typical frame in words, and the doubts, the commonest first."""
+    lines = []
+    if chosen:
+        typical = found.frames[typical_of(chosen)]
+        told = [*typical.words, *typical.reasons]
+        if told:
+            lines.append((f"Typical frame {typical.frame}: " if len(found.frames) > 1 else "") + "; ".join(told) + ".")
+    doubts: dict[str, int] = {}
+    for verdict in found.frames:
+        if verdict.level == "doubtful":
+            for reason in verdict.reasons:
+                doubts[reason] = doubts.get(reason, 0) + 1
+    ordered = sorted(doubts.items(), key=lambda item: -item[1])
+    return lines + [f"Doubtful in {count} of {len(found.frames)} frames: {reason}." for reason, count in ordered]
+
+
+def _warnings(results: Results, tree: xr.DataTree) -> list[str]:
+    """Return what is odd about the input, and what the analyses warn of, each once."""
+    said = [str(warning) for warning in tree.attrs.get("input_warnings", ())]
+    groups = {variable.group for step in results.steps for variable in results.declared(step.name)}
+    said += [str(text) for group in sorted(groups) if (text := results.attributes(group).get("warning"))]
+    return list(dict.fromkeys(said))
+
+
+def _listed(found: Verdicts) -> Sequence[Verdict]:
+    """Return the frames of the table: all, or of too many the bad ones and others evenly."""
+    if len(found.frames) <= LISTED:
+        return found.frames
+    bad = [verdict for verdict in found.frames if verdict.level in ("failed", "doubtful")][: LISTED // 2]
+    evenly = np.linspace(0, len(found.frames) - 1, LISTED - len(bad)).round().astype(int).tolist()
+    return [found.frames[k] for k in sorted({*evenly, *(verdict.frame for verdict in bad)})]
+
+
+def _said_of(slides: Sequence[_Slide], found: Verdicts) -> str:
+    good = found.count("good") + found.count("doubtful")
+    return f"{len(slides)} of {good} frames with results; name others with --frames." if slides else ""
+
+
+def _template(name: str) -> str:
+    return files("stemdask.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _anchor(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _short(number: float) -> str:
+    return f"{number:.4g}" if math.isfinite(number) else ""
+
+
+def _key(number: float) -> str:
+    return repr(number) if math.isfinite(number) else ""
 
 
 def _check_free(target: Path) -> None:
@@ -123,30 +291,3 @@ def _ideal(tree: xr.DataTree, path: str | Path) -> xr.DataTree:
     if beside.kind != "atoms" or not beside.good().size:
         raise StoreError("there is no ideal particle in this store", where=path, allowed="a store of structures")
     return ideal
-
-
-def _run(tree: xr.DataTree) -> Part:
-    frames = tree["frames"].to_dataset().load()
-    status = frames["frame_status"].values
-    counts = ", ".join(f"{np.count_nonzero(status == s)} {s.name.lower()}" for s in FrameStatus if s in status)
-    seconds = float(np.nansum(frames["seconds"]))
-    rows = [
-        ("frames", f"{status.size} ({counts})"),
-        ("state", str(tree.attrs["state"])),
-        ("created", str(tree.attrs["created"])),
-        ("time of analysis", f"{seconds:.1f} s, {seconds / max(status.size, 1):.3g} s a frame"),
-    ]
-    bad = np.flatnonzero((status == FrameStatus.FAILED) | (status == FrameStatus.OVERFLOW))
-    files, errors = frames["file"].values, frames["error"].values
-    rows += [("warning", warning) for warning in tree.attrs.get("input_warnings", ())]
-    rows += [(f"frame {index}", f"{files[index]}: {errors[index]}") for index in bad[:NAMED]]
-    part = Part("The run", rows=rows)
-    if bad.size > NAMED:
-        part.sentences.append(f"{bad.size - NAMED} more frames have no results; 'stemdask status' names them.")
-    return part
-
-
-def _png(picture: Picture) -> str:
-    buffer = io.BytesIO()
-    picture.draw().savefig(buffer, format="png", dpi=130)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stemdask.analyses import registry
+from stemdask.kernels.arrays import Booleans
 from stemdask.model import Analysis
 from stemdask.results.views import Results
 
@@ -35,10 +36,29 @@ class Part:
     sentences: list[str] = field(default_factory=list)
     rows: list[tuple[str, str]] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
+    texts: list[tuple[str, str]] = field(default_factory=list)
+    """Texts that are shown as they are, such as a config, and what each is."""
 
     def show(self, caption: str, draw: Callable[[], Figure]) -> None:
         """Add a picture."""
         self.pictures.append(Picture(draw, caption))
+
+
+class Doubt(NamedTuple):
+    """What is doubtful, and about which frames."""
+
+    text: str
+    of: Booleans
+    """(frame,)."""
+
+
+class Method(NamedTuple):
+    """How an analysis was done, for the methods section of a paper."""
+
+    text: str
+    """Sentences, with the parameters used."""
+    cites: Sequence[str] = ()
+    """Keys of the table of references."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +71,12 @@ class Shows:
     """Figures by the name that ``tree.stemdask.plot`` has for them; each takes the results, and its own options."""
     words: Callable[[Results, int], Sequence[str]] = lambda results, frame: ()
     """A frame in a few words, for one line of a terminal."""
+    doubts: Callable[[Results], Sequence[Doubt]] = lambda results: ()
+    """What makes frames doubtful, for all of them at once."""
+    method: Callable[[Any], Method] | None = None
+    """How it was done with some parameters; where nobody says so, the page names the parameters."""
+    slides: Sequence[str] = ()
+    """Which of the plots, each of a frame, are shown of several frames, one frame after the other."""
 
 
 def shown_by(analysis: Analysis) -> Shows | None:

@@ -14,6 +14,8 @@ from stemdask.errors import StemdaskError, StoreError
 from stemdask.kernels.arrays import Indices
 from stemdask.model import FrameStatus, ImageFrame, Kind, Params, Step, Variable
 from stemdask.sources import opening
+from stemdask.sources.atoms.source import AtomsSource
+from stemdask.sources.images.source import ImageSource
 
 
 class Results:
@@ -126,13 +128,21 @@ class Results:
         """Return the attributes of a group; none where the run has no such group."""
         return {str(key): value for key, value in self._tree[group].attrs.items()} if group in self._tree else {}
 
-    def image(self, frame: int) -> ImageFrame | None:
-        """Read the image of a frame from the input; None where it can't be read from here."""
+    def source(self) -> ImageSource | AtomsSource | None:
+        """Open the input; None where it can't be read from here."""
         section = self.config()["input"]
         for key in ("calibrate_from", "invert"):
             section.pop(key, None)
         try:
-            found = opening.open_source(section.pop("path"), **section).read(frame)
+            return opening.open_source(section.pop("path"), **section)
+        except (StemdaskError, OSError):
+            return None
+
+    def image(self, frame: int) -> ImageFrame | None:
+        """Read the image of a frame from the input; None where it can't be read from here."""
+        source = self.source()
+        try:
+            found = source.read(frame) if source is not None else None
         except (StemdaskError, OSError):
             return None
         return found if isinstance(found, ImageFrame) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import brightness
@@ -36,8 +37,8 @@ def test_a_new_analysis_is_configured_run_stored_shown_and_exported(tmp_path: Pa
     expected = 2.0 * frames[:, :8].mean(axis=(1, 2), dtype=np.float64)
     np.testing.assert_allclose(tree["brightness/mean"], expected, rtol=1e-6)
     page = report.write(store).read_text()
-    assert "<h2>Brightness of frame 0</h2>" in page
-    assert "<h2>Frame after frame</h2>" in page
+    assert re.search(r">Brightness of frame \d</h2>", page)
+    assert ">Frame after frame</h2>" in page
     assert report.summary(store)[0] == "frame 0: bright"
     assert tree.stemdask.plot.brightness().axes[0].lines[0].get_ydata() == pytest.approx(expected)
     assert "brightness_mean" in (export.write(store, "csv", tmp_path / "csv") and _header(tmp_path / "csv/frames.csv"))

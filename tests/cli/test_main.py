@@ -64,7 +64,7 @@ def test_every_variable_of_a_store_has_units_and_a_long_name(finished: Path) -> 
 
 def test_the_report_holds_its_pictures_and_asks_the_network_for_nothing(finished: Path) -> None:
     page = (finished / "pt.stemdask" / "report.html").read_text()
-    assert page.count("data:image/png;base64,") >= 5
+    assert page.count("data:image/webp;base64,") >= 5
     assert 'src="http' not in page
     assert "default-src 'none'" in page
 

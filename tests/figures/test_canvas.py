@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from drawn import assert_drawn, title
+from skimage.color import rgb2lab
 
 from stemdask.figures import canvas
 from stemdask.figures.style import new
@@ -113,3 +114,50 @@ def test_vectors_are_drawn_downwards_about_the_origin_with_their_unit():
     assert axes.get_ylabel() == "v / 10⁻³ px (down)"
     assert axes.get_xlim()[1] > 5
     assert_drawn(figure)
+
+
+#: What remains of linear RGB for those without one kind of cones (Machado et al. 2009, severity 1).
+SEEN = {
+    "by most": np.eye(3),
+    "without red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "without green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "without blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+def test_directions_that_differ_by_60_degrees_are_told_apart_by_all_eyes(eyes):
+    degrees = np.arange(0, 360, 5)
+    rgb = np.array([canvas.direction_colour(angle) for angle in degrees])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.transpose(SEEN[eyes]), 0, 1)
+    lab = rgb2lab(np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055))
+    distance = np.linalg.norm(lab[:, None] - lab, axis=-1)
+    apart = np.abs((degrees[:, None] - degrees + 180) % 360 - 180) >= 60
+    assert distance[apart].min() > 15.0  # 2.3 is just noticed; of hues of one saturation it is 0.3
+
+
+def test_the_wheel_closes_and_has_no_jump():
+    colours = np.array([canvas.direction_colour(angle) for angle in np.arange(-180, 181, 2)])
+    np.testing.assert_allclose(colours[0], colours[-1], atol=0.02)
+    step = np.linalg.norm(np.diff(rgb2lab(colours), axis=0), axis=1)
+    assert step.max() < 2 * step.mean()
+    assert sum(canvas.direction_colour(30, 1)) > sum(canvas.direction_colour(30))
+
+
+def test_the_wheel_is_labelled_and_shows_the_colours_of_arrows():
+    _, axes = new()
+    canvas.colour_wheel(axes, (0.5, 0.5, 0.2, 0.2))
+    (ring,) = axes.child_axes
+    assert [text.get_text() for text in ring.texts] == ["0°", "90°", "180°"]
+    shown = ring.collections[0]
+    np.testing.assert_allclose(shown.cmap(shown.norm(np.deg2rad(40)))[:3], canvas.direction_colour(40), atol=0.03)
+
+
+@pytest.mark.parametrize(("width", "text"), [(14.0, "5 nm"), (0.9, "0.2 nm"), (400.0, "100 nm")])
+def test_a_scale_bar_is_as_long_as_it_says(width, text):
+    _, axes = new()
+    axes.set(xlim=(1.0, 1.0 + width), ylim=(width, 0))
+    canvas.scale_bar(axes, "nm")
+    assert axes.texts[0].get_text() == text
+    assert axes.patches[-1].get_width() * width == pytest.approx(float(text.split()[0]))

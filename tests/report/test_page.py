@@ -66,7 +66,7 @@ def results_of(store: Path, ideal: Path | None = None) -> Results:
 
 
 def parts(store: Path, ideal: Path | None = None) -> dict[str, Part]:
-    return {part.title: part for part in page.parts(results_of(store, ideal))}
+    return {part.title: part for part in page.parts(results_of(store, ideal), 0)}
 
 
 @pytest.fixture(params=["images", "atoms"])
@@ -94,7 +94,7 @@ def test_every_analysis_has_a_part_that_says_something(everything: Path) -> None
 
 
 def test_every_picture_shows_data(everything: Path) -> None:
-    pictures = [(part.title, picture) for part in page.parts(results_of(everything)) for picture in part.pictures]
+    pictures = [(part.title, picture) for part in page.parts(results_of(everything), 0) for picture in part.pictures]
     assert len(pictures) >= 14
     for title, picture in pictures:
         assert picture.caption.endswith("."), title
@@ -107,7 +107,7 @@ def test_a_comparison_of_ways_to_denoise_is_shown(every_image_analysis: Path) ->
 
 
 def test_every_row_has_a_name_and_a_value(everything: Path) -> None:
-    rows = [row for part in page.parts(results_of(everything)) for row in part.rows]
+    rows = [row for part in page.parts(results_of(everything), 0) for row in part.rows]
     assert len(rows) > 30
     for name, value in rows:
         assert name
@@ -182,27 +182,69 @@ def test_an_ideal_particle_must_be_a_store_of_structures(
 def test_failed_frames_are_gaps_in_time(every_atoms_analysis: Path) -> None:
     tree = reader.open_results(every_atoms_analysis).load().copy(deep=True)
     tree["frames/frame_status"].values[1] = 2
-    (part,) = (part for part in page.parts(Results(tree)) if part.title == "Frame after frame")
+    (part,) = (part for part in page.parts(Results(tree), 0) if part.title == "Frame after frame")
     drawn = part.pictures[0].draw().axes[0].lines[0].get_ydata()
     assert np.isnan(drawn).tolist() == [False, True, False]
 
 
-def test_a_store_without_results_has_no_parts(every_atoms_analysis: Path) -> None:
+def test_a_store_without_results_says_why_and_shows_nothing(every_atoms_analysis: Path) -> None:
     tree = reader.open_results(every_atoms_analysis).load().copy(deep=True)
     tree["frames/frame_status"].values[:] = 2
-    assert page.parts(Results(tree)) == []
+    tree["frames/error"].values[:] = "the disk is full"
+    text = page.render(Results(tree), tree, "nothing")
+    assert headings(text) == ["Verdict", "Provenance", "Methods"]
+    assert text.count("the disk is full") == 2 * 3  # in the list and in the table
+    assert "<img" not in text
 
 
 def test_another_frame_is_shown_where_it_is_asked_for(every_atoms_analysis: Path) -> None:
     assert "Size of frame 2" in [part.title for part in page.parts(results_of(every_atoms_analysis), 2)]
 
 
+def headings(text: str) -> list[str]:
+    return re.findall(r"<h2 id=[^>]*>(.*)</h2>", text)
+
+
 def test_the_page_holds_every_part_and_every_picture(ideal_particle: Path, tmp_path: Path) -> None:
-    found = page.parts(results_of(ideal_particle))
+    found = page.parts(results_of(ideal_particle), 0)
     text = report.write(ideal_particle, tmp_path / "r.html").read_text()
-    assert re.findall("<h2>(.*)</h2>", text) == ["The run", *(p.title for p in found), "Config"]
-    assert text.count("data:image/png;base64,") == sum(len(part.pictures) for part in found)
-    assert not re.search(r"https?://", text)
+    assert headings(text) == ["Verdict", *(p.title for p in found), "Provenance", "Methods"]
+    assert text.count("<img ") == sum(len(part.pictures) for part in found)
+    assert set(re.findall(r'href="#(.*?)"', text)) == set(re.findall(r'<h2 id="(.*?)"', text))
+
+
+def test_a_stack_has_a_slide_for_each_frame_that_is_chosen(every_image_analysis: Path, tmp_path: Path) -> None:
+    text = report.write(every_image_analysis, tmp_path / "r.html").read_text()
+    assert headings(text)[:2] == ["Verdict", "Frames"]
+    slides = re.findall(r'<section class="slide" data-name="Frame (\d): ', text)
+    assert slides == ["0", "1", "2", "3"]
+    asked = report.write(every_image_analysis, tmp_path / "asked.html", frames="1:3").read_text()
+    assert re.findall(r'<section class="slide" data-name="Frame (\d)', asked) == ["1", "2"]
+
+
+def test_frames_that_are_not_there_are_refused(every_image_analysis: Path, tmp_path: Path) -> None:
+    for frames in ("7:9", "3:1", "two"):
+        with pytest.raises(StoreError, match="range"):
+            report.write(every_image_analysis, tmp_path / "r.html", frames=frames)
+
+
+def test_where_there_is_little_room_pictures_get_smaller_and_then_fewer(
+    every_image_analysis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = report.write(every_image_analysis, tmp_path / "whole.html").stat().st_size
+    monkeypatch.setattr(page, "MOST_BYTES", 0)
+    monkeypatch.setattr(page, "_LEAST_OF_SLIDES", 150_000)
+    small = report.write(every_image_analysis, tmp_path / "small.html")
+    assert small.stat().st_size < whole - 200_000
+    assert 1 <= small.read_text().count('class="slide"') < 4
+
+
+def test_every_picture_says_what_is_seen(every_image_analysis: Path, tmp_path: Path) -> None:
+    alts = re.findall(r'<img alt="(.*?)"', report.write(every_image_analysis, tmp_path / "r.html").read_text())
+    assert min(map(len, alts)) > 40
+    (arrows,) = [alt for alt in alts if alt.startswith("Displacement of the cells")]
+    number = int(reader.open_results(every_image_analysis)["displacement/u"][0].notnull().sum())
+    assert re.search(rf"\b{number} arrows\b.*x / nm from 0 to|\b\d+ arrows", arrows)
 
 
 def test_a_summary_has_a_line_for_each_frame(every_image_analysis: Path, every_atoms_analysis: Path) -> None:

@@ -15,6 +15,7 @@ from matplotlib.text import Text
 from stemdask import report
 from stemdask.analyses import registry
 from stemdask.errors import StoreError
+from stemdask.report import verdicts
 from stemdask.results import reader, shows
 from stemdask.results.views import Results
 
@@ -82,3 +83,9 @@ def test_nothing_is_said_of_a_scale_that_is_not_known(in_pixels: Path) -> None:
     lattice = reader.open_results(in_pixels)["lattice"]
     np.testing.assert_array_equal(lattice["calibration"], -1)
     assert "warning" not in lattice.attrs
+
+
+def test_numbers_of_frames_are_told_in_the_units_of_the_store(in_pixels: Path) -> None:
+    columns = verdicts.judge(Results(reader.open_results(in_pixels))).columns
+    assert [name.rpartition(" / ")[2] for name in columns if name.startswith("scatter")] == ["10⁻³ px"]
+    assert not [name for name in columns if LENGTHS.search(name)]

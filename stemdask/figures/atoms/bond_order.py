@@ -14,8 +14,9 @@ from stemdask.analyses.atoms.shape import positions, shape
 from stemdask.errors import StoreError
 from stemdask.figures.atoms.rdf import cutoff_of
 from stemdask.figures.numbers import mean_row, rows_of
-from stemdask.figures.style import INK, SUBLATTICES, SYMBOLS, new, quantity, style
-from stemdask.results.shows import Part, Shows
+from stemdask.figures.several import beside
+from stemdask.figures.style import ACCENT, INK, SUBLATTICES, SYMBOLS, new, quantity, style
+from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 
 #: Analytic (q4, q6, normalised w6) of perfect surroundings (Steinhardt, Nelson & Ronchetti 1983, table I).
@@ -27,6 +28,8 @@ IDEAL = {
 }
 #: Coarse-grained q6 above which an atom of a nanocrystal counts as crystalline in the published analysis.
 ORDER_LINE = 0.54
+#: Length of (Q4, Q6), over that of perfect fcc, below which atoms are disordered (Yang et al. 2021, Nature 592, 60).
+DISORDERED = 0.5
 
 
 def order_maps(atoms: xr.Dataset, *, normalised: bool = False) -> Figure:
@@ -47,6 +50,7 @@ def order_maps(atoms: xr.Dataset, *, normalised: bool = False) -> Figure:
             shown = axes.scatter(atoms[variable.name], q6, c=colour, s=9, cmap="viridis_r", linewidths=0)
             _marks(axes, {key: (_mark(value, column, normalised), value[1]) for key, value in IDEAL.items()})
             axes.axhline(ORDER_LINE, color=INK, lw=0.8, ls=(0, (4, 3)))
+        _disorder(left)
         labels = (SYMBOLS[v.name] for v in (bond_order.Q4_AVG, bond_order.Q6_AVG, bond_order.W6_AVG))
         q4_label, q6_label, w6_label = labels
         left.set(xlabel=q4_label, ylabel=q6_label, title="Coarse-grained bond order")
@@ -54,6 +58,40 @@ def order_maps(atoms: xr.Dataset, *, normalised: bool = False) -> Figure:
         label = quantity("distance to the centre", shape.DISTANCE_TO_CENTER.units)
         figure.colorbar(shown, ax=[left, right], label=label, pad=0.01)
     return figure
+
+
+def order_of_stages(stages: Mapping[int, xr.Dataset], *, normalised: bool = False) -> Figure:
+    """Draw (Q4, Q6) and (w6, Q6) of the atoms of several frames on shared axes.
+
+    Parameters
+    ----------
+    stages
+        ``/atoms`` of each frame: `q4_avg`, `q6_avg`, `w6_avg`.
+    normalised
+        As of :func:`order_maps`.
+    """
+    n = len(stages)
+    with style():
+        figure, panels = new(1.9 * n + 1.0, 4.6, 2, n, sharex="row", sharey=True, squeeze=False)
+        for row, variable, column in ((0, bond_order.Q4_AVG, 0), (1, bond_order.W6_AVG, 2)):
+            for axes, (frame, atoms) in zip(panels[row], stages.items(), strict=True):
+                look = {"s": 5, "alpha": 0.6, "linewidths": 0, "color": ACCENT}
+                axes.scatter(atoms[variable.name], atoms[bond_order.Q6_AVG.name], **look)
+                _marks(axes, {key: (_mark(value, column, normalised), value[1]) for key, value in IDEAL.items()})
+                axes.axhline(ORDER_LINE, color=INK, lw=0.8, ls=(0, (4, 3)))
+                axes.set_xlabel(SYMBOLS[variable.name])
+                if row == 0:
+                    axes.set_title(f"frame {frame}")
+                    _disorder(axes)
+            panels[row, 0].set_ylabel(SYMBOLS[bond_order.Q6_AVG.name])
+    return figure
+
+
+def _disorder(axes: Axes) -> None:
+    """Draw the circle (Q4, Q6) inside of which an atom counts as disordered."""
+    angle = np.linspace(0, np.pi / 2, 91)
+    radius = DISORDERED * float(np.hypot(*IDEAL["fcc"][:2]))
+    axes.plot(radius * np.cos(angle), radius * np.sin(angle), color=INK, lw=0.8, ls=(0, (1, 2)))
 
 
 def _mark(ideal: tuple[float, float, float], column: int, normalised: bool) -> float:
@@ -78,6 +116,14 @@ def plot_order(results: Results, frame: int = 0) -> Figure:
     return order_maps(results.at(positions.X.group, frame), normalised=params.normalisation != "none")
 
 
+def plot_order_of_frames(results: Results) -> Figure:
+    """Draw the bond order of the atoms of several frames, of more than six evenly chosen ones, on shared axes."""
+    params = results.params("bond_order")
+    assert isinstance(params, bond_order.BondOrderParams)
+    stages = {frame: results.at(positions.X.group, frame) for frame in beside(results)}
+    return order_of_stages(stages, normalised=params.normalisation != "none")
+
+
 def parts(results: Results, frame: int) -> list[Part]:
     """State how many atoms are disordered, and show the order of each."""
     part = Part(f"Bond order of frame {frame}", rows=rows_of(results, "bond_order", frame))
@@ -85,8 +131,13 @@ def parts(results: Results, frame: int) -> list[Part]:
     part.rows.append(mean_row(results, bond_order.MEAN_BOND_LENGTH, frame, "mean distance to the neighbours"))
     part.rows.append(mean_row(results, bond_order.CRYSTALLINITY, frame, "mean crystallinity"))
     if all(variable in results for variable in (bond_order.Q4_AVG, bond_order.Q6_AVG, bond_order.W6_AVG)):
-        caption = "Bond order of every atom; crosses mark perfect crystals, the dashed line Q6 = 0.54."
+        caption = (
+            "Bond order of every atom; crosses: perfect crystals; dashed line: Q6 = 0.54; dotted circle: half of "
+            "perfect fcc, inside of which surroundings are disordered."
+        )
         part.show(caption, lambda: plot_order(results, frame))
+        if len(results.good()) > 1:
+            part.show("Bond order of the atoms, frames side by side.", lambda: plot_order_of_frames(results))
     return [part]
 
 
@@ -117,4 +168,22 @@ def words(results: Results, frame: int) -> list[str]:
     return [f"{int(number)} disordered (fraction {float(fraction):.3f})"]
 
 
-SHOWS = Shows(parts, {"order": plot_order}, words)
+def method(params: bond_order.BondOrderParams) -> Method:
+    """Say which order parameters were taken, of which neighbours, and what is crystalline."""
+    neighbours = {
+        "cutoff": "the atoms below " + ("the first minimum of g(r)" if params.cutoff == "auto" else str(params.cutoff)),
+        "nearest": f"the {params.n_nearest} nearest atoms",
+        "sann": "those of the solid-angle rule",
+        "voronoi": "those with a common Voronoi face, weighted by its area",
+    }[params.neighbours]
+    enough = f"{100 * params.min_fraction:g} % of its" if params.min_bonds is None else f"{params.min_bonds - 1}"
+    more = {"sann": ("vanmeel2012",), "voronoi": ("mickel2013",)}.get(params.neighbours, ())
+    return Method(
+        f"Bond-orientational order parameters of l = {', '.join(map(str, params.l))} and their averages over the "
+        f"neighbours (convention: {params.convention}) were computed with {neighbours} as neighbours. An atom is "
+        f"crystalline with more than {enough} bonds of s6 above {params.threshold:g}.",
+        ("steinhardt1983", "lechner2008", "tenwolde1996", *more),
+    )
+
+
+SHOWS = Shows(parts, {"order": plot_order, "order_of_frames": plot_order_of_frames}, words, method=method)

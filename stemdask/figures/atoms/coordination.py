@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from stemdask.analyses.atoms.order import coordination
 from stemdask.figures.numbers import rows_of, with_error
+from stemdask.figures.several import BESIDE, beside, frame_map
 from stemdask.figures.style import ACCENT, MUTED, new, style
 from stemdask.model import Array
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 
 
@@ -41,6 +44,27 @@ def histogram(particle: xr.Dataset, ideal: xr.Dataset | None = None) -> Figure:
     return figure
 
 
+def of_stages(counts: Array, frames: Sequence[int]) -> Figure:
+    """Draw which part of the atoms has each coordination number, of several frames on shared axes.
+
+    Parameters
+    ----------
+    counts
+        (frame, cn).
+    frames
+        Which of them.
+    """
+    with style():
+        figure, panels = new(6.0, 1.4 * len(frames) + 0.8, len(frames), 1, sharex=True, sharey=True, squeeze=False)
+        for axes, frame in zip(panels[:, 0], frames, strict=True):
+            found = counts[frame]
+            axes.bar(np.arange(found.size), 100 * found / max(found.sum(), 1), 0.75, color=ACCENT)
+            axes.set(ylabel="atoms / %", title=f"frame {frame}: {int(found.sum())} atoms")
+        last = max(_last(counts[frame]) for frame in frames)
+        panels[-1, 0].set(xlabel="coordination number", xticks=np.arange(last + 1), xlim=(-0.6, last + 0.6))
+    return figure
+
+
 def _last(counts: Array) -> int:
     """Return the last bar to show: that of a full shell at least."""
     return int(np.flatnonzero(counts).max(initial=12))
@@ -53,11 +77,23 @@ def plot_coordination(results: Results, frame: int = 0, ideal: xr.DataTree | Non
     return histogram(results.at(counted.group, frame), of_ideal)
 
 
+def plot_coordination_of_frames(results: Results) -> Figure:
+    """Draw the coordination numbers of all frames: on shared axes, or of more than six as a map."""
+    counts = results.by_frame(coordination.COORDINATION_HISTOGRAM).values
+    if len(results.good()) <= BESIDE:
+        return of_stages(counts, beside(results))
+    part = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    last = _last(np.nansum(counts, axis=0))
+    return frame_map(np.arange(last + 1.0), part[:, : last + 1], "coordination number", "atoms / %")
+
+
 def parts(results: Results, frame: int) -> list[Part]:
     """State the mean, and show the histogram."""
     part = Part(f"Coordination of frame {frame}", rows=rows_of(results, "coordination", frame))
     part.sentences.append(_neighbours(results, frame))
     part.show("Atoms by coordination number.", lambda: plot_coordination(results, frame))
+    if len(results.good()) > 1:
+        part.show("Coordination numbers of the frames.", lambda: plot_coordination_of_frames(results))
     return [part]
 
 
@@ -84,4 +120,16 @@ def _neighbours(results: Results, frame: int) -> str:
     return text + (f" {', '.join(never)} are too far apart to be bonds." if never else "")
 
 
-SHOWS = Shows(parts, {"coordination": plot_coordination})
+def method(params: coordination.CoordinationParams) -> Method:
+    """Say who is a neighbour."""
+    rules = {
+        "first_minimum": "the first minimum of g(r) of their elements",
+        "bulk_distance": "1.2 times a bulk distance",
+    }
+    reach = rules[params.by] if params.cutoff == "auto" else str(params.cutoff)
+    return Method(f"Coordination numbers count the atoms nearer than {reach}.")
+
+
+SHOWS = Shows(
+    parts, {"coordination": plot_coordination, "coordination_of_frames": plot_coordination_of_frames}, method=method
+)

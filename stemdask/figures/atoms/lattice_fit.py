@@ -12,7 +12,7 @@ from stemdask.figures.atoms.projection import from_far, project
 from stemdask.figures.numbers import Row, row, with_error
 from stemdask.figures.style import ACCENT, INK, MUTED, new, quantity, style
 from stemdask.model import Array
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 
 #: Widest step of depth over which strain is averaged, angstrom; about a layer of close-packed atoms.
@@ -97,4 +97,14 @@ def _other_grains(results: Results, frame: int) -> list[Row]:
     return [(f"lattice parameter of grain {k}", f"{with_error(values[k], errors[k])} Å") for k in fitted]
 
 
-SHOWS = Shows(parts, {"strain": plot_strain})
+def method(params: lattice_fit.LatticeFitParams) -> Method:
+    """Say what strain is measured against."""
+    against = "its own grain" if params.lattice_parameter == "auto" else f"{params.lattice_parameter}"
+    return Method(
+        f"The strain of each atom was measured by its bonds against the lattice of {against}, of atoms with at least "
+        f"{params.min_bonds} such bonds.",
+        ("falk1998",),
+    )
+
+
+SHOWS = Shows(parts, {"strain": plot_strain}, method=method)

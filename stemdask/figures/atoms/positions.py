@@ -38,4 +38,4 @@ def _count(results: Results, frame: int) -> int:
     return int(np.isfinite(results.read(positions.X, frame)).sum())
 
 
-SHOWS = Shows(parts, {"structure": plot_structure}, words)
+SHOWS = Shows(parts, {"structure": plot_structure}, words, slides=("structure",))

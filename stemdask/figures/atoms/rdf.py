@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from matplotlib.figure import Figure
 
 from stemdask.analyses.atoms.order import rdf
 from stemdask.figures.numbers import rows_of, with_error
+from stemdask.figures.several import BESIDE, beside, frame_map
 from stemdask.figures.style import ACCENT, MUTED, SUBLATTICES, new, quantity, style
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Doubt, Method, Part, Shows
 from stemdask.results.views import Results
 
 
@@ -41,6 +43,30 @@ def pair_distribution(found: xr.Dataset, ideal: xr.Dataset | None = None) -> Fig
     return figure
 
 
+def of_stages(found: xr.Dataset, frames: Sequence[int]) -> Figure:
+    """Draw g(r) of several frames, one below the other on shared axes, each with its first minimum.
+
+    Parameters
+    ----------
+    found
+        ``/rdf``: `r` (r) in angstrom, `g` (frame, r), `cutoff`, `cutoff_err` (frame).
+    frames
+        Which of them.
+    """
+    last = int(np.flatnonzero((np.nan_to_num(found[rdf.G.name].values[frames]) > 0).any(axis=0)).max(initial=1))
+    with style():
+        figure, panels = new(6.8, 1.5 * len(frames) + 0.8, len(frames), 1, sharex=True, sharey=True, squeeze=False)
+        for axes, frame in zip(panels[:, 0], frames, strict=True):
+            one = found.isel(frame=frame)
+            axes.plot(one[rdf.R.name], one[rdf.G.name], color=ACCENT, lw=1.0)
+            _first_minimum(axes, one)
+            axes.set(ylabel="g(r)", title=f"frame {frame}")
+        panels[0, 0].set_ylim(bottom=0)
+        r = found[rdf.R.name]
+        panels[-1, 0].set(xlabel=quantity("r", str(r.attrs["units"])), xlim=(0, float(r[last])))
+    return figure
+
+
 def _first_minimum(axes: Axes, found: xr.Dataset) -> None:
     cutoff = float(found[rdf.CUTOFF.name])
     if np.isfinite(cutoff):
@@ -58,10 +84,24 @@ def plot_rdf(results: Results, frame: int = 0, ideal: xr.DataTree | None = None)
     return pair_distribution(results.at(rdf.G.group, frame), of_ideal)
 
 
+def plot_rdf_of_frames(results: Results) -> Figure:
+    """Draw g(r) of all frames: on shared axes, or of more than six as a map with the first minimum."""
+    found, frames = results.whole(rdf.G.group), beside(results)
+    if len(results.good()) <= BESIDE:
+        return of_stages(found, frames)
+    r, g = found[rdf.R.name], results.by_frame(rdf.G)
+    figure = frame_map(r.values, g.values, quantity("r", str(r.attrs["units"])), "g(r)")
+    figure.axes[0].plot(results.by_frame(rdf.CUTOFF), color="white", lw=1)
+    figure.axes[0].set_title(f"white line: {rdf.CUTOFF.long_name}", loc="left", fontsize=9)
+    return figure
+
+
 def parts(results: Results, frame: int) -> list[Part]:
     """State the first minimum, and show the function."""
     part = Part(f"Pair distribution of frame {frame}", rows=rows_of(results, "rdf", frame))
     part.show("Pair distribution function.", lambda: plot_rdf(results, frame))
+    if len(results.good()) > 1:
+        part.show("Pair distribution of the frames, and its first minimum.", lambda: plot_rdf_of_frames(results))
     return [part]
 
 
@@ -81,4 +121,17 @@ def words(results: Results, frame: int) -> list[str]:
     return [f"{name} {float(cutoff):.2f} {cutoff.attrs['units']}"]
 
 
-SHOWS = Shows(parts, {"rdf": plot_rdf}, words)
+def doubts(results: Results) -> list[Doubt]:
+    """Return the frames whose neighbours aren't known."""
+    return [Doubt("g(r) has no first minimum", np.isnan(results.read(rdf.CUTOFF).values))]
+
+
+def method(params: rdf.RdfParams) -> Method:
+    """Say how g(r) was counted."""
+    return Method(
+        f"The pair distribution function g(r) was counted in bins of {params.bin_width}; its first minimum is the "
+        "middle of the gap behind the first shell."
+    )
+
+
+SHOWS = Shows(parts, {"rdf": plot_rdf, "rdf_of_frames": plot_rdf_of_frames}, words, doubts, method=method)

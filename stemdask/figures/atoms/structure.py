@@ -14,7 +14,7 @@ from stemdask.figures.canvas import curve
 from stemdask.figures.numbers import Row, rows_of
 from stemdask.figures.style import MUTED, frame_axis, new, style
 from stemdask.kernels.atoms import kinds as codes
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 
 #: Colour of each structure type, by its name in the store.
@@ -143,4 +143,19 @@ def words(results: Results, frame: int) -> list[str]:
     return [", ".join(f"{counts[k]} {in_words(names[k])}" for k in order)] if order else []
 
 
-SHOWS = Shows(parts, {"structure_types": plot_structure_types, "structure_in_time": plot_structure_in_time}, words)
+def method(params: structure.StructureParams) -> Method:
+    """Say how structure types were found."""
+    return Method(
+        f"Each atom got the structure type of the template nearest to it (RMSD up to {params.max_rmsd:g}); grains are "
+        f"neighbours turned by less than {params.max_misorientation:g}°, of {params.min_grain} atoms or more.",
+        ("larsen2016",) if params.method == "ptm" else (),
+    )
+
+
+SHOWS = Shows(
+    parts,
+    {"structure_types": plot_structure_types, "structure_in_time": plot_structure_in_time},
+    words,
+    slides=("structure_types",),
+    method=method,
+)

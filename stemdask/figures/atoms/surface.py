@@ -8,7 +8,7 @@ from stemdask.analyses.atoms.shape import positions, surface
 from stemdask.figures.atoms.projection import by_property
 from stemdask.figures.atoms.rdf import cutoff_of
 from stemdask.figures.numbers import mean_row, rows_of
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 
 
@@ -31,4 +31,13 @@ def parts(results: Results, frame: int) -> list[Part]:
     return [part]
 
 
-SHOWS = Shows(parts, {"depth": plot_depth})
+def method(params: surface.SurfaceParams) -> Method:
+    """Say which atoms are at the surface."""
+    return Method(
+        f"Surface atoms are those with an empty cone of {params.cone:g}° towards the outside; generalized coordination "
+        f"numbers are over a bulk coordination of {params.bulk_coordination}.",
+        ("wang2005", "callevallejo2014"),
+    )
+
+
+SHOWS = Shows(parts, {"depth": plot_depth}, method=method)

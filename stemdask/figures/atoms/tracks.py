@@ -11,7 +11,7 @@ from stemdask.analyses.atoms.time import tracks
 from stemdask.errors import StoreError
 from stemdask.figures.numbers import Row, number
 from stemdask.figures.style import ACCENT, INK, SUBLATTICES, frame_axis, new, quantity, style
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Doubt, Method, Part, Shows
 from stemdask.results.views import Results
 
 
@@ -165,4 +165,22 @@ def _gone(found: xr.Dataset) -> list[Row]:
     return [(text, str(number)) for text, number in rows]
 
 
-SHOWS = Shows(parts, {"motion": plot_motion, "shaking": plot_shaking, "turnover": plot_turnover})
+def doubts(results: Results) -> list[Doubt]:
+    """Return the frames that could not be linked to the one before."""
+    flags = results.read(tracks.FLAG)
+    return [Doubt("the atoms could not be linked to those before", flags.values > 0)]
+
+
+def method(params: tracks.TracksParams) -> Method:
+    """Say how atoms were followed."""
+    reach = "" if params.max_displacement == "auto" else f"displaced by {params.max_displacement} at most, "
+    return Method(
+        "Atoms were followed from frame to frame after superposition of the particles "
+        f"({reach}absent for {params.memory} frames at most).",
+        ("kabsch1976",),
+    )
+
+
+SHOWS = Shows(
+    parts, {"motion": plot_motion, "shaking": plot_shaking, "turnover": plot_turnover}, doubts=doubts, method=method
+)

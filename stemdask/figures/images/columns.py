@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from stemdask.analyses.images.columns import columns, gate, lattice
-from stemdask.figures.canvas import height_of, show_image, spacing
+from stemdask.errors import StoreError
+from stemdask.figures.canvas import height_of, show_image
+from stemdask.figures.images.inspection import inspection, mark_columns, residual
 from stemdask.figures.numbers import median_row
-from stemdask.figures.style import MUTED, SUBLATTICES, new, style
-from stemdask.kernels.images.finding.quality import UNUSABLE
+from stemdask.figures.style import new, style
 from stemdask.kernels.images.fitting.column_fit import OK, WEAK
+from stemdask.kernels.images.stacks.filters import invert
 from stemdask.model import ImageFrame
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Doubt, Method, Part, Shows
 from stemdask.results.views import Results
 
 _WIDTH = 7.0
@@ -30,30 +34,48 @@ def overlay(frame: ImageFrame, found: xr.Dataset) -> Figure:
         ``/columns`` of one frame: `y`, `x` and `flag` (column), and `sublattice` where there is one. Columns that could
         not be measured are grey.
     """
-    y, x = found[columns.Y.name].values, found[columns.X.name].values
-    kind = -np.isin(found[columns.FLAG.name].values, UNUSABLE).astype(int)
-    if lattice.SUBLATTICE.name in found:
-        kind = found[lattice.SUBLATTICE.name].values
-    good = np.isfinite(y)
+    y = found[columns.Y.name]
+    n = int(np.isfinite(y.values).sum())
     with style():
         figure, axes = new(_WIDTH, height_of(frame, _WIDTH))
-        show_image(axes, frame, str(found[columns.Y.name].attrs["units"]))
-        points = _WIDTH * 72 * 0.5 * spacing(y[good], x[good]) / (frame.pixels.shape[1] * frame.pixel_size[1])
-        look = {"s": float(np.clip(points, 2, 14)) ** 2, "facecolors": "none", "linewidths": 1}
-        for value in np.unique(kind[good]):
-            chosen = (kind == value) & good
-            colour = SUBLATTICES[value % len(SUBLATTICES)] if value >= 0 else MUTED
-            name = f"{lattice.SUBLATTICES[int(value)]}: {chosen.sum()}"
-            axes.scatter(x[chosen], y[chosen], edgecolors=colour, label=name, **look)
-        if good.any():
+        show_image(axes, frame, str(y.attrs["units"]))
+        mark_columns(axes, frame, found, inches=_WIDTH)
+        if n:
             axes.legend(loc="upper left", bbox_to_anchor=(0, -0.06), ncols=5, borderaxespad=0)
-        axes.set_title(f"Columns found: {int(good.sum())}")
+        axes.set_title(f"Columns found: {n}")
     return figure
 
 
 def plot_columns(results: Results, frame: int = 0) -> Figure:
     """Draw the columns found over their image."""
     return overlay(results.needed_image(frame), results.at(columns.Y.group, frame))
+
+
+def plot_inspection(results: Results, frame: int = 0) -> Figure:
+    """Draw image, columns and residual of a typical place, the worst, and one at the edge."""
+    return inspection(
+        _as_fitted(results, frame), results.at(columns.Y.group, frame), with_residual=_is_of_these_pixels(results)
+    )
+
+
+def plot_residual(results: Results, frame: int = 0) -> Figure:
+    """Draw what the fit leaves over of the whole image."""
+    if not _is_of_these_pixels(results):
+        raise StoreError("what was fitted are other pixels than those of the file, which the store doesn't hold")
+    return residual(_as_fitted(results, frame), results.at(columns.Y.group, frame))
+
+
+def _as_fitted(results: Results, frame: int) -> ImageFrame:
+    """Return the image in the contrast in which it was fitted."""
+    image = results.needed_image(frame)
+    return replace(image, pixels=invert(image.pixels)) if _polarity(results) == "dark" else image
+
+
+def _is_of_these_pixels(results: Results) -> bool:
+    """Tell whether what was fitted are the pixels of the file, but for their contrast."""
+    params = results.params("preprocess")
+    changed = {} if params is None else params.model_dump(exclude_defaults=True)
+    return results.params("denoise_images") is None and not changed.keys() - {"invert"}
 
 
 def parts(results: Results, frame: int) -> list[Part]:
@@ -72,7 +94,14 @@ def parts(results: Results, frame: int) -> list[Part]:
     if image is None:
         part.sentences.append("The input can't be read from here, so the columns are not shown over their image.")
     else:
+        part.show(
+            "Three places, pixel for pixel: typical, the worst, and the edge of what was found. Columns that could not "
+            "be measured are grey crosses.",
+            lambda: plot_inspection(results, frame),
+        )
         part.show("The columns found, over the image.", lambda: overlay(image, found))
+        if _is_of_these_pixels(results):
+            part.show("What the fit leaves over.", lambda: plot_residual(results, frame))
     return [part]
 
 
@@ -83,6 +112,12 @@ def words(results: Results, frame: int) -> list[str]:
     said.append(f"{100 * float(results.read(gate.QUALITY, frame)):.3g} % could be measured")
     doubt = _doubt(results, frame)
     return [*said, f"doubtful: {doubt}"] if doubt else said
+
+
+def doubts(results: Results) -> list[Doubt]:
+    """Return what the gate found doubtful."""
+    reasons = results.read(gate.REASONS).values
+    return [Doubt(text, (reasons > 0) & (reasons & reason > 0)) for reason, text in gate.DOUBTS.items()]
 
 
 def _doubt(results: Results, frame: int) -> str:
@@ -105,4 +140,35 @@ def _counts(found: xr.Dataset) -> list[tuple[str, int]]:
     return counts
 
 
-SHOWS = Shows(parts, {"columns": plot_columns}, words)
+def method(params: columns.ColumnsParams) -> Method:
+    """Say how columns were found and measured."""
+    if params.engine == "atomap":
+        return Method("Atomic columns were found by their lattice and measured by atomap.", ("nord2017",))
+    found = "Atomic columns were found by their lattice"
+    if params.separation != "auto":
+        given = params.separation if isinstance(params.separation, tuple) else (params.separation,)
+        found += f" (distance of like columns {' to '.join(map(str, given))})"
+    if params.refinement == "centre_of_mass":
+        return Method(f"{found} and measured by their centres of mass.")
+    if params.refinement == "gaussian":
+        return Method(f"{found} and fitted one by one with elliptical Gaussians.", ("ober2004",))
+    width = {"shared": "one ellipse", "map": "an ellipse that varies smoothly", "free": "an ellipse for each column"}
+    below = {"constant": "a constant", "spline": "a smooth"}[params.background]
+    shape = "" if params.shape == "gaussian" else ", and the kurtosis and coma that all columns share"
+    noise = {"auto": "with the noise read from the image", "poisson": "as counts", "gaussian": "with constant noise"}
+    return Method(
+        f"{found}. All columns of an image were fitted together, with their overlap, as Gaussians of "
+        f"{width[params.widths]} over {below} background{shape}, weighted {noise[params.noise]}; standard errors are "
+        "those of the Fisher information.",
+        ("debacker2016", "ober2004", *(() if params.shape == "gaussian" else ("anderson2000",))),
+    )
+
+
+SHOWS = Shows(
+    parts,
+    {"columns": plot_columns, "inspection": plot_inspection, "fit_residual": plot_residual},
+    words,
+    doubts,
+    slides=("inspection",),
+    method=method,
+)

@@ -12,7 +12,7 @@ from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.maps import denoise, denoise_comparison
 from stemdask.figures.canvas import arrows, colour_wheel, map_axes
 from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, new, quantity, style
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 from stemdask.units import amount
 
@@ -43,7 +43,7 @@ def denoising(measured: xr.Dataset, denoised: xr.Dataset) -> Figure:
             rms = float(np.sqrt(np.mean(a**2 + b**2) / 2)) if a.size else np.nan
             axes.set_title(f"{title}: RMS {amount(f'{rms:.1f}', units)}")
             axes.label_outer()
-        colour_wheel(panels[2], (1.02, 0.0, 0.16, 0.16))
+        colour_wheel(panels[2], (1.1, 0.02, 0.16, 0.16))
     return figure
 
 
@@ -229,6 +229,18 @@ def parts(results: Results, frame: int) -> list[Part]:
     return [part]
 
 
+def method(params: denoise.DenoiseParams) -> Method:
+    """Say how displacement maps were denoised, and how the number of components was chosen."""
+    chosen = f"{params.n_components}"
+    if params.n_components == "auto":
+        chosen = f"the number that predicts held-out cells best (at most {params.max_components})"
+    return Method(
+        f"Displacement maps were denoised over the stack (method: {params.method.replace('_', ' ')}; components: "
+        f"{chosen}); what this takes from a true step was measured by injecting one of {params.injected_step:g} pm.",
+        ("owen2009", "josse2012"),
+    )
+
+
 SHOWS = Shows(
     parts,
     {
@@ -238,4 +250,5 @@ SHOWS = Shows(
         "comparison": plot_comparison,
         "residuals": plot_residuals,
     },
+    method=method,
 )

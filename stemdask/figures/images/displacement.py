@@ -5,17 +5,31 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from scipy.spatial import cKDTree
 
 from stemdask.analyses.images.cells import displacement
-from stemdask.figures.canvas import arrows, colour_wheel, height_of, map_axes, scatter_uv, show_image
-from stemdask.figures.numbers import median_row
+from stemdask.figures.canvas import (
+    arrows,
+    colour_wheel,
+    height_of,
+    map_axes,
+    round_length,
+    scatter_uv,
+    show_image,
+    spacing,
+    squares,
+    wheel,
+)
+from stemdask.figures.numbers import median_row, row
 from stemdask.figures.style import INK, SUBLATTICES, new, quantity, style
 from stemdask.model import Array, ImageFrame
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 from stemdask.units import amount
 
 _WIDTH = 7.0
+#: Places around whose spread along two axes differs more lie on a line.
+_FLAT = 100.0
 _UNCALIBRATED = "in pixels until input.pixel_size is given"
 
 
@@ -44,13 +58,84 @@ def quiver(found: xr.Dataset, frame: ImageFrame | None = None) -> Figure:
             magnitude = np.hypot(u, v)
             typical = float(np.percentile(magnitude, 90)) or 1.0
             drawn = arrows(axes, y, x, u, v, typical=typical)
-            key = _round(typical)
+            key = round_length(typical)
             axes.quiverkey(drawn, 0.86, 1.03, key, amount(f"{key:g}", units), labelpos="E", coordinates="axes")
-            colour_wheel(axes, (1.015, 0.0, 0.11, 0.11))
+            colour_wheel(axes, (1.05, 0.02, 0.12, 0.12))
             axes.set_title(f"Displacement, median {amount(f'{np.median(magnitude):.1f}', units)}")
         else:
             axes.set_title("Displacement: no cell found")
     return figure
+
+
+def maps(found: xr.Dataset) -> Figure:
+    """Draw magnitude, direction, divergence and curl of the displacements as maps.
+
+    Parameters
+    ----------
+    found
+        ``/displacement`` of one frame: `y`, `x`, `u`, `v` (cell), v downwards, and their errors.
+    """
+    y, x, u, v = _finite(found)
+    units, lengths = (str(found[variable.name].attrs["units"]) for variable in (displacement.U, displacement.Y))
+    divergence, curl, error = gradients(y, x, u, v, _noise(found))
+    with style():
+        figure, panels = new(9.6, 7.8, 2, 2, sharex=True, sharey=True)
+        for axes in panels.flat:
+            map_axes(axes, lengths)
+            axes.label_outer()
+        shown = squares(panels[0, 0], y, x, array=np.hypot(u, v), cmap="viridis", clim=(0, _most(np.hypot(u, v))))
+        figure.colorbar(shown, ax=panels[0, 0], shrink=0.8, pad=0.01)
+        squares(panels[0, 1], y, x, array=np.arctan2(-v, u), cmap=wheel(), clim=(-np.pi, np.pi))
+        colour_wheel(panels[0, 1], (1.08, 0.4, 0.18, 0.18))
+        reach = max(_most(divergence), _most(curl))
+        for axes, values in zip(panels[1], (divergence, curl), strict=True):
+            there = np.isfinite(values)
+            look = {"cmap": "RdBu_r", "clim": (-reach, reach)}
+            shown = squares(axes, y[there], x[there], array=values[there], **look)
+            figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.01)
+        noise = "" if not np.isfinite(error) else f" (noise alone: ± {error:.2g})"
+        titles = (quantity("magnitude", units), "direction", f"divergence / 10⁻³{noise}", f"curl / 10⁻³{noise}")
+        for axes, title in zip(panels.flat, titles, strict=True):
+            axes.set_title(title)
+    return figure
+
+
+def gradients(y: Array, x: Array, u: Array, v: Array, noise: float) -> tuple[Array, Array, float]:
+    """Return divergence and curl of a field (u right, v down) at its places, and the median standard error of both.
+
+    Each is the slope of the plane that fits the places around best; NaN where there are none, or all on a line.
+    Counter-clockwise curl is positive, as displayed.
+
+    Parameters
+    ----------
+    y, x, u, v
+        (n,).
+    noise
+        Standard error of a component.
+    """
+    nothing = np.full(y.size, np.nan)
+    if y.size < 4:
+        return nothing, nothing, float("nan")
+    place = np.column_stack([y, x])
+    distance, near = cKDTree(place).query(place, k=min(9, y.size))
+    inside = distance < 1.6 * spacing(y, x)
+    arm = np.where(inside[..., None], place[near] - place[:, None], 0.0)
+    number = inside.sum(axis=1)
+    arm = np.where(inside[..., None], arm - (arm.sum(axis=1) / number[:, None])[:, None], 0.0)
+    square = np.einsum("nki,nkj->nij", arm, arm)
+    good = (number > 3) & (np.linalg.cond(square) < _FLAT)
+    inverse = np.linalg.inv(square[good])
+    slopes = np.einsum("nij,nkj,nkc->nic", inverse, arm[good], np.stack([u, v], axis=-1)[near[good]])
+    divergence, curl = nothing.copy(), nothing.copy()
+    divergence[good] = slopes[:, 1, 0] + slopes[:, 0, 1]
+    curl[good] = slopes[:, 0, 0] - slopes[:, 1, 1]
+    error = float(np.median(noise * np.sqrt(np.trace(inverse, axis1=1, axis2=2)))) if good.any() else float("nan")
+    return divergence, curl, error
+
+
+def _most(values: Array) -> float:
+    finite = np.abs(values[np.isfinite(values)])
+    return (float(np.percentile(finite, 99)) if finite.size else 1.0) or 1.0
 
 
 def distribution(found: xr.Dataset) -> Figure:
@@ -79,6 +164,11 @@ def plot_displacement(results: Results, frame: int = 0) -> Figure:
     return quiver(results.at(displacement.U.group, frame), results.image(frame))
 
 
+def plot_maps(results: Results, frame: int = 0) -> Figure:
+    """Draw magnitude, direction, divergence and curl of the displacements as maps."""
+    return maps(results.at(displacement.U.group, frame))
+
+
 def plot_distribution(results: Results, frame: int = 0) -> Figure:
     """Draw the distribution of the displacement vectors."""
     return distribution(results.at(displacement.U.group, frame))
@@ -99,7 +189,9 @@ def parts(results: Results, frame: int) -> list[Part]:
         part.rows.append(median_row(f"median standard error of {component.name}", found[error.name]))
     known = found[displacement.SIGNIFICANT.name].values[np.isfinite(found[displacement.U.name].values)]
     part.rows.append(("significant at 95 %", f"{int((known == 1).sum())} of {known.size}"))
+    part.rows.append(row(results, displacement.NOISE_FLOOR, frame))
     part.show("Displacement of the cells; colour = direction.", lambda: plot_displacement(results, frame))
+    part.show("Magnitude, direction, divergence and curl of the displacements.", lambda: maps(found))
     part.show("All vectors, and what their standard errors alone would give.", lambda: distribution(found))
     return [part]
 
@@ -162,9 +254,32 @@ def _finite(found: xr.Dataset) -> tuple[Array, Array, Array, Array]:
     return y, x, u, v
 
 
-def _round(value: float) -> float:
-    power = 10.0 ** np.floor(np.log10(value))
-    return float(power * min((1, 2, 5, 10), key=lambda step: abs(step * power - value)))
+def method(params: displacement.DisplacementParams) -> Method:
+    """Say what is displaced against what."""
+    against = {
+        "neighbours": "from the centre of the columns of {} around it",
+        "line": "from the straight lines through the columns of {}",
+        "lattice": "from the mean lattice of the columns of {}",
+    }[params.reference].format(params.framework)
+    removed = {
+        "none": "nothing was subtracted",
+        "mean": "the mean of each image was subtracted",
+        "tilt": "a plane through those of each image was subtracted",
+    }[params.remove]
+    text = (
+        f"The displacement of each column of {params.displaced} was measured {against}; {removed}. Its standard errors "
+        "hold the covariance of the columns that it is made of; it is significant outside of the 95 % ellipse of its "
+        "errors."
+    )
+    if params.born_charge is not None:
+        text += f" Polarisation follows from an effective charge of {params.born_charge:g} e."
+    return Method(text)
 
 
-SHOWS = Shows(parts, {"displacement": plot_displacement, "distribution": plot_distribution}, words)
+SHOWS = Shows(
+    parts,
+    {"displacement": plot_displacement, "displacement_maps": plot_maps, "distribution": plot_distribution},
+    words,
+    slides=("displacement",),
+    method=method,
+)

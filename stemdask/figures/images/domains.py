@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.maps import denoise, domain_embedding, domain_series
 from stemdask.analyses.images.maps import domains as analysis
+from stemdask.analyses.images.maps.domain_params import DomainsParams
 from stemdask.errors import StoreError
 from stemdask.figures.canvas import colour_wheel, curve, direction_colour, map_axes, scatter_uv, spacing, squares
 from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, frame_axis, new, quantity, style
 from stemdask.model import Array, Variable
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 
 #: Colour of cells that belong to no domain.
@@ -62,7 +63,7 @@ def domain_map(cells: xr.Dataset, label: Array, directions: Sequence[float], cla
             left.legend(*right.get_legend_handles_labels(), markerscale=3, **below)
         left.set_title(f"{len(directions)} domain{'s' if len(directions) != 1 else ''}")
         right.set_title("Displacements")
-        colour_wheel(right, (0.8, 0.02, 0.18, 0.18))
+        colour_wheel(right, (1.02, 0.02, 0.18, 0.18))
     return figure
 
 
@@ -129,12 +130,12 @@ def confusion(matrix: Array, classes: Sequence[str]) -> Figure:
 
 
 def fractions(domains: xr.Dataset, directions: Sequence[float], classes: Sequence[str]) -> Figure:
-    """Draw the fraction, the mean displacement and the wall length of the domains over the frames.
+    """Draw fraction and mean displacement of the domains, length and place of their walls, over the frames.
 
     Parameters
     ----------
     domains
-        ``/domains``: `fraction`, `mean_u`, `mean_v` and their errors (frame, domain), `wall_length`
+        ``/domains``: `fraction`, `mean_u`, `mean_v` and their errors (frame, domain), `wall_length`, `wall_x`, `wall_y`
         (frame, domain, other_domain).
     directions, classes
         Direction in degree and name of each domain.
@@ -149,19 +150,30 @@ def fractions(domains: xr.Dataset, directions: Sequence[float], classes: Sequenc
     error = np.hypot(u * u_err, v * v_err) / np.maximum(length, 1e-9)
     frame, fraction = np.arange(len(u)), 100 * of(series.FRACTION)
     units, lengths = (str(domains[w.name].attrs["units"]) for w in (series.MEAN_U, series.WALL_LENGTH))
+    walls = of(series.WALL_LENGTH)
+    pairs = [(k, m) for k in range(len(classes)) for m in range(k) if np.nansum(walls[:, k, m]) > 0]
     with style():
-        figure, panels = new(7.0, 6.0, 3, 1, sharex=True)
+        figure, panels = new(7.0, 8.6, 5, 1, sharex=True)
         for domain, (name, colour) in enumerate(zip(classes, domain_colours(directions), strict=True)):
             curve(panels[0], frame, fraction[:, domain], color=colour, label=name)
             curve(panels[1], frame, length[:, domain], error[:, domain], color=colour)
-        curve(panels[2], frame, np.nansum(of(series.WALL_LENGTH), axis=(1, 2)) / 2, color=INK)
+        known = np.isfinite(walls).any(axis=(1, 2))
+        curve(panels[2], frame, np.where(known, np.nansum(walls, axis=(1, 2)) / 2, np.nan), color=INK)
+        for number, (k, m) in enumerate(pairs):
+            look: dict[str, Any] = {"color": SUBLATTICES[number % len(SUBLATTICES)]}
+            curve(panels[3], frame, of(series.WALL_X)[:, k, m], label=f"{classes[m]} | {classes[k]}", **look)
+            curve(panels[4], frame, of(series.WALL_Y)[:, k, m], **look)
         panels[0].set(ylabel="part of the cells / %", title="Domains over the stack")
-        panels[0].legend(loc="center left", bbox_to_anchor=(1, 0.5))
         panels[1].set(ylabel=quantity("mean displacement", units))
-        panels[2].set(ylabel=quantity("walls", lengths))
-        for axes in panels:
+        panels[2].set(ylabel=quantity("length of the walls", lengths))
+        panels[3].set(ylabel=quantity("mean x of a wall", lengths))
+        panels[4].set(ylabel=quantity("mean y of a wall", lengths))
+        for axes in panels[:3]:
             axes.set_ylim(bottom=0)
-        frame_axis(panels[2])
+        for axes in (panels[0], *([panels[3]] if pairs else [])):
+            axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        frame_axis(panels[4])
+        figure.align_ylabels()
     return figure
 
 
@@ -251,6 +263,21 @@ def _about(results: Results) -> dict[str, Any]:
     return results.attributes(analysis.LABEL.group)
 
 
+def method(params: DomainsParams) -> Method:
+    """Say how domains were found, and how their number was."""
+    number = f"{params.n_domains}"
+    if params.n_domains == "auto":
+        number = (
+            f"the number that the distribution, the neighbours and resampling agree on (at most {params.max_domains})"
+        )
+    cites = ("bovy2011", "zhang2001") if params.method == "gmm" else ()
+    return Method(
+        f"Cells were assigned to domains by their displacement (method: {params.method}; features: {params.features}; "
+        f"domains: {number}); cells within their error at {100 * params.significance:g} % belong to none.",
+        cites,
+    )
+
+
 SHOWS = Shows(
     parts,
     {
@@ -260,4 +287,6 @@ SHOWS = Shows(
         "confusion": plot_confusion,
         "embedding": plot_embedding,
     },
+    slides=("domains",),
+    method=method,
 )

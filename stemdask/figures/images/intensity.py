@@ -13,7 +13,7 @@ from stemdask.figures.canvas import value_map
 from stemdask.figures.numbers import median_row
 from stemdask.figures.style import INK, SUBLATTICES, new, style
 from stemdask.model import Array
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 
 
@@ -113,4 +113,13 @@ def _range(n_atoms: object) -> str:
     return f"{n_atoms[0]} to {n_atoms[-1]}" if len(n_atoms) > 1 else str(n_atoms[0])
 
 
-SHOWS = Shows(parts, {"intensity": plot_intensity, "atom_counts": plot_atom_counts})
+def method(params: intensity.IntensityParams) -> Method:
+    """Say what the intensity of a column is, and how atoms were counted."""
+    text = "Column intensities are the volumes of the fitted Gaussians and sums over Voronoi cells."
+    if not params.count_atoms:
+        return Method(text)
+    counted = f" Atoms were counted on a mixture of at most {params.max_atoms} steps ({params.count_on})."
+    return Method(text + counted, ("vanaert2013", "debacker2013"))
+
+
+SHOWS = Shows(parts, {"intensity": plot_intensity, "atom_counts": plot_atom_counts}, method=method)

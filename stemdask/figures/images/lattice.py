@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from stemdask.analyses.images.columns import columns, lattice
 from stemdask.figures.style import MUTED, SUBLATTICES, new, style
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Doubt, Method, Part, Shows
 from stemdask.results.views import Results
 from stemdask.units import amount
 
@@ -81,4 +81,16 @@ def words(results: Results, frame: int) -> list[str]:
     return [f"cell{which} {sizes}, {angle:.1f}°", *scale]
 
 
-SHOWS = Shows(parts, {"lattice": plot_lattice}, words)
+def doubts(results: Results) -> list[Doubt]:
+    """Return what is wrong with the scale; a vector that no crystal has is doubted by the columns already."""
+    flags = results.read(lattice.CALIBRATION).values
+    return [Doubt(lattice.CALIBRATION_FLAGS[flag], flags == flag) for flag in (lattice.UNEQUAL, lattice.DIFFERENT)]
+
+
+def method(params: lattice.LatticeParams) -> Method:
+    """Say what the lattice was fitted to."""
+    known = "" if params.constant is None else f" The scale was held against a lattice constant of {params.constant}."
+    return Method(f"The mean lattice was fitted to the columns of sublattice A.{known}")
+
+
+SHOWS = Shows(parts, {"lattice": plot_lattice}, words, doubts, method=method)

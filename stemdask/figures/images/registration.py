@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from stemdask.analyses.images.stack import registration
 from stemdask.figures.canvas import curve
 from stemdask.figures.style import ACCENT, INK, SUBLATTICES, frame_axis, new, quantity, style
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Doubt, Method, Part, Shows
 from stemdask.results.views import Results
 
 
@@ -89,4 +89,22 @@ def parts(results: Results, frame: int) -> list[Part]:
     return [part]
 
 
-SHOWS = Shows(parts, {"drift": plot_drift, "average": plot_average})
+def doubts(results: Results) -> list[Doubt]:
+    """Return the frames whose drift isn't known."""
+    flags = results.read(registration.FLAG).values
+    return [
+        Doubt(f"drift: {text}", flags == flag)
+        for flag, text in registration.FLAGS.items()
+        if flag != registration.REGISTERED
+    ]
+
+
+def method(params: registration.RegistrationParams) -> Method:
+    """Say how frames were aligned."""
+    return Method(
+        f"The drift of the frames was found by cross-correlation that knows the lattice (reference: "
+        f"{params.reference}, mode: {params.mode})."
+    )
+
+
+SHOWS = Shows(parts, {"drift": plot_drift, "average": plot_average}, doubts=doubts, method=method)

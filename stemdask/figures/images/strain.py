@@ -9,7 +9,7 @@ from stemdask.analyses.images.cells import strain
 from stemdask.figures.canvas import value_map
 from stemdask.figures.numbers import median_row
 from stemdask.figures.style import ACCENT, new, style
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 
 
@@ -70,4 +70,10 @@ def parts(results: Results, frame: int) -> list[Part]:
     return [part]
 
 
-SHOWS = Shows(parts, {"strain": plot_strain, "c_over_a": plot_ratio})
+def method(params: strain.StrainParams) -> Method:
+    """Say what strain is measured against."""
+    given = params.reference_a is not None or params.reference_b is not None
+    return Method(f"The strain of each cell was measured against {'given' if given else 'the mean'} lattice vectors.")
+
+
+SHOWS = Shows(parts, {"strain": plot_strain, "c_over_a": plot_ratio}, method=method)

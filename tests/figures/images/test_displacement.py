@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from drawn import assert_drawn, bars, legend, share_drawn, title
 
-from stemdask.figures.images.displacement import distribution, parts, quiver
+from stemdask.figures.images.displacement import distribution, gradients, maps, parts, quiver
 from stemdask.model import ImageFrame
 
 
@@ -94,3 +94,44 @@ def test_where_nothing_is_displaced_a_sentence_stands_alone(said, sentence):
     assert len(part.sentences) == 1
     assert not part.rows
     assert not part.pictures
+
+
+def test_divergence_and_curl_are_those_of_the_field_however_the_cells_lie():
+    rng = np.random.default_rng(4)
+    y, x = rng.permutation(np.argwhere(rng.random((20, 20)) > 0.1)).T * 0.4
+    u, v = 3.0 * x + 5.0 * y, -2.0 * x + 4.0 * y  # pm per nm: 10⁻³
+    divergence, curl, error = gradients(y, x, u, v, 0.0)
+    known = np.isfinite(divergence)
+    assert known.mean() > 0.9
+    np.testing.assert_allclose(divergence[known], 7.0)
+    np.testing.assert_allclose(curl[known], 5.0 + 2.0)  # counter-clockwise as displayed, y down
+    assert error == 0.0
+
+
+def test_noise_of_divergence_and_curl_is_as_stated():
+    row, column = np.indices((80, 80)).reshape(2, -1) * 0.4
+    u, v = np.random.default_rng(5).normal(0, 2.0, (2, 6400))
+    divergence, curl, error = gradients(row, column, u, v, 2.0)
+    for values in (divergence, curl):
+        assert 1.4826 * np.median(np.abs(values)) == pytest.approx(error, rel=0.1)
+
+
+def test_cells_on_a_line_or_alone_have_no_divergence():
+    for n in (0, 1, 3, 9):
+        divergence, curl, error = gradients(np.zeros(n), np.arange(n) * 1.0, np.ones(n), np.ones(n), 1.0)
+        assert np.isnan(divergence).all()
+        assert np.isnan(curl).all()
+        assert np.isnan(error)
+
+
+def test_maps_show_magnitude_direction_divergence_and_curl():
+    figure = maps(cells())
+    magnitude, direction, divergence, curl = figure.axes[:4]
+    found = cells().isel(cell=slice(36))
+    np.testing.assert_allclose(magnitude.collections[0].get_array(), np.hypot(found["u"], found["v"]))
+    np.testing.assert_allclose(direction.collections[0].get_array(), np.arctan2(-found["v"], found["u"]))
+    assert title(magnitude) == "magnitude / pm"
+    # Most of 36 cells lie at an edge, where six are seen: 2 pm · √(1/0.24 + 1/0.64) per nm.
+    assert title(divergence) == "divergence / 10⁻³ (noise alone: ± 4.8)"
+    assert divergence.collections[0].get_clim() == curl.collections[0].get_clim()
+    assert_drawn(figure)

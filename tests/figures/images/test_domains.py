@@ -23,7 +23,10 @@ def domains(frames=5, k=2):
     curve = ("n_clusters", np.array([np.nan, 3.0, 1.0, 2.0]))
     curves = dict.fromkeys(("bic", "evidence", "spatial", "silhouette", "stability"), curve)
     walls = (("frame", "domain", "other_domain"), np.ones((frames, k, k)) - np.eye(k), {"units": "nm"})
-    return xr.Dataset(series | curves | {"wall_length": walls})
+    places = {
+        name: (walls[0], walls[1] * at, walls[2]) for name, at in (("wall_length", 1), ("wall_x", 3), ("wall_y", 7))
+    }
+    return xr.Dataset(series | curves | places)
 
 
 def test_cells_have_the_colour_of_their_domain_and_their_share_is_stated():
@@ -67,16 +70,25 @@ def test_what_speaks_for_each_number_stands_beside_what_is_needed():
     assert_drawn(figure)
 
 
+def test_frames_without_results_are_gaps_in_the_length_of_the_walls():
+    found = domains(5)
+    found["wall_length"][2] = np.nan
+    walls = figures.fractions(found, [0.0, 180.0], ["up", "down"]).axes[2]
+    assert np.isnan(walls.lines[0].get_ydata()).tolist() == [False, False, True, False, False]
+
+
 @pytest.mark.parametrize("frames", [5, 1])
 def test_fractions_displacements_and_walls_are_drawn_by_frame(frames):
     figure = figures.fractions(domains(frames), [0.0, 180.0], ["up", "down"])
-    part, length, walls = figure.axes
+    part, length, walls, x, y = figure.axes
     assert [line.get_ydata()[0] for line in part.lines] == [25, 75]
     assert length.lines[0].get_ydata() == pytest.approx(np.full(frames, np.sqrt(0.5)))
     assert list(walls.lines[0].get_ydata()) == [1] * frames  # a wall has two sides and is counted once
     assert legend(part) == ["up", "down"]
-    labels = ["part of the cells / %", "mean displacement / pm", "walls / nm"]
-    assert [axes.get_ylabel() for axes in figure.axes] == labels
+    assert [list(axes.lines[0].get_ydata()) for axes in (x, y)] == [[3] * frames, [7] * frames]
+    assert (legend(x), len(x.lines)) == (["up | down"], 1)
+    labels = ["part of the cells / %", "mean displacement / pm", "length of the walls / nm"]
+    assert [axes.get_ylabel() for axes in figure.axes[:3]] == labels
     assert share_drawn(figure) > 0
 
 

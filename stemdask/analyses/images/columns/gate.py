@@ -32,7 +32,8 @@ _MANY_USABLE, _MANY_CONVERGED, _GOOD_FIT, _IN_PLACE = 0.9, 0.8, 0.15, 0.08
 PLAUSIBLE_NM = (0.12, 3.0)
 
 FEW, NOT_CONVERGED, MISFIT, SCALE, SCATTERED = 1, 2, 4, 8, 16
-_REASONS = {
+#: What each bit of the reasons says.
+DOUBTS = {
     FEW: "many fits found no column",
     NOT_CONVERGED: "many fits did not converge",
     MISFIT: "the columns are not of the fitted shape",
@@ -40,9 +41,9 @@ _REASONS = {
     SCATTERED: "more than one in a hundred may be no column",
 }
 QUALITY_REASONS = {-1: "unknown", 0: "good"} | {
-    sum(chosen): " and ".join(_REASONS[reason] for reason in chosen)
-    for count in range(1, len(_REASONS) + 1)
-    for chosen in combinations(_REASONS, count)
+    sum(chosen): " and ".join(DOUBTS[reason] for reason in chosen)
+    for count in range(1, len(DOUBTS) + 1)
+    for chosen in combinations(DOUBTS, count)
 }
 QUALITY = Variable("frames/quality", ("frame",), "float32", "1", "part of the columns found that could be measured")
 REASONS = Variable(

@@ -1,0 +1,105 @@
+"""A first look: one frame analysed in seconds, what was found in it, a picture, and what to change if it is wrong."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import typer
+from PIL import Image
+
+from stemdask.analyses.atoms.order import rdf
+from stemdask.analyses.images.columns import lattice
+from stemdask.config.document import Document
+from stemdask.engine import run as engine
+from stemdask.errors import FrameError, StorageError, StoreError
+from stemdask.figures.atoms.positions import plot_structure
+from stemdask.figures.images.columns import plot_inspection
+from stemdask.report.verdicts import judge
+from stemdask.results import reader
+from stemdask.results.views import Results
+
+#: What a preview says of itself, so that it may be drawn anew.
+SOFTWARE = "stemdask preview"
+
+
+def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
+    """Analyse one frame, say what was found and what to change, and draw it; return 0.
+
+    Raises
+    ------
+    FrameError
+        Nothing was found in the frame; says why.
+    StoreError
+        Another file is in the place of the picture.
+    """
+    picture = output if output is not None else Path(f"{Path(inputs[0]).stem.strip('*?[]') or 'frames'}.preview.png")
+    _check_free(picture)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="stemdask-preview-") as folder:
+        data = {
+            "input": {"path": list(inputs), "frames": f"{frame}:{frame + 1}"},
+            "output": str(Path(folder) / "preview.zarr"),
+            "cluster": {"kind": "inline"},
+            "limits": {"isolate": False},
+        }
+        outcome = engine.execute(Document(data, name="preview"), progress=False)
+        results = Results(reader.open_results(outcome.store))
+        (verdict,) = judge(results).frames
+        if verdict.level == "failed":
+            raise FrameError("; ".join(verdict.reasons), where=f"frame {frame}")
+        for words in (*verdict.words, *(f"doubtful: {reason}" for reason in verdict.reasons)):
+            typer.echo(f"  {words}")
+        typer.echo("If that is wrong, change with --set, or in the config:")
+        for line in _keys(results):
+            typer.echo(f"  {line}")
+        drawn = plot_inspection(results) if results.kind == "images" else plot_structure(results)
+        try:
+            drawn.savefig(picture, metadata={"Software": SOFTWARE})
+        except OSError as error:
+            raise StorageError(
+                f"the picture can't be written: {error.strerror or error}", where=picture, remedy="Name another with -o"
+            ) from error
+    typer.echo(f"picture: {picture} ({time.perf_counter() - start:.1f} s)")
+    return 0
+
+
+def _keys(results: Results) -> list[str]:
+    """Return the two keys that what was found hangs on most, with what they are now."""
+    if results.kind == "atoms":
+        cutoff = float(results.read(rdf.CUTOFF, 0))
+        reach = f"{cutoff:.2f} angstrom" if np.isfinite(cutoff) else "3.4 angstrom"
+        return [
+            f"analyses.bond_order.cutoff={reach}    how far neighbours are: found, or see whether shells were cut",
+            "input.scale=1 angstrom    how long a unit of the coordinates is",
+        ]
+    steps = [float(np.hypot(results.read(y, 0), results.read(x, 0))) for y, x in _VECTORS]
+    image = results.needed_image(0)
+    distance = min(steps) / float(np.sqrt(np.prod(image.pixel_size)))
+    dark = bool(results.config()["input"].get("invert"))
+    return [
+        f"analyses.columns.separation={distance:.1f} px    distance of columns of one kind: found",
+        f"input.invert={str(not dark).lower()}    columns are {'bright' if dark else 'dark'}, not as now",
+    ]
+
+
+_VECTORS = ((lattice.A_Y, lattice.A_X), (lattice.B_Y, lattice.B_X))
+
+
+def _check_free(picture: Path) -> None:
+    if not picture.exists():
+        return
+    try:
+        with Image.open(picture) as image:
+            ours = image.info.get("Software") == SOFTWARE
+    except OSError:
+        ours = False
+    if not ours:
+        raise StoreError(
+            "this file is no preview of stemdask, and nothing else is overwritten",
+            where=picture,
+            remedy="Name another with -o",
+        )

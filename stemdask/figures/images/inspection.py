@@ -1,0 +1,260 @@
+"""A fit looked at closely: image, columns found and what the fit leaves over, pixel for pixel in three places."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.interpolate import LinearNDInterpolator
+from scipy.optimize import least_squares
+from scipy.spatial import cKDTree
+
+from stemdask.analyses.images.columns import columns, lattice
+from stemdask.figures.canvas import extent, height_of, scale_bar, show_image, spacing
+from stemdask.figures.style import MUTED, SUBLATTICES, new, style
+from stemdask.kernels.arrays import Booleans, Image
+from stemdask.kernels.images.finding.quality import UNUSABLE
+from stemdask.kernels.images.fitting.aberrations import N_TERMS, brightest, render_shaped
+from stemdask.kernels.images.fitting.ellipses import precision_of
+from stemdask.model import Array, ImageFrame
+
+#: Side of a place that is looked at, in distances between columns.
+_CELLS = 9.0
+#: Marks of the grains, the first of them the largest.
+_GRAINS = ("o", "s", "D", "^", "v", "p")
+#: Residuals are shown up to this part of the height of a column, per cent.
+_MOST = 20.0
+#: Fewest columns that a model is drawn of, and how far it reaches from them, in distances between columns.
+_FEWEST, _REACH = 4, 0.8
+
+
+class Place(NamedTuple):
+    """A place of an image that is looked at."""
+
+    name: str
+    rows: slice
+    columns: slice
+
+
+def places(frame: ImageFrame, found: xr.Dataset) -> list[Place]:
+    """Return where to look: a typical place, the worst one, and one at the edge of what was found.
+
+    Places are compared by the columns in them: the part of those that could not be measured, then the mean of their
+    reduced chi-squared. Typical is the median of all, the worst the last of them; the edge is the column that is
+    furthest from the middle of all.
+
+    Parameters
+    ----------
+    frame
+        The image.
+    found
+        ``/columns`` of the frame: `y`, `x`, `flag`, `reduced_chi2` (column).
+    """
+    where = (np.column_stack([found[v.name].values for v in (columns.Y, columns.X)]) - frame.offset) / frame.pixel_size
+    there = np.isfinite(where).all(axis=1)
+    where = where[there]
+    if len(where) < 2:
+        return []
+    side = _CELLS * spacing(*where.T)
+    chi2 = np.nan_to_num(found[columns.REDUCED_CHI2.name].values[there].astype(float), posinf=0.0)
+    bad = ~_measured(found)[there]
+    tree = cKDTree(where)
+    near = tree.query_ball_point(where, 0.5 * side, p=np.inf)
+    share, misfit = (np.array([values[group].mean() for group in near]) for values in (bad, chi2))
+    inside = ((where > 0.5 * side) & (where < np.array(frame.pixels.shape) - 0.5 * side)).all(axis=1)
+    inside = inside if inside.any() else np.ones(len(where), bool)
+    order = np.flatnonzero(inside)[np.lexsort((misfit[inside], share[inside]))]
+    edge = int(np.argmax(np.linalg.norm(where - where.mean(axis=0), axis=1)))
+    centres = {"typical": order[len(order) // 2], "worst": order[-1], "edge": edge}
+    return [Place(name, *_window(where[k], side, frame.pixels.shape)) for name, k in centres.items()]
+
+
+def fitted(frame: ImageFrame, found: xr.Dataset) -> Array:
+    """Return the image (y, x) that the stored columns stand for, NaN outside of them.
+
+    Gaussians of one shape stand over a background between the columns. What all columns have in common beyond Gaussians
+    isn't stored; it is found again as the terms (see :mod:`stemdask.kernels.images.fitting.aberrations`) that leave the
+    least over.
+
+    Parameters
+    ----------
+    frame
+        The image, in the contrast in which it was fitted.
+    found
+        ``/columns`` of the frame.
+    """
+    scale = np.asarray(frame.pixel_size)
+    where = (np.column_stack([found[v.name].values for v in (columns.Y, columns.X)]) - frame.offset) / scale
+    drawn = (columns.AMPLITUDE, columns.SIGMA_MAJOR, columns.SIGMA_MINOR, columns.ROTATION, columns.BACKGROUND)
+    height, major, minor, turned, below = (found[v.name].values.astype(float) for v in drawn)
+    good = np.isfinite(np.column_stack([where, height, major, minor, turned, below])).all(axis=1) & (minor > 0)
+    if good.sum() < _FEWEST:
+        return np.full(frame.pixels.shape, np.nan)
+    pixel = float(np.sqrt(np.prod(scale)))
+    precision = precision_of(major[good] / pixel, minor[good] / pixel, np.deg2rad(turned[good]))
+    grid = np.moveaxis(np.indices(frame.pixels.shape), 0, -1)
+    between: Array = LinearNDInterpolator(where[good], below[good])(grid)
+    between[cKDTree(where[good]).query(grid)[0] > _REACH * spacing(*where[good].T)] = np.nan
+    return between + _columns(frame.pixels - between, where[good], height[good], precision)
+
+
+def _columns(above: Array, where: Array, height: Array, precision: Array) -> Array:
+    """Return the columns (y, x) of the shape that leaves the least over of an image above its background."""
+    inside = np.isfinite(above)
+    scale, width = float(np.median(height)), np.sqrt(2.0 / (precision[:, 0] + precision[:, 2]))[:, None]
+
+    def drawn(terms: Array) -> Image:
+        image = np.zeros(above.shape, np.float32)
+        centre = where - brightest(terms) * width  # coma puts the brightest point beside the centre of mass
+        render_shaped(image, centre, height, precision, 1.0, terms)
+        return image
+
+    def left_over(terms: Array) -> Array:
+        rest: Array = ((above - drawn(terms))[inside] / scale).astype(float)
+        return rest
+
+    return drawn(least_squares(left_over, np.zeros(N_TERMS), diff_step=1e-3, bounds=(-1.0, 1.0), xtol=1e-4).x)
+
+
+def inspection(frame: ImageFrame, found: xr.Dataset, *, with_residual: bool = True) -> Figure:
+    """Draw image, columns and residual of three places: a typical one, the worst, and one at the edge.
+
+    Parameters
+    ----------
+    frame
+        The image, in the contrast in which it was fitted.
+    found
+        ``/columns`` of the frame.
+    with_residual
+        False: the stored columns aren't those of these pixels, which something was done to before the fit.
+    """
+    shown = places(frame, found)
+    left_over, height = _residual(frame, found) if with_residual else (None, 1.0)
+    titles = ["image", "columns found"] + ["residual / % of a column's height"] * with_residual
+    with style():
+        figure, panels = new(
+            2.5 * len(titles) + 0.7, 2.6 * max(len(shown), 1) + 0.2, max(len(shown), 1), len(titles), squeeze=False
+        )
+        for row, place in zip(panels, shown, strict=False):
+            for axes in row[:2]:
+                show_image(axes, frame, "", window=(place.rows, place.columns))
+            mark_columns(row[1], frame, found, reach=_span(frame, place), inches=2.4)
+            if left_over is not None:
+                part = 100 * left_over / height
+                drawn = row[2].imshow(part, cmap="RdBu_r", vmin=-_MOST, vmax=_MOST, extent=extent(frame))
+            for axes in row:
+                _look(axes, frame, place)
+            scale_bar(row[0], str(found[columns.Y.name].attrs["units"]))
+            row[0].set_ylabel(place.name)
+        for axes, title in zip(panels[0], titles, strict=True):
+            axes.set_title(title)
+        if left_over is not None and shown:
+            figure.colorbar(drawn, ax=panels[:, 2], shrink=0.4, pad=0.02, extend="both")
+    return figure
+
+
+def residual(frame: ImageFrame, found: xr.Dataset) -> Figure:
+    """Draw what the fit leaves over of the whole image, in parts of the height of a column.
+
+    Parameters
+    ----------
+    frame
+        The image, in the contrast in which it was fitted.
+    found
+        ``/columns`` of the frame.
+    """
+    left_over, height = _residual(frame, found)
+    width = 7.0
+    with style():
+        figure, axes = new(width, height_of(frame, width))
+        drawn = axes.imshow(100 * left_over / height, cmap="RdBu_r", vmin=-_MOST, vmax=_MOST, extent=extent(frame))
+        bare(axes)
+        scale_bar(axes, str(found[columns.Y.name].attrs["units"]))
+        rms = float(np.sqrt(np.nanmean(left_over**2))) / height if np.isfinite(left_over).any() else np.nan
+        axes.set_title(f"Image minus fit: RMS {100 * rms:.1f} % of a column's height")
+        figure.colorbar(drawn, ax=axes, shrink=0.6, pad=0.01, extend="both", label="residual / %")
+    return figure
+
+
+def mark_columns(
+    axes: Axes, frame: ImageFrame, found: xr.Dataset, *, reach: float | None = None, inches: float = 7.0
+) -> None:
+    """Draw columns in the colours of their sublattice and the marks of their grain, near dislocations filled.
+
+    Parameters
+    ----------
+    axes
+        With the image.
+    frame
+        The image.
+    found
+        ``/columns`` of the frame. Those that could not be measured are grey crosses.
+    reach
+        Width of what is seen, in the lengths of the frame; by default all of it.
+    inches
+        Width of the axes.
+    """
+    y, x = found[columns.Y.name].values, found[columns.X.name].values
+    good = np.isfinite(y)
+    kind = np.where(_measured(found), 0, -1)
+    if lattice.SUBLATTICE.name in found:
+        kind = found[lattice.SUBLATTICE.name].values
+    grain = found[lattice.GRAIN.name].values if lattice.GRAIN.name in found else np.zeros(len(y), int)
+    seen = reach if reach is not None else frame.pixels.shape[1] * frame.pixel_size[1]
+    points = inches * 72 * 0.5 * spacing(y[good], x[good]) / seen if good.any() else 2.0
+    size = float(np.clip(points, 2, 14)) ** 2
+    for value in np.unique(kind[good]):
+        colour = SUBLATTICES[value % len(SUBLATTICES)] if value >= 0 else MUTED
+        name = f"{lattice.SUBLATTICES[int(value)]}: {(good & (kind == value)).sum()}"
+        for number in np.unique(grain[good & (kind == value)]):
+            chosen = good & (kind == value) & (grain == number)
+            look: dict[str, Any] = {"marker": "x", "color": colour}
+            if value >= 0:
+                look = {"marker": _GRAINS[max(number, 0) % len(_GRAINS)], "facecolors": "none", "edgecolors": colour}
+            axes.scatter(x[chosen], y[chosen], s=size, linewidths=1, label=name, **look)
+            name = f"_{name}"  # a sublattice has one entry in the legend
+    if lattice.NEAR_DISLOCATION.name in found and (near := found[lattice.NEAR_DISLOCATION.name].values == 1).any():
+        axes.scatter(x[near], y[near], s=size, color=SUBLATTICES[3], label=f"near a dislocation: {near.sum()}")
+
+
+def bare(axes: Axes) -> None:
+    """Leave the ticks of an image out, which has a scale bar."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def _residual(frame: ImageFrame, found: xr.Dataset) -> tuple[Array, float]:
+    """Return the image minus the fit where there are columns, and the height of a column, which it is told in."""
+    heights = found[columns.AMPLITUDE.name].values[_measured(found)]
+    height = float(np.nanmedian(heights)) if np.isfinite(heights).any() else 1.0
+    return frame.pixels - fitted(frame, found), height or 1.0
+
+
+def _measured(found: xr.Dataset) -> Booleans:
+    measured: Booleans = ~np.isin(found[columns.FLAG.name].values, UNUSABLE)
+    return measured
+
+
+def _look(axes: Axes, frame: ImageFrame, place: Place) -> None:
+    """Let axes show one place alone."""
+    (dy, dx), (oy, ox) = frame.pixel_size, frame.offset
+    axes.set_xlim(ox + (place.columns.start - 0.5) * dx, ox + (place.columns.stop - 0.5) * dx)
+    axes.set_ylim(oy + (place.rows.stop - 0.5) * dy, oy + (place.rows.start - 0.5) * dy)
+    bare(axes)
+
+
+def _span(frame: ImageFrame, place: Place) -> float:
+    return float((place.columns.stop - place.columns.start) * frame.pixel_size[1])
+
+
+def _window(centre: Array, side: float, shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Return rows and columns of a square about a centre, px, moved into the image."""
+    found = []
+    for middle, length in zip(centre, shape, strict=True):
+        n = min(length, max(8, round(side)))
+        start = int(np.clip(round(middle - 0.5 * n), 0, length - n))
+        found.append(slice(start, start + n))
+    return found[0], found[1]

@@ -1,0 +1,107 @@
+"""The page in a browser: whole at every width, without a request to the network and without an error."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stemdask import report
+
+pytestmark = [pytest.mark.long, pytest.mark.processes]
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+#: What every test of the page needs to know of the document, as JavaScript that ends up in its title.
+PROBE = """<script>
+const slides = [...document.querySelectorAll(".slide")];
+document.title = JSON.stringify({
+  wide: document.documentElement.scrollWidth,
+  window: innerWidth,
+  shown: slides.filter((slide) => !slide.hidden).length,
+  loaded: [...document.images].every((image) => image.complete && image.naturalWidth > 0),
+  buttons: document.querySelectorAll("th button").length,
+});
+</script>"""
+
+
+class Page(HTMLParser):
+    """The tags of a page, and what it would load."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+@pytest.fixture(scope="module")
+def page(every_image_analysis: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return report.write(every_image_analysis, tmp_path_factory.mktemp("page") / "report.html")
+
+
+def test_the_page_loads_nothing_and_its_policy_forbids_it(page: Path) -> None:
+    found = Page(page.read_text())
+    loaded = [
+        value
+        for tag, attributes in found.tags
+        for name, value in attributes.items()
+        if name in ("src", "srcset", "href", "action", "poster", "data") and value and not value.startswith("#")
+    ]
+    assert loaded
+    assert all(value.startswith("data:") for value in loaded)
+    assert "url(" not in page.read_text()
+    (policy,) = [attributes["content"] or "" for tag, attributes in found.tags if "http-equiv" in attributes]
+    assert policy.startswith("default-src 'none'; img-src data:")
+    assert "unsafe-inline'" in policy.split("style-src")[1].split(";")[0]
+    assert re.search(r"script-src 'sha256-[\w+/=]+'$", policy)
+
+
+def test_the_page_says_all_of_it_to_those_who_hear_it(page: Path) -> None:
+    found = Page(page.read_text())
+    names = [attributes.get("id") for _, attributes in found.tags if attributes.get("id")]
+    assert len(names) == len(set(names))
+    assert all(attributes.get("alt") for tag, attributes in found.tags if tag == "img")
+    assert all(attributes.get("scope") for tag, attributes in found.tags if tag == "th")
+    scrolled = [attributes for tag, attributes in found.tags if "scroll" in (attributes.get("class") or "").split()]
+    assert all("tabindex" in attributes and attributes.get("aria-label") for attributes in scrolled)
+    levels = [int(tag[1]) for tag, _ in found.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert max(np.diff(levels)) <= 1
+
+
+def test_words_and_badges_stand_out_from_their_ground(page: Path) -> None:
+    def brightness(colour: str) -> float:
+        parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", page.read_text()))
+    for name in ("ink", "soft", "good", "doubtful", "failed", "pending"):  # on white and pale, or white on them
+        assert (brightness("#f5f6f7") + 0.05) / (brightness(colours[name]) + 0.05) > 4.5, name
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium is installed")
+@pytest.mark.parametrize("width", [500, 800, 1600])  # headless windows aren't narrower than 500
+def test_the_page_fits_its_window_and_logs_no_error(width: int, page: Path, tmp_path: Path) -> None:
+    text = re.sub(r"script-src '[^']*'", "script-src 'unsafe-inline'", page.read_text()).replace("</body>", PROBE)
+    probe = tmp_path / "probe.html"
+    probe.write_text(text)
+    for shown in (page, probe):
+        command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
+        command += [f"--window-size={width},900", f"--user-data-dir={tmp_path}/profile", shown.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    found = re.search(r"<title>(.*?)</title>", done.stdout)
+    assert found is not None
+    told = dict(re.findall(r'"(\w+)":(\w+)', found[1].replace("&quot;", '"')))
+    assert int(told["wide"]) <= int(told["window"])
+    assert told["shown"] == "1"
+    assert told["loaded"] == "true"
+    assert int(told["buttons"]) > 5
