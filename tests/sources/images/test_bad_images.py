@@ -273,6 +273,55 @@ def test_hdf5_that_leads_to_other_files_is_refused(tmp_path: Path, images: Any, 
     refused(tmp_path / "virtual.hspy", "lie in other files")
 
 
+_RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+#: Pixels that are no intensities, and what is said of them.
+_NO_INTENSITIES = {
+    "complex": (np.dtype("c8"), r"complex64"),
+    "RGB": (_RGB, r"colour image \(RGB\)"),
+    "vlen": (h5py.vlen_dtype(np.float32), "lists of changing length in the place of pixels"),
+    "texts": (h5py.string_dtype(), "texts in the place of pixels"),
+    "references": (h5py.ref_dtype, "references in the place of pixels"),
+}
+
+
+@pytest.mark.parametrize("what", _NO_INTENSITIES)
+@pytest.mark.parametrize("fmt", ["hspy", "emd"])
+def test_hdf5_pixels_that_are_no_intensities_are_refused_in_words(
+    fmt: str, what: str, tmp_path: Path, images: Any, write_hspy: Any
+) -> None:
+    dtype, said = _NO_INTENSITIES[what]
+    path = write_hspy("odd.hspy", images) if fmt == "hspy" else tmp_path / "odd.emd"
+    with h5py.File(path, "r+" if fmt == "hspy" else "w") as file:
+        if fmt == "hspy":
+            group = file["Experiments/made for a test"]
+            del group["data"]
+        else:
+            file.attrs.update(version_major=0, version_minor=2)
+            group = file.create_group("data/stack")
+            group.attrs["emd_group_type"] = 1
+            for k, n in enumerate(images.shape):
+                group[f"dim{k + 1}"] = np.arange(n) * 0.02
+                group[f"dim{k + 1}"].attrs.update(name="tyx"[k], units="nm")
+        group.create_dataset("data", images.shape, dtype, chunks=(1, *images.shape[1:]))
+    text = refused(path, said)
+    assert "reader failed" not in text
+    assert "damaged" not in text
+
+
+def test_hspy_in_one_piece_is_refused_with_what_mends_it(images: Any, tmp_path: Path, write_hspy: Any) -> None:
+    with hdf5(tmp_path / "whole.hspy", images, write_hspy) as file:
+        group = file["Experiments/made for a test"]
+        del group["data"]
+        group["data"] = images
+    refused(tmp_path / "whole.hspy", "stored in one piece.*h5repack")
+
+
+@pytest.mark.parametrize("dtype", ["complex64", np.dtypes.StringDType()])
+def test_zarr_without_real_numbers_says_what_it_holds(dtype: Any, tmp_path: Path) -> None:
+    zarr.create_array(str(tmp_path / "odd.zarr"), shape=(5, 16, 16), dtype=dtype)
+    refused(tmp_path / "odd.zarr", r"holds no image \((complex64|StringDType).* \(5, 16, 16\)")
+
+
 def test_hdf5_trees_that_never_end_are_refused(tmp_path: Path, images: Any, write_hspy: Any) -> None:
     with hdf5(tmp_path / "deep.hspy", images, write_hspy) as file:
         group = file["/"]
