@@ -12,13 +12,16 @@ from stemdask.sources.atoms.companion import with_elements
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
-from stemdask.sources.atoms.trajectory_library import READING, index_equal, library
+from stemdask.sources.atoms.trajectory_library import READING, cut_off, index_equal, library
 from stemdask.sources.per_file import once_per_file
 
 
 def index(path: str, size: int) -> FrameIndex:
-    """Count the frames."""
+    """Count the frames; the library leaves one out that was cut off."""
     file = _opened(path)
+    behind = size - file._header_size - file._firstframesize
+    if behind < 0 or behind % file._framesize:
+        raise cut_off(path)
     return index_equal(len(file), int(file.header["natoms"]))
 
 

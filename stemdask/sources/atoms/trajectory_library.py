@@ -32,3 +32,10 @@ def library(module: str, path: str) -> Any:
 def index_equal(n_frames: int, n_atoms: int) -> FrameIndex:
     """Index frames that all have the same atoms; a frame's place is its number."""
     return FrameIndex(list(range(n_frames)), list(range(1, n_frames + 1)), [n_atoms] * n_frames)
+
+
+def cut_off(path: str) -> InputError:
+    """Return the error for a file that doesn't end where a frame does."""
+    return InputError(
+        "lacks bytes: it doesn't end where a frame does", where=path, remedy="It was cut off; copy it from its origin"
+    )
