@@ -51,8 +51,9 @@ def _campaign(seed: Path, name: str, n: int, record_property: Callable[[str, obj
     for k, (what, data, mutant) in enumerate(campaign.in_place(seed, n, 1)):
         fate = campaign.fate(mutant, whole, warned)
         found[fate.kind] += 1
-        # Cut between two frames a trajectory is whole, only shorter: nothing in it tells.
-        shorter = what == "cut" and name in ("xyz", "lammpstrj") and data.endswith(b"\n") and fate.kind == "lost"
+        # Cut between two frames, or two atoms where nothing states their number, it is whole, only shorter.
+        between = data.endswith(b"\n") if name in ("xyz", "lammpstrj") else name == "stage1_docked_ATMS.pdb"
+        shorter = what == "cut" and between and fate.kind == "lost"
         if fate.kind not in ANSWERS and not shorter:
             odd.append(f"{k} {what}: {fate.kind} {fate.said}")
     record_property("figure", ", ".join(f"{kind} {n}" for kind, n in sorted(found.items())))

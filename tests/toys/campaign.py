@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import time
@@ -73,12 +74,13 @@ def in_place(seed: Path, n: int, number: int) -> Iterator[tuple[str, bytes, Path
     opened = folder / seed.name
     files = [opened] if opened.is_file() else sorted(path for path in opened.rglob("*") if path.is_file())
     choose = random.Random(number)
-    for _ in range(n):
+    for k in range(n):
         target = choose.choice(files)
         whole = target.read_bytes()
         what = choose.choice(list(MUTATIONS))
         data = MUTATIONS[what](choose, whole)
         target.write_bytes(data)
+        os.utime(opened, ns=(k, k))  # of a folder, nothing else says that a file in it is another
         yield what, data, opened
         target.write_bytes(whole)
 

@@ -143,6 +143,19 @@ def test_truncated_multipage_tiffs_are_refused_at_any_length(compression: str | 
         refused(tmp_path / "cut.tif", "bytes|cut off|truncated|damaged")
 
 
+def test_tiff_that_states_more_pixels_than_its_chain_of_pages_has_is_refused(tmp_path: Path, images: Any) -> None:
+    path = tmp_path / "short.tif"
+    tifffile.imwrite(path, images, compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        last = tiff.pages[3]
+        behind = last.offset + 2 + 12 * len(last.tags)
+    data = bytearray(path.read_bytes())
+    assert struct.unpack_from("<I", data, behind)[0] > behind
+    data[behind : behind + 4] = bytes(4)
+    path.write_bytes(bytes(data))
+    refused(path, "states 960 pixels, 192 are there")
+
+
 def test_tiff_whose_pages_run_in_a_circle_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "circle.tif"
     tifffile.imwrite(path, np.zeros((8, 8), np.uint8), metadata=None)
