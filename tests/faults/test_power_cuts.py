@@ -13,7 +13,7 @@ import shutil
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,9 @@ def _done(store: Path) -> set[str]:
     return {str(block) for block, row in enumerate(statuses) if (row != FrameStatus.PENDING).all()}
 
 
-def test_a_power_cut_loses_no_block_that_was_done(disk: Disk, data: dict[str, Any], tmp_path: Path) -> None:
+def test_a_power_cut_loses_no_block_that_was_done(
+    disk: Disk, data: dict[str, Any], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     choose = random.Random(3)
     words, store = tmp_path / "words", disk.folder / "o.zarr"
     start = time.monotonic()
@@ -136,12 +138,16 @@ def test_a_power_cut_loses_no_block_that_was_done(disk: Disk, data: dict[str, An
         assert execute(Document(data)).complete
         assert toy.contents(store) == undisturbed
         assert reader.verify(store).sound
-    print(f"{cuts} power cuts: {n_certain} blocks were done before one, none was lost")
+    record_property("figure", f"{cuts} power cuts, {n_certain} blocks done before one, none lost")
     assert n_certain > N_CUTS
 
 
 def test_a_power_cut_loses_blocks_where_nothing_is_forced_to_the_disk(
-    disk: Disk, data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    disk: Disk,
+    data: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Or the test above could not fail."""
     monkeypatch.setenv("TOY_NO_SYNC", "1")
@@ -151,4 +157,4 @@ def test_a_power_cut_loses_blocks_where_nothing_is_forced_to_the_disk(
         if len(certain) > 5:
             break
     assert not certain <= _done(store)
-    print(f"without fsync: {len(certain - _done(store))} of {len(certain)} blocks lost")
+    record_property("figure", f"without fsync {len(certain - _done(store))} of {len(certain)} blocks are lost")
