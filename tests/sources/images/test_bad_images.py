@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import re
 import signal
 import struct
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -203,6 +205,16 @@ def test_ome_tiff_that_names_other_files_reads_only_itself(tmp_path: Path, image
     assert 99 not in {float(source.read(k).pixels.max()) for k in range(source.n_frames)}
 
 
+def test_ome_with_a_bomb_of_entities_is_answered(tmp_path: Path, images: Any) -> None:
+    bomb = "".join(f'<!ENTITY b{k} "{f"&b{k - 1};" * 10}">' for k in range(1, 10))
+    text = f'<?xml version="1.0"?><!DOCTYPE o [<!ENTITY b0 "boom">{bomb}]><OME><Image ID="0" Name="&b9;"/></OME>'
+    tifffile.imwrite(tmp_path / "bomb.ome.tif", images, description=text, metadata=None)
+    start = time.process_time()
+    with contextlib.suppress(InputError):
+        assert open_source(tmp_path / "bomb.ome.tif").n_frames == len(images)
+    assert time.process_time() - start < 10
+
+
 def test_dm4_that_declares_more_than_it_has_is_refused(write_dm4: Any) -> None:
     frame = np.zeros((16, 16), np.float32)
     for dimensions in [(10**6, 10**6), (2**31 - 1, 2**31 - 1), (0, 16), (1, 1)]:
@@ -319,6 +331,20 @@ def test_hdf5_pixels_that_are_no_intensities_are_refused_in_words(
     text = refused(path, said)
     assert "reader failed" not in text
     assert "damaged" not in text
+
+
+def test_hdf5_by_a_filter_that_is_not_there_is_refused_with_its_number(
+    images: Any, tmp_path: Path, write_hspy: Any
+) -> None:
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk((1, *images.shape[1:]))
+    properties.set_filter(32_100, h5py.h5z.FLAG_OPTIONAL)
+    with hdf5(tmp_path / "filtered.hspy", images, write_hspy) as file:
+        group = file["Experiments/made for a test"]
+        del group["data"]
+        space = h5py.h5s.create_simple(images.shape)
+        h5py.h5d.create(group.id, b"data", h5py.h5t.NATIVE_FLOAT, space, properties)
+    refused(tmp_path / "filtered.hspy", "compressed by filter 32100.*isn't installed")
 
 
 def test_hspy_in_one_piece_is_refused_with_what_mends_it(images: Any, tmp_path: Path, write_hspy: Any) -> None:
