@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -50,6 +52,20 @@ def test_a_process_that_dies_is_told_with_its_cause_and_replaced(fence: Fence, j
     assert cause in caught.value.cause()
     assert caught.value.from_outside == (job == "kill")
     assert fence.ask("jobs:echo", {"a": 1}, seconds=60)[0] == {"a": 1}
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.3], ids=["at once", "later"])
+def test_after_a_death_between_two_jobs_each_answer_is_that_of_its_own_job(fence: Fence, pause: float) -> None:
+    """The job that the dead process didn't take is done by the next one, by when it may have been asked for again."""
+    for _ in range(5):
+        process = fence.ask("jobs:process", seconds=60)[0]
+        os.kill(process, signal.SIGKILL)
+        time.sleep(pause)
+        answers: list[object] = []
+        while len(answers) < 4:
+            with contextlib.suppress(Died):
+                answers.append(fence.ask("jobs:echo", {"k": len(answers)}, seconds=60)[0])
+        assert answers == [{"k": k} for k in range(4)]
 
 
 def test_a_hang_that_no_signal_of_python_reaches_ends_in_time(fence: Fence) -> None:
