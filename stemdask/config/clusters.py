@@ -108,7 +108,7 @@ class Batch(Section):
     on_end: OwnCommand | None = None
     """Command that the driver runs at the end, with STEMDASK_STORE and STEMDASK_ENDED; in a profile alone."""
     options: Options = Field(default_factory=dict)
-    """Further keywords of the cluster class of dask_jobqueue, passed on as they are."""
+    """Further keywords of the cluster class of dask_jobqueue: job_cpu, job_mem, shebang and a few more."""
     workers_timeout: Annotated[float, Field(gt=0)] = 86_400
     """Patience with the queue: seconds without any worker before the run ends."""
     replace_after: Annotated[float, Field(ge=10, le=86_400)] = 300

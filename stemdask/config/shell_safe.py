@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo
@@ -10,7 +11,21 @@ from pydantic import AfterValidator, ValidationInfo
 #: A directive is a comment to the shell, where | and & are signs of a constraint.
 _DIRECTIVE = re.compile(r"--[A-Za-z0-9_.,:=/@+%\[\]|&-]{1,200}\Z")
 _WORD = re.compile(r"[A-Za-z0-9_.,:=/@+%-]{1,200}\Z")
-_OPTION = re.compile(r"(#!)?[A-Za-z0-9_.,:=/@+% -]*\Z")
+_NUMBER = re.compile(r"[0-9]{1,12}\Z")
+_RESOURCES = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:=/@+%-]{0,199}\Z")
+#: What a config may hand to dask-jobqueue, which quotes nothing, and what each text of it looks like.
+_OPTIONS = {
+    "death_timeout": _NUMBER,
+    "job_cpu": _NUMBER,
+    "job_directives_skip": re.compile(r"-{1,2}[A-Za-z0-9_.,:=/@+%-]{1,200}\Z"),
+    "job_mem": re.compile(r"[0-9]{1,12} ?[kKMGT]?i?[bB]?\Z"),
+    "lsf_units": re.compile(r"[kmgtKMGT][bB]\Z"),
+    "mem": _NUMBER,
+    "ncpus": _NUMBER,
+    "resource_spec": _RESOURCES,
+    "scheduler_options": {"port": _NUMBER},
+    "shebang": re.compile(r"#!(/usr)?/bin/(env )?(ba|z|k)?sh( -l)?\Z"),
+}
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@:=,-]+\Z")
 _MAIL = re.compile(r"[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9.-]{1,190}\Z")
 _EXPRESSION = re.compile(r"[A-Za-z0-9_.,:=@+%\[\]|&*()-]{1,200}\Z")
@@ -70,18 +85,21 @@ def _own(command: str, info: ValidationInfo) -> str:
     return command
 
 
-def _options(value: Any) -> Any:
-    """Return keywords for dask-jobqueue as they are; it quotes nothing, so each text in them is checked."""
-    leaves = [value] if isinstance(value, str) else []
-    if isinstance(value, dict):
-        leaves = [*value]
-        value = {key: _options(one) for key, one in value.items()}
-    elif isinstance(value, list | tuple):
-        value = [_options(one) for one in value]
-    for text in leaves:
-        if not _OPTION.match(str(text)):
-            raise ValueError(f"{text!r} can't stand in a job script; letters, digits, blanks and _.,:=/@+%- can")
-    return value
+def _options(options: dict[str, Any], known: Mapping[str, Any] = _OPTIONS) -> dict[str, Any]:
+    for key, value in options.items():
+        looks = known.get(key)
+        if looks is None:
+            raise ValueError(
+                f"{key!r} is not an option that a config may set; allowed: {', '.join(known)}; "
+                "what else your site needs may stand in a jobqueue.yaml of your own"
+            )
+        if isinstance(looks, Mapping) and isinstance(value, dict):
+            _options(value, looks)
+            continue
+        for text in map(str, value if isinstance(value, list | tuple) else (value,)):
+            if isinstance(looks, Mapping) or not looks.match(text):
+                raise ValueError(f"{text!r} can't be {key!r} of a job script")
+    return options
 
 
 Name = Annotated[str, AfterValidator(_name)]

@@ -64,6 +64,7 @@ def _serve(requests: int, message: tuple[dict[str, Any], dict[str, Array]] | Non
 
 
 def _do(header: dict[str, Any], arrays: dict[str, Array]) -> None:
+    inside.begin(header["number"])
     try:
         os.chdir(header["folder"])
         module, _, name = header["job"].partition(":")

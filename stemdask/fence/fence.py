@@ -85,6 +85,7 @@ class Fence:
         self._kept: dict[str, _Kept] = {}
         self._requests = self._answers = self._deaths = -1
         self._fork = 0
+        self._number = 0
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this
         self._owner = os.getpid()
         self._thread = threading.current_thread()
@@ -149,6 +150,7 @@ class Fence:
         with self._lock:
             if not self._is_there:
                 self._start()
+            self._bury()
             if keep:
                 self._kept.pop(job, None)
             if not self._fork:
@@ -170,7 +172,9 @@ class Fence:
     ) -> tuple[Any, dict[str, Array]]:
         """Have a job done, in the first process if that is to keep it."""
         try:
-            request = {"job": job, "given": what.given, "folder": os.getcwd(), "keep": keep}  # noqa: PTH109
+            self._number += 1
+            folder = os.getcwd()  # noqa: PTH109
+            request = {"job": job, "given": what.given, "folder": folder, "keep": keep, "number": self._number}
             self._write(wire.pack(request, what.arrays))
             header, values = self._receive(seconds, cpu_seconds)
         except (Overdue, InterruptedError):
@@ -209,6 +213,14 @@ class Fence:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    def _bury(self) -> None:
+        """Take note of a fork that somebody killed between two jobs: the next one is not to blame."""
+        poll = select.poll()
+        poll.register(self._deaths, select.POLLIN)
+        if poll.poll(0):
+            os.read(self._deaths, DEATH.size)
+            self._fork = 0
 
     def _end_fork(self) -> None:
         """End the fork alone; everything where it doesn't go."""
@@ -258,7 +270,11 @@ class Fence:
                 view = view[os.write(self._requests, view) :]
 
     def _receive(self, seconds: float, cpu_seconds: float | None) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Return the next message that is no beat."""
+        """Return the next message of the job that is no beat.
+
+        A fork that dies before it takes its job leaves it to the next one: by then it may have been asked for again,
+        and what the first asking comes to must not be taken for the answer.
+        """
         at = ""
         while True:
             clock = _Clock(seconds, cpu_seconds, self._fork, at)
@@ -266,6 +282,8 @@ class Fence:
             header, values = wire.unpack(prefix, self._read(wire.body_length(prefix), clock))
             if "process" in header:
                 self._fork = header["process"]
+            elif header["number"] != self._number and "ready" not in header:
+                continue
             elif "beat" in header:
                 at = header["beat"] or at
             else:

@@ -13,12 +13,20 @@ from stemdask.model import Array
 
 _answers: int | None = None
 """Descriptor to write to; None outside the fence."""
+_number = 0
+"""Of the job that is being done."""
 
 
 def enter(answers: int) -> None:
     """Say that this process is behind the fence."""
     global _answers
     _answers = answers
+
+
+def begin(number: int) -> None:
+    """Say which job is done from now on."""
+    global _number
+    _number = number
 
 
 def beat(what: str = "") -> None:
@@ -30,7 +38,7 @@ def beat(what: str = "") -> None:
 def send(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     """Write a message to the other side."""
     assert _answers is not None
-    view = memoryview(wire.pack(header, arrays))
+    view = memoryview(wire.pack({**header, "number": _number}, arrays))
     while view:
         view = view[os.write(_answers, view) :]
 

@@ -21,6 +21,7 @@ from stemdask.units import Length
 #: Bytes that opening may take.
 OPENING_MEMORY = 2 * 2**30
 _DAMAGED = "The file may be damaged; copy it again from its origin"
+_KILLED = "Somebody else did that, or the system, for want of memory: look at what else runs, and try again"
 
 
 def open_source(
@@ -57,19 +58,30 @@ def open_source(
         "memory": memory,
     }
     try:
-        with lent() as fence:
-            answer, _ = fence.ask(
-                "stemdask.sources.fenced:opened", given, seconds=WAITING_SECONDS, cpu_seconds=OPENING_SECONDS
-            )
+        answer = _asked(given)
     except Overdue as error:
         raise InputError(
             f"opening it takes more than {OPENING_SECONDS:g} s", where=str(error) or path, remedy=_DAMAGED
         ) from None
     except Died as death:
-        raise InputError(f"its reader crashed: {death.cause()}", where=_named(path), remedy=_DAMAGED) from None
+        what, remedy = ("was killed", _KILLED) if death.from_outside else ("crashed", _DAMAGED)
+        raise InputError(f"its reader {what}: {death.cause()}", where=_named(path), remedy=remedy) from None
     except Raised as error:
         raise InputError(f"its reader failed with {error}", where=_named(path), remedy=_DAMAGED) from None
     return opening.source_from(answer)
+
+
+def _asked(given: Mapping[str, Any]) -> Any:
+    """Have an input opened; once more where somebody else killed the process that does."""
+    for may_repeat in (True, False):
+        try:
+            job = "stemdask.sources.fenced:opened"
+            with lent() as fence:
+                return fence.ask(job, given, seconds=WAITING_SECONDS, cpu_seconds=OPENING_SECONDS)[0]
+        except Died as death:
+            if not (may_repeat and death.from_outside):
+                raise
+    raise AssertionError
 
 
 def hashes(source: ImageSource | AtomsSource, indices: Iterable[int]) -> dict[int, int]:

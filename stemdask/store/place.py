@@ -154,10 +154,10 @@ def recover(store: Path, *, sweep: bool) -> None:
         old.rename(store)
     _remove(old)
     _remove(directory / "new.zarr")
-    for left in directory.glob("scratch-*") if sweep else ():
-        _remove(left)
-    if sweep and is_store(store):
-        for left in store.rglob("*.partial"):
+    if sweep:
+        for left in directory.glob("scratch-*"):
+            _remove(left)
+        for left in (*directory.glob("*.partial"), *(store.rglob("*.partial") if is_store(store) else ())):
             left.unlink(missing_ok=True)
     metadata.mend(store)
 

@@ -43,18 +43,21 @@ def test_without_a_file_nothing_changes(says: Any) -> None:
 
 def test_lists_hold_what_both_say(says: Any) -> None:
     says(
-        job_extra_directives=["--clusters=a"], job_script_prologue=["ml gcc && ulimit -c 0"], worker_extra_args=["--x"]
+        job_extra_directives=["--clusters=a"],
+        job_script_prologue=["ml gcc && ulimit -c 0"],
+        worker_extra_args=["--x"],
+        job_directives_skip=["--mem"],
     )
     mine = Batch(
         kind="slurm",
         job_extra_directives=("--nice=5",),
         prologue=("module load b",),
-        options={"worker_extra_args": ["--y"], "job_directives_skip": ["--mem"]},
+        options={"job_directives_skip": ["-t"]},
     )
     filled = site.filled(mine)
     assert filled.job_extra_directives == ("--clusters=a", "--nice=5")
     assert filled.prologue == ("ml gcc && ulimit -c 0", "module load b"), "the site's own lines aren't checked"
-    assert filled.options == {"worker_extra_args": ["--x", "--y"], "job_directives_skip": ["--mem"]}
+    assert filled.options == {"worker_extra_args": ["--x"], "job_directives_skip": ["--mem", "-t"]}
 
 
 def test_a_size_that_the_config_names_is_the_last_word(says: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -83,6 +85,20 @@ def test_a_process_is_forked_where_no_thread_could_hold_a_lock(toys: None, threa
         [sys.executable, "-c", code, "here"], capture_output=True, text=True, check=True, env=os.environ | ONE_THREAD
     )
     assert done.stdout.strip() == str(forked)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.3], ids=["at once", "later"])
+def test_after_a_death_between_two_jobs_each_answer_is_that_of_its_own_job(fence: Fence, pause: float) -> None:
+    """The job that the dead process didn't take is done by the next one, by when it may have been asked for again."""
+    for _ in range(5):
+        process = fence.ask("jobs:process", seconds=60)[0]
+        os.kill(process, signal.SIGKILL)
+        time.sleep(pause)
+        answers: list[object] = []
+        while len(answers) < 4:
+            with contextlib.suppress(Died):
+                answers.append(fence.ask("jobs:echo", {"k": len(answers)}, seconds=60)[0])
+        assert answers == [{"k": k} for k in range(4)]
 
 
 def test_a_hang_that_no_signal_of_python_reaches_ends_in_time(fence: Fence) -> None:

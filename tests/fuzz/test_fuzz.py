@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import campaign
@@ -20,31 +22,46 @@ pytestmark = pytest.mark.processes
 N = [pytest.param(25, id="few"), pytest.param(1000, marks=pytest.mark.slow, id="many")]
 #: What an answer may be. A reader that crashes or hangs is answered too, but shall be seen.
 ANSWERS = {"refused", "same", "warned"}
+#: Where a cut falls between two frames or atoms is tested by itself, as far as it can be told.
+ENDLESS = ("xtc", "dcd", "stage1_docked_ATMS.pdb")
 
 
 @pytest.mark.parametrize("n", N)
 @pytest.mark.parametrize("name", [*seeds.IMAGES, *seeds.ATOMS])
-def test_mutants_are_answered_and_lose_nothing_in_silence(tmp_path: Path, name: str, n: int) -> None:
-    seed = seeds.write(tmp_path, name)
-    whole, _ = campaign.counts(seed)
-    mutant = seed.with_name(f"mutant.{name}")
+def test_mutants_are_answered_and_lose_nothing_in_silence(
+    tmp_path: Path, name: str, n: int, record_property: Callable[[str, object], None]
+) -> None:
+    _campaign(seeds.write(tmp_path, name), name, n, record_property)
+
+
+@pytest.mark.parametrize(
+    "n", [pytest.param(10, marks=pytest.mark.long, id="few"), pytest.param(300, marks=pytest.mark.slow, id="many")]
+)
+@pytest.mark.parametrize("name", ["BTO_crystal_1.dm4", "STO_ADF_experimental.hspy", "stage1_docked_ATMS.pdb"])
+def test_mutants_of_files_as_they_are_published_are_answered_alike(
+    tmp_path: Path, reference: Path, name: str, n: int, record_property: Callable[[str, object], None]
+) -> None:
+    seed = tmp_path / name
+    shutil.copy(reference / "data" / name, seed)
+    _campaign(seed, name, n, record_property)
+
+
+def _campaign(seed: Path, name: str, n: int, record_property: Callable[[str, object], None]) -> None:
+    whole, warned = campaign.counts(seed)
     found: Counter[str] = Counter()
     odd: list[str] = []
-    for k, (what, data) in enumerate(campaign.mutants(seed.read_bytes(), n, seed=1)):
-        mutant.write_bytes(data)
-        fate = campaign.fate(mutant, whole)
+    for k, (what, data, mutant) in enumerate(campaign.in_place(seed, n, 1)):
+        fate = campaign.fate(mutant, whole, warned)
         found[fate.kind] += 1
-        # Cut between two frames a trajectory is whole, only shorter: nothing in it tells.
-        shorter = (
-            what == "cut"
-            and name in ("xyz", "lammpstrj", "csv", "xdatcar")
-            and data.endswith(b"\n")
-            and fate.kind == "lost"
-        )
-        if fate.kind not in ANSWERS and not shorter:
+        # Cut between two frames, or two atoms where nothing states their number, it is whole, only shorter.
+        between = data.endswith(b"\n") if name in ("xyz", "lammpstrj", "csv", "xdatcar") else name in ENDLESS
+        shorter = what == "cut" and between and fate.kind == "lost"
+        # The library in C that unpacks XTC goes down over damaged positions; the fence bears it.
+        borne = name == "xtc" and fate.kind == "crash"
+        if fate.kind not in ANSWERS and not (shorter or borne):
             odd.append(f"{k} {what}: {fate.kind} {fate.said}")
-    print(f"{name}: {dict(found)}")
-    assert not odd
+    record_property("figure", ", ".join(f"{kind} {n}" for kind, n in sorted(found.items())))
+    assert not odd, "\n".join(odd)
     assert sum(found.values()) == n
     with lent() as fence:
         process = fence._process
@@ -53,7 +70,9 @@ def test_mutants_are_answered_and_lose_nothing_in_silence(tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize("n", N)
-def test_mutants_of_a_config_are_answered_in_sentences(tmp_path: Path, n: int) -> None:
+def test_mutants_of_a_config_are_answered_in_sentences(
+    tmp_path: Path, n: int, record_property: Callable[[str, object], None]
+) -> None:
     frames = seeds.write(tmp_path, "npy")
     config = tmp_path / "run.yaml"
     text = (
@@ -68,5 +87,6 @@ def test_mutants_of_a_config_are_answered_in_sentences(tmp_path: Path, n: int) -
             resolve(document.read(config))
         except StemdaskError:
             refused += 1
+    record_property("figure", f"refused {refused}, same {n - refused}")
     assert refused > n // 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.yaml", "seed.npy"]

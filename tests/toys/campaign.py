@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +64,27 @@ def mutants(data: bytes, n: int, seed: int) -> Iterator[tuple[str, bytes]]:
         yield name, MUTATIONS[name](choose, data)
 
 
+def in_place(seed: Path, n: int, number: int) -> Iterator[tuple[str, bytes, Path]]:
+    """Yield mutants of a file, or of a file of a folder, each in the place of a copy that lies with what belongs to it.
+
+    Yields what was done, the mutated bytes and what is to be opened.
+    """
+    folder = seed.parent / "mutants"
+    shutil.copytree(seed.parent, folder, ignore=shutil.ignore_patterns("mutants"))
+    opened = folder / seed.name
+    files = [opened] if opened.is_file() else sorted(path for path in opened.rglob("*") if path.is_file())
+    choose = random.Random(number)
+    for k in range(n):
+        target = choose.choice(files)
+        whole = target.read_bytes()
+        what = choose.choice(list(MUTATIONS))
+        data = MUTATIONS[what](choose, whole)
+        target.write_bytes(data)
+        os.utime(opened, ns=(k, k))  # of a folder, nothing else says that a file in it is another
+        yield what, data, opened
+        target.write_bytes(whole)
+
+
 def counts(path: Path) -> tuple[Counts, tuple[str, ...]]:
     """Open a file; return its number of frames and the atoms of each, and the warnings."""
     source = fenced.open_source(path)
@@ -69,8 +92,8 @@ def counts(path: Path) -> tuple[Counts, tuple[str, ...]]:
     return (source.n_frames, atoms), source.warnings
 
 
-def fate(path: Path, whole: Counts) -> Fate:
-    """Open a mutant and say what became of it."""
+def fate(path: Path, whole: Counts, usual: Sequence[str]) -> Fate:
+    """Open a mutant and say what became of it, beside the warnings that the good file has."""
     start = time.monotonic()
     try:
         found, warnings = counts(path)
@@ -84,4 +107,4 @@ def fate(path: Path, whole: Counts) -> Fate:
     spent = time.monotonic() - start
     if found == whole:
         return Fate("same", "", spent)
-    return Fate("warned" if warnings else "lost", f"{whole} -> {found}; {warnings}", spent)
+    return Fate("warned" if len(warnings) > len(usual) else "lost", f"{whole} -> {found}; {warnings}", spent)

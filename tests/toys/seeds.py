@@ -7,14 +7,17 @@ import warnings
 from pathlib import Path
 
 import ase.io
+import foreign
 import numpy as np
+import pytest
 import tifffile
+import zarr
 from ase import Atoms
 from PIL import Image
 
 from stemdask import simulate
 
-IMAGES = ("npy", "tif", "deflated.tif", "hspy", "png", "mrc")
+IMAGES = ("npy", "tif", "deflated.tif", "hspy", "emd", "dm4", "ser", "zarr", "png", "jpg", "bmp", "mrc")
 #: Formats that ASE writes, by suffix, and whether one file holds several structures.
 _BY_ASE = {
     "cif": ("cif", False),
@@ -26,12 +29,12 @@ _BY_ASE = {
     "json": ("json", True),
     "db": ("db", True),
 }
-ATOMS = ("xyz", "xyz.gz", "lammpstrj", "pdb", "csv", *_BY_ASE)
+ATOMS = ("xyz", "xyz.gz", "lammpstrj", "pdb", "csv", "gsd", "xtc", "dcd", *_BY_ASE)
 _MRC_FLOATS = 2
 
 
 def write(path: Path, name: str) -> Path:
-    """Write the file of a name, whose suffix says its format."""
+    """Write the file of a name, whose suffix says its format; a folder for zarr, two files for some trajectories."""
     target = path / f"seed.{name}"
     (_write_images if name in IMAGES else _write_atoms)(target, name)
     return target
@@ -43,6 +46,16 @@ def _write_images(target: Path, name: str) -> None:
         np.save(target, pixels)
     elif name == "png":
         Image.fromarray(pixels[0]).save(target)
+    elif name in ("jpg", "bmp"):
+        Image.fromarray((pixels[0] // 4).astype(np.uint8)).save(target)
+    elif name == "dm4":
+        foreign.write_dm4(target, pixels)
+    elif name == "ser":
+        foreign.write_ser(target, pixels)
+    elif name == "emd":
+        foreign.write_velox(target, {"HAADF": pixels})
+    elif name == "zarr":
+        zarr.create_array(str(target), data=pixels, chunks=(1, 24, 24), dimension_names=("t", "y", "x"))
     elif name == "hspy":
         _write_hspy(target, pixels)
     elif name == "mrc":
@@ -86,11 +99,40 @@ def _write_atoms(target: Path, name: str) -> None:
         target.write_text("".join(_snapshot(k, p) for k, p in enumerate(frames)))
     elif name == "pdb":
         target.write_text("".join(_model(k, p) for k, p in enumerate(frames)) + "END\n")
+    elif name in ("gsd", "xtc", "dcd"):
+        _write_trajectory(target, name, np.array(frames, np.float32))
     else:
         structures = [Atoms(f"Pt{len(p)}", p + 9, cell=[18, 18, 18], pbc=True) for p in frames]
         fmt, several = _BY_ASE[name]
         with warnings.catch_warnings(action="ignore"):  # GRO has no velocities
             ase.io.write(target, structures if several else structures[0], format=fmt)
+
+
+def _write_trajectory(target: Path, name: str, frames: np.ndarray) -> None:
+    n = len(frames[0])
+    if name == "gsd":
+        hoomd = pytest.importorskip("gsd.hoomd")
+        with hoomd.open(str(target), "w") as file:
+            for k, positions in enumerate(frames):
+                frame = hoomd.Frame()
+                frame.configuration.step = k
+                frame.configuration.box = [40, 40, 40, 0, 0, 0]
+                frame.particles.N, frame.particles.position = n, positions
+                frame.particles.types, frame.particles.typeid = ["Pt"], np.zeros(n, np.uint32)
+                file.append(frame)
+        return
+    target.with_suffix(".xyz").write_text(_frame(0, frames[0]))
+    if name == "xtc":
+        library = pytest.importorskip("MDAnalysis.lib.formats.libmdaxdr", exc_type=ImportError)
+        with library.XTCFile(str(target), "w") as file:
+            for k, positions in enumerate(frames):
+                file.write(positions / 10, np.diag([4, 4, 4]).astype("f4"), k, float(k), 1e5)
+        return
+    library = pytest.importorskip("MDAnalysis.lib.formats.libdcd", exc_type=ImportError)
+    with library.DCDFile(str(target), "w") as file:
+        file.write_header("made for a test", n, istart=0, nsavc=1, delta=0.5, is_periodic=1)
+        for positions in frames:
+            file.write(positions, np.array([40.0, 90.0, 40.0, 90.0, 90.0, 40.0]))
 
 
 def _frame(step: int, positions: np.ndarray) -> str:

@@ -38,6 +38,8 @@ class ToyParams(Params):
     """Blocks."""
     after: str = ""
     """File that says what harm is done when all frames are; none where it isn't there."""
+    once: float = 0.0
+    """Time of what comes once before, and of each block of what comes once after, s."""
 
 
 HANDED_ON = Variable("toy/handed_on", ("frame", "part"), "float64", "1", "for a later analysis", stored=False)
@@ -60,6 +62,8 @@ def outputs(params: ToyParams) -> tuple[Variable, ...]:
 def prepare(frames: Sequence[Frame], params: ToyParams) -> Mapping[str, Array]:
     first = frames[0]
     assert isinstance(first, ImageFrame)
+    time.sleep(params.once)
+    tell("prepared")
     return {"toy/reference": np.arange(4.0) * params.factor + first.pixels[-1, -1]}
 
 
@@ -91,12 +95,20 @@ def finish(stack: Stack, params: ToyParams) -> None:
     mean = stack.read("toy/mean")
     rank = np.argsort(np.argsort(mean)).astype(np.int32)
     for block in stack.blocks:
+        time.sleep(params.once)
         stack.write("toy/rank", rank[block], block)
     stack.write("toy/total", np.array([np.nansum(mean), stack.n_frames]))
     stack.set_attributes("toy", {"method": "rank"})
 
 
 ANALYSIS = Analysis("toy", "images", "a toy", ToyParams, outputs, None, prepare=prepare, run=run, finish=finish)
+
+
+def tell(word: str) -> None:
+    """Add a word to the file that TOY_TELLS names, if it names one: how far a run has come."""
+    if told := os.environ.get("TOY_TELLS"):
+        with Path(told).open("a") as file:
+            file.write(f"{word}\n")
 
 
 def install() -> None:

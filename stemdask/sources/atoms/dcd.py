@@ -23,7 +23,7 @@ _HEADER, _FIXED, _CELL, _FOURTH = 84, 8, 10, 11
 
 
 def index(path: str, size: int) -> FrameIndex:
-    """Count the frames."""
+    """Count the frames; the library leaves one out that was cut off."""
     file = _opened(path)
     n_frames = len(file)
     stated, end = _stated(path, n_frames)

@@ -38,7 +38,7 @@ def check_tree(path: str) -> list[str]:
     ------
     InputError
         External links or storage, virtual datasets, groups nested too deeply, chunks that don't fit the memory
-        budget, unknown filters.
+        budget, unknown filters, pixels that are no numbers.
     """
     warnings: list[str] = []
     with h5py.File(path, "r") as file:
@@ -78,6 +78,10 @@ def _check_array(path: str, array: Any) -> list[str]:
                 where=path,
                 remedy="Install it (pip install hdf5plugin), or save the file with gzip",
             )
+    if array.ndim >= 2 and array.dtype.hasobject and array.name.rpartition("/")[2].lower() == "data":
+        raise InputError(
+            f"{array.name} holds {_objects(array.dtype)} in the place of pixels", where=path, allowed="numbers"
+        )
     item = array.dtype.itemsize if isinstance(array.dtype, np.dtype) else 8
     if array.chunks:
         n_bytes = item
@@ -87,6 +91,12 @@ def _check_array(path: str, array: Any) -> list[str]:
     if array.ndim >= 2 and array.size and array.id.get_storage_size() == 0:
         return [f"{array.name} declares {array.shape} values of which none is stored: they read as the fill value"]
     return []
+
+
+def _objects(dtype: np.dtype[Any]) -> str:
+    if h5py.check_string_dtype(dtype):
+        return "texts"
+    return "lists of changing length" if h5py.check_vlen_dtype(dtype) else "references"
 
 
 def _leads_out(path: str, what: str) -> InputError:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import h5py
 import numpy as np
 
+from stemdask.errors import InputError
 from stemdask.kernels.arrays import Array
 from stemdask.sources.images.hdf5 import KEPT_BYTES, hdf5_format
 from stemdask.sources.images.signals import ImageSignal, image_signals
@@ -15,7 +16,22 @@ from stemdask.sources.images.stack import OpenStack
 
 def open_hspy(path: str) -> list[OpenStack]:
     """Open every image of a file."""
+    _check_chunks(path)
     return [image.opened(_direct_reader(path, image)) for image in image_signals(path, "rsciio.hspy")]
+
+
+def _check_chunks(path: str) -> None:
+    """Refuse pixels that are stored in one piece, of which rosettasciio reads no part."""
+    with h5py.File(path, "r") as file:
+        for experiment in file.get("Experiments", {}).values():
+            data = experiment.get("data") if isinstance(experiment, h5py.Group) else None
+            if isinstance(data, h5py.Dataset) and data.ndim and data.chunks is None:
+                raise InputError(
+                    f"{data.name} is stored in one piece, of which no single frame can be read",
+                    where=path,
+                    allowed="chunks, as HyperSpy writes them",
+                    remedy="Save it again with HyperSpy, or by 'h5repack -l CHUNK=1x512x512'",
+                )
 
 
 def _direct_reader(path: str, image: ImageSignal) -> Callable[[int], Array] | None:

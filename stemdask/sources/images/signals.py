@@ -70,7 +70,7 @@ def image_signals(path: str, reader: str) -> list[ImageSignal]:
         raise InputError(
             f"holds no image ({held or 'nothing'})",
             where=path,
-            remedy="Export the images; spectra and diffraction patterns can't be analysed",
+            remedy="Export the images; spectra, diffraction patterns and complex numbers can't be analysed",
         )
     return images
 

@@ -134,12 +134,15 @@ def _chain(path: str, size: int) -> int:
 
 
 def _check_count(path: str, tiff: Any, n_pages: int) -> None:
-    """Compare the number of frames that ImageJ or OME states with those found."""
+    """Compare the number of frames that ImageJ states, and of pixels that tifffile does, with those found."""
     found = sum(int(np.prod(series.shape[:-2])) for series in tiff.series)
     stated = int((tiff.imagej_metadata or {}).get("images", found))
-    if stated > found:
+    n_pixels = sum(int(series.size) for series in tiff.series)
+    n_stated = sum(math.prod(map(int, one.get("shape", (0,)))) for one in tiff.shaped_metadata or ())
+    if stated > found or n_stated > n_pixels:
+        what = f"{stated} images, {found}" if stated > found else f"{n_stated} pixels, {n_pixels}"
         raise InputError(
-            f"states {stated} images, {found} are there ({n_pages} pages)",
+            f"states {what} are there ({n_pages} pages)",
             where=path,
             remedy="The file is cut off; copy it again from its origin",
         )

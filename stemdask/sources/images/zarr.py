@@ -39,7 +39,10 @@ def open_zarr(path: str) -> list[OpenStack]:
         stack = Stack(name, shape, array.dtype, calibrate(axes), problems if missing else ())
         stacks.append(OpenStack(stack, _zarr_reader(array)))
     if not stacks:
-        raise InputError("holds no image (a numeric array of 2 or 3 dimensions)", where=path)
+        held = ", ".join(f"{array.dtype} {array.shape}" for array in list(arrays.values())[:4])
+        raise InputError(
+            f"holds no image ({held or 'nothing'})", where=path, allowed="real numbers of 2 or 3 dimensions"
+        )
     return stacks
 
 

@@ -109,7 +109,7 @@ def test_what_a_shell_would_act_on_is_refused(key: str, hostile: str) -> None:
     prefixed = {
         "job_extra_directives": [f"--comment={text}" if text else ""],
         "prologue": [f"module load {text}"],
-        "options": {"a": text or "$x"},
+        "options": {"resource_spec": text},
     }
     value: Any = prefixed.get(key, text)
     with pytest.raises(ValidationError):
@@ -120,7 +120,7 @@ def test_what_a_shell_would_act_on_is_refused(key: str, hostile: str) -> None:
 @pytest.mark.parametrize("sign", list("&|;<>$`(){}*?!~#'\"\\"))
 def test_no_sign_that_a_shell_acts_on_is_allowed_within_a_word(key: str, sign: str) -> None:
     text = f"lo{sign}reboot"
-    value: Any = {"prologue": [f"source /{text}"], "options": {"a": [text]}}.get(key, text)
+    value: Any = {"prologue": [f"source /{text}"], "options": {"job_directives_skip": [text]}}.get(key, text)
     with pytest.raises(ValidationError):
         kinds.Batch.model_validate({"kind": "slurm", key: value})
 
@@ -129,6 +129,39 @@ def test_no_sign_that_a_shell_acts_on_is_allowed_within_a_word(key: str, sign: s
 def test_a_path_that_a_shell_would_act_on_is_refused(hostile: str) -> None:
     with pytest.raises(ValueError, match="can't stand in a job script"):
         check_path(hostile)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"python": "/bin/touch /x"},
+        {"job_script_prologue": ["/bin/touch /x"]},
+        {"env_extra": ["/bin/touch /x"]},
+        {"worker_extra_args": ["--preload", "/x.py"]},
+        {"worker_command": "/x"},
+        {"scheduler_options": {"preload": "/x.py"}},
+        {"scheduler_options": {"dashboard_address": "0.0.0.0:80"}},
+        {"scheduler_options": "port"},
+        {"job_extra_directives": ["--output=/x"]},
+        {"log_directory": "/x"},
+        {"security": "none"},
+        {"protocol": "tcp"},
+        {"shebang": "#!/bin/touch /x"},
+        {"shebang": "#!/bin/bash -c reboot"},
+        {"job_mem": "1 --wrap=x"},
+        {"resource_spec": "--x"},
+    ],
+)
+def test_an_option_that_could_start_a_program_or_open_a_run_is_refused_by_name(options: dict[str, Any]) -> None:
+    key = next(iter(options))
+    with pytest.raises(ValidationError, match=key if key != "scheduler_options" else "preload|dashboard_address|port"):
+        kinds.Batch.model_validate({"kind": "slurm", "options": options})
+
+
+@pytest.mark.parametrize("key", ["partition", "account", "qos", "reservation", "licenses", "gres", "interface"])
+def test_a_name_that_would_read_as_an_option_is_refused(key: str) -> None:
+    with pytest.raises(ValidationError, match="is not a name"):
+        kinds.Batch.model_validate({"kind": "slurm", key: "--wrap=reboot"})
 
 
 def test_what_sites_ask_for_is_allowed() -> None:
@@ -140,7 +173,14 @@ def test_what_sites_ask_for_is_allowed() -> None:
         walltime="1-12:00:00",
         local_directory="/scratch/me",
         job_extra_directives=("--constraint=[haswell|skylake]&ssd", "--qos=high", "--exclusive"),
-        options={"shebang": "#!/bin/bash -l", "job_cpu": 2, "scheduler_options": {"port": 8786}},
+        options={
+            "shebang": "#!/bin/bash -l",
+            "job_cpu": 2,
+            "job_mem": "4GB",
+            "job_directives_skip": ["--mem", "-t"],
+            "resource_spec": "select=1:ncpus=4:mem=8gb",
+            "scheduler_options": {"port": 8786},
+        },
         prologue=("module load python/3.12", "source /env/bin/activate", "export OMP_PLACES=cores"),
     )
 

@@ -114,7 +114,8 @@ def test_the_scheduler_listens_where_the_site_says_and_shows_its_dashboard_to_no
     asked: dict[str, Any] = {}
     monkeypatch.setattr(jobqueue, "_class", lambda queue: lambda **keywords: asked.update(keywords))
     options = {"scheduler_options": {"port": 8799, "dashboard_address": ":8787"}}
-    jobqueue.scheduler(QUEUE, Batch(kind="slurm", options=options), 2**31, None)
+    of_the_site = Batch(kind="slurm").model_copy(update={"options": options})
+    jobqueue.scheduler(QUEUE, of_the_site, 2**31, None)
     assert asked["scheduler_options"] == {"port": 8799, "dashboard_address": "127.0.0.1:0"}
 
 

@@ -99,6 +99,30 @@ def test_elements_beside_may_be_those_of_a_gro(positions: Any, tmp_path: Path) -
     assert open_source(tmp_path / "run.ncdf").read(3).numbers.tolist() == [78, 78, 79]
 
 
+@pytest.mark.parametrize("suffix", ["xtc", "dcd"])
+@pytest.mark.parametrize("n_atoms", [3, 40])
+def test_a_trajectory_cut_within_a_frame_is_refused_at_any_length(suffix: str, n_atoms: int, tmp_path: Path) -> None:
+    """Both libraries leave the last frame out without a word."""
+    path = tmp_path / f"run.{suffix}"
+    write, whole = (
+        {"xtc": write_xtc, "dcd": write_dcd}[suffix],
+        np.random.default_rng(0).uniform(-9, 9, (4, n_atoms, 3)),
+    )
+    lengths = []
+    for n in (1, 2, 3, 4):
+        write(path, whole[:n].astype(np.float32))
+        lengths.append(path.stat().st_size)
+    (tmp_path / "run.xyz").write_text(f"{n_atoms}\n\n" + n_atoms * "Pt 0 0 0\n")
+    data = path.read_bytes()
+    for length in range(lengths[0] + 1, lengths[3]):
+        path.write_bytes(data[:length])
+        if length in lengths:
+            assert open_source(path).n_frames == lengths.index(length) + 1
+        else:
+            with pytest.raises(InputError, match="doesn't end where a frame does"):
+                open_source(path)
+
+
 def test_another_number_of_atoms_beside_is_refused(positions: Any, tmp_path: Path) -> None:
     write_xtc(tmp_path / "run.xtc", positions)
     (tmp_path / "run.xyz").write_text("1\n\nPt 0 0 0\n")

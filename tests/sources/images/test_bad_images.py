@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import re
 import signal
 import struct
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,19 @@ def test_truncated_multipage_tiffs_are_refused_at_any_length(compression: str | 
         refused(tmp_path / "cut.tif", "bytes|cut off|truncated|damaged")
 
 
+def test_tiff_that_states_more_pixels_than_its_chain_of_pages_has_is_refused(tmp_path: Path, images: Any) -> None:
+    path = tmp_path / "short.tif"
+    tifffile.imwrite(path, images, compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        last = tiff.pages[3]
+        behind = last.offset + 2 + 12 * len(last.tags)
+    data = bytearray(path.read_bytes())
+    assert struct.unpack_from("<I", data, behind)[0] > behind
+    data[behind : behind + 4] = bytes(4)
+    path.write_bytes(bytes(data))
+    refused(path, "states 960 pixels, 192 are there")
+
+
 def test_tiff_whose_pages_run_in_a_circle_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "circle.tif"
     tifffile.imwrite(path, np.zeros((8, 8), np.uint8), metadata=None)
@@ -188,6 +203,16 @@ def test_ome_tiff_that_names_other_files_reads_only_itself(tmp_path: Path, image
     except InputError:
         return
     assert 99 not in {float(source.read(k).pixels.max()) for k in range(source.n_frames)}
+
+
+def test_ome_with_a_bomb_of_entities_is_answered(tmp_path: Path, images: Any) -> None:
+    bomb = "".join(f'<!ENTITY b{k} "{f"&b{k - 1};" * 10}">' for k in range(1, 10))
+    text = f'<?xml version="1.0"?><!DOCTYPE o [<!ENTITY b0 "boom">{bomb}]><OME><Image ID="0" Name="&b9;"/></OME>'
+    tifffile.imwrite(tmp_path / "bomb.ome.tif", images, description=text, metadata=None)
+    start = time.process_time()
+    with contextlib.suppress(InputError):
+        assert open_source(tmp_path / "bomb.ome.tif").n_frames == len(images)
+    assert time.process_time() - start < 10
 
 
 def test_dm4_that_declares_more_than_it_has_is_refused(write_dm4: Any) -> None:
@@ -271,6 +296,69 @@ def test_hdf5_that_leads_to_other_files_is_refused(tmp_path: Path, images: Any, 
         layout[:] = h5py.VirtualSource(str(secret), "data", (16, 16))
         file.create_virtual_dataset("pixels", layout)
     refused(tmp_path / "virtual.hspy", "lie in other files")
+
+
+_RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+#: Pixels that are no intensities, and what is said of them.
+_NO_INTENSITIES = {
+    "complex": (np.dtype("c8"), r"complex64"),
+    "RGB": (_RGB, r"colour image \(RGB\)"),
+    "vlen": (h5py.vlen_dtype(np.float32), "lists of changing length in the place of pixels"),
+    "texts": (h5py.string_dtype(), "texts in the place of pixels"),
+    "references": (h5py.ref_dtype, "references in the place of pixels"),
+}
+
+
+@pytest.mark.parametrize("what", _NO_INTENSITIES)
+@pytest.mark.parametrize("fmt", ["hspy", "emd"])
+def test_hdf5_pixels_that_are_no_intensities_are_refused_in_words(
+    fmt: str, what: str, tmp_path: Path, images: Any, write_hspy: Any
+) -> None:
+    dtype, said = _NO_INTENSITIES[what]
+    path = write_hspy("odd.hspy", images) if fmt == "hspy" else tmp_path / "odd.emd"
+    with h5py.File(path, "r+" if fmt == "hspy" else "w") as file:
+        if fmt == "hspy":
+            group = file["Experiments/made for a test"]
+            del group["data"]
+        else:
+            file.attrs.update(version_major=0, version_minor=2)
+            group = file.create_group("data/stack")
+            group.attrs["emd_group_type"] = 1
+            for k, n in enumerate(images.shape):
+                group[f"dim{k + 1}"] = np.arange(n) * 0.02
+                group[f"dim{k + 1}"].attrs.update(name="tyx"[k], units="nm")
+        group.create_dataset("data", images.shape, dtype, chunks=(1, *images.shape[1:]))
+    text = refused(path, said)
+    assert "reader failed" not in text
+    assert "damaged" not in text
+
+
+def test_hdf5_by_a_filter_that_is_not_there_is_refused_with_its_number(
+    images: Any, tmp_path: Path, write_hspy: Any
+) -> None:
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk((1, *images.shape[1:]))
+    properties.set_filter(32_100, h5py.h5z.FLAG_OPTIONAL)
+    with hdf5(tmp_path / "filtered.hspy", images, write_hspy) as file:
+        group = file["Experiments/made for a test"]
+        del group["data"]
+        space = h5py.h5s.create_simple(images.shape)
+        h5py.h5d.create(group.id, b"data", h5py.h5t.NATIVE_FLOAT, space, properties)
+    refused(tmp_path / "filtered.hspy", "compressed by filter 32100.*isn't installed")
+
+
+def test_hspy_in_one_piece_is_refused_with_what_mends_it(images: Any, tmp_path: Path, write_hspy: Any) -> None:
+    with hdf5(tmp_path / "whole.hspy", images, write_hspy) as file:
+        group = file["Experiments/made for a test"]
+        del group["data"]
+        group["data"] = images
+    refused(tmp_path / "whole.hspy", "stored in one piece.*h5repack")
+
+
+@pytest.mark.parametrize("dtype", ["complex64", np.dtypes.StringDType()])
+def test_zarr_without_real_numbers_says_what_it_holds(dtype: Any, tmp_path: Path) -> None:
+    zarr.create_array(str(tmp_path / "odd.zarr"), shape=(5, 16, 16), dtype=dtype)
+    refused(tmp_path / "odd.zarr", r"holds no image \((complex64|StringDType).* \(5, 16, 16\)")
 
 
 def test_hdf5_trees_that_never_end_are_refused(tmp_path: Path, images: Any, write_hspy: Any) -> None:

@@ -1,0 +1,127 @@
+"""Another user of the machine can't join a run, nor look into it: tried as that user."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import toy
+
+from stemdask.engine.workers import keys
+from stemdask.store.layout import run_directory
+
+pytestmark = pytest.mark.processes
+
+NOBODY = 65534
+#: Becomes another user, tries to speak to Dask behind each port and to read files, and tells what came of it. All is
+#: imported before: another user need not be allowed to read this Python.
+INTRUDER = """\
+import asyncio, itertools, json, os, sys
+from distributed import Security
+from distributed.core import connect
+
+own = Security.temporary().get_connection_args("client")
+
+async def join(port, protocol):
+    comm = await connect(f"{protocol}://127.0.0.1:{port}", timeout=10, **(own if protocol == "tls" else {}))
+    await comm.write({"op": "identity", "reply": True})
+    return [port, protocol, (await comm.read())["type"]]
+
+async def join_all():
+    ways = [asyncio.wait_for(join(*way), 20) for way in itertools.product(ports, ("tcp", "tls"))]
+    return await asyncio.gather(*ways, return_exceptions=True)
+
+def may_read(name):
+    try:
+        os.listdir(name) if os.path.isdir(name) else open(name, "rb").read(1)
+    except OSError:
+        return False
+    return True
+
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+ports, files = json.loads(sys.argv[1])
+joined = [found for found in asyncio.run(join_all()) if isinstance(found, list)]
+print(json.dumps([os.getuid(), joined + [name for name in files if may_read(name)]]), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder into which everybody may look; only the files of a run are closed."""
+    if os.geteuid() != 0:
+        pytest.skip("becoming another user takes root")
+    folder = Path(tempfile.mkdtemp(prefix="stemdask-users-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def _intrude(folder: Path, ports: list[int], files: list[Path]) -> list[object]:
+    """Return what another user got."""
+    command = [sys.executable, "-c", INTRUDER, json.dumps([ports, [str(path) for path in files]])]
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, timeout=200, check=True)
+    uid, got = json.loads(done.stdout)
+    assert uid == NOBODY
+    return list(got)
+
+
+def _ports(pid: int) -> list[int]:
+    family = {pid, *(one.pid for one in psutil.Process(pid).children(recursive=True))}
+    found = [one for one in psutil.net_connections("inet") if one.pid in family and one.status == psutil.CONN_LISTEN]
+    return sorted({one.laddr.port for one in found})
+
+
+@pytest.mark.parametrize("umask", [0o000, pytest.param(0o022, marks=pytest.mark.slow)])
+def test_another_user_can_neither_join_a_run_nor_read_its_files(folder: Path, umask: int) -> None:
+    store = folder / "o.zarr"
+    before = os.umask(umask)
+    try:
+        frames = toy.write_frames(folder / "f.npy", 40)
+        driver = toy.drive(toy.config(frames, store, cluster="processes", params=toy.pausing(store)))
+    finally:
+        os.umask(before)
+    try:
+        toy.wait_until(lambda: toy.blocks_done(store) >= 2)
+        of_the_run = [run_directory(store), *run_directory(store).rglob("*")]
+        ports = _ports(driver.pid)
+        assert len(ports) >= 3, "a scheduler, two workers"
+        assert _intrude(folder, ports, [*of_the_run, frames]) == [str(frames)]
+        assert run_directory(store).stat().st_mode & 0o777 == 0o700
+    finally:
+        driver.kill()
+        driver.wait()
+
+
+def test_keys_are_of_one_run_and_their_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        keys.make(tmp_path / "tls")
+        keys.make(tmp_path / "next")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "tls/key.pem").read_text() != (tmp_path / "next/key.pem").read_text()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "tls", *(tmp_path / "tls").iterdir())}
+    assert modes == {"tls": 0o700, "ca.pem": 0o600, "cert.pem": 0o600, "key.pem": 0o600}
+
+
+def test_another_user_gets_into_a_cluster_of_which_nothing_is_encrypted(folder: Path) -> None:
+    """Or the test above could not fail."""
+    import distributed
+
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50
+    ) as cluster:
+        port = int(cluster.scheduler_address.rpartition(":")[2])
+        got = _intrude(folder, [port], [])
+        assert got == [[port, "tcp", "Scheduler"]]
