@@ -24,9 +24,9 @@ class Atoms:
     elements: Array
     """(n,), atomic numbers."""
     properties: dict[str, Array]
-    """Further variables of the atoms, (n,) each."""
+    """Other variables of the atoms, (n,) each."""
     scalars: dict[str, float | int | str]
-    """What the frame has once, by name."""
+    """Values of the frame as a whole, by name."""
 
 
 def properties_of(results: Blocks) -> dict[str, Stored]:

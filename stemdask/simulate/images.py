@@ -1,8 +1,8 @@
-"""Images of crystals whose columns are known: what every fit, every figure of accuracy and the demo are measured on.
+"""Images of crystals with known columns, on which fits, accuracy figures and the demo are measured.
 
 A column is a Gaussian **sampled at the pixel centres** (not integrated over the pixel), the same model that is fitted;
-above a width of 1.2 px the two differ by a width larger by 1/12 px² and by nothing else. Positions are (y, x) in px,
-y down; displacements are (u, v) = (along x, along y).
+above a width of 1.2 px the two differ only in σ², by 1/12 px². Positions are (y, x) in px, y down; displacements
+are (u, v) = (along x, along y).
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def lattice_image(
     origin
         (y, x) of cell (0, 0), px; the middle of the image by default.
     background
-        Counts a pixel beside the columns.
+        Counts per pixel between the columns.
     displacement
         Of the columns of sublattice `displaced`, px: (u, v) for all of them, (n, 2) for the n of them in the order of
         the truth (missing ones included), or a function of their (n, 2) positions.
@@ -120,9 +120,9 @@ def lattice_image(
     thickness
         Function of the (n, 2) positions that multiplies the columns' electrons.
     shift
-        (y, x), px by which the whole content is moved.
+        (y, x), px by which the whole image is shifted.
     row_shift
-        (rows, 2), px, (y, x): error of the scan in each row; the row sees the sample that much further on.
+        (rows, 2), px, (y, x): error of the scan in each row; the row scans the sample that much further on.
     noise
         Poisson counts, Gaussian noise of standard deviation `readout`, or none; Poisson counts get `readout` on top.
     margin

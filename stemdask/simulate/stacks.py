@@ -50,7 +50,7 @@ def stack(
     seed
         Of the random numbers; each frame has its own.
     image
-        :func:`perovskite` or :func:`lattice_image`, called with `parameters`; electrons and background are a frame's.
+        :func:`perovskite` or :func:`lattice_image`, called with `parameters`; electrons and background are per frame.
 
     Returns
     -------

@@ -82,7 +82,7 @@ def open_image_files(
 def open_images(
     path: str | Path | Sequence[str | Path], *, pixel_size: float | None = None, frames: slice | None = None
 ) -> xr.DataArray:
-    """Open images as a lazy array (frame, y, x), one chunk a frame; coordinates in nm, or in pixels without their size.
+    """Open images as a lazy array (frame, y, x), one chunk per frame; coordinates in nm, or in px.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class PreprocessParams(Params):
     detector: tuple[float, float] | None = None
     """Counts of the detector without beam and in the full beam: intensities become fractions of the beam."""
     invert: bool = False
-    """Columns are dark (ABF, bright field): turn the contrast round."""
+    """Columns are dark (ABF, bright field): invert the contrast."""
     crop: tuple[Edge, Edge, Edge, Edge] | None = None
     """Keep what lies between these distances from the top left corner: top, left, bottom, right; px or nm."""
     rotate: Annotated[float, Field(gt=-360, lt=360)] = 0.0
@@ -61,9 +61,9 @@ class PreprocessParams(Params):
 
 _IMAGE = ("frame", "y", "x")
 N_HOT_PIXELS = Variable("preprocess/n_hot_pixels", ("frame",), "int32", "1", "pixels left out as wrong")
-INVERTED = Variable("preprocess/inverted", (), "int8", "1", "the contrast was turned round", stage="prepare")
+INVERTED = Variable("preprocess/inverted", (), "int8", "1", "whether the contrast was inverted", stage="prepare")
 VALID_FRACTION = Variable(
-    "preprocess/valid_fraction", ("frame",), "float32", "1", "part of the pixels looked at that have a value"
+    "preprocess/valid_fraction", ("frame",), "float32", "1", "fraction of the examined pixels that have a value"
 )
 #: What the frame looks like from here on; its pixel p lies at ``GRID_MATRIX @ p + GRID_ORIGIN`` in the source.
 MEASURED = Variable("preprocess/measured", _IMAGE, "floating", "1", "pixels to measure on", stored=False)
