@@ -32,6 +32,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "stemdask"
 html_static_path = ["_static"]
 html_theme_options = {"show_toc_level": 2, "navigation_depth": 2, "header_links_before_dropdown": 6}
+html_sidebars = {"*": []}  # pages at the top have no section to show
 html_context = {"default_mode": "light"}
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
@@ -52,6 +53,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"/[a-z]\w*\.py$",
     "image_scrapers": ("matplotlib", "figure_scraper.scrape"),
     "capture_repr": (),
+    "within_subsection_order": "FileNameSortKey",
     "remove_config_comments": True,
     "show_memory": False,
     "write_computation_times": False,

@@ -75,7 +75,8 @@ TO_DO = frozenset(
 FILES = sorted(
     {
         *ROOT.glob("*.md"),
-        *(ROOT / "docs").glob("*.md"),
+        *(path for path in (ROOT / "docs").rglob("*.md") if "adr" not in path.parts),
+        *(ROOT / "docs" / "gallery").glob("*.py"),
         *(ROOT / "configs").glob("*.yaml"),
         *(ROOT / "jobs").glob("*.sbatch"),
         ROOT / "benchmarks" / "README.md",

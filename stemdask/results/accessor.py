@@ -36,6 +36,13 @@ class Accessor(Results):
         ----------
         group
             Such as ``columns`` or ``atoms``. Padding is left out, using the true number in each frame.
+
+        Examples
+        --------
+        >>> import stemdask as sd
+        >>> tree = sd.open_results("stack.zarr")
+        >>> tree.stemdask.table("displacement")[["i", "j", "u", "u_err"]].columns.tolist()
+        ['i', 'j', 'u', 'u_err']
         """
         dataset = self._group(group)
         shapes = [tuple(map(str, variable.dims)) for variable in dataset.data_vars.values() if variable.dims]
@@ -77,7 +84,16 @@ class Accessor(Results):
 
 
 class Plots:
-    """Figures by name, of the analyses of a run; each is a matplotlib Figure."""
+    """Figures by name, of the analyses of a run; each is a matplotlib Figure.
+
+    Examples
+    --------
+    >>> import stemdask as sd
+    >>> plot = sd.open_results("stack.zarr").stemdask.plot
+    >>> dir(plot)
+    ['columns', 'displacement', 'distribution', 'lattice']
+    >>> plot.displacement(frame=0).savefig("map.png")
+    """
 
     def __init__(self, results: Results) -> None:
         self._results = results

@@ -57,6 +57,13 @@ def open_results(path: str | Path) -> xr.DataTree:
     ------
     StoreError
         It isn't a store written by stemdask.
+
+    Examples
+    --------
+    >>> import stemdask as sd
+    >>> tree = sd.open_results("stack.zarr")
+    >>> tree["displacement"].u.dims
+    ('frame', 'cell')
     """
     place.check_store(Path(path))
     return xr.open_datatree(str(path), engine="zarr")

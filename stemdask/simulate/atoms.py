@@ -52,6 +52,12 @@ def nanocrystal(
     ------
     ValueError
         Where the shape is unknown, the diameter isn't positive or the element has no tabulated fcc lattice.
+
+    Examples
+    --------
+    >>> from stemdask.simulate import nanocrystal
+    >>> nanocrystal(22.0, "Pt").positions.shape
+    (405, 3)
     """
     from ase import data  # ASE takes half a second to import
 
@@ -198,6 +204,13 @@ def trajectory(
     ------
     ValueError
         Where more atoms are to be disordered or exchanged than there are.
+
+    Examples
+    --------
+    >>> from stemdask.simulate import nanocrystal, trajectory
+    >>> motion = trajectory(nanocrystal(22.0, "Pt"), 1000, sigma=0.08, n_disordered=24, seed=1)
+    >>> len(motion), int(motion.truth(999).disordered.sum())
+    (1000, 24)
     """
     sites = np.array(particle.positions, dtype=float)
     n = len(sites)

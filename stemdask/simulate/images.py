@@ -138,6 +138,14 @@ def lattice_image(
         float32, counts.
     truth
         What is in it.
+
+    Examples
+    --------
+    >>> from stemdask.simulate import MotifColumn, lattice_image
+    >>> motif = [MotifColumn((0.0, 0.0), 5000.0, 2.5, 0), MotifColumn((1 / 3, 1 / 3), 2000.0, 2.5, 1)]
+    >>> image, truth = lattice_image((128, 128), [[0.0, 14.0], [12.12, 7.0]], motif, seed=1)
+    >>> image.shape, len(truth.positions) == len(truth.sublattice)
+    ((128, 128), True)
     """
     rng = np.random.default_rng(seed)
     basis = np.asarray(basis, dtype=np.float64)
@@ -223,6 +231,13 @@ def perovskite(
     Notes
     -----
     The other parameters and what is returned: :func:`lattice_image`; `displacement` moves the B columns.
+
+    Examples
+    --------
+    >>> from stemdask.simulate import perovskite
+    >>> image, truth = perovskite((128, 128), spacing=13.5, displacement=(0.6, 0.0), seed=1)
+    >>> truth.displacement[truth.sublattice == 1][0].tolist()
+    [0.6, 0.0]
     """
     angle = np.deg2rad(rotation)
     basis = spacing * np.array([[-np.sin(angle), np.cos(angle)], [np.cos(angle), np.sin(angle)]])

@@ -97,6 +97,13 @@ def open_images(
     -------
     DataArray
         float32 (float64 where the file has more); `attrs` hold title, pixel_size and warnings.
+
+    Examples
+    --------
+    >>> import stemdask as sd
+    >>> images = sd.open_images("stack.npy", pixel_size=0.0297)
+    >>> images.dims, images.shape
+    (('frame', 'y', 'x'), (1, 128, 128))
     """
     from stemdask.sources.xarray_view import image_array
 
