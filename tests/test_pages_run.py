@@ -109,6 +109,7 @@ def test_the_code_in_the_place_of_another_program_runs(page: str, folder: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     for package in ("myst_nb", "pydata_sphinx_theme", "sphinx_copybutton", "sphinx_gallery"):
         pytest.importorskip(package)
