@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 from pathlib import Path
@@ -39,6 +40,19 @@ def test_keys_of_analyses_in_the_text_are_valid(page: Path) -> None:
                 analysis.params.model_validate(written)
             except ValidationError as error:
                 pytest.fail(f"{page.name}: {name}: {keys}: {error}")
+
+
+def test_messages_of_the_faq_are_those_of_the_program() -> None:
+    said = "\n".join(
+        " ".join(node.value.split())
+        for path in sorted((ROOT / "stemdask").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    messages = re.findall(r"^\| `([^`]* [^`]*)` \|", (DOCS / "faq.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(messages) > 10
+    for part in (part.strip() for message in messages for part in message.split("…")):
+        assert part in said, f"no message says {part!r}"
 
 
 def test_contributing_names_files_and_folders_that_exist() -> None:
