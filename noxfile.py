@@ -66,6 +66,13 @@ def coverage(session: nox.Session) -> None:
     session.run("pytest", "-q", "-n", "logical", "--cov", "-m", QUICK, *session.posargs, env=ONE_THREAD)
 
 
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site, run its tutorials and its gallery; a warning is an error."""
+    install(session, "-e", ".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "docs", "build/docs", *session.posargs, env=ONE_THREAD)
+
+
 @nox.session(venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """Run the quick tests with the lowest versions that pyproject.toml allows."""

@@ -179,7 +179,7 @@ def perovskite_lattice(python: str) -> None:
 
 
 def slopes() -> None:
-    """Found against true displacement of B, at 100,000 electrons an A column."""
+    """Found against true displacement of B, at 100,000 electrons per A column."""
     from stemdask.adapters import atomap
     from stemdask.kernels.images.fitting.joint_fit import fit_joint
     from stemdask.simulate import perovskite

@@ -81,7 +81,7 @@ def worst(draw: Callable[[float], tuple[np.ndarray, Truth]]) -> str:
 
 
 def disturbed() -> Iterator[tuple[str, Callable[[float], tuple[np.ndarray, Truth]]]]:
-    """Name disturbances of a crystal of 14 px, 10,000 electrons an A column and A:B of 2.5, and draw them."""
+    """Name disturbances of a crystal of 14 px, 10,000 electrons per A column and A:B of 2.5, and draw them."""
     side = 224
     rows, columns = np.indices((side, side + 11))
     common = (14.0, 1e4, 2.5)
@@ -167,10 +167,10 @@ def multislice(folder: Path) -> list[str]:
 def tables(images: Path | None) -> str:
     """Return the tables as Markdown; that of multislice images where there is a folder of them."""
     lines = [
-        "Worst recall / precision of four rotations (0, 12, 45, 78°), no number from the user"
+        "Lowest recall / precision for four rotations (0, 12, 45, 78°), without any parameter from the user"
         " (`python benchmarks/finding.py`).",
         "",
-        "Spacing of the A columns against A:B, 100,000 electrons an A column:",
+        "Spacing of the A columns (across) and intensity ratio A:B (down), 100,000 electrons per A column:",
         "",
         "| A:B | " + " | ".join(f"{spacing:g} px" for spacing in SPACINGS) + " |",
         "|---" * (len(SPACINGS) + 1) + "|",
@@ -178,16 +178,16 @@ def tables(images: Path | None) -> str:
     for ratio in RATIOS:
         cells = [worst(lambda turn, s=spacing, r=ratio: crystal(s, turn, 1e5, r)) for spacing in SPACINGS]  # type: ignore[misc]
         lines.append(f"| {ratio:g} | " + " | ".join(cells) + " |")
-    lines += ["", "Electrons an A column against A:B, spacing 14 px:", ""]
+    lines += ["", "Electrons per A column (across) and A:B (down), spacing 14 px:", ""]
     lines += ["| A:B | " + " | ".join(f"{dose:g}" for dose in DOSES) + " |", "|---" * (len(DOSES) + 1) + "|"]
     for ratio in (2.0, 5.0, 20.0):
         cells = [worst(lambda turn, d=dose, r=ratio: crystal(14.0, turn, d, r)) for dose in DOSES]  # type: ignore[misc]
         lines.append(f"| {ratio:g} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        "Disturbances, spacing 14 px, 10,000 electrons an A column, A:B 2.5:",
+        "Disturbances, spacing 14 px, 10,000 electrons per A column, A:B 2.5:",
         "",
-        "| what | recall / precision |",
+        "| disturbance | recall / precision |",
     ]
     lines += ["|---|---|", *(f"| {name} | {worst(draw)} |" for name, draw in disturbed())]
     if images is not None:

@@ -231,9 +231,9 @@ def stacks() -> list[str]:
 
     return [
         f"**{STACK} frames** of {CELLS} × {CELLS} cells with a 180° wall, drifting. RMS error of the"
-        " displacements (and the one stated), labels that are right of all cells:",
+        " displacements (stated error in brackets), and fraction of the cells with the right label:",
         *table(["", "as measured", "labels as measured", "labels after `denoise: {}`"], labels()),
-        "RMS error of the same maps denoised (the one stated), stated / real:",
+        "RMS error of the same maps after denoising (stated error in brackets), and the ratio of stated to real error:",
         *table(["", *names], errors()),
     ]
 
@@ -261,7 +261,7 @@ def singles() -> list[str]:
 
     return [
         f"**Single frames** of {WIDE} × {WIDE} cells, displaced by {SHIFT:g} pm: frames in which all domains"
-        " are found, and labels right of all cells in the worst frame (in the median):",
+        " are found, and fraction of the cells with the right label in the worst frame (median in brackets):",
         *table(["", "noise of a cell", "as measured", "after `patch_pca`"], rows()),
     ]
 
@@ -287,9 +287,9 @@ def control() -> list[str]:
             yield [f"after `{method}`", *row, "", ""]
 
     return [
-        f"**No domains to tell apart**: frames of {SMALL} × {SMALL} cells, each by itself, that were called what they"
-        " are, a single population or noise about zero (in brackets the noise of a cell). Of each method two components"
-        " were asked, though one frame has none to give:",
+        f"**No domains to distinguish**: frames of {SMALL} × {SMALL} cells, analysed one at a time, that were correctly"
+        " reported as a single population or as noise about zero (noise of a cell in brackets). Two components were"
+        " requested of each method, although a single frame provides none:",
         *table(["", *heads], rows()),
     ]
 

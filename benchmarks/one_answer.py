@@ -118,7 +118,7 @@ def table(path: str) -> str:
         f"`{Path(path).stem}`, {scale:.1f} {unit} per pixel, {len(first.value)} cells: "
         f"median (u, v) = ({u:.2f}, {v:.2f}) {unit}.",
         "",
-        "| | common cells | all of them move by | single cells by |",
+        "| | common cells | median shift | standard deviation |",
         "|---|---|---|---|",
     ]
     for name, varied, back, back_vector, start, model in variations(image, 1000.0 / scale if calibrated else 33.0):

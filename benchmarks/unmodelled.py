@@ -86,7 +86,7 @@ def measured(case: str, apart: float, seed: int) -> tuple[np.ndarray, np.ndarray
 def table() -> str:
     """Return the table of all cases."""
     lines = [
-        "| what isn't known | 4.2 widths apart: slope | coverage | 3.5 widths apart: slope | coverage |",
+        "| unmodelled | 4.2 widths apart: slope | coverage | 3.5 widths apart: slope | coverage |",
         "|---|---|---|---|---|",
     ]
     for case in CASES:

@@ -1,11 +1,20 @@
-"""Write docs/analyses.md and docs/functions.md from the declarations: ``python docs/make_reference.py``."""
+"""Write the pages of reference from the declarations: ``python docs/make_reference.py``."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_args
+
+import typer.main
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from stemdask.analyses import chain, registry
+from stemdask.cli.main import app
+from stemdask.config import clusters
+from stemdask.config.keys import Config, Input, LimitsSection
 from stemdask.export import EXPORTS
 from stemdask.kernels import atoms, images
 from stemdask.model import Analysis, Kind, Step, Variable
@@ -13,27 +22,59 @@ from stemdask.planning.starter import default_text
 from stemdask.sources.compressed import SUFFIXES
 from stemdask.sources.formats import ATOMS, IMAGES
 
-HEAD = """\
+MADE = "This page is generated from the source by `python docs/make_reference.py`; a test keeps it up to date."
+
+ANALYSES = f"""\
 # Analyses
 
-Every analysis of the table, with its config keys and the variables that it writes. This page is made from the
-declarations by `python docs/make_reference.py`; a test keeps it true. Variables have a `frame` dimension unless they
-are constants of the run; `column`, `cell`, `atom` and `bond` are padded with NaN or -1 to the largest frame.
+Every analysis, with its config keys and the variables that it writes.
+{MADE}
+
+Variables have a `frame` dimension unless they are constants of the run; `column`, `cell`, `atom` and `bond` are padded
+with NaN or -1 to the largest frame.
 """
 
+CONFIG = f"""\
+# Config
 
-FUNCTIONS = """\
+Every key of a config except those of the analyses, which have [their own page](analyses.md).
+{MADE}
+
+`stemdask schema` writes the same as a JSON schema, which editors use to complete and check a config.
+"""
+
+COMMANDS = f"""\
+# Command line
+
+Every verb with its options. [The first page](../README.md) lists the exit codes.
+{MADE}
+
+Every verb has `-h` or `--help`; `stemdask -v VERB ...` shows the traceback of an error.
+"""
+
+FUNCTIONS = f"""\
 # Functions
 
 What the analyses do, as functions on numpy arrays, for a notebook:
-`from stemdask.kernels.atoms import find_neighbours`. `help(find_neighbours)` says what each takes and returns, with an
-example. This page is made by `python docs/make_reference.py`; a test keeps it true, and another one runs the examples.
+`from stemdask.kernels.atoms import find_neighbours`. `help(find_neighbours)` gives arguments and results, with an
+example that a test runs.
+{MADE}
 """
 
+KINDS = (
+    clusters.Auto,
+    clusters.Inline,
+    clusters.Threads,
+    clusters.Processes,
+    clusters.Batch,
+    clusters.Allocation,
+    clusters.Address,
+)
 
-def text() -> str:
-    """Return the page."""
-    parts = [HEAD]
+
+def analyses() -> str:
+    """Return the page of the analyses."""
+    parts = [ANALYSES]
     titles: dict[Kind, str] = {"images": "Images", "atoms": "Atoms"}
     for kind, title in titles.items():
         parts.append(f"## {title}\n")
@@ -54,6 +95,50 @@ def functions() -> str:
                 parts.append(f"| `{name}` | {_cell(summary)} |")
         parts.append("")
     return "\n".join(parts)
+
+
+def config() -> str:
+    """Return the page of the config."""
+    parts = [CONFIG, "## The whole config\n", _keys(Config), "## `input`\n", _keys(Input)]
+    parts += ["## `limits`\n", _keys(LimitsSection), "## `cluster`\n"]
+    for model in KINDS:
+        kinds = [f"`{kind}`" for kind in get_args(model.model_fields["kind"].annotation)]
+        parts += [f"### {', '.join(kinds)}\n", f"{model.__doc__}\n"]
+        if keys := _keys(model):
+            parts.append(keys)
+    return "\n".join(parts)
+
+
+def command_line() -> str:
+    """Return the page of the command line."""
+    parts = [COMMANDS]
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        example = str(command.epilog).removeprefix("Example: ")
+        parts += [f"## `{name}`\n", f"{command.help}\n", f"```sh\n{example}\n```\n"]
+        rows = [f"| {_usage(one)} | {_cell(one.help or '')} |" for one in command.params if one.name != "help"]
+        if rows:
+            parts += ["| argument or option | meaning |\n|---|---|\n" + "\n".join(rows) + "\n"]
+    return "\n".join(parts)
+
+
+def _usage(parameter: Any) -> str:
+    """Return how a parameter is written on the command line."""
+    if parameter.param_type_name == "argument":
+        return f"`{_cell(parameter.metavar)}`"
+    return ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+
+
+def _keys(model: type[BaseModel]) -> str:
+    """Return the keys of a section as a table; those that choose it are in its heading."""
+    fields = {name: field for name, field in model.model_fields.items() if name != "kind" or field.description}
+    if not fields:
+        return ""
+    return "\n".join(["| key | default | meaning |", "|---|---|---|", *map(_key, fields, fields.values()), ""])
+
+
+def _key(name: str, field: FieldInfo) -> str:
+    default = "required" if field.is_required() else f"`{default_text(field)}`"
+    return f"| `{name}` | {default} | {_cell(field.description or '')} |"
 
 
 def _files() -> str:
@@ -91,6 +176,14 @@ def _cell(words: str) -> str:
     return " ".join(words.split()).replace("|", "\\|")
 
 
+#: What makes the text of a page, by the name of its file.
+PAGES: dict[str, Callable[[], str]] = {
+    "analyses.md": analyses,
+    "functions.md": functions,
+    "config.md": config,
+    "cli.md": command_line,
+}
+
 if __name__ == "__main__":
-    Path(__file__).with_name("analyses.md").write_text(text(), encoding="utf-8")
-    Path(__file__).with_name("functions.md").write_text(functions(), encoding="utf-8")
+    for page, text in PAGES.items():
+        Path(__file__).with_name(page).write_text(text(), encoding="utf-8")

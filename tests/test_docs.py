@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import ValidationError
 
 import stemdask
+from stemdask.analyses import registry
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -14,9 +18,10 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 
 
-def test_the_page_of_analyses_is_what_the_declarations_say() -> None:
-    text = runpy.run_path(str(DOCS / "make_reference.py"))["text"]
-    assert (DOCS / "analyses.md").read_text(encoding="utf-8") == text(), "run: python docs/make_reference.py"
+@pytest.mark.parametrize("page", ["analyses.md", "config.md", "cli.md"])
+def test_a_page_of_reference_is_what_the_declarations_say(page: str) -> None:
+    text = runpy.run_path(str(DOCS / "make_reference.py"))["PAGES"][page]
+    assert (DOCS / page).read_text(encoding="utf-8") == text(), "run: python docs/make_reference.py"
 
 
 def test_the_page_of_functions_is_what_their_docstrings_say() -> None:
@@ -28,6 +33,31 @@ def test_the_page_of_functions_is_what_their_docstrings_say() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted(DOCS.rglob("gallery/*.py"))], ids=lambda page: page.name)
+def test_keys_of_analyses_in_the_text_are_valid(page: Path) -> None:
+    for name, keys in re.findall(r"`(\w+): (\{(?:(?!\.\.\.)[^`])*\})`", page.read_text(encoding="utf-8")):
+        of_name = [analysis for analysis in registry.ANALYSES if analysis.name == name]
+        written = yaml.safe_load(keys)
+        for analysis in of_name:
+            try:
+                analysis.params.model_validate(written)
+            except ValidationError as error:
+                pytest.fail(f"{page.name}: {name}: {keys}: {error}")
+
+
+def test_messages_of_the_faq_are_those_of_the_program() -> None:
+    said = "\n".join(
+        " ".join(node.value.split())
+        for path in sorted((ROOT / "stemdask").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    messages = re.findall(r"^\| `([^`]* [^`]*)` \|", (DOCS / "faq.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(messages) > 10
+    for part in (part.strip() for message in messages for part in message.split("…")):
+        assert part in said, f"no message says {part!r}"
 
 
 def test_contributing_names_files_and_folders_that_exist() -> None:

@@ -1,1 +1,1 @@
-"""One file an analysis: its parameters, its declared outputs and its functions."""
+"""One file per analysis: its parameters, its declared outputs and its functions."""

@@ -1,1 +1,1 @@
-"""The command line: thin verbs, the demonstration, and what looks at the machine."""
+"""The command line: thin verbs, the demonstration, and the check of the machine."""

@@ -1,4 +1,4 @@
-"""The demonstration: both halves on simulated frames, what was found beside what was put in."""
+"""The demonstration: both halves on simulated frames, recovered against injected."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MARKER = "demo.txt"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A quantity that was put in and found again, and whether it agrees."""
+    """A quantity that was injected and recovered, and whether the two agree."""
 
     name: str
     injected: str
@@ -44,39 +44,39 @@ class Row:
 
 
 def show(folder: Path) -> int:
-    """Run the demonstration in a folder and print what it found; return 0 where all of it agrees, else 1.
+    """Run the demonstration in a folder and print what was recovered; return 0 if all of it agrees, else 1.
 
     Raises
     ------
     StoreError
-        The folder holds other things.
+        The folder has other contents.
     StorageError
-        The folder can't be made.
+        The folder can't be created.
     """
     console = Console(highlight=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"the folder can't be made: {error.strerror or error}", where=folder, remedy="Choose another with -o"
+            f"the folder can't be created: {error.strerror or error}", where=folder, remedy="Choose another with -o"
         ) from error
     if any(folder.iterdir()) and not (folder / MARKER).exists():
-        raise StoreError("the folder holds other things", where=folder, remedy="Choose another with -o")
+        raise StoreError("the folder has other contents", where=folder, remedy="Choose another with -o")
     (folder / MARKER).write_text("Written by 'stemdask demo'; this folder may be removed.\n")
-    console.print("The first run on a machine compiles its kernels, which takes most of the time.")
+    console.print("The first run on a machine compiles the kernels, which takes most of the time.")
     console.print(f"Images: {IMAGES} noisy, drifting frames of a ferroelectric perovskite with two domains")
     rows = _images(folder)
-    console.print(f"Atoms: {STRUCTURES} frames of a shaking platinum nanocrystal with disordered surface atoms")
+    console.print(f"Atoms: {STRUCTURES} frames of a vibrating platinum nanocrystal with disordered surface atoms")
     rows += _atoms(folder)
-    table = Table("quantity", "put in", "found", "")
+    table = Table("quantity", "injected", "recovered", "")
     for row in rows:
         table.add_row(row.name, row.injected, row.recovered, "[green]agrees[/]" if row.right else "[red]off[/]")
     console.print(table)
     for half in ("images", "atoms"):
         store = folder / f"{half}.zarr"
         console.print(f"{half:>6}: store {store}, report {report.write(store)}", soft_wrap=True)
-    console.print("\nNext, with data of your own:\n  stemdask run YOUR_FILE.dm4 -o results.zarr")
-    console.print(f"and to go on in Python:\n  xarray.open_datatree('{folder / 'images.zarr'}', engine='zarr')")
+    console.print("\nNext, with your own data:\n  stemdask run YOUR_FILE.dm4 -o results.zarr")
+    console.print(f"and to continue in Python:\n  xarray.open_datatree('{folder / 'images.zarr'}', engine='zarr')")
     return 0 if all(row.right for row in rows) else 1
 
 
@@ -112,9 +112,9 @@ def _images(folder: Path) -> list[Row]:
     counts = [_counts(tree, k, truth.frame.positions + truth.shifts[k], frames.shape[1:]) for k in range(IMAGES)]
     n_true, n_found, n_wrong = (sum(column) for column in zip(*counts, strict=True))
     return [
-        Row("columns whole in the images", f"{n_true}", f"{n_found}", n_found > 0.99 * n_true),
-        Row("columns that aren't there", "0", f"{n_wrong}", n_wrong <= 0.01 * n_true),
-        Row("Ti shift: slope found/put in", "1.000", f"{slope:.3f}", abs(slope - 1.0) < 0.02),
+        Row("columns entirely in the images", f"{n_true}", f"{n_found}", n_found > 0.99 * n_true),
+        Row("false columns", "0", f"{n_wrong}", n_wrong <= 0.01 * n_true),
+        Row("Ti shift: slope recovered/injected", "1.000", f"{slope:.3f}", abs(slope - 1.0) < 0.02),
         Row("Ti shift: RMS error", f"{stated:.2f} pm stated", f"{rms:.2f} pm", 0.85 < rms / stated < 1.15),
     ]
 
@@ -135,7 +135,7 @@ def _atoms(folder: Path) -> list[Row]:
     ideal = float(np.mean([(6 * ConvexHull(frame).volume / np.pi) ** (1 / 3) for frame in frames]))
     diameter = float(found["diameter"].mean())
     return [
-        Row("atoms a frame", f"{n_atoms}", f"{counted}", counted == n_atoms),
+        Row("atoms per frame", f"{n_atoms}", f"{counted}", counted == n_atoms),
         Row("mean Pt-Pt distance", f"{put:.3f} Å", f"{bond:.3f} Å", abs(bond - put) < 0.005),
         Row("diameter", f"{ideal:.3f} Å", f"{diameter:.3f} Å", abs(diameter - ideal) < 0.005),
         Row("disordered atoms", f"{DISORDERED}", f"{disordered:.1f}", abs(disordered - DISORDERED) < 0.3 * DISORDERED),
@@ -176,7 +176,7 @@ def _nearest(points: Floats, sites: Floats) -> NDArray[np.intp]:
 
 
 def _counts(tree: xr.DataTree, index: int, sites: Floats, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return how many columns lie in an image whole, how many of them were found, and what was found elsewhere."""
+    """Return how many columns lie entirely in an image, how many of them were found, and how many false ones."""
     columns = tree["columns"].to_dataset().isel(frame=index).dropna("column", subset=["y"])
     found = np.column_stack([columns["y"], columns["x"]]) / PIXEL
     whole = sites[np.all((sites > EDGE) & (sites < np.asarray(shape) - 1 - EDGE), axis=1)]

@@ -1,4 +1,4 @@
-"""What this machine can do for stemdask, and what stands in its way."""
+"""What this machine can do for stemdask, and what prevents it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stemdask.engine.queues.jobs import Jobs
 from stemdask.engine.queues.queue import Partition, Queue, clock, gib
 from stemdask.engine.queues.records import queues
 
-#: Packages that the runs lean on, and those that only some features need.
+#: Packages that every run needs, and those that only some features need.
 CORE = (
     "numpy",
     "scipy",
@@ -45,7 +45,7 @@ OPTIONAL = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at: its name, whether it is right, and what was found or what to do."""
+    """One check: its name, whether it passed, and what was found or what to do."""
 
     name: str
     right: bool
@@ -53,12 +53,12 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything; slow or fragile looks are bounded in time."""
+    """Run every check; slow or fragile ones have a time limit."""
     return [finding for look in _LOOKS for finding in look()]
 
 
 def show() -> int:
-    """Print the findings; return 0, or 1 where something is wrong."""
+    """Print the findings; return 0, or 1 if something is wrong."""
     findings = examine()
     table = Table(show_header=False, box=None)
     for finding in findings:
@@ -69,11 +69,11 @@ def show() -> int:
 
 
 def show_clusters() -> int:
-    """Print the partitions of the batch systems here, with a profile for the first; return 1 where there is none."""
+    """Print the partitions of the batch systems here, with a profile for the first; return 1 if there is none."""
     here = [queue for queue in queues() if not queue.missing()]
     if not here:
         commands = ", ".join(queue.submit[0] for queue in queues())
-        typer.echo(f"There is no batch system here ({commands}); run this on a login node.", err=True)
+        typer.echo(f"No batch system found ({commands}); run this on a login node.", err=True)
         return 1
     found = {queue.kind: Jobs(queue, "").partitions() for queue in here}
     # Commands of other systems are often there as well, as wrappers of the one that runs.
@@ -81,13 +81,13 @@ def show_clusters() -> int:
     for queue in shown:
         table = Table("partition", "walltime", "cores", "memory", "nodes", "", title=queue.title, box=None)
         for one in found[queue.kind]:
-            notes = [text for text, true in (("default", one.default), ("takes no jobs", not one.usable)) if true]
+            notes = [text for text, true in (("default", one.default), ("accepts no jobs", not one.usable)) if true]
             longest = clock(one.seconds) if one.seconds < float("inf") else "no limit"
             table.add_row(one.name, longest, str(one.cores), gib(one.memory), str(one.nodes), ", ".join(notes))
         Console().print(table)
         if not found[queue.kind]:
             typer.echo(f"{queue.title} lists no partitions.")
-    typer.echo(f"\n# A first profile, for {profiles.files()[0]}; 'stemdask run CONFIG --profile here' takes it.")
+    typer.echo(f"\n# A first profile, for {profiles.files()[0]}; select it with 'stemdask run CONFIG --profile here'.")
     typer.echo(_profile(shown[0], found[shown[0].kind]))
     return 0
 
@@ -109,7 +109,7 @@ def _versions() -> Iterator[Finding]:
         try:
             yield Finding(name, True, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, False, "is not installed; install stemdask again")
+            yield Finding(name, False, "is not installed; reinstall stemdask")
     for name, use in OPTIONAL.items():
         try:
             yield Finding(name, True, importlib.metadata.version(name))
@@ -126,7 +126,7 @@ def _machine() -> Iterator[Finding]:
     crowding = {
         name: value for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS") if (value := os.environ.get(name, "1")) != "1"
     }
-    text = "one a worker" if not crowding else f"{crowding} in the environment; workers set them to 1 themselves"
+    text = "one per worker" if not crowding else f"{crowding} in the environment; workers set them to 1 themselves"
     yield Finding("threads", True, text)
 
 
@@ -142,7 +142,7 @@ def _files() -> Iterator[Finding]:
         free = shutil.disk_usage(here).free / 2**30
         yield Finding("working folder", free > 1, f"{here}: writable, {free:.0f} GiB free")
     except OSError as error:
-        yield Finding("working folder", False, f"{here}: {error.strerror}; run from a folder that you can write")
+        yield Finding("working folder", False, f"{here}: {error.strerror}; run from a folder that you can write to")
 
 
 def _queues() -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""How far a run is, once or until it ends."""
+"""The progress of a run, once or until it ends."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from stemdask.engine.queues import seeing
 from stemdask.results import reader
 from stemdask.store.layout import run_directory
 
-#: Seconds between two looks.
+#: Seconds between two updates.
 EVERY = 5.0
 
 
 def show(store: Path, *, follow: bool) -> None:
-    """Print how far a run is; with `follow`, again at each change until no driver is at work or in the queue."""
+    """Print the progress of a run; with `follow`, again at each change until no driver is running or pending."""
     said = ""
     while True:
         more = follow and seeing.waits(store)

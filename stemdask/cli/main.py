@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Verbs(typer.core.TyperGroup):
-    """Verbs whose errors become sentences and exit codes; README.md lists the codes."""
+    """Verbs whose errors become one-sentence messages and exit codes; README.md lists the codes."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         try:
@@ -27,11 +27,11 @@ class _Verbs(typer.core.TyperGroup):
             _complain(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            typer.secho("Stopped by Ctrl-C; run the same command again to go on.", err=True)
+            typer.secho("Stopped by Ctrl-C; run the same command again to resume.", err=True)
             raise typer.Exit(130) from None
         except (typer.Exit, typer.Abort, BrokenPipeError, typer.exceptions.TyperException):
             raise
-        except Exception as error:  # noqa: BLE001 - the last wall: a user never sees a traceback unasked
+        except Exception as error:  # noqa: BLE001 - the last resort: a user never sees a traceback unasked
             kind = type(error).__name__
             _complain(error, f"Internal error: {kind}: {error}\nRun 'stemdask -v ...' for the traceback.")
             raise typer.Exit(1) from None
@@ -41,20 +41,20 @@ app = typer.Typer(
     name="stemdask",
     cls=_Verbs,
     help="Atomic-resolution electron microscopy in bulk: images or structures in, one zarr store and a report out.",
-    epilog="First time here? Run 'stemdask demo'. With data of your own: 'stemdask run FILE -o results.zarr'.",
+    epilog="First time here? Run 'stemdask demo'. With your own data: 'stemdask run FILE -o results.zarr'.",
     no_args_is_help=True,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _verbose = False
 
-Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Files, folders or globs with frames.")]
+Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Files, folders or globs of frames.")]
 Sources = Annotated[
-    list[str], typer.Argument(metavar="CONFIG|INPUT", help="A YAML config, or files, folders or globs with frames.")
+    list[str], typer.Argument(metavar="CONFIG|INPUT", help="A YAML config, or files, folders or globs of frames.")
 ]
 Store = Annotated[Path, typer.Argument(metavar="STORE", help="A zarr store that stemdask wrote.")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the config, such as a.b=c.")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config, such as a.b=c.")
 ]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="The zarr store to write.")]
 ClusterKind = Annotated[
@@ -63,7 +63,7 @@ ClusterKind = Annotated[
 ]
 
 Profile = Annotated[
-    str | None, typer.Option("--profile", metavar="NAME", help="Profile of a cluster, of the user or the site.")
+    str | None, typer.Option("--profile", metavar="NAME", help="A cluster profile of your own or of the site.")
 ]
 
 
@@ -79,7 +79,7 @@ def _version(asked: bool) -> None:
 def _options(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show the traceback of an error.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and leave.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     from stemdask.fence.process import ONE_THREAD
@@ -91,7 +91,7 @@ def _options(
 
 @app.command(epilog="Example: stemdask demo")
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path("stemdask-demo"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write to.")] = Path("stemdask-demo"),
 ) -> None:
     """Simulate images and structures with known truth, analyse them, and show recovered against injected."""
     from stemdask.cli import demo
@@ -101,7 +101,7 @@ def demo(
 
 @app.command(epilog="Example: stemdask init stack.dm4 > run.yaml")
 def init(inputs: Inputs) -> None:
-    """Look at the data and write a commented config for it on standard output."""
+    """Inspect the data and write a commented config for it to standard output."""
     from stemdask.planning import starter
 
     typer.echo(starter.write(inputs), nl=False)
@@ -109,7 +109,7 @@ def init(inputs: Inputs) -> None:
 
 @app.command(epilog="Example: stemdask inspect 'frames/*.tif'")
 def inspect(inputs: Inputs, settings: Settings = None) -> None:
-    """Say what the data are: format, frames, shape, calibration, elements, and what is odd about them."""
+    """Describe the data: format, frames, shape, calibration, elements, and anything unusual."""
     from stemdask.planning.resolve import open_input
 
     for key, value in open_input(_document(inputs, settings)).describe().items():
@@ -132,7 +132,7 @@ def preview(
 
 @app.command(epilog="Example: stemdask check run.yaml")
 def check(config: Sources, settings: Settings = None, profile: Profile = None) -> None:
-    """Check a config against its data; every problem at once, each with its line."""
+    """Check a config against its data and report every problem at once, each with its line."""
     from stemdask.engine.queues import submit
     from stemdask.planning.resolve import resolve
 
@@ -143,12 +143,12 @@ def check(config: Sources, settings: Settings = None, profile: Profile = None) -
     typer.echo(f"{resolved.source.n_frames} frames; analyses: {', '.join(step.name for step in resolved.steps)}")
     for warning in resolved.source.warnings:
         typer.echo(f"warning: {warning}")
-    typer.echo("The config is right.")
+    typer.echo("The config is valid.")
 
 
 @app.command(epilog="Example: stemdask plan run.yaml")
 def plan(config: Sources, output: Output = None, settings: Settings = None, profile: Profile = None) -> None:
-    """Say what a run will take: frames, blocks, memory, minutes, files; same as run --dry-run."""
+    """Estimate what a run needs: frames, blocks, memory, minutes, files; the same as run --dry-run."""
     from stemdask.engine import run as engine
 
     _echo_plan(engine.plan(_document(config, settings, output, profile=profile)))
@@ -161,16 +161,18 @@ def run(
     cluster: ClusterKind = None,
     profile: Profile = None,
     settings: Settings = None,
-    frames: Annotated[str | None, typer.Option("--frames", help="Do these frames of the run only, 'a:b'.")] = None,
-    blocks: Annotated[str | None, typer.Option("--blocks", help="Do these blocks of the run only, 'a:b'.")] = None,
+    frames: Annotated[str | None, typer.Option("--frames", help="Process only these frames, 'a:b'.")] = None,
+    blocks: Annotated[str | None, typer.Option("--blocks", help="Process only these blocks, 'a:b'.")] = None,
     retry: Annotated[
-        str | None, typer.Option("--retry", help="Do again the frames that are 'failed' or 'overflow'.")
+        str | None, typer.Option("--retry", help="Process again the frames with status 'failed' or 'overflow'.")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Move the store aside and begin anew.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the run will take, and do nothing.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Move an existing store aside and start over.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate what the run needs, without running it.")
+    ] = False,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report when the run ends.")] = True,
 ) -> None:
-    """Analyse every frame into one zarr store; a run that was cut goes on where it was."""
+    """Analyse every frame into one zarr store; an interrupted run resumes where it stopped."""
     from stemdask.engine import run as engine
     from stemdask.engine.queues import seeing
 
@@ -201,11 +203,12 @@ def submit(
     settings: Settings = None,
     profile: Profile = None,
     directive: Annotated[
-        list[str] | None, typer.Option("--directive", help="A directive of the driver's job, such as --account=x.")
+        list[str] | None,
+        typer.Option("--directive", help="An extra directive for the driver's job, such as --account=x."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write and show the scripts, and don't submit.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write and show the scripts without submitting.")] = False,
 ) -> None:
-    """Write the script of a driver's job beside its store, show it with that of its workers, and submit it."""
+    """Write the script of the driver's job beside the store, show it and the workers' script, and submit it."""
     from stemdask.engine.queues import submit
 
     document = _document([str(config)], settings, profile=profile)
@@ -213,7 +216,7 @@ def submit(
     written = submit.write(config, document, directive or (), options)
     typer.echo(f"{written.text}\n# {written.script}")
     if written.worker:
-        typer.echo(f"# Each worker's job, but for its name:\n\n{written.worker}")
+        typer.echo(f"# Script of each worker's job; only the name differs:\n\n{written.worker}")
     if not dry_run:
         job = submit.send(written)
         typer.echo(f"job {job}; follow it with:\n  tail -f {written.log(job)}\n  stemdask status {written.store}")
@@ -223,10 +226,10 @@ def submit(
 def status(
     store: Store,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Say it again whenever it changes, until the run ends.")
+        bool, typer.Option("--follow", help="Update whenever something changes, until the run ends.")
     ] = False,
 ) -> None:
-    """Say how far a run is, what its jobs do, which frames failed, and why."""
+    """Show the progress of a run, the state of its jobs, which frames failed, and why."""
     from stemdask.cli import following
 
     following.show(store, follow=follow)
@@ -235,9 +238,11 @@ def status(
 @app.command(epilog="Example: stemdask verify results.zarr")
 def verify(
     store: Store,
-    repair: Annotated[bool, typer.Option("--repair", help="Mark damaged blocks to be done again.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Restore damaged metadata, and mark damaged blocks for the next run.")
+    ] = False,
 ) -> None:
-    """Read every chunk and check it against its checksum."""
+    """Read the whole store and check every byte of it against its checksum."""
     from stemdask.results import reader
 
     damage = reader.verify(store, repair=repair)
@@ -250,7 +255,7 @@ def report(
     store: Store,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="HTML file to write.")] = None,
     ideal: Annotated[
-        Path | None, typer.Option("--ideal", metavar="STORE", help="Store of an ideal particle to compare with.")
+        Path | None, typer.Option("--ideal", metavar="STORE", help="Store of an ideal particle for comparison.")
     ] = None,
     frames: Annotated[
         str | None, typer.Option("--frames", help="Show these frames, 'a:b', instead of typical and doubtful ones.")
@@ -282,11 +287,13 @@ def figures(
 @app.command(epilog="Example: stemdask export results.zarr --format csv -o tables")
 def export(
     store: Store,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write to.")],
     format: Annotated[str, typer.Option("--format", help="csv, pdb, extxyz, hspy or parquet.")] = "csv",
-    property: Annotated[str | None, typer.Option("--property", help="For pdb: what the B-factor column holds.")] = None,
+    property: Annotated[
+        str | None, typer.Option("--property", help="For pdb: the property in the B-factor column.")
+    ] = None,
 ) -> None:
-    """Write the results for other programs."""
+    """Export the results for other programs."""
     from stemdask import export
 
     for path in export.write(store, format, output, b_factor=property):
@@ -296,7 +303,7 @@ def export(
 @app.command(epilog="Example: stemdask doctor --cluster")
 def doctor(
     cluster: Annotated[
-        bool, typer.Option("--cluster", help="Show the partitions of the batch system here, and a first profile.")
+        bool, typer.Option("--cluster", help="Show the partitions of the batch system, and a first profile.")
     ] = False,
 ) -> None:
     """Check this machine: packages, threads, memory, file system, batch systems."""
@@ -314,7 +321,7 @@ def schema() -> None:
 
 
 def _draw_both(error: DoubtfulPolarity, output: str) -> Path:
-    """Draw an image whose contrast is doubtful both ways, beside the store that its run would write."""
+    """Draw an image of doubtful contrast both ways, beside the store that its run would write."""
     from stemdask.figures.images.polarity import both_contrasts
     from stemdask.store.place import open_run_directory
 
@@ -336,18 +343,22 @@ def _document(
     cluster: str | None = None,
     profile: str | None = None,
 ) -> Document:
-    """Return the config that was named, or the one that the inputs alone mean."""
+    """Return the config that was named, or the default one for the inputs."""
     from stemdask.config import document as documents
     from stemdask.config import profiles
 
     if len(config) == 1 and Path(config[0]).suffix.lower() in (".yaml", ".yml"):
         document = documents.read(config[0])
     elif any(Path(item).suffix.lower() in (".yaml", ".yml") for item in config):
-        raise ConfigError("a config stands alone", value=" ".join(config), allowed="one YAML file, or inputs")
+        raise ConfigError(
+            "a config can't be combined with other arguments",
+            value=" ".join(config),
+            allowed="one YAML file, or inputs",
+        )
     else:
         document = documents.of_inputs(config)
     if cluster is not None and cluster != (document.data.get("cluster") or {}).get("kind"):
-        document.data["cluster"] = {"kind": cluster}  # the other keys are those of another kind
+        document.data["cluster"] = {"kind": cluster}  # the other keys belong to another kind
     if profile is not None:
         written = document.data.get("cluster") or {}
         same = written.get("kind") == profiles.known().get(profile, {}).get("kind")

@@ -1,1 +1,1 @@
-"""What a user may write, and every mistake in it said at once."""
+"""What a user may write, and a report of every mistake in it at once."""

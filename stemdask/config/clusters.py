@@ -1,4 +1,4 @@
-"""What a user may write about where the blocks are done."""
+"""What a user may write about where the blocks are processed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ BatchKind: TypeAlias = Literal["slurm", "pbs", "lsf", "sge"]
 
 
 class Workers(Section):
-    """A number of workers that follows the work."""
+    """A number of workers that adapts to the work."""
 
     min: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """Workers kept while there is work."""
+    """Least number of workers while there is work."""
     max: Annotated[int, Field(ge=1, le=10_000)]
-    """Workers at the most."""
+    """Largest number of workers."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Workers:
@@ -40,7 +40,7 @@ class Auto(Section):
 
 
 class Inline(Section):
-    """One block after the other, in this process."""
+    """One block after another, in this process."""
 
     kind: Literal["inline"] = "inline"
 
@@ -50,7 +50,7 @@ class Threads(Section):
 
     kind: Literal["threads"]
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
-    """Number of threads; auto: one a core of this job."""
+    """Number of threads; auto: one per core available to this process."""
 
 
 class Processes(Section):
@@ -58,99 +58,99 @@ class Processes(Section):
 
     kind: Literal["processes"]
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
-    """Number of processes; auto: one a core of this job."""
+    """Number of processes; auto: one per core available to this process."""
     workers_timeout: Annotated[float, Field(gt=0)] = 300
-    """Seconds to wait for a worker before the run ends."""
+    """Seconds to wait for a worker before giving up."""
 
 
 class Batch(Section):
-    """Jobs of a batch system, one worker each; absent keys are those of the profile and of jobqueue.yaml."""
+    """Jobs of a batch system, one worker each; absent keys are taken from the profile and from jobqueue.yaml."""
 
     kind: BatchKind
     profile: Name | None = None
-    """Profile of the user or the site whose keys hold where this config is silent."""
+    """Profile of the user or the site; keys in this config override it."""
     workers: Annotated[int, Field(ge=1, le=10_000)] | Workers = 1
     """Number of workers, or {min, max}."""
     workers_per_job: Annotated[int, Field(ge=1, le=512)] | Literal["node"] = 1
-    """Workers in one job, which share its memory; node: as many as fill a node, which the job has for itself."""
+    """Workers in one job, which share its memory; node: as many as fill a node, used exclusively."""
     partition: Name | None = None
     """Partition of the jobs."""
     account: Name | None = None
-    """Account that pays for them."""
+    """Account to charge."""
     qos: Name | None = None
     """Quality of service of the jobs."""
     constraint: Expression | None = None
     """Features that the nodes must have, such as 'haswell|skylake'."""
     gres: Name | None = None
-    """Generic resources of a worker's job, such as 'tmpdisk:20'."""
+    """Generic resources of each worker's job, such as 'tmpdisk:20'."""
     reservation: Name | None = None
     """Reservation in which the jobs run."""
     licenses: Name | None = None
-    """Licenses that a worker's job takes."""
+    """Licences that each worker's job needs."""
     mail: Mail | None = None
     """Address to which the queue writes when the driver's job ends or fails."""
     cores: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Cores of a job, at least one a worker; a worker computes on one, so more only buy memory."""
+    """Cores per job, at least one per worker; a worker computes on one, so more cores only provide memory."""
     memory: Memory | None = None
-    """Memory of a job, such as '4 GiB'; from the plan, for all its workers, when absent."""
+    """Memory of a job, for all its workers, such as '4 GiB'; taken from the plan if absent."""
     walltime: Walltime = "01:00:00"
     """Walltime of a job, 'HH:MM:SS', quoted; workers leave before it ends and are replaced."""
     interface: Name | None = None
     """Network interface that the nodes share, such as ib0."""
     local_directory: PlainPath | None = None
-    """Scratch on the node; $TMPDIR or /tmp when absent."""
+    """Scratch folder on the node; $TMPDIR or /tmp if absent."""
     log_directory: PlainPath | None = None
-    """Folder of the logs of the jobs; in the run directory when absent."""
+    """Folder for the logs of the jobs; in the run directory if absent."""
     job_extra_directives: tuple[Directive, ...] = ()
-    """More directives of every job, the driver's too, such as '--exclusive'."""
+    """Extra directives for every job, including the driver's, such as '--exclusive'."""
     prologue: tuple[PrologueLine, ...] = ()
-    """Lines before a worker or the driver starts: 'module load X', 'source /path/activate', 'export A=B'."""
+    """Lines to run before a worker or the driver starts: 'module load X', 'source /path/activate', 'export A=B'."""
     on_end: OwnCommand | None = None
-    """Command that the driver runs at the end, with STEMDASK_STORE and STEMDASK_ENDED; in a profile alone."""
+    """Command that the driver runs at the end, with STEMDASK_STORE and STEMDASK_ENDED; allowed only in a profile."""
     options: Options = Field(default_factory=dict)
-    """Further keywords of the cluster class of dask_jobqueue: job_cpu, job_mem, shebang and a few more."""
+    """Further keywords for the cluster class of dask_jobqueue: job_cpu, job_mem, shebang and a few more."""
     workers_timeout: Annotated[float, Field(gt=0)] = 86_400
-    """Patience with the queue: seconds without any worker before the run ends."""
+    """Seconds to wait in the queue without any worker before giving up."""
     replace_after: Annotated[float, Field(ge=10, le=86_400)] = 300
-    """Seconds after which a running job whose worker gives no sign is replaced."""
+    """Seconds after which a running job whose worker does not respond is replaced."""
     poll_seconds: Annotated[float, Field(ge=0.5, le=300)] = 15
-    """Seconds between two looks at the queue."""
+    """Seconds between two queries of the queue."""
 
     @property
     def most_workers(self) -> int:
-        """Number of workers, or the most of them."""
+        """Number of workers, or the largest number of them."""
         return self.workers if isinstance(self.workers, int) else self.workers.max
 
     @property
     def per_job(self) -> int:
-        """Workers of a job; 1 as long as nobody knows how many fill a node."""
+        """Workers per job; 1 as long as it is unknown how many fill a node."""
         return self.workers_per_job if isinstance(self.workers_per_job, int) else 1
 
 
 class Allocation(Section):
-    """Workers that an sbatch of this run has started beside the driver; jobs/allocation.sbatch does."""
+    """Workers that the batch script of this run starts beside the driver, as jobs/allocation.sbatch does."""
 
     kind: Literal["allocation"]
     workers: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """Workers at the most; no more than the allocation has tasks."""
+    """Largest number of workers; no more than the allocation has tasks."""
     interface: Name | None = None
     """Network interface that the nodes share, such as ib0."""
     workers_timeout: Annotated[float, Field(gt=0)] = 300
-    """Seconds to wait for a worker before the run ends."""
+    """Seconds to wait for a worker before giving up."""
 
 
 class Address(Section):
-    """A Dask scheduler that runs already."""
+    """A Dask scheduler that is already running."""
 
     kind: Literal["address"]
     scheduler: str | None = None
     """tls://host:port or tcp://host:port."""
     scheduler_file: str | None = None
-    """File in which the scheduler wrote its address."""
+    """File to which the scheduler wrote its address."""
     tls_directory: str | None = None
     """Folder with ca.pem, cert.pem and key.pem, for tls."""
     workers_timeout: Annotated[float, Field(gt=0)] = 300
-    """Seconds to wait for a worker before the run ends."""
+    """Seconds to wait for a worker before giving up."""
 
 
 #: What a pool is made of.

@@ -1,4 +1,4 @@
-"""A config as the user wrote it: read from a file, made of inputs alone, and with settings laid over it."""
+"""A config as the user wrote it: read from a file or made from inputs alone, with settings overridden."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from stemdask.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A config as written: its keys, and where each of them stands."""
+    """A config as written: its keys, and the line of each."""
 
     data: dict[str, Any]
     lines: yaml_lines.Lines = field(default_factory=dict)
     name: str = "config"
     beside_defaults: bool = False
-    """The analyses named here are settings laid over the usual ones, and don't replace them."""
+    """The analyses named here override settings of the default ones, and don't replace them."""
     own_lines: frozenset[str] = frozenset()
-    """Lines of a prologue that stand in the user's own file, and may say what a config's may not."""
+    """Lines of a prologue from the user's own file, which may contain what a config's may not."""
 
     def problem(self, path: Sequence[str | int], what: str) -> str:
         """Return the sentence that names the key, its line and what is wrong with it."""
@@ -36,7 +36,7 @@ class Document:
 
 
 def read(path: str | Path) -> Document:
-    """Read a YAML file; raise ConfigError where it can't be read or isn't one plain mapping."""
+    """Read a YAML file; raise ConfigError if it can't be read or isn't one plain mapping."""
     try:
         text = Path(path).read_bytes()[: yaml_lines.MAX_BYTES + 1].decode("utf-8-sig")
     except OSError as error:
@@ -50,12 +50,12 @@ def read(path: str | Path) -> Document:
 
 
 def of_inputs(paths: Sequence[str]) -> Document:
-    """Return the config that inputs alone mean."""
+    """Return the default config for inputs."""
     return Document({"input": {"path": list(paths)}, "output": store_beside(paths[0])}, name="command line")
 
 
 def store_beside(item: str) -> str:
-    """Return the store that is written for an input where the user names none."""
+    """Return the store that is written for an input if the user names none."""
     name = Path(item).name
     stem, suffix = Path(name).stem, Path(name).suffix.lower()
     stem = re.split(r"[*?\[]", stem)[0].strip("._-") or "results"
@@ -63,7 +63,7 @@ def store_beside(item: str) -> str:
 
 
 def override(document: Document, settings: Sequence[str]) -> Document:
-    """Return the document with settings such as ``analyses.columns.separation=12 px`` laid over it."""
+    """Return the document with settings such as ``analyses.columns.separation=12 px`` overridden."""
     data = deepcopy(document.data)
     for setting in settings:
         key, equals, value = setting.partition("=")

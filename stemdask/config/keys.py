@@ -1,4 +1,4 @@
-"""The sections that a user may write, each key with its meaning, and the whole config written out again."""
+"""The sections that a user may write, each key with its meaning, and the complete config as YAML."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Calibration(Section):
     @model_validator(mode="after")
     def _one(self) -> Calibration:
         if (self.a is None) == (self.nearest_neighbour is None):
-            raise ValueError("takes one length: a, of images, or nearest_neighbour, of structures")
+            raise ValueError("takes one length: a for images, or nearest_neighbour for structures")
         return self
 
 
@@ -40,36 +40,36 @@ class Input(Section):
     path: str | list[str]
     """A file, a folder, a glob or a list of them; read in natural order."""
     kind: Kind | None = None
-    """images or atoms; guessed from the suffix when absent."""
+    """images or atoms; guessed from the suffix if absent."""
     pixel_size: LengthNm | None = None
-    """Size of a pixel, only to override the file ('0.0297 nm')."""
+    """Size of a pixel, overriding that in the file ('0.0297 nm')."""
     scale: LengthAngstrom | None = None
-    """Length of a unit of the coordinates of structures that aren't in angstrom, such as '1 nm' or a voxel's edge."""
+    """Length of one unit of the coordinates, if not an angstrom, such as '1 nm' or a voxel's edge; for structures."""
     calibrate_from: Calibration | None = None
-    """Find the pixel size or the scale from a known length instead."""
+    """Derive the pixel size or the scale from a known length."""
     invert: Literal["auto"] | bool = "auto"
-    """Whether columns are dark (ABF, bright field), so that the contrast is turned round; auto: as the images show. The
-    same as `invert` of `preprocess`. For images."""
+    """Whether columns are dark (ABF, bright field) and the contrast is to be inverted; auto: decided from the images.
+    The same as `invert` of `preprocess`. For images."""
     frames: FrameRange = None
-    """Subset of the frames, 'first:last+1'."""
+    """Subset of the frames as 'start:stop', such as '0:100' for the first hundred."""
     elements: dict[str, str] | None = None
-    """Element of each word that stands for one in the files, such as {W: Pt, "1": Pt}; for structures."""
+    """Element for each name that the files use, such as {W: Pt, "1": Pt}; for structures."""
 
     @field_validator("scale")
     @classmethod
     def _is_length(cls, scale: Length | None) -> Length | None:
         if scale is not None and not scale.angstrom() > 0:
-            raise ValueError(f"a unit of length is longer than nothing, got {scale}")
+            raise ValueError(f"the length of a unit must be positive, got {scale}")
         return scale
 
 
 class LimitsSection(Section):
-    """What one frame may take, and when a run gives up."""
+    """What one frame may use, and when a run gives up."""
 
     frame_seconds: Literal["auto"] | Annotated[float, Field(gt=0, le=86_400)] = "auto"
-    """Time allowed for one frame, s; auto: 20 times that of the frames tried at planning, at least 60 s."""
+    """Time limit for one frame, s; auto: 20 times that of the frames tried during planning, at least 60 s."""
     frame_memory: Literal["auto"] | Memory = "auto"
-    """Memory that one frame may take, such as '2 GiB'; auto: 100 times its input, at least 2 GiB."""
+    """Memory limit for one frame, such as '2 GiB'; auto: 100 times its input, at least 2 GiB."""
     max_failed: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Stop the run when more than this fraction of all frames has failed."""
     isolate: bool = True
@@ -77,24 +77,24 @@ class LimitsSection(Section):
 
 
 class Config(Section):
-    """A whole config."""
+    """A complete config."""
 
     input: Input
     """What to read."""
     output: str
-    """The zarr store to write; made by stemdask, continued where it is there already."""
+    """The zarr store to write; a store that stemdask has begun is resumed."""
     analyses: dict[str, dict[str, Any]] | None = None
-    """Analyses to run, each with its parameters; {} = defaults; absent = the usual ones of the kind."""
+    """Analyses to run, each with its parameters; {} = defaults; absent = the default analyses for the kind."""
     cluster: Annotated[Cluster, BeforeValidator(_auto)] = Auto()
-    """Where the blocks are done; auto where no kind is named."""
+    """Where the blocks are processed; auto if no kind is given."""
     limits: LimitsSection = LimitsSection()
-    """What one frame may take, and when a run gives up."""
+    """What one frame may use, and when a run gives up."""
     block_frames: Literal["auto"] | Annotated[int, Field(ge=1, le=1_000_000)] = "auto"
-    """Frames in a block (a chunk of the store); auto: from the size of a frame."""
+    """Frames per block (a chunk of the store); auto: from the size of a frame."""
 
 
 def to_yaml(config: Config, steps: Sequence[Step]) -> str:
-    """Write a config whole, every default in place."""
+    """Write a complete config, including every default."""
     unsettled = {"invert"} if config.input.invert == "auto" else set()  # structures have no contrast
     data = config.model_dump(mode="json", exclude={"analyses": True, "input": unsettled}, exclude_none=True)
     data["analyses"] = {step.name: step.params.model_dump(mode="json") for step in steps}

@@ -1,4 +1,4 @@
-"""A document against the keys: every mistake in it a sentence that names the key and its line."""
+"""A document checked against the keys: one sentence per mistake, with the key and its line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def validate(document: Document) -> tuple[Config | None, list[str]]:
 
 
 def in_words(error: ValidationError, document: Document, prefix: tuple[str, ...], model: type[BaseModel]) -> list[str]:
-    """Return what is wrong with the part of a document that `model` describes, a sentence a key.
+    """Return what is wrong with the part of a document that `model` describes, one sentence per key.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def in_words(error: ValidationError, document: Document, prefix: tuple[str, ...]
 
 
 def nearest(name: str, known: Sequence[str], *, tell: bool = True) -> str:
-    """Return the end of a sentence that names the nearest of the known names, or all where `tell`."""
+    """Return the end of a sentence that suggests the nearest known name, or lists all if `tell`."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{close[0]}'?"

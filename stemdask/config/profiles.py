@@ -1,4 +1,4 @@
-"""Clusters that a user, or a site, describes once by a name, so that configs travel between machines."""
+"""Clusters that a user, or a site, describes once under a name, so that configs are portable between machines."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _LISTS = ("job_extra_directives", "prologue")
 
 
 def files() -> list[Path]:
-    """Return where profiles may stand: the user's file, which has the last word, then those of the site."""
+    """Return where profiles may be: the user's file, which takes precedence, then those of the site."""
     home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     site = os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
     return [Path(folder).expanduser() / "stemdask" / "profiles.yaml" for folder in (home, *site.split(":")) if folder]
 
 
 def known() -> dict[str, dict[str, Any]]:
-    """Return all profiles by name; raise ConfigError where a file of them can't be read."""
+    """Return all profiles by name; raise ConfigError if a file of them can't be read."""
     found: dict[str, dict[str, Any]] = {}
     for path, data in _read():
         for name, section in data.items():
             if not isinstance(section, dict) or "kind" not in section:
-                raise ConfigError("a profile names at least the kind of its cluster", where=path, value=name)
+                raise ConfigError("a profile needs at least the kind of its cluster", where=path, value=name)
             found.setdefault(name, section)
     return found
 
@@ -37,7 +37,7 @@ def known() -> dict[str, dict[str, Any]]:
 def lay_under(document: Document) -> Document:
     """Return a document whose cluster has the keys of the profile that it names, under its own.
 
-    The lines of a profile's prologue are the user's own and may say what they like; those of a config may not.
+    The lines of a profile's prologue are the user's own and are not restricted; those of a config are.
     """
     section = document.data.get("cluster")
     if not isinstance(section, dict) or "profile" not in section:
@@ -49,7 +49,7 @@ def lay_under(document: Document) -> Document:
             "there is no profile of this name",
             where="cluster.profile",
             value=name,
-            allowed=", ".join(sorted(profiles)) or "none is written yet",
+            allowed=", ".join(sorted(profiles)) or "no profile exists yet",
             remedy=f"Describe it in {files()[0]}; 'stemdask doctor --cluster' proposes one",
         )
     profile = profiles[name]

@@ -1,4 +1,4 @@
-"""What may reach a job script or a command line: nothing that a shell would act on, and no second directive."""
+"""What may reach a job script or a command line: nothing that a shell could interpret, and no second directive."""
 
 from __future__ import annotations
 
@@ -33,34 +33,34 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:@+-]{0,63}\Z")
 
 
 def check_directive(text: str) -> str:
-    """Return an sbatch directive as it is; raise ValueError where it could be more than one."""
+    """Return an sbatch directive unchanged; raise ValueError if it could be more than one."""
     if not _DIRECTIVE.match(text):
         raise ValueError(f"{text!r} is not a directive; write for example '--constraint=haswell'")
     return text
 
 
 def check_path(text: str) -> str:
-    """Return a path as it is; raise ValueError where a job script couldn't hold it."""
+    """Return a path unchanged; raise ValueError if a job script can't contain it."""
     if not _PLAIN_PATH.match(text):
-        raise ValueError(f"{text!r} can't stand in a job script; use a path of letters, digits and _ . / + @ : = , -")
+        raise ValueError(f"{text!r} can't be used in a job script; use a path of letters, digits and _ . / + @ : = , -")
     return text
 
 
 def _expression(text: str) -> str:
     if not _EXPRESSION.match(text):
-        raise ValueError(f"{text!r} can't stand in a directive; letters, digits and _.,:=@+%[]|&*()- can")
+        raise ValueError(f"{text!r} can't be used in a directive; allowed are letters, digits and _.,:=@+%[]|&*()-")
     return text
 
 
 def _mail(text: str) -> str:
     if not _MAIL.match(text):
-        raise ValueError(f"{text!r} is not an address of mail")
+        raise ValueError(f"{text!r} is not an e-mail address")
     return text
 
 
 def _name(text: str) -> str:
     if not _NAME.match(text):
-        raise ValueError(f"{text!r} is not a name that a batch system knows; letters, digits and _.,:@+- are allowed")
+        raise ValueError(f"{text!r} is not a valid name for a batch system; allowed are letters, digits and _.,:@+-")
     return text
 
 
@@ -74,14 +74,14 @@ def _prologue(line: str, info: ValidationInfo) -> str:
     ):
         raise ValueError(
             f"{line!r} is not allowed in the prologue of a config; write 'module load X', 'source /path/activate' or "
-            "'export A=B', or put it into a profile of your own"
+            "'export A=B', or put it into your own profile"
         )
     return line
 
 
 def _own(command: str, info: ValidationInfo) -> str:
     if info.context is None or command not in info.context.get("own_lines", ()):
-        raise ValueError(f"{command!r} may only stand in a profile of your own: it is run as it is")
+        raise ValueError(f"{command!r} is only allowed in your own profile, because it is run verbatim")
     return command
 
 
@@ -91,14 +91,14 @@ def _options(options: dict[str, Any], known: Mapping[str, Any] = _OPTIONS) -> di
         if looks is None:
             raise ValueError(
                 f"{key!r} is not an option that a config may set; allowed: {', '.join(known)}; "
-                "what else your site needs may stand in a jobqueue.yaml of your own"
+                "anything else that your site needs belongs in your own jobqueue.yaml"
             )
         if isinstance(looks, Mapping) and isinstance(value, dict):
             _options(value, looks)
             continue
         for text in map(str, value if isinstance(value, list | tuple) else (value,)):
             if isinstance(looks, Mapping) or not looks.match(text):
-                raise ValueError(f"{text!r} can't be {key!r} of a job script")
+                raise ValueError(f"{text!r} can't be used for {key!r} in a job script")
     return options
 
 

@@ -1,4 +1,4 @@
-"""What a site or a user sets once for all configs: dask-jobqueue's own file, of which every key is honoured."""
+"""What a site or a user sets once for all configs: dask-jobqueue's own file, whose every key is honoured."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _OURS = {
     "local_directory": "local-directory",
     "log_directory": "log-directory",
 }
-#: Lists, in which both have their say: the file first.
+#: Lists, which are joined: the file's entries first.
 _LISTS = {"job_extra_directives": "job-extra-directives", "prologue": "job-script-prologue"}
-#: Keys of ours over which the file has no say once a config names them, under any of its names.
+#: Keys of ours that, once a config sets them, override the file's under any of its names.
 _SIZES = {"cores": ("job-cpu", "ncpus"), "memory": ("job-mem", "mem", "resource-spec")}
-#: Names that dask-jobqueue still takes.
+#: Old names that dask-jobqueue still accepts.
 _OLD = {
     "job-extra": "job-extra-directives",
     "env-extra": "job-script-prologue",
@@ -40,7 +40,7 @@ _UNIT = {"slurm": 60, "lsf": 60}
 def settings(kind: str) -> dict[str, Any]:
     """Return what jobqueue.yaml says of a batch system in /etc/dask, ~/.config/dask and the environment.
 
-    The defaults of dask-jobqueue itself aren't among it, so that its 30 minutes aren't taken for a wish.
+    The defaults of dask-jobqueue itself aren't included, so that its 30 minutes aren't mistaken for a setting.
     """
     import dask.config
 
@@ -54,9 +54,9 @@ def settings(kind: str) -> dict[str, Any]:
 
 
 def filled(cluster: Batch) -> Batch:
-    """Return a cluster with what the site says where the config is silent; lists hold what both say.
+    """Return a cluster with the site's values for keys that the config omits; lists are joined.
 
-    What stands in the site's or the user's own file is theirs, and isn't held against what a config may say.
+    Entries of the site's or the user's own file are theirs, and aren't restricted to what a config may contain.
     """
     theirs = settings(cluster.kind)
     written = cluster.model_fields_set
@@ -80,7 +80,7 @@ def filled(cluster: Batch) -> Batch:
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one mapping over another; lists are joined, mappings are merged."""
+    """Override one mapping by another; lists are joined, mappings are merged."""
     found = dict(below)
     for key, value in above.items():
         before = found.get(key)

@@ -29,7 +29,7 @@ def parse_walltime(text: object) -> int:
     """Read "HH:MM:SS" or "D-HH:MM:SS" as seconds; anything else means different things to different programs."""
     match = _WALLTIME.match(text) if isinstance(text, str) else None
     if match is None or int(match[3]) > 59 or int(match[4]) > 59:
-        raise ValueError(f"{text!r} is not a walltime; write it whole and quoted: '02:30:00' or '1-12:00:00'")
+        raise ValueError(f"{text!r} is not a walltime; write it in full and quoted: '02:30:00' or '1-12:00:00'")
     return ((int(match[1] or 0) * 24 + int(match[2])) * 60 + int(match[3])) * 60 + int(match[4])
 
 
@@ -64,7 +64,7 @@ def _memory(text: object) -> int:
         return text  # bytes, as a config is written out
     amount = parse_memory(text)
     if amount < _LEAST_MEMORY:
-        raise ValueError(f"{text!r} is too little memory to work in; give 1 MiB at the least")
+        raise ValueError(f"{text!r} is too little memory; give at least 1 MiB")
     return amount
 
 

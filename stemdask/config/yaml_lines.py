@@ -58,7 +58,7 @@ _Dumper.yaml_implicit_resolvers = {
 
 
 def dump(data: Any) -> str:
-    """Write keys, each on a line of its own."""
+    """Write keys, each on its own line."""
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
@@ -74,7 +74,7 @@ def load(text: str, name: str) -> tuple[dict[str, Any], Lines]:
     Raises
     ------
     ConfigError
-        Where the text isn't one plain mapping: a syntax error, an alias, a tag, a key twice, too large or too deep.
+        If the text isn't one plain mapping: a syntax error, an alias, a tag, a key twice, too large or too deep.
     """
     if len(text) > MAX_BYTES:
         raise ConfigError("the config is too large", where=name, value=f"{len(text)} bytes", allowed="1 MB")
@@ -120,7 +120,7 @@ def _walk(node: yaml.Node, path: tuple[str | int, ...], lines: Lines, name: str)
         for key, value in node.value:
             here = (*path, str(key.value))
             if here in lines:
-                raise ConfigError(f"the key '{key.value}' stands twice", where=_at(name, key.start_mark))
+                raise ConfigError(f"the key '{key.value}' occurs twice", where=_at(name, key.start_mark))
             lines[here] = key.start_mark.line + 1
             _walk(value, here, lines, name)
     elif isinstance(node, yaml.SequenceNode):

@@ -72,6 +72,12 @@ def run(
         By SIGTERM or Ctrl-C; all finished blocks are kept.
     StorageError, ClusterError, TooManyFailures
         The run can't go on; all finished blocks are kept.
+
+    Examples
+    --------
+    >>> import stemdask as sd
+    >>> sd.run({"input": {"path": "stack.npy"}, "output": "again.zarr", "cluster": {"kind": "inline"}}).name
+    'again.zarr'
     """
     document = Document(dict(config)) if isinstance(config, Mapping) else read(config)
     if output is not None:

@@ -36,11 +36,11 @@ def write(
     fmt
         Name of one of `EXPORTS`.
     directory
-        Folder to write into; made where there is none.
+        Folder to write to; created if missing.
     b_factor
         For "pdb": the property of the atoms in the B-factor column, such as "q6_avg".
     overwrite
-        Replace files of the same name that an export didn't make, or that were changed since.
+        Replace files of the same name that were not made by an export, or were changed since.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def write(
     ConfigError
         Unknown format or property.
     StoreError
-        Not a store, nothing in it that the format can hold, or a file in the way.
+        Not a store, a store without anything that the format can hold, or a file in the way.
     """
     path, target = Path(store), Path(directory)
     if fmt not in EXPORTS:
@@ -62,7 +62,7 @@ def write(
         raise ConfigError("this format has no B-factor column", value=fmt, allowed=allowed)
     check_store(path)
     if target.resolve() == path.resolve() or path.resolve() in target.resolve().parents:
-        raise StoreError("an export can't go into the store", where=target, remedy="Name another folder")
+        raise StoreError("an export can't be written into the store", where=target, remedy="Name another folder")
     folder = Folder(target, overwrite=overwrite)
     EXPORTS[fmt](Blocks(path), folder, b_factor)
     return folder.written

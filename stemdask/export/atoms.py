@@ -25,9 +25,9 @@ class Atoms:
     elements: Array
     """(n,), atomic numbers."""
     properties: dict[str, Array]
-    """Further variables of the atoms, (n,) each."""
+    """Other variables of the atoms, (n,) each."""
     scalars: dict[str, float | int | str]
-    """What the frame has once, by name."""
+    """Values of the frame as a whole, by name."""
 
 
 def symbols_of(elements: Array) -> Array:

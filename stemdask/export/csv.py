@@ -1,4 +1,4 @@
-"""CSV: one file a table, headers with units, and a file that says what every column means."""
+"""CSV: one file per table, headers with units, and a file that describes every column."""
 
 from __future__ import annotations
 
@@ -84,4 +84,4 @@ def _safe(values: Array) -> Array:
     return np.array([f"'{text}" if text.startswith(_FORMULA) else text for text in texts], dtype=object)
 
 
-EXPORT = Export("csv", "every table, one file each", write)
+EXPORT = Export("csv", "every table, in one file each", write)

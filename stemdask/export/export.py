@@ -1,4 +1,4 @@
-"""What a format of an export is."""
+"""The record of an export format."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from stemdask.results.blocks import Blocks
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A format in which results are written for other programs."""
+    """A format in which results are exported for other programs."""
 
     name: str
-    """As it is asked for."""
+    """Its name on the command line."""
     holds: str
-    """What of a store it holds, in a few words."""
+    """What it holds of a store, in a few words."""
     write: Callable[..., None]
     """``write(results: Blocks, folder: Folder)``, and the property of the atoms for a format that shows one."""
     shows_property: bool = False

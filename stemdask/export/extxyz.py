@@ -29,7 +29,7 @@ def _comment(atoms: Atoms, kinds: dict[str, str]) -> str:
 
 
 def _lines(atoms: Atoms, kinds: dict[str, str]) -> Iterator[str]:
-    """Yield the lines of the atoms, made of some thousands at a time: texts take much more memory than numbers."""
+    """Yield the lines of the atoms, formatted some thousands at a time, since text takes more memory than numbers."""
     symbols = symbols_of(atoms.elements)
     for start in range(0, len(symbols), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
@@ -42,7 +42,7 @@ def _lines(atoms: Atoms, kinds: dict[str, str]) -> Iterator[str]:
 
 
 def _is_told(path: str, value: float | int | str) -> bool:
-    """Leave out what is missing, what a machine did, and what is said elsewhere."""
+    """Leave out what is missing, what depends on the machine, and what is stated elsewhere."""
     if path in ("frames/frame_status", "frames/seconds", "frames/worker", "frames/error", "frames/n_atoms"):
         return False
     return value != "" and not (isinstance(value, float) and math.isnan(value))
@@ -59,4 +59,4 @@ def _value(value: float | int | str) -> str:
     return repr(value)
 
 
-EXPORT = Export("extxyz", "the atoms with all their properties", write)
+EXPORT = Export("extxyz", "atoms with all their properties", write)

@@ -1,4 +1,4 @@
-"""The folder that an export writes into: whole files or none, and never over what someone else made."""
+"""The folder that an export writes to: complete files or none, and never over the files of others."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _PARTIAL = ".partial-"
 
 
 class Folder:
-    """Files are written beside their name and renamed when they are whole; a list says which an export made."""
+    """Files are written under a temporary name and renamed when complete; a list says which an export made."""
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
         if path.exists() and not path.is_dir():
-            raise StoreError("not a folder", where=path, remedy="Name a folder to write into")
+            raise StoreError("not a folder", where=path, remedy="Name a folder to write to")
         self._path = path
         self._overwrite = overwrite
         self._written: list[Path] = []
@@ -32,12 +32,12 @@ class Folder:
 
     @contextmanager
     def file(self, name: str) -> Iterator[Path]:
-        """Give the path to write to; the file takes its name when all went well.
+        """Give the path to write to; the file takes its name once it is complete.
 
         Raises
         ------
         StoreError
-            A file of that name is there that no export made, or that was changed since.
+            A file of that name exists that was not made by an export, or was changed since.
         StorageError
             The file system refused a write.
         """
@@ -73,7 +73,7 @@ class Folder:
         return list(self._written)
 
     def _read_list(self) -> dict[str, list[list[int]]]:
-        """Return size and time of the files that exports made, by name; of one that was being replaced, both."""
+        """Return size and time of the files that exports made, by name; both versions of one being replaced."""
         try:
             made = json.loads((self._path / _LIST).read_text())
         except (OSError, ValueError):
@@ -81,7 +81,7 @@ class Folder:
         return dict(made) if isinstance(made, dict) else {}
 
     def _sweep(self) -> None:
-        """Remove what an export left whose process is gone."""
+        """Remove what an export left behind whose process is gone."""
         for left in (*self._path.glob(f"{_PARTIAL}*"), *self._path.glob(f".{_LIST}.*.partial")):
             number = next((part for part in re.split(r"[.-]", left.name) if part.isdecimal()), "")
             if number and not psutil.pid_exists(int(number)):

@@ -1,4 +1,4 @@
-"""HyperSpy files: averages and other images as they are, and what cells hold as maps over the lattice."""
+"""HyperSpy files: averages and other images as they are, and variables of the cells as maps over the lattice."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def write(results: Blocks, folder: Folder) -> None:
             written += 1
     written += _write_maps(results, folder)
     if not written:
-        raise StoreError("holds no images and no maps of cells", where=results.store, remedy="Use csv or extxyz")
+        raise StoreError(
+            "the store holds no images and no maps of cells", where=results.store, remedy="Use csv or extxyz"
+        )
 
 
 def _write_maps(results: Blocks, folder: Folder) -> int:
@@ -64,7 +66,7 @@ def _write_maps(results: Blocks, folder: Folder) -> int:
 
 
 def _bounds(results: Blocks, frames: slice) -> tuple[Array, Array] | None:
-    """Return the least and the largest (i, j) of a block; None where it has no cells."""
+    """Return the least and the largest (i, j) of a block; None if it has no cells."""
     chosen = _real_cells(results, frames)
     if not chosen.any():
         return None
@@ -121,4 +123,4 @@ def _save(folder: Folder, variable: Stored, data: Any, dims: list[str]) -> None:
         file_writer(str(path), signal, show_progressbar=False)
 
 
-EXPORT = Export("hspy", "averages and maps of images", write)
+EXPORT = Export("hspy", "averages of images, and maps of the cells", write)

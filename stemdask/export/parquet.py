@@ -1,4 +1,4 @@
-"""Parquet: one file a table, one row group a block; units and meaning in the metadata of each field."""
+"""Parquet: one file per table, one row group per block; units and meaning in the metadata of each field."""
 
 from __future__ import annotations
 
@@ -43,4 +43,4 @@ def write(results: Blocks, folder: Folder) -> None:
                 writer.write_table(pa.table(arrays, schema=schema))
 
 
-EXPORT = Export("parquet", "every table, one file each", write)
+EXPORT = Export("parquet", "every table, in one file each", write)

@@ -87,7 +87,7 @@ def atom_lines(atoms: Atoms, name: str | None) -> Iterator[str]:
 
 
 def hybrid36(number: int) -> str:
-    """Write a serial number in five columns: decimal, then base 36 that begins with a letter (A0000 is 100,000)."""
+    """Write a serial number in five columns: decimal, then base 36 starting with a letter (A0000 is 100,000)."""
     if number < 100_000:
         return str(number)
     rest = number - 100_000
@@ -125,4 +125,4 @@ def _remarks(name: str | None, variable: Stored | None) -> Iterator[str]:
             yield f"REMARK   3 {about[start : start + 68]}\n"
 
 
-EXPORT = Export("pdb", "the atoms, one of their properties as B-factor", write, shows_property=True)
+EXPORT = Export("pdb", "atoms with one of their properties as the B-factor", write, shows_property=True)

@@ -1,7 +1,7 @@
 """The store as tables: which there are, and the rows of one block.
 
 Every set of variables of one group with the same dimensions is a table; rows are the items that a frame really has.
-What a frame has once, of all groups, is the table "frames".
+Variables with one value per frame, of all groups, form the table "frames".
 """
 
 from __future__ import annotations
@@ -89,12 +89,12 @@ def find_tables(results: Blocks) -> list[Table]:
 
 
 def find_constants(results: Blocks) -> list[Stored]:
-    """Return the variables that a run has once."""
+    """Return the variables that a run has only once."""
     return [variable for variable in results.variables.values() if not variable.dims]
 
 
 def rows(results: Blocks, table: Table) -> Iterator[dict[str, Array]]:
-    """Yield the columns of one block after the other, counters first."""
+    """Yield the columns block by block, counters first."""
     framed = table.dims[0] == "frame"
     whole = next(column for column in table.columns if column.dims == table.dims)
     length, *others = results.shape(whole.path)
@@ -132,7 +132,7 @@ def _parts(length: int) -> Iterator[slice]:
 
 
 def _real_items(results: Blocks, table: Table, frames: slice, shape: tuple[int, ...]) -> Array:
-    """Return which of the flattened items are no padding, and of frames with results."""
+    """Return which of the flattened items are not padding and belong to frames with results."""
     real = np.broadcast_to(_spread(results.good(frames), 0, shape), shape).copy()
     for axis, dim in enumerate(table.dims[1:], 1):
         lengths = results.lengths(dim, frames)

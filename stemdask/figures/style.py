@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -50,9 +51,18 @@ def style() -> Iterator[None]:
         yield
 
 
+class Shown(Figure):
+    """A figure that a notebook draws, whether or not pyplot is in use there."""
+
+    def _repr_png_(self) -> bytes:
+        with BytesIO() as file:
+            self.savefig(file, format="png")
+            return file.getvalue()
+
+
 def new(width: float = 6.0, height: float = 4.2, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
     """Return a figure, in inches, and its axes; made without pyplot, so that no window or global state is touched."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Shown(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, **options)
 
 

@@ -30,12 +30,19 @@ class Accessor(Results):
         return Plots(self)
 
     def table(self, group: str) -> Any:
-        """Return a group as a tidy pandas DataFrame: a row for each column, cell, atom or bond that there is.
+        """Return a group as a tidy pandas DataFrame: one row per column, cell, atom or bond.
 
         Parameters
         ----------
         group
-            Such as ``columns`` or ``atoms``. Its padding is left out, by the true number of each frame.
+            Such as ``columns`` or ``atoms``. Padding is left out, using the true number in each frame.
+
+        Examples
+        --------
+        >>> import stemdask as sd
+        >>> tree = sd.open_results("stack.zarr")
+        >>> tree.stemdask.table("displacement")[["i", "j", "u", "u_err"]].columns.tolist()
+        ['i', 'j', 'u', 'u_err']
         """
         dataset = self._group(group)
         shapes = [tuple(map(str, variable.dims)) for variable in dataset.data_vars.values() if variable.dims]
@@ -48,7 +55,7 @@ class Accessor(Results):
         return frame.reset_index(drop=True)
 
     def track(self, number: int) -> xr.Dataset:
-        """Return all that is known of one atom, frame by frame, in the frames in which it was seen.
+        """Return everything known about one atom, frame by frame, for the frames in which it was seen.
 
         Parameters
         ----------
@@ -57,10 +64,12 @@ class Accessor(Results):
         """
         atoms = self._group(tracks.TRACK.group)
         if tracks.TRACK.name not in atoms:
-            raise StoreError("the run followed no atoms", remedy="Run it with the analysis tracks")
+            raise StoreError(
+                "the run did not track atoms", remedy="Add the analysis 'tracks' to the config and run it again"
+            )
         frame, atom = np.nonzero(atoms[tracks.TRACK.name].to_numpy() == number)
         if not frame.size:
-            raise StoreError("no atom of that track was seen", value=number)
+            raise StoreError("no atom has this track number", value=number)
         chosen = atoms[[name for name, variable in atoms.data_vars.items() if variable.dims == ("frame", "atom")]]
         places = (xr.DataArray(index, dims="frame") for index in (frame, atom))
         found = chosen.isel(dict(zip(("frame", "atom"), places, strict=True)))
@@ -75,7 +84,16 @@ class Accessor(Results):
 
 
 class Plots:
-    """Figures by name, of the analyses of a run; each is a matplotlib Figure."""
+    """Figures by name, of the analyses of a run; each is a matplotlib Figure.
+
+    Examples
+    --------
+    >>> import stemdask as sd
+    >>> plot = sd.open_results("stack.zarr").stemdask.plot
+    >>> dir(plot)
+    ['columns', 'displacement', 'distribution', 'lattice']
+    >>> plot.displacement(frame=0).savefig("map.png")
+    """
 
     def __init__(self, results: Results) -> None:
         self._results = results
@@ -91,7 +109,7 @@ class Plots:
 
 
 def _no_figure(results: Results, name: str, there: list[str]) -> Exception:
-    """Return the error of a figure that the run doesn't have: a misspelt one, or one of an analysis that didn't run."""
+    """Return the error for a figure that the run doesn't have: misspelt, or of an analysis that didn't run."""
     if not name.startswith("_"):
         for analysis in registry.of_kind(results.kind):
             shown = shows.shown_by(analysis)
@@ -99,4 +117,4 @@ def _no_figure(results: Results, name: str, there: list[str]) -> Exception:
                 return StoreError(
                     f"the run has no results of '{analysis.name}', which '{name}' draws", allowed=", ".join(there)
                 )
-    return AttributeError(f"no figure is called '{name}'; there are {', '.join(there)}")
+    return AttributeError(f"no figure is called '{name}'; available: {', '.join(there)}")

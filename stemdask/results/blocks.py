@@ -1,4 +1,4 @@
-"""A store as an export sees it: variables with their meaning, and blocks of frames to read."""
+"""A store as an export sees it: variables with their descriptions, and blocks of frames to read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Stored:
 
 
 class Blocks:
-    """Read access to a store by variable and block of frames; what is on disk, whether the run goes on or not."""
+    """Read access to a store by variable and block of frames; what is on disk, whether or not the run is finished."""
 
     def __init__(self, store: Path) -> None:
         self.store = store
@@ -65,7 +65,7 @@ class Blocks:
         return np.asarray(self._good[frames])
 
     def lengths(self, dim: str, frames: slice) -> Array | None:
-        """Return the true length of a ragged dimension in each frame; None where every frame has the same."""
+        """Return the true length of a ragged dimension in each frame; None if every frame has the same."""
         path = count_of(dim)
         if path not in self.variables:
             return None

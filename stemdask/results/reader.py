@@ -1,4 +1,4 @@
-"""Opening a store, and saying how far its run is; no cluster is needed for either."""
+"""Opening a store and showing the progress of its run; neither needs a cluster."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How far a run is."""
+    """The progress of a run."""
 
     store: Path
     state: str
-    """``running``, ``complete`` or ``partial``, as the last driver left it."""
+    """``running``, ``complete`` or ``partial``, as left by the last driver."""
     counts: Mapping[FrameStatus, int]
     bad: tuple[tuple[int, str, str, str, str], ...]
     """Frames without results: index, status, file, reason, where it ran."""
@@ -56,19 +56,26 @@ def open_results(path: str | Path) -> xr.DataTree:
     Raises
     ------
     StoreError
-        It isn't a store that stemdask made.
+        It isn't a store written by stemdask.
+
+    Examples
+    --------
+    >>> import stemdask as sd
+    >>> tree = sd.open_results("stack.zarr")
+    >>> tree["displacement"].u.dims
+    ('frame', 'cell')
     """
     place.check_store(Path(path))
     return xr.open_datatree(str(path), engine="zarr")
 
 
 def status(path: str | Path, named: int = NAMED) -> Status:
-    """Read how far a run is and which frames have no results; it may be running meanwhile.
+    """Read the progress of a run and which frames have no results; it may be running at the same time.
 
     Raises
     ------
     StoreError
-        It isn't a store that stemdask made.
+        It isn't a store written by stemdask.
     """
     store = Path(path)
     place.check_store(store)

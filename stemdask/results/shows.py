@@ -1,6 +1,6 @@
-"""What an analysis shows of a run: its parts of a page, its figures by name, and words for one frame.
+"""What an analysis shows of a run: its parts of a page, its figures by name, and a summary of one frame.
 
-The figures of an analysis stand in a module of their own that the analysis names; it is imported when it is asked for,
+The figures of an analysis are in a separate module that the analysis names; it is imported on demand,
 and matplotlib with it.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure, drawn when it is asked for, and what it shows in words."""
+    """A figure, drawn on demand, and what it shows in words."""
 
     draw: Callable[[], Figure]
     caption: str
@@ -66,7 +66,7 @@ class Shows:
     """What the module of an analysis' figures offers, as its ``SHOWS``."""
 
     parts: Callable[[Results, int], Sequence[Part]]
-    """What there is to say of a frame, and of all of them."""
+    """The parts for one frame, and for all frames."""
     plots: Mapping[str, Callable[..., Figure]]
     """Figures by the name that ``tree.stemdask.plot`` has for them; each takes the results, and its own options."""
     words: Callable[[Results, int], Sequence[str]] = lambda results, frame: ()
@@ -80,7 +80,7 @@ class Shows:
 
 
 def shown_by(analysis: Analysis) -> Shows | None:
-    """Return what an analysis shows; None where it shows nothing."""
+    """Return what an analysis shows; None if it shows nothing."""
     if analysis.shows is None:
         return None
     shows: Shows = import_module(analysis.shows).SHOWS

@@ -1,4 +1,4 @@
-"""The committed results of all frames, as an analysis sees them that runs once after."""
+"""The committed results of all frames, for analyses that run once after all frames."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class StoreStack:
         Raises
         ------
         StemdaskError
-            The variable isn't declared, or the frames aren't those of whole blocks.
+            The variable isn't declared, or the frames aren't whole blocks.
         """
         inside.beat(path)
         variable = self._declared(path)
@@ -87,11 +87,11 @@ class StoreStack:
         self._written.add(group)
 
     def commit(self, step: Step) -> None:
-        """Let the store know what an analysis wrote; refuse one that left a declared variable unwritten."""
+        """Register what an analysis wrote; refuse it if a declared variable was not written."""
         declared = chain.declared(self._plan.source.kind, [step], "finish")
         missing = [variable.path for variable in declared if variable.path not in self._root]
         if missing:
-            raise StemdaskError(f"the analysis '{step.name}' declares what it didn't write: {', '.join(missing)}")
+            raise StemdaskError(f"the analysis '{step.name}' did not write what it declares: {', '.join(missing)}")
         sums = dict(self._root.attrs.get("checksums", {}))
         for path in self._written & set(self._writable):
             sums[path] = checksums.once(path, checksums.parts(self._root[path]))
@@ -104,7 +104,7 @@ class StoreStack:
     def _declared(self, path: str) -> Variable:
         if path not in self._writable:
             raise StemdaskError(
-                f"{path} isn't declared as a result of the end of a run", allowed=", ".join(sorted(self._writable))
+                f"{path} isn't declared as a result of stage 'finish'", allowed=", ".join(sorted(self._writable))
             )
         return self._writable[path]
 

@@ -19,14 +19,14 @@ from stemdask.sources.images.source import ImageSource
 
 
 class Results:
-    """Results of a run, read when they are asked for.
+    """Results of a run, read on demand.
 
     Parameters
     ----------
     tree
         An opened store.
     ideal
-        The store of an ideal particle that figures put beside a structure.
+        The store of an ideal particle that figures compare a structure with.
     """
 
     def __init__(self, tree: xr.DataTree, ideal: xr.DataTree | None = None) -> None:
@@ -40,7 +40,7 @@ class Results:
         Raises
         ------
         StoreError
-            The store doesn't say so.
+            The store doesn't say.
         """
         kind: Kind
         for kind in ("images", "atoms"):
@@ -50,7 +50,7 @@ class Results:
             "the store doesn't say whether it holds images or atoms",
             value=self._tree.attrs.get("kind"),
             allowed="images, atoms",
-            remedy="An older version wrote it: run again with --fresh, or read it by that version",
+            remedy="It was written by an older version: run again with --fresh, or read it with that version",
         )
 
     def config(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Results:
         Raises
         ------
         StoreError
-            This version doesn't know one of them.
+            This version can't read one of them.
         """
         found = []
         for name, values in self.config()["analyses"].items():
@@ -72,14 +72,14 @@ class Results:
                 found.append(Step(name, registry.get(self.kind, name).params.model_validate(values)))
             except (KeyError, ValueError) as error:
                 raise StoreError(
-                    f"the run has an analysis that this version doesn't know as it is: {error}",
+                    f"the run has an analysis that this version can't read: {error}",
                     where=f"analyses.{name}",
-                    remedy="Another version wrote the store: read it by that version, or run again with --fresh",
+                    remedy="Another version wrote the store: read it with that version, or run again with --fresh",
                 ) from None
         return tuple(found)
 
     def params(self, name: str) -> Params | None:
-        """Return the parameters of an analysis of the run; None where it isn't part of it."""
+        """Return the parameters of an analysis of the run; None if it isn't part of the run."""
         return next((step.params for step in self.steps if step.name == name), None)
 
     def declared(self, name: str) -> tuple[Variable, ...]:
@@ -89,7 +89,7 @@ class Results:
 
     @property
     def n_frames(self) -> int:
-        """Number of frames, those without results too."""
+        """Number of frames, including those without results."""
         return int(self._tree["frames"].sizes["frame"])
 
     def good(self) -> Indices:
@@ -100,16 +100,16 @@ class Results:
         return variable.group in self._tree and variable.name in self._tree[variable.group].variables
 
     def at(self, group: str, frame: int) -> xr.Dataset:
-        """Return a group of one frame, loaded; raise StoreError where the run has no such results."""
+        """Return a group of one frame, loaded; raise StoreError if the run has no such results."""
         dataset = self._group(group)
         return (dataset.isel(frame=frame) if "frame" in dataset.dims else dataset).load()
 
     def whole(self, group: str) -> xr.Dataset:
-        """Return a group of all frames, loaded; raise StoreError where the run has no such results."""
+        """Return a group of all frames, loaded; raise StoreError if the run has no such results."""
         return self._group(group).load()
 
     def read(self, variable: Variable, frame: int | None = None) -> xr.DataArray:
-        """Return a variable of one frame or of all, loaded; raise StoreError where the run has no such results."""
+        """Return a variable of one frame or of all, loaded; raise StoreError if the run has no such results."""
         group = self._group(variable.group)
         if variable.name not in group:
             raise StoreError(
@@ -119,17 +119,17 @@ class Results:
         return (array.isel(frame=frame) if frame is not None and "frame" in array.dims else array).load()
 
     def by_frame(self, variable: Variable) -> xr.DataArray:
-        """Return a number of each frame, NaN where a frame has no results."""
+        """Return a number of each frame, NaN if a frame has no results."""
         array = self.read(variable)
         good = self._tree["frames/frame_status"].load() == FrameStatus.OK
         return array.where(good).assign_attrs(array.attrs)
 
     def attributes(self, group: str) -> dict[str, Any]:
-        """Return the attributes of a group; none where the run has no such group."""
+        """Return the attributes of a group; none if the run has no such group."""
         return {str(key): value for key, value in self._tree[group].attrs.items()} if group in self._tree else {}
 
     def source(self) -> ImageSource | AtomsSource | None:
-        """Open the input; None where it can't be read from here."""
+        """Open the input; None if it can't be read on this machine."""
         section = self.config()["input"]
         for key in ("calibrate_from", "invert"):
             section.pop(key, None)
@@ -148,10 +148,12 @@ class Results:
         return found if isinstance(found, ImageFrame) else None
 
     def needed_image(self, frame: int) -> ImageFrame:
-        """Read the image of a frame from the input; raise StoreError where it can't be read from here."""
+        """Read the image of a frame from the input; raise StoreError if it can't be read on this machine."""
         image = self.image(frame)
         if image is None:
-            raise StoreError("the image can't be read from here", remedy="Run where the input is")
+            raise StoreError(
+                "the image can't be read on this machine", remedy="Run on a machine that can read the input"
+            )
         return image
 
     def _group(self, group: str) -> xr.Dataset:

@@ -1,4 +1,4 @@
-"""Frames whose truth is known: what went in is compared with what an analysis finds."""
+"""Frames with known ground truth, to compare injected with recovered values."""
 
 from stemdask.simulate.atoms import Trajectory, nanocrystal, trajectory
 from stemdask.simulate.images import MotifColumn, Truth, lattice_image, perovskite

@@ -1,4 +1,4 @@
-"""Nanocrystals and trajectories of them whose truth is known, for tests, teaching and the demo."""
+"""Nanocrystals and their trajectories with known ground truth, for tests, teaching and the demo."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def nanocrystal(
     Parameters
     ----------
     diameter
-        Greatest distance between two atoms, angstrom. Polyhedra grow in closed shells: the one nearest to it is
+        Largest distance between two atoms, angstrom. Polyhedra grow in closed shells: the one nearest to it is
         returned. A sphere is cut to it exactly, around an atom.
     element
         Chemical symbol.
@@ -52,6 +52,12 @@ def nanocrystal(
     ------
     ValueError
         Where the shape is unknown, the diameter isn't positive or the element has no tabulated fcc lattice.
+
+    Examples
+    --------
+    >>> from stemdask.simulate import nanocrystal
+    >>> nanocrystal(22.0, "Pt").positions.shape
+    (405, 3)
     """
     from ase import data  # ASE takes half a second to import
 
@@ -63,7 +69,7 @@ def nanocrystal(
     if lattice_parameter is None:
         reference: dict[str, Any] = data.reference_states[number] or {}
         if reference.get("symmetry") != "fcc":
-            raise ValueError(f"{element} is not face-centred cubic; give its lattice_parameter to build it so")
+            raise ValueError(f"{element} is not face-centred cubic; pass lattice_parameter to build it as such")
         lattice_parameter = float(reference["a"])
     if shape == "sphere":
         positions = _sphere(diameter, lattice_parameter)
@@ -77,7 +83,7 @@ def nanocrystal(
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What was put into one frame of a trajectory; all by atom in the order of that frame."""
+    """Ground truth of one frame of a trajectory, by atom in the order of that frame."""
 
     identity: Integers
     """(n,), index of the atom in the trajectory's sites."""
@@ -93,7 +99,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """A particle in time; a frame is made when it is read, so any number of frames takes no memory."""
+    """A particle over time; frames are generated on reading, so their number costs no memory."""
 
     sites: Floats
     """(n, 3), angstrom, places of all atoms that ever exist, in the first orientation."""
@@ -124,12 +130,12 @@ class Trajectory:
         return self.read(index)
 
     def read(self, index: int) -> AtomsFrame:
-        """Make one frame; the same index and seed give the same frame whatever was read before."""
+        """Generate one frame; the same index and seed always give the same frame."""
         truth, noise = self._make(index)
         return AtomsFrame(index, truth.sites + noise, self.numbers[truth.identity], time=float(index))
 
     def truth(self, index: int) -> Truth:
-        """Return what was put into one frame."""
+        """Return the ground truth of one frame."""
         return self._make(index)[0]
 
     def file_of(self, index: int) -> str:
@@ -168,7 +174,7 @@ def trajectory(
     shuffle: bool = False,
     seed: int = 0,
 ) -> Trajectory:
-    """Let a particle shake, turn, drift, lose order at its surface and exchange atoms.
+    """Let a particle vibrate, rotate, drift, lose order at its surface and exchange atoms.
 
     Parameters
     ----------
@@ -179,9 +185,9 @@ def trajectory(
     sigma
         Thermal displacement, standard deviation along each axis, angstrom; independent from frame to frame.
     n_disordered
-        How many atoms sit off their lattice site in every frame: those with the fewest neighbours.
+        Number of atoms off their lattice site in every frame: those with the fewest neighbours.
     disorder
-        How far off, angstrom, in a direction of their own.
+        How far off, angstrom, each in a random direction.
     rotation
         Rigid rotation from frame to frame, degrees, about a fixed axis through the origin.
     translation
@@ -198,13 +204,20 @@ def trajectory(
     ------
     ValueError
         Where more atoms are to be disordered or exchanged than there are.
+
+    Examples
+    --------
+    >>> from stemdask.simulate import nanocrystal, trajectory
+    >>> motion = trajectory(nanocrystal(22.0, "Pt"), 1000, sigma=0.08, n_disordered=24, seed=1)
+    >>> len(motion), int(motion.truth(999).disordered.sum())
+    (1000, 24)
     """
     sites = np.array(particle.positions, dtype=float)
     n = len(sites)
     if not 0 <= n_disordered <= n:
-        raise ValueError(f"n_disordered must be from 0 to {n}, the number of atoms; got {n_disordered}")
+        raise ValueError(f"n_disordered must be between 0 and {n}, the number of atoms; got {n_disordered}")
     if not 0 <= n_exchanged <= n or (n_exchanged and n_frames < 2):
-        raise ValueError(f"n_exchanged must be from 0 to {n} and needs at least 2 frames; got {n_exchanged}")
+        raise ValueError(f"n_exchanged must be between 0 and {n} and needs at least 2 frames; got {n_exchanged}")
     random = np.random.default_rng((seed, 0))
     disordered = np.zeros(n, dtype=bool)
     disordered[_outermost(sites, random)[:n_disordered]] = True
@@ -272,14 +285,14 @@ def _nearest_shell(build: Callable[[str, float, int], Floats], diameter: float, 
 
 
 def _extent(positions: Floats) -> float:
-    """Return the greatest distance between two atoms; only those far from the centre can have it."""
+    """Return the largest distance between two atoms, which only those far from the centre can have."""
     distance = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
     outer = positions[distance >= 0.8 * distance.max()]
     return float(pdist(outer).max())
 
 
 def _outermost(positions: Floats, random: np.random.Generator) -> Integers:
-    """Return the atoms in the order of their number of neighbours, those with equally many at random."""
+    """Return the atoms in order of their number of neighbours, ties in random order."""
     if len(positions) < 2:
         return np.arange(len(positions))
     tree = cKDTree(positions)

@@ -1,8 +1,8 @@
-"""Images of crystals whose columns are known: what every fit, every figure of accuracy and the demo are measured on.
+"""Images of crystals with known columns, on which fits, accuracy figures and the demo are measured.
 
 A column is a Gaussian **sampled at the pixel centres** (not integrated over the pixel), the same model that is fitted;
-above a width of 1.2 px the two differ by a width larger by 1/12 px² and by nothing else. Positions are (y, x) in px,
-y down; displacements are (u, v) = (along x, along y).
+above a width of 1.2 px the two differ only in σ², by 1/12 px². Positions are (y, x) in px, y down; displacements
+are (u, v) = (along x, along y).
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def lattice_image(
     origin
         (y, x) of cell (0, 0), px; the middle of the image by default.
     background
-        Counts a pixel beside the columns.
+        Counts per pixel between the columns.
     displacement
         Of the columns of sublattice `displaced`, px: (u, v) for all of them, (n, 2) for the n of them in the order of
         the truth (missing ones included), or a function of their (n, 2) positions.
@@ -120,9 +120,9 @@ def lattice_image(
     thickness
         Function of the (n, 2) positions that multiplies the columns' electrons.
     shift
-        (y, x), px by which the whole content is moved.
+        (y, x), px by which the whole image is shifted.
     row_shift
-        (rows, 2), px, (y, x): error of the scan in each row; the row sees the sample that much further on.
+        (rows, 2), px, (y, x): error of the scan in each row; the row scans the sample that much further on.
     noise
         Poisson counts, Gaussian noise of standard deviation `readout`, or none; Poisson counts get `readout` on top.
     margin
@@ -138,6 +138,14 @@ def lattice_image(
         float32, counts.
     truth
         What is in it.
+
+    Examples
+    --------
+    >>> from stemdask.simulate import MotifColumn, lattice_image
+    >>> motif = [MotifColumn((0.0, 0.0), 5000.0, 2.5, 0), MotifColumn((1 / 3, 1 / 3), 2000.0, 2.5, 1)]
+    >>> image, truth = lattice_image((128, 128), [[0.0, 14.0], [12.12, 7.0]], motif, seed=1)
+    >>> image.shape, len(truth.positions) == len(truth.sublattice)
+    ((128, 128), True)
     """
     rng = np.random.default_rng(seed)
     basis = np.asarray(basis, dtype=np.float64)
@@ -223,6 +231,13 @@ def perovskite(
     Notes
     -----
     The other parameters and what is returned: :func:`lattice_image`; `displacement` moves the B columns.
+
+    Examples
+    --------
+    >>> from stemdask.simulate import perovskite
+    >>> image, truth = perovskite((128, 128), spacing=13.5, displacement=(0.6, 0.0), seed=1)
+    >>> truth.displacement[truth.sublattice == 1][0].tolist()
+    [0.6, 0.0]
     """
     angle = np.deg2rad(rotation)
     basis = spacing * np.array([[-np.sin(angle), np.cos(angle)], [np.cos(angle), np.sin(angle)]])

@@ -50,7 +50,7 @@ def stack(
     seed
         Of the random numbers; each frame has its own.
     image
-        :func:`perovskite` or :func:`lattice_image`, called with `parameters`; electrons and background are a frame's.
+        :func:`perovskite` or :func:`lattice_image`, called with `parameters`; electrons and background are per frame.
 
     Returns
     -------
@@ -58,6 +58,13 @@ def stack(
         (frames, y, x) float32.
     truth
         The truth of an undrifted frame, and the drift.
+
+    Examples
+    --------
+    >>> from stemdask.simulate import stack
+    >>> frames, truth = stack(3, drift=0.5, shape=(64, 64), spacing=13.5, seed=1)
+    >>> frames.shape, truth.shifts.shape
+    ((3, 64, 64), (3, 2))
     """
     rng = np.random.default_rng(seed)
     if np.ndim(drift) == 0:

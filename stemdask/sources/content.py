@@ -1,6 +1,6 @@
-"""What can be known of a file from its kind, size and first bytes, before a reader is called.
+"""What can be known about a file from its kind, size and first bytes, before a reader is called.
 
-Readers trust their input: a header of 1 kB may make them allocate terabytes, a FIFO makes them wait for ever.
+Readers trust their input: a header of 1 kB may make them allocate terabytes, a FIFO makes them wait indefinitely.
 """
 
 from __future__ import annotations

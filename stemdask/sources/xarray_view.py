@@ -57,7 +57,7 @@ def image_dataset(source: ImageSource) -> xr.Dataset:
 
 
 def image_array(source: ImageSource) -> xr.DataArray:
-    """Return a source as a DataArray (frame, y, x) over dask, one chunk a frame."""
+    """Return a source as a DataArray (frame, y, x) over dask, one chunk per frame."""
     dataset = image_dataset(source).chunk(frame=1)
     return dataset["image"].assign_attrs(dataset.attrs)
 

@@ -91,7 +91,7 @@ def test_a_starter_config_passes_its_own_check(finished: Path) -> None:
     (finished / "run.yaml").write_text(written.stdout)
     check = stemdask("check", "run.yaml", cwd=finished)
     assert check.returncode == 0, check.stderr
-    assert "The config is right" in check.stdout
+    assert "The config is valid" in check.stdout
 
 
 def test_the_schema_is_json_and_names_every_analysis(tmp_path: Path) -> None:

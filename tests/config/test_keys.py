@@ -110,7 +110,7 @@ def test_a_setting_that_is_none_is_refused(setting: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: 1\na: 2", "line 2: the key 'a' stands twice"),
+        ("a: 1\na: 2", "line 2: the key 'a' occurs twice"),
         ("a: &x 1\nb: *x", "anchors and aliases"),
         ("a: &x [*x]", "anchors and aliases"),
         ("- 1", "a mapping of keys"),

@@ -134,14 +134,14 @@ def test_lines_that_people_have_are_allowed_in_their_own_file_and_not_in_a_confi
     assert validate(profiles.lay_under(_config(profile="mine")))[1] == []
     written("home", mine={"kind": "slurm"})
     (problem,) = validate(profiles.lay_under(_config(profile="mine", prologue=[line])))[1]
-    assert "put it into a profile of your own" in problem
+    assert "put it into your own profile" in problem
 
 
 def test_a_command_at_the_end_may_only_stand_in_their_own_file(written: Any) -> None:
     written("home", mine={"kind": "slurm", "on_end": "notify $STEMDASK_STORE"})
     assert validate(profiles.lay_under(_config(profile="mine")))[1] == []
     (problem,) = validate(profiles.lay_under(_config(profile="mine", on_end="reboot")))[1]
-    assert "may only stand in a profile of your own" in problem
+    assert "is only allowed in your own profile" in problem
 
 
 def test_a_profile_that_is_not_there_names_those_that_are(written: Any) -> None:
@@ -152,4 +152,4 @@ def test_a_profile_that_is_not_there_names_those_that_are(written: Any) -> None:
 
 def test_other_keys_of_a_profile_are_held_against_the_same_rules(written: Any) -> None:
     written("home", bad={"kind": "slurm", "partition": "a; reboot"})
-    assert "is not a name" in validate(profiles.lay_under(_config(profile="bad")))[1][0]
+    assert "is not a valid name" in validate(profiles.lay_under(_config(profile="bad")))[1][0]

@@ -74,7 +74,7 @@ def test_a_figure_of_what_did_not_run_is_refused_in_words(ideal_particle: Path) 
 
 def test_a_misspelt_figure_lists_those_that_there_are(ideal_particle: Path) -> None:
     plot = sd.open_results(ideal_particle).stemdask.plot
-    with pytest.raises(AttributeError, match="no figure is called 'coordinaton'; there are coordination, order, rdf"):
+    with pytest.raises(AttributeError, match="no figure is called 'coordinaton'; available: coordination, order, rdf"):
         plot.coordinaton  # noqa: B018
     assert not hasattr(plot, "_repr_html_")
 
@@ -105,5 +105,5 @@ def test_an_atom_is_followed_by_its_track(every_atoms_analysis: Path) -> None:
     assert (atom["track"] == number).all()
     assert atom["x"].mean() == pytest.approx(float(atom["x"][0]), abs=1)
     assert int(atom["frame"][-1]) == int(tree["tracks/last_frame"][number])
-    with pytest.raises(StoreError, match="no atom of that track"):
+    with pytest.raises(StoreError, match="no atom has this track number"):
         tree.stemdask.track(10_000)

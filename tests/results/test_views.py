@@ -82,7 +82,7 @@ def test_images_are_read_again_where_the_input_is(every_image_analysis: Path, at
     assert image.pixel_size == pytest.approx((0.0297, 0.0297))
     tree.attrs["config"] = tree.attrs["config"].replace("stack.npy", "gone.npy")
     assert Results(tree).image(2) is None
-    with pytest.raises(StoreError, match="can't be read from here"):
+    with pytest.raises(StoreError, match="can't be read on this machine"):
         Results(tree).needed_image(2)
     assert atoms.image(0) is None
 

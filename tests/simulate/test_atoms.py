@@ -46,7 +46,7 @@ def test_a_sphere_is_cut_at_its_diameter():
     [{"diameter": -1}, {"diameter": 20, "element": "Xx"}, {"diameter": 20, "element": "Fe"}],
 )
 def test_what_cannot_be_built_is_refused_in_words(arguments):
-    with pytest.raises(ValueError, match=r"must be|not a chemical|give its lattice"):
+    with pytest.raises(ValueError, match=r"must be|not a chemical|pass lattice"):
         nanocrystal(**arguments)
 
 
@@ -96,7 +96,7 @@ def test_disordered_atoms_are_at_the_surface_and_off_their_sites():
 
 def test_more_disorder_or_exchange_than_atoms_is_refused():
     particle = nanocrystal(12)
-    with pytest.raises(ValueError, match="n_disordered must be from 0"):
+    with pytest.raises(ValueError, match="n_disordered must be between 0"):
         trajectory(particle, 3, n_disordered=1000)
-    with pytest.raises(ValueError, match="n_exchanged must be from 0"):
+    with pytest.raises(ValueError, match="n_exchanged must be between 0"):
         trajectory(particle, 3, n_exchanged=-1)

@@ -152,7 +152,7 @@ def test_blocks_are_taken_while_sbatch_hangs(run: Run, undisturbed: dict[str, by
 def test_a_limit_on_submitted_jobs(run: Run, undisturbed: dict[str, bytes]) -> None:
     run.commands.does("sbatch", FULL)
     run.start(paused=False)
-    run.says("takes no more jobs: sbatch: error: AssocMaxSubmitJobLimit")
+    run.says("accepts no more jobs: sbatch: error: AssocMaxSubmitJobLimit")
     assert len(run.jobs("PENDING,RUNNING")) == 1
     run.ends(undisturbed, twice=0)
 

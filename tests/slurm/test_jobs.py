@@ -231,7 +231,7 @@ def test_status_knows_a_driver_in_the_queue_and_at_work_and_says_at_the_end_what
     slurm.client("scontrol", "update", "partitionname=normal", "state=inactive")
     try:
         done = _submit(tmp_path)
-        assert "takes no jobs at the moment" in done.stderr
+        assert "accepts no jobs at the moment" in done.stderr
     finally:
         slurm.client("scontrol", "update", "partitionname=normal", "state=up")
     held = _submit(tmp_path, "--directive=--hold")
@@ -240,8 +240,8 @@ def test_status_knows_a_driver_in_the_queue_and_at_work_and_says_at_the_end_what
     assert f"driver: job {job} pending (JobHeldUser)" in _status(tmp_path)
     slurm.client("scontrol", "release", job)
     followed = _status(tmp_path, "--follow")
-    assert "driver: at work, process " in followed
-    assert f"driver: not at work; its job {job} is COMPLETED" in followed
+    assert "driver: running, process " in followed
+    assert f"driver: not running; its job {job} is COMPLETED" in followed
     assert "complete, 12 of 12 frames done" in followed
     assert "used: 2 workers" in followed
     assert "next time: memory: " in followed
@@ -259,9 +259,9 @@ def _status(folder: Path, *arguments: str) -> str:
     [
         ({"workers": {"min": 3, "max": 2}}, "min (3) is more than max (2)"),
         ({"partition": "nowhere"}, "there is no partition 'nowhere'; allowed: closed, normal, short"),
-        ({"memory": "900 GiB"}, "no node of normal has 900 GiB; allowed: 8 GiB at the most"),
+        ({"memory": "900 GiB"}, "no node of normal has 900 GiB; allowed: at most 8 GiB"),
         ({"memory": "1 MiB"}, "1 MiB is too little for a worker; allowed: 1 GiB or more"),
-        ({"partition": "short", "walltime": "00:10:00"}, "short allows no 00:10:00; allowed: 00:01:00 at the most"),
+        ({"partition": "short", "walltime": "00:10:00"}, "00:10:00 is too long for short; allowed: at most 00:01:00"),
         ({"qos": "golden", "reservation": "none"}, "SLURM refuses a worker's job: "),
     ],
 )

@@ -1,1 +1,1 @@
-"""Batch systems, one record each, and what is done with them: jobs of workers, the job of a driver."""
+"""Batch systems, one record each, and their use: the jobs of workers and of the driver."""

@@ -1,4 +1,4 @@
-"""Jobs in a queue: submit, look, cancel. Every call has a deadline; no answer is not an answer."""
+"""Jobs in a queue: submit, look, cancel. Every call has a deadline; a missing answer means nothing either way."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ log = logging.getLogger(__name__)
 
 
 class NoAnswer(ClusterError):
-    """The queue's server is busy, restarting or out of reach; later it may answer, and may have taken the job."""
+    """The queue's server is busy, restarting or unreachable; it may answer later, and may have accepted the job."""
 
 
 class Full(ClusterError):
-    """The queue holds as many jobs of this user as it takes; once one of them is over it takes another."""
+    """The user has reached the job limit; once a job has ended, another is accepted."""
 
 
 #: Seconds that one command may take.
 CALL_SECONDS = 30.0
-#: Seconds before each new try of a submission whose user waits for its answer.
+#: Seconds before each retry of a submission that a user is waiting for.
 BACK_OFF = (2.0, 5.0, 15.0)
 
 
 class WorkerJobs(Protocol):
-    """Where the scripts of workers are handed in: a queue, or the steps of an allocation."""
+    """Where the scripts of workers are submitted: a queue, or the steps of an allocation."""
 
     def test(self, script: str) -> None:
-        """Raise ClusterError where a script would not be taken."""
+        """Raise ClusterError if a script would not be accepted."""
         ...
 
     def submit(self, script: str, name: str) -> str:
-        """Hand in a script; return its id. Raise NoAnswer, Full, or ClusterError where it is refused."""
+        """Submit a script; return its id. Raise NoAnswer, Full, or ClusterError if it is refused."""
         ...
 
     def look(self) -> list[JobView] | None:
-        """Return all jobs of this family, those that are over too; None where nobody answers."""
+        """Return all jobs of this family, including finished ones; None if nothing answers."""
         ...
 
     def cancel(self, ids: Iterable[str]) -> None:
-        """End jobs; ids that are over are no error."""
+        """Cancel jobs; ids of finished jobs are no error."""
         ...
 
 
 class Jobs:
-    """The jobs of a family in a queue: those whose names begin in one way."""
+    """The jobs of a family in a queue: those whose names share a prefix."""
 
     def __init__(self, queue: Queue, family: str) -> None:
         if missing := queue.missing():
             raise ClusterError(
-                f"there is no {', '.join(missing)} here",
+                f"{', '.join(missing)} not found on this machine",
                 where=f"cluster.kind: {queue.kind}",
                 remedy="Run on a login node, or use another kind of cluster",
             )
@@ -64,7 +64,7 @@ class Jobs:
         self._family = family
 
     def test(self, script: str) -> None:
-        """Ask whether the queue would take a script; raise ClusterError with its words where it would not."""
+        """Ask whether the queue would accept a script; raise ClusterError with its message if not."""
         if not self._queue.rehearse:
             return
         tested = self._call(self._queue.rehearse, script)
@@ -72,17 +72,17 @@ class Jobs:
             raise self._refused(tested.stderr)
 
     def submit(self, script: str, name: str) -> str:
-        """Hand in a script; return the id of its job.
+        """Submit a script; return the id of its job.
 
         Raises
         ------
         NoAnswer
-            The queue didn't say. There may be a job all the same: it is to be looked up by its name before another is
-            handed in for it.
+            The queue gave no answer. There may be a job nevertheless: look it up by its name before submitting another
+            in its place.
         Full
-            No more jobs of this user are taken.
+            No more jobs of this user are accepted.
         ClusterError
-            The queue refuses the script; has its words.
+            The queue refuses the script; holds its message.
         """
         done = self._call(self._queue.submit, script)
         if done is not None and done.returncode == 0 and (id_ := self._queue.answer.fullmatch(done.stdout.strip())):
@@ -92,14 +92,16 @@ class Jobs:
             raise NoAnswer(
                 f"{self._queue.submit[0]} gave no job",
                 value=said or "no answer",
-                remedy=f"Run again when {self._queue.title} answers; nothing is lost",
+                remedy=f"Run again once {self._queue.title} responds; nothing is lost",
             )
         if self._queue.full.search(said):
-            raise Full(f"{self._queue.title} takes no more jobs", value=said, remedy="Run again when others are over")
+            raise Full(
+                f"{self._queue.title} accepts no more jobs", value=said, remedy="Run again once other jobs have ended"
+            )
         raise self._refused(said)
 
     def submit_patiently(self, script: str, name: str) -> str:
-        """Hand in a script whose user waits for its answer, in several tries; return the id of its job.
+        """Submit a script that a user is waiting for, with retries; return the id of its job.
 
         Raises
         ------
@@ -137,18 +139,18 @@ class Jobs:
         return [job for job in self._queue.read(done.stdout) if job.name.startswith(self._family)]
 
     def cancel(self, ids: Iterable[str]) -> None:
-        """End jobs."""
+        """Cancel jobs."""
         chosen = [number for number in ids if self._queue.job_id.fullmatch(number)]
         if chosen:
             self._call([*self._queue.cancel, *chosen])
 
     def partitions(self) -> list[Partition]:
-        """Return the partitions of the cluster; none where the queue doesn't say."""
+        """Return the partitions of the cluster; none if the queue doesn't say."""
         done = self._call(self._queue.list_partitions) if self._queue.list_partitions else None
         return self._queue.read_partitions(done.stdout) if done is not None and done.returncode == 0 else []
 
     def _call(self, command: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str] | None:
-        """Run a command of the queue without a shell; None where it doesn't answer in time."""
+        """Run a command of the queue without a shell; None if it doesn't answer in time."""
         leaking, kept = self._queue.leaking, self._queue.kept
         clean = {key: value for key, value in os.environ.items() if key in kept or not key.startswith(leaking)}
         try:
@@ -174,7 +176,7 @@ class Jobs:
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> bool:
-    """Look again and again until something is true or the time is over; return which."""
+    """Poll until a condition is true or the time is over; return which."""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""What a queue would refuse, or let wait for ever, found before anything is handed in."""
+"""What a queue would refuse or leave pending indefinitely, found before anything is submitted."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from stemdask.errors import ClusterError
 
 
 def problems(queue: Queue, config: Batch, memory: int, scripts: Sequence[tuple[str, str]]) -> list[str]:
-    """Return what is wrong with jobs, each with what would be allowed.
+    """Return what is wrong with jobs, each with what is allowed.
 
     Parameters
     ----------
     queue
-        Where they are to be handed in.
+        Where they are to be submitted.
     config
         Of the cluster, with what the site says.
     memory
         Bytes of a worker's job.
     scripts
-        Of worker and driver, each with what it is called in a sentence; the queue is asked whether it takes them.
+        Of worker and driver, each with its name in a sentence; the queue is asked whether it accepts them.
     """
     unknown = [key for key in OPTIONAL if key not in queue.keys and getattr(config, key) is not None]
-    found = [f"cluster.{key}: {queue.title} has no such thing" for key in unknown]
+    found = [f"cluster.{key}: {queue.title} has no equivalent" for key in unknown]
     if memory < LEAST_MEMORY:
         found.append(f"cluster.memory: {gib(memory)} is too little for a worker; allowed: {gib(LEAST_MEMORY)} or more")
     if queue.missing():
@@ -42,7 +42,7 @@ def problems(queue: Queue, config: Batch, memory: int, scripts: Sequence[tuple[s
 
 
 def on_whole_nodes(queue: Queue, config: Batch, worker_bytes: int) -> Batch:
-    """Return a config that says how many workers fill a node, where it asked for whole nodes.
+    """Return a config that says how many workers fill a node, if it requests whole nodes.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def on_whole_nodes(queue: Queue, config: Batch, worker_bytes: int) -> Batch:
         raise ClusterError(
             f"{queue.title} doesn't say how many workers fill a node",
             where="cluster.workers_per_job",
-            remedy="Give their number, and ask for whole nodes by job_extra_directives",
+            remedy="Set a number, and request whole nodes with job_extra_directives",
         )
     largest = max(nodes, key=lambda one: min(one.cores, one.memory // worker_bytes))
     fitting = max(1, min(largest.cores, largest.memory // worker_bytes))
@@ -85,10 +85,10 @@ def _beyond(partitions: Sequence[Partition], config: Batch, memory: int) -> Iter
         return
     names = ", ".join(one.name for one in here)
     if not any(one.usable for one in here):
-        yield f"cluster.partition: {names} takes no jobs at the moment"
+        yield f"cluster.partition: {names} accepts no jobs at the moment"
     if 0 < (most := max(one.memory for one in here)) < memory:
-        yield f"cluster.memory: no node of {names} has {gib(memory)}; allowed: {gib(most)} at the most"
+        yield f"cluster.memory: no node of {names} has {gib(memory)}; allowed: at most {gib(most)}"
     if 0 < (cores := max(one.cores for one in here)) < config.cores:
-        yield f"cluster.cores: no node of {names} has {config.cores} cores; allowed: {cores} at the most"
+        yield f"cluster.cores: no node of {names} has {config.cores} cores; allowed: at most {cores}"
     if (longest := max(one.seconds for one in here)) < parse_walltime(config.walltime):
-        yield f"cluster.walltime: {names} allows no {config.walltime}; allowed: {clock(longest)} at the most"
+        yield f"cluster.walltime: {config.walltime} is too long for {names}; allowed: at most {clock(longest)}"

@@ -1,4 +1,4 @@
-"""A batch system as one record of all that differs between them; what is done with it is the same for all."""
+"""A batch system as one record of all that differs between them; the code that uses it is the same for all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from stemdask.config.clusters import Batch, BatchKind
 
-#: Bytes without which no worker comes up: the interpreter with its libraries, twice, since frames have a helper.
+#: Bytes without which no worker starts: the interpreter with its libraries, twice, since frames have a helper.
 LEAST_MEMORY = 2**30
 #: Keys of a config that some queues know.
 OPTIONAL = ("qos", "constraint", "gres", "reservation", "licenses")
@@ -26,11 +26,11 @@ class State(Enum):
     ENDING = auto()
     """Its processes are gone or going."""
     OTHER = auto()
-    """Neither: suspended, being configured, a word that the record doesn't know."""
+    """Neither: suspended, being configured, a state that the record doesn't know."""
     OVER = auto()
-    """It ended, well or not."""
+    """It ended, successfully or not."""
     TAKEN = auto()
-    """It was ended by somebody else: cancelled, preempted, its node died; that says nothing about what it ran."""
+    """It was ended by somebody else: cancelled, preempted, its node died; which says nothing about what it ran."""
     OUT_OF_MEMORY = auto()
 
 
@@ -84,9 +84,9 @@ class WorkerJob:
     """Where it starts."""
     config: Batch
     exported: Sequence[str]
-    """Variables that it takes over; no others."""
+    """Variables that it inherits; no others."""
     warning: int
-    """Seconds before its end at which it gets SIGUSR1, where the queue can send it; workers also watch the clock."""
+    """Seconds before its end at which it gets SIGUSR1, if the queue can send it; workers also watch the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class Queue:
 
 
 def gib(size: int) -> str:
-    """Write bytes as people do."""
+    """Write bytes in GiB or MiB."""
     return f"{size / 2**30:.3g} GiB" if size >= 2**30 else f"{size / 2**20:.3g} MiB"
 
 

@@ -1,4 +1,4 @@
-"""The script of a worker's job: dask-jobqueue's, with the names, folders, threads and the end that it leaves out."""
+"""The script of a worker's job: dask-jobqueue's, with the names, folders, threads and the ending that it lacks."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from stemdask.store.layout import run_directory
 
 #: Seconds before the walltime at which a worker leaves; a quarter of a walltime that is shorter than six minutes.
 MARGIN = 90.0
-#: Variables that a worker's job takes over from the driver, beside the queue's own; nothing else of its environment.
+#: Variables that a worker's job inherits from the driver, beside the queue's own; nothing else of its environment.
 EXPORTED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYTHONPATH", "USER")
 #: Beginnings of the variables that choose the kernels of BLAS and numpy; other ones change the last bits of results.
 NUMERIC = ("BLIS_", "MKL_", "NPY_", "OPENBLAS_")
-#: Memory of a worker beside what a frame may take: its own start, and what a queue that polls memory may miss.
+#: Memory of a worker beyond the limit of a frame: its own start, and what a queue that polls memory may miss.
 WORKER_BYTES = 2**30
-#: Seconds that a worker waits for a driver that is on its way back into the queue.
+#: Seconds that a worker waits for a driver that is being requeued.
 DRIVER_SECONDS = 600
 
 
@@ -43,20 +43,20 @@ def margin(walltime: str) -> float:
 
 
 def longest_block(walltime: str) -> float:
-    """Return the seconds that a block should take at the most, so that at least two fit into the life of a worker."""
+    """Return the longest time that a block should take, s, so that at least two fit into the life of a worker."""
     return (parse_walltime(walltime) - 2 * margin(walltime)) / 2
 
 
 def too_long(walltime: str, block_frames: int, frame_seconds: float) -> str:
-    """Return what is wrong with blocks of so many frames, or "" where they fit a walltime."""
+    """Return what is wrong with blocks of so many frames, or "" if they fit a walltime."""
     limit = longest_block(walltime)
     if block_frames * frame_seconds <= limit:
         return ""
     fitting = int(limit // frame_seconds)
-    advice = f"raise cluster.walltime{f', or set block_frames to {fitting} at the most' if fitting else ''}"
+    advice = f"raise cluster.walltime{f', or set block_frames to at most {fitting}' if fitting else ''}"
     return (
         f"a block of {block_frames} frames takes about {block_frames * frame_seconds:.0f} s, "
-        f"and workers of {walltime} should get one of less than {limit:.0f} s: {advice}"
+        f"and should take less than {limit:.0f} s for workers with a walltime of {walltime}: {advice}"
     )
 
 
@@ -94,7 +94,7 @@ def worker_script(
 
 
 def check_paths(*paths: Path) -> None:
-    """Raise ClusterError where a path can't stand in a job script."""
+    """Raise ClusterError if a path can't be used in a job script."""
     for path in paths:
         try:
             check_path(str(path))
@@ -113,7 +113,7 @@ class WorkerScript:
     scheduler_file: Path
     """Where a driver says how its scheduler is reached, for as long as it lives."""
     directory: Path
-    """Folder of the logs, one a job, named by its id."""
+    """Folder of the logs, one per job, named by its id."""
     memory: int
     """Bytes of a job."""
     environment: Mapping[str, str]
@@ -175,7 +175,7 @@ class WorkerScript:
         return "\n".join(text) + "\n"
 
     def _start(self, command: str, name: str) -> list[str]:
-        """Return the lines that start the workers; the shell stays for several only, and hands signals on to them."""
+        """Return the lines that start the workers; the shell stays for several only, and forwards signals to them."""
         if self.config.per_job == 1:
             return ["exec " + command.replace(f"--name {PLACEHOLDER}", f"--name {name}")]
         return [
@@ -187,7 +187,7 @@ class WorkerScript:
         ]
 
     def fingerprint(self) -> str:
-        """Return what is the same for drivers whose jobs are the same but for their names."""
+        """Return a tag that is equal for drivers whose jobs differ only in their names."""
         return hashlib.sha256(self.text("", 0).encode()).hexdigest()[:6]
 
     def tail(self, *names: str) -> str:

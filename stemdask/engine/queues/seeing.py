@@ -1,4 +1,4 @@
-"""What is known of the jobs of a run by whoever asks, whether its driver is in the queue, at work or gone."""
+"""What is known about the jobs of a run, whether its driver is pending, running or gone."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from stemdask.store.layout import run_directory
 
 #: Seconds after which what a driver wrote is called old.
 OLD = 120.0
-#: Workers that are shown one by one.
+#: Workers that are listed individually.
 NAMED = 20
 
 
 def write_submitted(store: Path, kind: str, job: str, name: str) -> None:
-    """Keep that a driver's job was handed in."""
+    """Record that a driver's job was submitted."""
     write_file(run_directory(store) / "submitted.json", json.dumps({"kind": kind, "job": job, "name": name}))
 
 
 def write_jobs(store: Path, jobs: Sequence[dict[str, Any]], trouble: str, logs: Path) -> None:
-    """Keep what the driver knows of its jobs."""
+    """Record what the driver knows about its jobs."""
     data = {"at": time.time(), "jobs": list(jobs), "trouble": trouble, "logs": str(logs)}
     write_file(run_directory(store) / "jobs.json", json.dumps(data))
 
 
 def lines(store: Path) -> list[str]:
-    """Return what is known of the driver and its jobs, as lines for a terminal; none of a run without any."""
+    """Return what is known about the driver and its jobs, as lines for a terminal; none for a run without any."""
     folder = run_directory(store)
     driver = lock.holder(folder)
-    found = [f"  driver: at work, {driver}"] if driver else _driver_in_queue(_read(folder / "submitted.json"))
+    found = [f"  driver: running, {driver}"] if driver else _driver_in_queue(_read(folder / "submitted.json"))
     written = _read(folder / "jobs.json")
     if driver and written:
         found += [_job(job) for job in written["jobs"][:NAMED]]
         if more := written["jobs"][NAMED:]:
-            found.append(f"  and {len(more)} workers more, {sum(job['present'] for job in more)} of them at work")
+            found.append(f"  and {len(more)} more workers, {sum(job['present'] for job in more)} of them running")
         if written["trouble"]:
-            found.append(f"  last trouble: {written['trouble']}")
+            found.append(f"  last problem: {written['trouble']}")
         if (age := time.time() - written["at"]) > OLD:
-            found.append(f"  the driver last looked at the queue {age:.0f} s ago")
+            found.append(f"  the driver last queried the queue {age:.0f} s ago")
     return found
 
 
 def used(store: Path) -> list[str]:
-    """Return what the jobs of the last run used, as lines for a terminal; none where its workers were no jobs."""
+    """Return what the jobs of the last run used, as lines for a terminal; none if its workers were not jobs."""
     try:
         return (run_directory(store) / SAID).read_text().splitlines()
     except OSError:
@@ -59,7 +59,7 @@ def used(store: Path) -> list[str]:
 
 
 def waits(store: Path) -> bool:
-    """Tell whether a driver is at work or in the queue, so that more is to come."""
+    """Tell whether a driver is running or pending, so that more is to come."""
     folder = run_directory(store)
     if lock.holder(folder):
         return True
@@ -73,7 +73,7 @@ def _driver_in_queue(submitted: dict[str, Any]) -> list[str]:
         return []
     if job is None or job.over:
         word = job.word if job is not None else "not in the queue"
-        return [f"  driver: not at work; its job {submitted['job']} is {word}"]
+        return [f"  driver: not running; its job {submitted['job']} is {word}"]
     return [f"  driver: job {job.id} {_state(job.word, job.reason, job.starts, job.node)}"]
 
 
@@ -90,9 +90,9 @@ def _job(job: dict[str, Any]) -> str:
     if job["job"]:
         text += f"job {job['job']} {_state(job['word'], job['reason'], job['starts'], job['node'])}"
         if job["state"] == State.RUNNING.name and not job["present"]:
-            text += ", its worker isn't there yet"
+            text += ", its worker has not connected yet"
     else:
-        text += "no job stands for it"
+        text += "has no job"
     return text + (f"; attempt {job['attempt']}, replaced: {job['why']}" if job["why"] else "")
 
 
@@ -100,7 +100,7 @@ def _state(word: str, reason: str, starts: str, node: str) -> str:
     more = [f"on {node}"] if node else []
     more += [f"({reason})"] if reason not in ("", "None") else []
     more += [f"expected to start {starts}"] if starts else []
-    return " ".join([(word or "handed in").lower(), *more])
+    return " ".join([(word or "submitted").lower(), *more])
 
 
 def _read(path: Path) -> dict[str, Any]:

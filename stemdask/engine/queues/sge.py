@@ -25,7 +25,7 @@ def _state(word: str) -> State:
 
 
 def _read(text: str) -> list[JobView]:
-    """Read the XML of qstat, whose table cuts names; jobs that are over aren't in it."""
+    """Read the XML of qstat, whose table cuts names; finished jobs aren't in it."""
     found = []
     for job in ElementTree.fromstring(text).iter("job_list"):
         given = {part.tag: (part.text or "").strip() for part in job}

@@ -31,7 +31,7 @@ from stemdask.store.layout import run_directory
 
 #: Memory of a driver whose workers are elsewhere.
 DRIVER_BYTES = 2 * 2**30
-#: Memory of a frame where nothing is known of it yet.
+#: Memory of a frame while nothing is known about it.
 LEAST_FRAME = 2 * 2**30
 #: Seconds before its walltime at which a driver is asked to save its state.
 WARNING = 120
@@ -60,7 +60,7 @@ exit "$$code"
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The script of a driver, and what becomes of it."""
+    """The script of a driver, and where it goes."""
 
     script: Path
     """Where it is written."""
@@ -77,7 +77,7 @@ class Submission:
 
 
 def check(resolved: Resolved) -> list[str]:
-    """Return what the queue of a config would refuse; a config whose workers aren't jobs has nothing to be refused."""
+    """Return what the queue of a config would refuse; nothing if its workers aren't jobs."""
     cluster = resolved.config.cluster
     if not isinstance(cluster, kinds.Batch):
         return []
@@ -98,18 +98,18 @@ def write(config: Path, document: Document, directives: Sequence[str] = (), opti
     config
         File that the driver reads.
     document
-        What it says, with what the options lay over it.
+        Its contents, with the options applied.
     directives
-        More of the driver's job.
+        Extra ones for the driver's job.
     options
         Of `stemdask run`, by which the driver sees the same document.
 
     Raises
     ------
     ConfigError
-        The config or a directive is wrong, or the queue would refuse the jobs; names every reason.
+        The config or a directive is invalid, or the queue would refuse the jobs; names every reason.
     ClusterError
-        A path can't stand in a job script.
+        A path can't be used in a job script.
     """
     resolved = resolve(document)
     store = Path(resolved.config.output).expanduser().absolute()
@@ -150,7 +150,7 @@ def write(config: Path, document: Document, directives: Sequence[str] = (), opti
 
 
 def send(submission: Submission) -> str:
-    """Submit a script; return the id of its job. Raise ClusterError with the queue's words where it is refused."""
+    """Submit a script; return the id of its job. Raise ClusterError with the queue's message if it is refused."""
     jobs = Jobs(submission.queue, submission.job.name)
     jobs.test(submission.text)
     job = jobs.submit_patiently(submission.text, submission.job.name)
@@ -159,9 +159,9 @@ def send(submission: Submission) -> str:
 
 
 def _walltime(queue: Queue, cluster: kinds.Cluster, work: int) -> int:
-    """Return the seconds that a driver asks for: its work, and patience with the queue of its workers.
+    """Return the seconds that a driver asks for: its work, and the time to wait in the queue for its workers.
 
-    No more than its partition allows: it goes on in another job, and its workers keep their place in the queue.
+    No more than its partition allows: it resumes in another job, and its workers keep their place in the queue.
     """
     if not isinstance(cluster, kinds.Batch):
         return work
@@ -210,7 +210,10 @@ def _resources(cluster: kinds.Cluster, frame_memory: int, n_blocks: int) -> tupl
             cores = cluster.workers
             if cores == "auto":
                 raise ConfigError(
-                    "a job asks for a number of cores", where="cluster.workers", value="auto", allowed="a number"
+                    "a job needs a definite number of workers",
+                    where="cluster.workers",
+                    value="auto",
+                    allowed="a number",
                 )
             return cores, Resources(cores=cores, memory=DRIVER_BYTES + cores * one)
         case kinds.Inline() | kinds.Address():

@@ -154,7 +154,7 @@ def bond_order(
         How the coefficients are averaged over the neighbours: `lechner-dellago` over the N neighbours and the atom
         itself (their eq. 6), `pyboo` over the neighbours alone.
     normalisation
-        Of w: `none`, or `steinhardt` (divided by (Σ_m |q_lm|²)^1.5).
+        Of w: `none`, or `steinhardt` (divided by ``(Σ_m |q_lm|²)^1.5``).
     criterion
         What makes an atom crystalline.
     workspace

@@ -34,6 +34,13 @@ def open_atoms(
         What the words of the files mean, such as ``{"type 1": "Pt"}``.
     scale
         Angstrom in a unit of length of the files.
+
+    Examples
+    --------
+    >>> import stemdask as sd
+    >>> frames = sd.open_atoms("stage*.pdb")
+    >>> len(frames), frames[0].positions.shape
+    (2, (116, 3))
     """
     _, fmt, files = find_files(path, "atoms")
     return AtomsFrames(open_atoms_files(files, fmt, frames=frames, elements=elements, scale=scale))

@@ -1,4 +1,4 @@
-"""BMP that is grey in truth."""
+"""BMP that is truly grey."""
 
 from __future__ import annotations
 

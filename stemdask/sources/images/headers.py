@@ -1,4 +1,4 @@
-"""What an image file declares, held against the bytes that it has, before a reader believes it."""
+"""What an image file declares, compared with the bytes that it has, before a reader acts on it."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ def check_size(path: str, declared: int, size: int) -> None:
 
 def colour(path: str, kind: str) -> InputError:
     """Return the error for a colour image."""
-    return InputError(f"a colour image ({kind})", where=path, allowed="one intensity a pixel", remedy=_COLOUR)
+    return InputError(f"a colour image ({kind})", where=path, allowed="one intensity per pixel", remedy=_COLOUR)

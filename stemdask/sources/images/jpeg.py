@@ -1,4 +1,4 @@
-"""JPEG that is grey in truth."""
+"""JPEG that is truly grey."""
 
 from __future__ import annotations
 

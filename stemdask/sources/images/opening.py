@@ -82,7 +82,7 @@ def open_image_files(
 def open_images(
     path: str | Path | Sequence[str | Path], *, pixel_size: float | None = None, frames: slice | None = None
 ) -> xr.DataArray:
-    """Open images as a lazy array (frame, y, x), one chunk a frame; coordinates in nm, or in pixels without their size.
+    """Open images as a lazy array (frame, y, x), one chunk per frame; coordinates in nm, or in px.
 
     Parameters
     ----------
@@ -97,6 +97,13 @@ def open_images(
     -------
     DataArray
         float32 (float64 where the file has more); `attrs` hold title, pixel_size and warnings.
+
+    Examples
+    --------
+    >>> import stemdask as sd
+    >>> images = sd.open_images("stack.npy", pixel_size=0.0297)
+    >>> images.dims, images.shape
+    (('frame', 'y', 'x'), (1, 128, 128))
     """
     from stemdask.sources.xarray_view import image_array
 

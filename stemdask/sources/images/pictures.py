@@ -1,4 +1,4 @@
-"""Pictures as everyday programs save them: decoded by Pillow, and taken where they are grey in truth.
+"""Pictures as everyday programs save them: decoded by Pillow, and accepted if they are truly grey.
 
 The decoder of a format is called by itself: `PIL.Image.open` has its own opinion on formats and on large images.
 """

@@ -1,4 +1,4 @@
-"""PNG that is grey in truth, of 8 or 16 bits."""
+"""PNG that is truly grey, of 8 or 16 bits."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """TIA series (.ser) frame by frame: rosettasciio's reader takes the whole file into memory.
 
-Layout: header, dimensions, one element a frame (calibrations, type, size, pixels from the bottom row up), and a table
+Layout: header, dimensions, one element per frame (calibrations, type, size, pixels from the bottom row up), and a table
 of the elements' places (Boothroyd, "The TIA file format").
 """
 

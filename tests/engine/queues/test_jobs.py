@@ -213,5 +213,5 @@ def test_only_numbers_are_cancelled(fake: FakeSlurm, jobs: Jobs) -> None:
 
 def test_without_slurm_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ClusterError, match="there is no sbatch, squeue, scancel here"):
+    with pytest.raises(ClusterError, match="sbatch, squeue, scancel not found on this machine"):
         Jobs(QUEUE, "stemdask-")

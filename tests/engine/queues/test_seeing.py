@@ -35,19 +35,19 @@ def test_the_jobs_of_a_driver_at_work_are_shown_with_what_the_queue_says(store: 
         _row(4),
     ]
     seeing.write_jobs(store, rows, "SLURM refused the job", store.parent)
-    assert seeing.lines(store) == [], "nobody is at work"
+    assert seeing.lines(store) == [], "nothing is running"
     with lock.driving(store.with_suffix(".stemdask")):
         driver, *jobs, trouble = seeing.lines(store)
         assert seeing.waits(store)
-    assert driver.startswith("  driver: at work, process ")
+    assert driver.startswith("  driver: running, process ")
     assert jobs == [
         "  worker 0: job 7 running on node3",
-        "  worker 1: job 8 running on node4, its worker isn't there yet",
+        "  worker 1: job 8 running on node4, its worker has not connected yet",
         "  worker 2: job 9 pending (Priority) expected to start 2026-11-27T10:00:00",
         "  worker 3: job 10 pending; attempt 2, replaced: NODE_FAIL on node5",
-        "  worker 4: no job stands for it",
+        "  worker 4: has no job",
     ]
-    assert trouble == "  last trouble: SLURM refused the job"
+    assert trouble == "  last problem: SLURM refused the job"
     assert not seeing.waits(store)
 
 
@@ -55,7 +55,7 @@ def test_the_jobs_of_a_driver_at_work_are_shown_with_what_the_queue_says(store: 
     ("state", "line", "waits"),
     [
         (State.PENDING, "  driver: job 5 pending (Resources) expected to start noon", True),
-        (State.OVER, "  driver: not at work; its job 5 is OVER", False),
+        (State.OVER, "  driver: not running; its job 5 is OVER", False),
     ],
 )
 def test_a_driver_in_the_queue_is_shown_before_it_has_started(

@@ -161,13 +161,13 @@ PARTITIONS = [
             2**32,
             ["cluster.partition: there is no partition 'lon'; allowed: closed, long, normal"],
         ),
-        ({"partition": "closed", "walltime": "00:10:00"}, 2**32, ["cluster.partition: closed takes no jobs"]),
-        ({}, 900 * 2**30, ["cluster.memory: no node of normal has 900 GiB; allowed: 64 GiB at the most"]),
-        ({"cores": 17}, 2**32, ["cluster.cores: no node of normal has 17 cores; allowed: 16 at the most"]),
+        ({"partition": "closed", "walltime": "00:10:00"}, 2**32, ["cluster.partition: closed accepts no jobs"]),
+        ({}, 900 * 2**30, ["cluster.memory: no node of normal has 900 GiB; allowed: at most 64 GiB"]),
+        ({"cores": 17}, 2**32, ["cluster.cores: no node of normal has 17 cores; allowed: at most 16"]),
         (
             {"walltime": "02:00:01"},
             2**32,
-            ["cluster.walltime: normal allows no 02:00:01; allowed: 02:00:00 at the most"],
+            ["cluster.walltime: 02:00:01 is too long for normal; allowed: at most 02:00:00"],
         ),
     ],
 )

@@ -40,7 +40,7 @@ class FakeQueue:
         if self.error is not None:
             raise self.error
         if sum(not job.over for job in self.jobs.values()) >= self.most:
-            raise Full("SLURM takes no more jobs", value="AssocMaxSubmitJobLimit")
+            raise Full("SLURM accepts no more jobs", value="AssocMaxSubmitJobLimit")
         number = str(len(self.scripts) + 1)
         self.jobs[number] = JobView(number, name, State.PENDING, "PENDING", "Priority")
         self.scripts[number] = script
@@ -339,7 +339,7 @@ def test_a_limit_on_jobs_caps_them_until_one_is_over(tmp_path: Path, queue: Fake
 
 def test_a_limit_that_leaves_no_room_at_all_ends_no_run(tmp_path: Path, queue: FakeQueue) -> None:
     queue.most = 0
-    assert "takes no more jobs" in Run(tmp_path, queue, 1).look()
+    assert "accepts no more jobs" in Run(tmp_path, queue, 1).look()
 
 
 def test_a_job_that_can_never_start_ends_a_run_without_workers_after_some_looks(run: Run, queue: FakeQueue) -> None:

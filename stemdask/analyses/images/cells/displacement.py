@@ -46,7 +46,7 @@ class DisplacementParams(Params):
     """What a mistilt of the specimen adds to all displacements: subtract nothing, their mean, or the plane through
     them. A uniform polarisation goes with it."""
     born_charge: Annotated[float, Field(gt=-20, lt=20)] | None = None
-    """Effective (Born) charge, in electron charges: stores the polarisation it makes; NaN without a pixel size."""
+    """Born effective charge in units of e: also stores the polarisation, which is NaN without a pixel size."""
     depth: LengthAngstrom | None = None
     """Third edge of the cell, along the beam, for the polarisation; absent: as long as the square root of its area."""
 

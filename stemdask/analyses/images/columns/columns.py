@@ -53,9 +53,9 @@ class ColumnsParams(Params):
     """Shortest lattice vector (between columns of the same kind): taken from the image, or a length within 20 %, or a
     range [least, greatest]; px or nm."""
     engine: Literal["native", "atomap"] = "native"
-    """Who measures the positions: stemdask, or atomap as a reference (50 to 1,000 times slower)."""
+    """Measure the positions with stemdask, or with atomap as a reference (50 to 1,000 times slower)."""
     refinement: Literal["centre_of_mass", "gaussian", "joint"] = "joint"
-    """Native engine: centres of mass (no errors), each column by itself, or all columns with their overlap."""
+    """Native engine: centres of mass (no errors), one column at a time, or all columns with their overlap."""
     shape: Literal["auto", "gaussian", "empirical"] = "auto"
     """Joint fit: Gaussians, or Gaussians with the kurtosis and coma that all columns of the image share; `auto` takes
     what the image asks for."""

@@ -26,9 +26,9 @@ class IntensityParams(Params):
     count_on: Literal["gaussian", "voronoi"] = "gaussian"
     """The intensity on which atoms are counted."""
     max_atoms: Annotated[int, Field(ge=2, le=60)] = 20
-    """Most different numbers of atoms in the stack."""
+    """Largest number of different atom counts in the stack."""
     first_count: Annotated[int, Field(ge=1, le=200)] | None = None
-    """Atoms of the weakest columns; absent: the number for which intensity is best proportional to it."""
+    """Number of atoms in the weakest columns; absent: the number for which intensity is best proportional to it."""
 
 
 _COLUMN = ("frame", "column")

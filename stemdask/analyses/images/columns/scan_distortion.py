@@ -22,7 +22,7 @@ class ScanDistortionParams(Params):
     """What is done about the error of the scan."""
 
     remove: bool = False
-    """Take it out of the positions from which displacement and strain are measured; the columns stay as measured."""
+    """Remove it from the positions used for displacement and strain; the columns stay as measured."""
     flyback: Annotated[float, Field(ge=0.02, le=0.3)] = 0.1
     """Part of each row, from its start, in which the beam may not have settled; the lattice is taken from the rest."""
 

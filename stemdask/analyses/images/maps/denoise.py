@@ -38,15 +38,15 @@ class DenoiseParams(Params):
     """How the displacement maps are denoised."""
 
     method: Literal[MapMethod, "compare"] = "pca"
-    """Decomposition; `compare` tries all of them and takes the one nearest to the truth by its estimated error."""
+    """Decomposition; `compare` tries all and uses the one with the smallest estimated error."""
     n_components: Literal["auto"] | Annotated[int, Field(ge=0, le=64)] = "auto"
     """Components beyond the mean map; `auto` takes the number that predicts held-out cells best."""
     max_components: int = Field(12, ge=1, le=64)
-    """Most components tried and stored."""
+    """Largest number of components tried and stored."""
     injected_step: float = Field(20.0, gt=0, le=1000)
-    """Step in pm that is added to the maps to learn how much of it the denoising loses."""
+    """Step in pm that is added to the maps to measure how much of it the denoising loses."""
     seed: int = Field(0, ge=0)
-    """Seed of everything random: folds, probes, and methods that start at random."""
+    """Random seed: folds, probes, and methods with a random start."""
 
 
 def _cell(name: str, units: str, long_name: str, error: str | None = None) -> Variable:

@@ -1,4 +1,4 @@
-"""What can be asked of the domains."""
+"""The parameters of the domains."""
 
 from __future__ import annotations
 
@@ -56,31 +56,31 @@ class DomainsParams(Params):
     n_domains: Literal["auto"] | Annotated[int, Field(ge=1, le=16)] = "auto"
     """Number of domains; `auto` claims more than one only on strong evidence."""
     max_domains: int = Field(6, ge=2, le=16)
-    """Most domains tried by `auto`."""
+    """Largest number of domains tried by `auto`."""
     source: Literal["auto", "denoised", "displacement"] = "auto"
-    """Maps that are divided; `auto` takes the denoised ones where the run has them."""
+    """Maps to divide into domains; `auto` uses the denoised ones if the run has them."""
     features: Features = "vector"
-    """Divide by displacement vector, or by direction alone."""
+    """Divide by the displacement vector, or by its direction only."""
     coupling: Literal["auto"] | Annotated[float, Field(ge=0, le=10)] = "auto"
-    """How much likelier (e to this power) equal labels of neighbours are, in `gmm` by vector; 0 leaves them out."""
+    """Logarithm of how much likelier equal labels of neighbours are, for `gmm` by vector; 0 ignores neighbours."""
     neighbourhood: float = Field(0.0, ge=0, le=10)
-    """Weight of each of the four neighbouring cells in the vector of a cell; 0 leaves them out."""
+    """Weight of each of the four neighbouring cells in the vector of a cell; 0 ignores them."""
     significance: float = Field(0.95, gt=0.5, lt=1)
     """Confidence with which a displacement must differ from zero; other cells get no label."""
     classes: dict[str, Direction] | None = Field(None, min_length=2)
-    """Ideal direction of each class in degree, counter-clockwise from +x as displayed: {up: 90 degree, right: 0}."""
+    """Ideal direction of each class, counter-clockwise from +x as displayed: {up: 90 degree, right: 0}."""
     regions: tuple[Region, ...] | None = Field(None, min_length=2)
-    """Regions whose class is known, to learn from."""
+    """Regions of known class to learn from."""
     labels: str | None = None
-    """CSV file of known cells to learn from: columns class, i, j and, if they lie in one frame, frame."""
+    """CSV file of cells of known class to learn from: columns class, i, j and, for cells of one frame, frame."""
     model: str | None = None
-    """Model file that an earlier run saved; nothing is fitted."""
+    """Model file saved by an earlier run; nothing is fitted."""
     save_model: str | None = None
     """Where to save the fitted model: a .npz file of plain numbers."""
     embedding: Literal["none", "tsne"] = "none"
-    """Also lay a sample of the cells' surroundings out in the plane, for looking."""
+    """Also map the surroundings of a sample of cells to the plane, for viewing."""
     seed: int = Field(0, ge=0)
-    """Seed of everything random."""
+    """Random seed."""
 
     @property
     def supervised(self) -> bool:

@@ -33,11 +33,11 @@ class DenoiseImagesParams(Params):
     """How images are denoised before columns are found."""
 
     method: Literal["pca", ImageFilter] = "pca"
-    """Components of the stack, which needs frames that don't drift, or a filter of each image by itself."""
+    """Components of the stack, which needs frames that don't drift, or a filter applied to each image."""
     n_components: Literal["auto"] | Annotated[int, Field(ge=0, le=64)] = "auto"
     """Components of the stack beyond its mean; `auto` keeps those that exceed the noise."""
     max_components: int = Field(16, ge=1, le=64)
-    """Most components kept by `auto`."""
+    """Largest number of components kept by `auto`."""
     strength: float = Field(1.0, gt=0, le=10)
     """Strength of a filter; 1 is usual."""
     measure_on: Literal["raw", "filtered"] = "raw"

@@ -34,21 +34,21 @@ class PreprocessParams(Params):
     """What is done to the pixels, in the order of the keys."""
 
     hot_pixels: Annotated[float, Field(ge=3)] | None = None
-    """Leave out single pixels that stand out of all their neighbours by more than so many standard deviations."""
+    """Exclude single pixels that differ from all their neighbours by more than this many standard deviations."""
     detector: tuple[float, float] | None = None
-    """Counts of the detector without beam and in the full beam: intensities become fractions of the beam."""
+    """Detector counts without beam and in the full beam; intensities become fractions of the beam."""
     invert: bool = False
-    """Columns are dark (ABF, bright field): turn the contrast round."""
+    """Columns are dark (ABF, bright field): invert the contrast."""
     crop: tuple[Edge, Edge, Edge, Edge] | None = None
-    """Keep what lies between these distances from the top left corner: top, left, bottom, right; px or nm."""
+    """Region to keep, as distances from the top left corner: top, left, bottom, right; px or nm."""
     rotate: Annotated[float, Field(gt=-360, lt=360)] = 0.0
-    """Turn the image, degree, counter-clockwise as displayed."""
+    """Rotate the image, degree, counter-clockwise as displayed."""
     upsample: Annotated[int, Field(ge=1, le=8)] = 1
-    """New pixels along each old one, by cubic splines."""
+    """Upsampling factor along each axis, by cubic splines."""
     flatten: LengthPx | None = None
-    """Subtract the local mean over a Gaussian of this standard deviation; some cells wide. For finding."""
+    """Subtract the local mean over a Gaussian of this standard deviation, a few cells wide. For finding columns."""
     smooth: LengthPx | None = None
-    """Smooth by a Gaussian of this standard deviation; with `flatten` a band pass. For finding."""
+    """Smooth by a Gaussian of this standard deviation; with `flatten` a band pass. For finding columns."""
     measure_on: Literal["raw", "filtered"] = "raw"
     """Measure positions on the counts, or on what flatten and smooth leave; the latter shrinks displacements."""
 
@@ -61,9 +61,9 @@ class PreprocessParams(Params):
 
 _IMAGE = ("frame", "y", "x")
 N_HOT_PIXELS = Variable("preprocess/n_hot_pixels", ("frame",), "int32", "1", "pixels left out as wrong")
-INVERTED = Variable("preprocess/inverted", (), "int8", "1", "the contrast was turned round", stage="prepare")
+INVERTED = Variable("preprocess/inverted", (), "int8", "1", "whether the contrast was inverted", stage="prepare")
 VALID_FRACTION = Variable(
-    "preprocess/valid_fraction", ("frame",), "float32", "1", "part of the pixels looked at that have a value"
+    "preprocess/valid_fraction", ("frame",), "float32", "1", "fraction of the examined pixels that have a value"
 )
 #: What the frame looks like from here on; its pixel p lies at ``GRID_MATRIX @ p + GRID_ORIGIN`` in the source.
 MEASURED = Variable("preprocess/measured", _IMAGE, "floating", "1", "pixels to measure on", stored=False)

@@ -34,9 +34,9 @@ class RegistrationParams(Params):
     frames under one index (frames that have no area in common are analysed as independent ones). independent: columns
     are found in each frame by itself."""
     reference: Literal["running"] | Annotated[int, Field(ge=0)] = "running"
-    """What each frame is compared with: a running average of the aligned frames, or the frame of this number."""
+    """What each frame is compared with: a running average of the aligned frames, or the frame with this index."""
     average: bool = True
-    """Store the average and the variance of the aligned frames; reads the whole stack once more."""
+    """Store the average and the variance of the aligned frames; reads the whole stack a second time."""
 
 
 _FRAME, _IMAGE = ("frame",), ("y", "x")

@@ -34,7 +34,7 @@ class Expected(NamedTuple):
 
 
 def expected_columns(frame: ImageFrame, pixels: Array, grid: PixelGrid) -> Expected | None:
-    """Return where the columns of the series should be in a frame; None where the run has no series.
+    """Return where the columns of the series should be in a frame; None if the run has no series.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def expected_columns(frame: ImageFrame, pixels: Array, grid: PixelGrid) -> Expec
     Raises
     ------
     FrameError
-        The frame doesn't show the area, so that nothing is known of where its columns are.
+        The frame doesn't show the area, so that the positions of its columns are unknown.
     """
     if sites.Y not in frame or len(frame[sites.Y]) == 0:
         return None

@@ -1,0 +1,123 @@
+"""What the pages tell a reader to type, typed: the README, the tables of equivalents, and the site as a whole."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import stemdask
+from stemdask import simulate
+from stemdask.results.accessor import Accessor, Plots
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the code of a page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the pages speak of, in formats that can be written."""
+    monkeypatch.chdir(tmp_path)
+    image, _ = simulate.perovskite((128, 128), 13.5, displacement=(0.6, 0.0), seed=1)
+    np.save("stack.npy", image)
+    particle = simulate.nanocrystal(14.0, "Pt")
+    for name in ("stage1.pdb", "stage2.pdb", "particle.pdb"):
+        lines = [
+            f"HETATM{k + 1:5d} PT    PT A   1    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00          PT\n"
+            for k, (x, y, z) in enumerate(particle.positions)
+        ]
+        Path(name).write_text("".join([*lines, "END\n"]))
+    return tmp_path
+
+
+@pytest.mark.long
+@pytest.mark.processes
+def test_the_start_of_the_readme_does_what_it_says(folder: Path) -> None:
+    typed = [
+        line.partition("#")[0].strip()
+        for block in blocks(ROOT / "README.md", "sh")
+        for line in block.splitlines()
+        if line.startswith("stemdask run")
+    ]
+    assert len(typed) == 2
+    for line in typed:
+        line = line.replace("stack.dm4", "stack.npy --set input.pixel_size='0.0297 nm'")
+        subprocess.run(
+            f"{sys.executable} -m {line} --cluster inline", shell=True, check=True, capture_output=True, cwd=folder
+        )
+    with_xarray, with_stemdask = blocks(ROOT / "README.md", "python")
+    space: dict[str, Any] = {}
+    exec(with_xarray, space)
+    assert float(space["tree"]["displacement"].u.mean()) == pytest.approx(0.6 * 29.7, rel=0.05)
+    shutil.rmtree("bto.zarr")
+    shutil.rmtree("bto.stemdask")
+    exec(with_stemdask.replace("stack.dm4", "stack.npy"), space)
+    assert space["frames"][0].positions.shape[1] == 3
+    assert "displacement" in space["tree"].children
+
+
+@pytest.mark.long
+def test_examples_of_public_functions_give_what_they_say(folder: Path) -> None:
+    """Every function of the page of the API that has parameters has an example, and the examples are true."""
+    stemdask.run({"input": {"path": "stack.npy"}, "output": "stack.zarr", "cluster": {"kind": "inline"}})
+    public = [getattr(stemdask, name) for name in stemdask.__all__ if name != "__version__"]
+    public += [getattr(simulate, name) for name in simulate.__all__ if not isinstance(getattr(simulate, name), type)]
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    for thing in [*public, Accessor.table, Plots]:
+        (test,) = doctest.DocTestFinder(recurse=False).find(thing, thing.__name__)
+        assert test.examples, f"{thing.__name__} has no example"
+        runner.run(test)
+    assert runner.summarize(verbose=False).failed == 0
+
+
+@pytest.mark.claims
+@pytest.mark.long
+def test_freud_and_the_code_in_its_place_give_the_same(folder: Path) -> None:
+    pytest.importorskip("freud")
+    theirs, ours = blocks(ROOT / "docs" / "coming_from" / "freud.md", "python")
+    space: dict[str, Any] = {}
+    exec(theirs, space)
+    expected = np.asarray(space["q6_avg"])
+    exec(ours, space)
+    np.testing.assert_allclose(space["q6_avg"], expected, atol=1e-5)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("page", ["atomap", "topotem", "statstem", "pyboo", "ovito"])
+def test_the_code_in_the_place_of_another_program_runs(page: str, folder: Path) -> None:
+    (code,) = (code for code in blocks(ROOT / "docs" / "coming_from" / f"{page}.md", "python") if "sd.run" in code)
+    for named, there in {"image.hspy": "stack.npy", "image.dm4": "stack.npy", "particle.dm4": "stack.npy"}.items():
+        code = code.replace(named, there)
+    code = code.replace("trajectory.xyz", "particle.pdb").replace(
+        '"output":', '"cluster": {"kind": "inline"}, "output":'
+    )
+    space: dict[str, Any] = {}
+    exec(code, space)
+    assert {"displacement", "intensity", "atoms"} & set(space["tree"].children)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    for package in ("myst_nb", "pydata_sphinx_theme", "sphinx_copybutton", "sphinx_gallery"):
+        pytest.importorskip(package)
+    made = shutil.ignore_patterns(".*", "build", "tests", "stemdask-demo", "auto_gallery", "api", "__pycache__")
+    docs = shutil.copytree(ROOT, tmp_path / "copy", ignore=made) / "docs"
+    subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "--keep-going", str(docs), str(tmp_path / "site")],
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "copy")},
+    )
+    assert (tmp_path / "site" / "tutorials" / "batio3.html").exists()
