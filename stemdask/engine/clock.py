@@ -15,7 +15,7 @@ LONGEST = 20.0
 class Clock:
     """Seconds in which this process was at work; while it stood still nobody could have answered it.
 
-    Deadlines for others are held against it, so that workers aren't given up for the time that their driver was away.
+    Deadlines for others are measured on it, so that workers aren't given up for the time that their driver was away.
     """
 
     def __init__(self, source: Callable[[], float] = time.monotonic) -> None:
@@ -29,7 +29,7 @@ class Clock:
         now = self._source()
         gap, self._last = now - self._last, now
         if gap > LONGEST:
-            log.warning("this process stood still for %.0f s, which is held against no worker", gap)
+            log.warning("this process stood still for %.0f s, for which no worker is blamed", gap)
         else:
             self.seconds += gap
         return self.seconds

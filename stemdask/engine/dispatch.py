@@ -151,7 +151,7 @@ def dispatch(
             last_return = clock.seconds
         elif clock.seconds - last_return > patience:
             raise ClusterError(
-                f"no block came back for {patience:.0f} s",
+                f"no block was returned for {patience:.0f} s",
                 remedy="If frames run without limits.isolate, one may never end; with it, it would be stopped in time",
             )
         tick(note)
@@ -160,7 +160,7 @@ def dispatch(
 def _raise_if_hopeless(back: Done, tries: int) -> None:
     if isinstance(back.error, StemdaskError):
         raise back.error
-    log.warning("block %d came back undone (%d of %d): %r", back.block.index, tries, TRIES, back.error)
+    log.warning("block %d was returned unfinished (%d of %d): %r", back.block.index, tries, TRIES, back.error)
     if tries < TRIES:
         return
     kind = ClusterError if isinstance(back.error, WorkerDied) else StemdaskError

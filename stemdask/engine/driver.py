@@ -141,7 +141,7 @@ class Driver:
         self._check_failures()
 
     def _check_failures(self) -> None:
-        """End a run of whose store too many frames failed, in whichever run."""
+        """End a run of whose store too many frames failed, over all runs."""
         bad = self._failed_before + self._counts[FrameStatus.FAILED]
         if bad > self._plan.limits.max_failed * self._plan.source.n_frames:
             reasons = "; ".join(reason for reason, _ in self._reasons.most_common(3))
@@ -149,7 +149,7 @@ class Driver:
                 f"{bad} of {self._plan.source.n_frames} frames failed" + (f": {reasons}" if reasons else ""),
                 where=self._plan.store,
                 allowed=f"limits.max_failed {self._plan.limits.max_failed:g} of all frames",
-                remedy="Mend the cause and run again with --retry failed, or raise limits.max_failed",
+                remedy="Fix the cause and run again with --retry failed, or raise limits.max_failed",
             )
 
     def _tell(self, note: str) -> None:

@@ -21,7 +21,7 @@ _NAMED = 5
 def check_input(planned: Source | None, source: Source, store: Path) -> None:
     """Refuse an input of which a frame isn't what was analysed, or may not be what was planned.
 
-    Size and time of a file are a hint; where they changed the frames themselves are read again, and held against the
+    Size and time of a file are a hint; if they changed, the frames themselves are read again and compared with the
     hash of what was analysed. A frame that wasn't analysed yet can't be compared.
 
     Parameters

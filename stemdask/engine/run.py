@@ -49,7 +49,7 @@ def run(
     output
         Store to write instead of the config's.
     retry
-        Do again the blocks that hold frames of this status: ``failed``, or ``overflow`` with room for them.
+        Process again the blocks with frames of this status: ``failed``, or ``overflow`` with larger capacities.
     fresh
         Start over; a store that is there already is kept beside the new one.
     progress
@@ -71,7 +71,7 @@ def run(
     Stopped
         By SIGTERM or Ctrl-C; all finished blocks are kept.
     StorageError, ClusterError, TooManyFailures
-        The run can't go on; all finished blocks are kept.
+        The run can't continue; all finished blocks are kept.
 
     Examples
     --------
@@ -155,10 +155,10 @@ def plan(document: Document) -> list[tuple[str, str]]:
         ("store", drawn.store),
         ("frames", str(cost.frames)),
         ("blocks", f"{cost.blocks} of {drawn.block_frames} frames"),
-        ("room a frame", capacities or "no lists"),
+        ("capacity per frame", capacities or "not needed"),
         ("analyses", ", ".join(step.name for step in drawn.steps)),
-        ("memory", f"{cost.worker_bytes / 2**30:.2g} GiB a worker"),
-        ("disk", f"{cost.store_bytes / 2**20:.3g} MiB at the most, {cost.files} files"),
+        ("memory", f"{cost.worker_bytes / 2**30:.2g} GiB per worker"),
+        ("disk", f"{cost.store_bytes / 2**20:.3g} MiB at most, {cost.files} files"),
         ("time", f"{cost.minutes:.3g} minutes with one worker"),
     ]
     cluster = resolved.config.cluster

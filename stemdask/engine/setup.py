@@ -36,7 +36,7 @@ def set_up(
     store
         Absolute path.
     retry
-        Status whose blocks are to be done again.
+        Status whose blocks are to be processed again.
     fresh
         Put a store that is there out of the way.
     sweep

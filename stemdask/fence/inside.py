@@ -30,7 +30,7 @@ def begin(number: int) -> None:
 
 
 def beat(what: str = "") -> None:
-    """Let the clock of the job begin anew, and say what it turns to: the next file, the next part of a long one."""
+    """Restart the clock of the job, and say what it turns to: the next file, the next part of a long one."""
     if _answers is not None:
         send({"beat": what}, {})
 

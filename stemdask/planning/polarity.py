@@ -25,7 +25,7 @@ from stemdask.planning.tried import TRIED, spread
 from stemdask.sources.images.source import ImageSource
 
 #: Detectors as titles and file names have them. Dark field is bright at columns whatever the focus and the thickness;
-#: annular bright field is dark there unless one of them turns it round, and bright field may be either.
+#: annular bright field is dark there unless one of them inverts it, and bright field may be either.
 _DARK_FIELD = re.compile(r"(?<![a-z])[hml]?a?adf(?![a-z])", re.IGNORECASE)
 _ANNULAR_BRIGHT_FIELD = re.compile(r"(?<![a-z])abf(?![a-z])", re.IGNORECASE)
 
@@ -36,7 +36,7 @@ def written(steps: Sequence[Step]) -> bool | None:
 
 
 def inverted(steps: Sequence[Step], invert: bool) -> tuple[Step, ...]:
-    """Return the steps such that `preprocess`, which comes first, turns the contrast round or doesn't."""
+    """Return the steps such that `preprocess`, which comes first, inverts the contrast or doesn't."""
     params = next(iter(_preprocess(steps)), None)
     if params is None and not invert:
         return tuple(steps)
@@ -125,7 +125,7 @@ def _doubt(told: Sequence[float], names: str) -> str:
     if mean >= DOUBTFUL and annular_bright_field and not dark_field:
         return f"columns look bright, which they hardly ever are in {annular_bright_field[0]}"
     if abs(mean) < DOUBTFUL and not (dark_field and not annular_bright_field):
-        return "it can't be told whether columns are bright or dark"
+        return "it is unclear whether columns are bright or dark"
     return ""
 
 

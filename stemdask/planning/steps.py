@@ -59,7 +59,7 @@ def topological(before: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     while waiting:
         ready = next((name for name, others in waiting.items() if not others), None)
         if ready is None:
-            raise StemdaskError("analyses wait for each other", value=", ".join(waiting), remedy="Mend their `needs`")
+            raise StemdaskError("analyses wait for each other", value=", ".join(waiting), remedy="Fix their `needs`")
         del waiting[ready]
         for others in waiting.values():
             others.discard(ready)

@@ -71,6 +71,6 @@ def survey(resolved: Resolved) -> Survey:
             "none of the frames tried could be analysed",
             where=resolved.config.input.path,
             value=failures[0],
-            remedy="Mend the input or the analyses, or choose other frames with input.frames",
+            remedy="Fix the input or the analyses, or choose other frames with input.frames",
         )
     return Survey(prepared, sizes, len(tried) == source.n_frames, fastest, frame_bytes, tried)

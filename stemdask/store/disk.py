@@ -15,7 +15,7 @@ from stemdask.errors import StorageError
 
 #: Network file systems hiccup: these are waited out, and are a refusal where they don't end.
 PASSING = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN})
-#: The disk, its quota or its owner says no: the run ends with exit code 74, and the same command goes on later.
+#: The disk, its quota or its owner says no: the run ends with exit code 74, and the same command resumes later.
 REFUSED = PASSING | {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM, errno.ENXIO}
 _TRIES = 4
 

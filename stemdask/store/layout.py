@@ -252,7 +252,7 @@ def set_state(path: str | Path, state: str, event: str | None = None, **attribut
 
 
 def set_running(plan: Plan, event: str) -> None:
-    """Say that blocks are being done; the checksums of what comes once after don't hold until it is done again."""
+    """Say that blocks are being processed; the checksums of what comes once after don't hold until it is repeated."""
     known = metadata.read(Path(plan.store))
     prepared = {variable.path for variable in chain.declared(plan.source.kind, plan.steps, "prepare")}
     sums = known.attributes.get("checksums", {}) if known is not None else {}

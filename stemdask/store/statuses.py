@@ -25,7 +25,7 @@ def read_statuses(store: str | Path) -> Codes:
         one = slice(start, start + array.chunks[0])
         try:
             found[one] = array[one]
-        except Exception:  # noqa: BLE001 - a damaged block is done again, whatever the damage
+        except Exception:  # noqa: BLE001 - a damaged block is repeated, whatever the damage
             continue
     return found
 
@@ -42,7 +42,7 @@ def unfinished(statuses: Codes, blocks: Iterable[Block]) -> list[Block]:
 
 
 def set_pending(store: str | Path, blocks: Iterable[Block]) -> None:
-    """Mark blocks as not done, so that the next run does them again."""
+    """Mark blocks as not done, so that the next run repeats them."""
     array = writable(open_group(store, "r+"), STATUS)
     for block in blocks:
         array[block.start : block.stop] = np.int8(FrameStatus.PENDING)

@@ -1,4 +1,4 @@
-"""Reading every byte of a store against what was written; what is damaged can be mended, or marked to be done again."""
+"""Reading every byte of a store against what was written; what is damaged can be repaired, or marked to be repeated."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Damage:
     damaged: tuple[str, ...]
     """Chunks and metadata that are missing or aren't what was written, by path within the store."""
     blocks: tuple[int, ...]
-    """Blocks that must be done again."""
+    """Blocks that must be repeated."""
     notes: tuple[str, ...] = ()
-    """What couldn't be checked, or was mended, a sentence each."""
+    """What couldn't be checked, or was repaired, a sentence each."""
 
     @property
     def sound(self) -> bool:
@@ -61,8 +61,8 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
     path
         The store.
     repair
-        Make metadata again from their copies, and mark what else is damaged as not done, so that running again does
-        it again. No other run may be at work meanwhile.
+        Restore metadata from their copies, and mark what else is damaged as not done, so that running again
+        repeats it. No other run may be active at the same time.
 
     Raises
     ------
@@ -79,15 +79,15 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
             remedy="Name the .zarr folder that 'stemdask run' wrote; if this is it, run again with --fresh",
         )
     with lock.driving(place.open_run_directory(store)) if repair else nullcontext():
-        mended = metadata.mend(store) if repair else ()
+        repaired = metadata.mend(store) if repair else ()
         found = _check(store)
         notes = [*found.notes]
-        if mended:
+        if repaired:
             notes.append("the metadata were made again")
         if repair and not found.sound:
             _mark(store, found)
-            notes.append("run again: what is damaged is done again, and nothing else")
-        return Damage(store, found.chunks, (*mended, *found.damaged), found.blocks, tuple(notes))
+            notes.append("run again: only what is damaged is repeated")
+        return Damage(store, found.chunks, (*repaired, *found.damaged), found.blocks, tuple(notes))
 
 
 def _check(store: Path) -> Damage:
@@ -144,7 +144,7 @@ class _Readable:
             return  # what comes once after isn't done, or another program's
         for block in range(-(-len(self._status) // self._per_block)):
             done = (self._frames(block) != FrameStatus.PENDING).all()
-            # A status that is there though its block isn't done: damaged, or marked to be done again.
+            # A status that is there though its block isn't done: damaged, or marked to be repeated.
             odd = path == layout.STATUS and (self._path / path / "c" / str(block)).exists()
             if done or odd or self._complete:
                 yield block
@@ -194,7 +194,7 @@ def _name(path: str, key: tuple[int, ...]) -> str:
 
 
 def _mark(store: Path, damage: Damage) -> None:
-    """Mark blocks as not done, and the store as not complete, so that what comes once after is done again too."""
+    """Mark blocks as not done, and the store as not complete, so that what comes once after is repeated too."""
     array = layout.open_group(store)[layout.STATUS]
     n_frames, size = int(array.shape[0]), int(array.chunks[0])
     again = [Block(block, block * size, min((block + 1) * size, n_frames)) for block in damage.blocks]

@@ -123,7 +123,7 @@ def test_workers_that_never_answer_end_the_run() -> None:
         def collect(self, seconds: float) -> Iterable[Done]:
             return []
 
-    with pytest.raises(ClusterError, match="no block came back for 0 s"):
+    with pytest.raises(ClusterError, match="no block was returned for 0 s"):
         dispatch(Silent(), _blocks(3), Stop(), lambda ack: None, lambda note: None, 0.0)
 
 

@@ -200,7 +200,7 @@ def test_a_worker_stands_still(run: Run, undisturbed: dict[str, bytes]) -> None:
     run.slurm.client("scancel", "--signal=STOP", "--full", victim)
     run.says(f"job {victim} of slot")
     text = run.ends(undisturbed, twice=BLOCK)
-    assert "gave no sign for 10 s" in text
+    assert "did not respond for 10 s" in text
 
 
 @pytest.mark.slow

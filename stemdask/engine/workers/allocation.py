@@ -42,7 +42,7 @@ class AllocationPool(JobPool):
 
 
 class Steps:
-    """Steps of the allocation in which this process runs, one a worker."""
+    """Steps of the allocation in which this process runs, one per worker."""
 
     def __init__(self, command: Callable[[str, str], Sequence[str]], directory: str) -> None:
         self._command = command

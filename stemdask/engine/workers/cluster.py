@@ -107,7 +107,7 @@ class DaskPool(ABC):
         return found
 
     def supervise(self) -> str:
-        """Watch the number of workers: Dask alone waits for ever once its nannies have given up."""
+        """Watch the number of workers: Dask alone waits indefinitely once its nannies have given up."""
         now = self._clock.tick()
         if now - self._looked < TICK:
             return self._note

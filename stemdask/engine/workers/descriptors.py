@@ -15,7 +15,7 @@ OWN = 100
 def allow(workers: int) -> None:
     """Raise this process's limit to its hard one; raise ClusterError where so many workers would exceed that.
 
-    A scheduler that runs out of descriptors fails at every connection, for ever.
+    A scheduler that runs out of descriptors fails at every connection from then on.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY:
@@ -27,6 +27,6 @@ def allow(workers: int) -> None:
             "this process may not open enough files for the connections of so many workers",
             where="cluster.workers",
             value=workers,
-            allowed=f"{max(most, 0)} at the most, by the limit of {hard} open files (ulimit -Hn)",
-            remedy="Ask for fewer workers, or let an administrator raise the limit",
+            allowed=f"at most {max(most, 0)}, by the limit of {hard} open files (ulimit -Hn)",
+            remedy="Request fewer workers, or ask an administrator to raise the limit",
         )

@@ -1,4 +1,4 @@
-"""Workers that are jobs: a scheduler in this process, and slots that are held against the queue."""
+"""Workers that are jobs: a scheduler in this process, and slots that are compared with the queue."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FAREWELL_SECONDS = 15.0
 
 
 class JobPool(DaskPool):
-    """One Dask worker a job. dask-jobqueue makes scheduler and script; jobs are handed in and watched here.
+    """One Dask worker per job. dask-jobqueue makes scheduler and script; jobs are submitted and watched here.
 
     dask-jobqueue alone takes a rejected, cancelled or lost job for a running one. The queue is asked in a thread of its
     own: however long it takes to answer, blocks that are done are taken meanwhile.
@@ -63,7 +63,7 @@ class JobPool(DaskPool):
         self._warned = False
 
     def start(self) -> Any:
-        """Start the scheduler in this process; jobs are handed in by `supervise`."""
+        """Start the scheduler in this process; jobs are submitted by `supervise`."""
         import distributed
 
         check_paths(self._directory, Path.cwd(), Path(sys.executable))
@@ -122,7 +122,7 @@ class JobPool(DaskPool):
         return f" ({self._pending})" if self._pending else ""
 
     def supervise(self) -> str:
-        """Hold the wanted slots against the queue, every so often."""
+        """Compare the wanted slots with the queue, periodically."""
         now = self._clock.tick()
         if self._comparison is not None and self._comparison.done():
             self._pending, self._comparison = self._comparison.result(), None
@@ -144,7 +144,7 @@ class JobPool(DaskPool):
         return pending
 
     def _left_pending(self, jobs: list[JobView]) -> list[JobView]:
-        """Return the jobs in the queue that an earlier driver handed in for what this one would."""
+        """Return the jobs in the queue that an earlier driver submitted for what this one would."""
         return [job for job in jobs if job.state is State.PENDING and job.name.startswith(self._kind_of_job)]
 
     def _workers(self) -> list[Worker]:
@@ -164,7 +164,7 @@ class JobPool(DaskPool):
         return min(self._n_jobs, math.ceil(max(workers.min, len(self._blocks)) / self._config.per_job))
 
     def _leave(self) -> None:
-        """Hand in no more jobs, let workers go, and look whether their jobs are over; end those that aren't in time.
+        """Submit no more jobs, let workers go, and check that their jobs have ended; cancel those that haven't in time.
 
         Jobs that still wait are ended too, unless this driver comes back for them. The scheduler is closed after that:
         one that closes under its workers fills the log with their broken connections.

@@ -1,4 +1,4 @@
-"""Wanted workers, held against what the queue shows and what the scheduler hears."""
+"""Wanted workers, compared with what the queue shows and what the scheduler hears."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GRACE = 4
 MORE_MEMORY = 1.5
 #: Seconds after which a job that was asked for without an answer, and isn't in the queue, never will be.
 UNSEEN = 60.0
-#: Seconds before jobs are handed in again after the queue took none: the first time, and at the most.
+#: Seconds before jobs are submitted again after the queue took none: the first time, and at most.
 FIRST_DELAY, LONGEST_DELAY = 15.0, 300.0
 
 
@@ -51,7 +51,7 @@ class Slot:
     job: str = ""
     """Id in the queue; empty where none stands for the slot, or where its submission gave no answer."""
     name: str = ""
-    """Of the job and its worker; empty where none was handed in."""
+    """Of the job and its worker; empty where none was submitted."""
     submitted: float = 0.0
     present: float = 0.0
     """When its worker was last heard of, or its job began to run."""
@@ -67,7 +67,7 @@ class Slot:
 
 
 class Slots:
-    """The wanted jobs of a run: handed in, watched, replaced.
+    """The wanted jobs of a run: submitted, watched, replaced.
 
     Once the queue took one job of a run, nothing that it refuses later ends the run: it is tried again, at longer and
     longer intervals, until workers have been missing for too long.
@@ -75,7 +75,7 @@ class Slots:
     Parameters
     ----------
     jobs
-        Where scripts are handed in.
+        Where scripts are submitted.
     script
         Of a job.
     queue
@@ -85,7 +85,7 @@ class Slots:
     config
         Of the cluster.
     n
-        Jobs at the most.
+        Largest number of jobs.
     clock
         On which deadlines are held.
     drop
@@ -117,7 +117,7 @@ class Slots:
         self.trouble = ""
         """Why the last job wasn't taken."""
         self.submitted: dict[str, float] = {}
-        """When each job was handed in, by its name; seconds since 1970."""
+        """When each job was submitted, by its name; seconds since 1970."""
 
     def adopt(self, pending: Iterable[JobView]) -> None:
         """Let jobs that an earlier driver left in the queue stand for slots."""
@@ -127,11 +127,11 @@ class Slots:
             log.info("job %s of an earlier driver stands for slot %d", job.id, slot.number)
 
     def stop(self) -> None:
-        """Hand in nothing more; may be called from another thread."""
+        """Submit nothing more; may be called from another thread."""
         self._ending.set()
 
     def compare(self, seen: Mapping[str, JobView], workers: Sequence[Worker], wanted: int) -> str:
-        """Replace jobs that are over, or soon will be, and end those that nobody wants; return what is pending.
+        """Replace jobs that have ended, or soon will, and end those that nobody wants; return what is pending.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ class Slots:
             said, when = before.get(worker.name, (float("nan"), now))
             self._heard[worker.name] = worker.heard, now if said != worker.heard else when
             if now - self._heard[worker.name][1] > self._config.replace_after:
-                log.warning("worker %s gave no sign for %g s", worker.name, self._config.replace_after)
+                log.warning("worker %s did not respond for %g s", worker.name, self._config.replace_after)
                 self._drop(worker.address)
                 continue
             job = worker.name if worker.name in names else worker.name.rpartition("-")[0]
@@ -198,7 +198,7 @@ class Slots:
 
     def _review(self, slot: Slot, seen: Mapping[str, JobView], workers: Sequence[Worker]) -> None:
         now = self._clock.seconds
-        if slot.name and not slot.job:  # handed in without an answer: there may be a job all the same
+        if slot.name and not slot.job:  # submitted without an answer: there may be a job nevertheless
             slot.job = next((job.id for job in seen.values() if job.name == slot.name), "")
             if slot.job:
                 self._any_taken = True
@@ -254,14 +254,14 @@ class Slots:
         else:
             self._broken += 1
             self._broken_alone += 1
-            self.trouble = f"job {slot.job} ended before its worker came: {self._script.tail(slot.job, slot.name)}"
+            self.trouble = f"job {slot.job} ended before its worker connected: {self._script.tail(slot.job, slot.name)}"
             if self._broken >= BROKEN:  # a node that takes jobs and breaks them would take one after the other
                 self._wait()
         slot.job = slot.name = ""
 
     def _raise_broken(self) -> None:
         raise ClusterError(
-            f"{self._broken_alone} jobs ended before their worker came; the last: {self.trouble}",
+            f"{self._broken_alone} jobs ended before their worker connected; the last: {self.trouble}",
             where=self._script.directory,
             remedy="Check that the nodes see this Python and the store; running again continues",
         )
@@ -298,7 +298,7 @@ class Slots:
         if surplus > 0:
             idle = [slot for slot in self._slots if slot.job and not any(w.busy for w in at_work.get(slot.name, ()))]
             for slot in idle[:surplus]:
-                log.info("job %s of slot %d has nothing to do any more", slot.job, slot.number)
+                log.info("job %s of slot %d has nothing left to do", slot.job, slot.number)
                 self._release(slot, seen, at_work.get(slot.name, ()))
 
     def _release(self, slot: Slot, seen: Mapping[str, JobView], workers: Sequence[Worker]) -> None:

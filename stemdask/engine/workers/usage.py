@@ -49,7 +49,7 @@ class Asked:
     workers: int
     """Of a job."""
     submitted: Mapping[str, float]
-    """When each job was handed in, by its name."""
+    """When each job was submitted, by its name."""
 
 
 def tell(name: str) -> None:

@@ -152,7 +152,7 @@ def parts(results: Results, frame: int) -> list[Part]:
     part.show("Motion; lost atoms stand at the frame in which they were seen last.", lambda: motion(found))
     if any(first.name in found for first, _ in map(tracks.first_and_last, tracks.AT_THE_ENDS)):
         part.show("Where atoms were that came and went.", lambda: turnover(found))
-    part.show("How much every atom shakes against its neighbours.", lambda: shaking(found))
+    part.show("How much every atom vibrates relative to its neighbours.", lambda: shaking(found))
     return [part]
 
 

@@ -64,7 +64,7 @@ def _structures(path: str) -> list[Any]:
         found = list(read_cif(file, slice(None)))
     for warning in map(str, (one.message for one in said)):
         if warning.startswith(_LOST):  # and the atoms of that line are left out
-            raise InputError("a line is damaged", where=path, value=warning, remedy="Copy the file again, or mend it")
+            raise InputError("a line is damaged", where=path, value=warning, remedy="Copy the file again, or fix it")
     return found
 
 

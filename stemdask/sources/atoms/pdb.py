@@ -96,7 +96,7 @@ class _Records:
                     where=self._path,
                     value=shown,
                     allowed="ATOM or HETATM",
-                    remedy="The line is damaged: mend it, or copy the file again",
+                    remedy="The line is damaged: correct it, or copy the file again",
                 )
             self._unknown.setdefault(shown)
         self._count_gaps(buffer[starts[is_atom][:, None] + np.arange(6, 11)], np.cumsum(names == b"TER   ")[is_atom])

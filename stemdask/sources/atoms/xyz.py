@@ -1,4 +1,4 @@
-"""XYZ and extended XYZ: a count, a comment (Lattice, Properties, pbc, time) and one line an atom."""
+"""XYZ and extended XYZ: a count, a comment (Lattice, Properties, pbc, time) and one line per atom."""
 
 from __future__ import annotations
 

@@ -56,5 +56,5 @@ def test_more_workers_than_descriptors_allow_are_refused_with_the_number(monkeyp
     monkeypatch.setattr(descriptors.resource, "setrlimit", lambda kind, new: limits.append(new))
     descriptors.allow(1332)
     assert limits[-1] == (4096, 4096), "raised as far as it goes"
-    with pytest.raises(ClusterError, match=r"got 1333; allowed: 1332 at the most, by the limit of 4096 open files"):
+    with pytest.raises(ClusterError, match=r"got 1333; allowed: at most 1332, by the limit of 4096 open files"):
         descriptors.allow(1333)

@@ -170,7 +170,7 @@ def test_a_job_that_the_queue_has_forgotten_is_replaced(run: Run, queue: FakeQue
 
 
 def _breaks(run: Run, queue: FakeQueue, folder: Path) -> None:
-    """End the latest job before its worker came."""
+    """End the latest job before its worker connected."""
     latest = [*queue.jobs][-1]
     (folder / f"{latest}.log").write_text("one\ntwo\nModuleNotFoundError: no stemdask\n")
     queue.becomes(latest, State.OVER)
@@ -183,7 +183,7 @@ def test_jobs_that_end_before_their_worker_came_end_the_run_with_what_the_last_o
 ) -> None:
     for _ in range(BROKEN - 1):
         _breaks(run, queue, tmp_path)
-    with pytest.raises(ClusterError, match=r"3 jobs ended before their worker came.*no stemdask"):
+    with pytest.raises(ClusterError, match=r"3 jobs ended before their worker connected.*no stemdask"):
         _breaks(run, queue, tmp_path)
 
 
@@ -200,7 +200,7 @@ def test_a_node_that_breaks_jobs_ends_no_run_whose_other_workers_live(
         queue.becomes([*queue.jobs][-1], State.OVER)
         run.look()
     assert len(queue.jobs) - before <= 1, "and takes no more than a job every five minutes"
-    assert "ended before its worker came: one | two | ModuleNotFoundError" in run.slots.trouble
+    assert "ended before its worker connected: one | two | ModuleNotFoundError" in run.slots.trouble
 
 
 def test_a_job_out_of_memory_gets_half_as_much_on_top_once(run: Run, queue: FakeQueue) -> None:

@@ -30,7 +30,7 @@ class RadialProfileParams(Params):
     )
     """Properties of the atoms, as they are called in the store's group `atoms`; flags give fractions."""
     by: Literal["distance_to_center", "depth"] = "distance_to_center"
-    """Where an atom is: how far from the centre, or how deep below the surface."""
+    """Coordinate of an atom: distance from the centre, or depth below the surface."""
     width: LengthAngstrom = Length(2.0, "angstrom")
     """Width of a shell."""
 

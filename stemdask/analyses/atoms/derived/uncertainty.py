@@ -52,12 +52,12 @@ class UncertaintyParams(Params):
     )
     """Results of other analyses of the run, by group and name; of those with a value for each atom, the mean."""
     coordinate_error: Literal["auto"] | LengthAngstrom = "auto"
-    """Standard error of the coordinates along each axis, by which they are shaken; auto: 0.2 angstrom, or what the
+    """Standard error of the coordinates along each axis, by which they are displaced; auto: 0.2 angstrom, or what the
     distances of the atoms from the fitted lattice leave room for where that is less."""
     n_samples: Annotated[int, Field(ge=2, le=10_000)] = 20
-    """How often they are shaken; each time costs as much as the analyses that give the results."""
+    """Number of random displacements; each costs as much as the analyses that give the results."""
     cutoff_step: LengthAngstrom = Length(0.05, "angstrom")
-    """How far the first minimum of g(r) is moved both ways to see what hangs on it."""
+    """Shift of the first minimum of g(r), in both directions, to measure the dependence on it."""
 
     @field_validator("of")
     @classmethod
@@ -105,9 +105,9 @@ def run(
     params: UncertaintyParams,
     repeat: Callable[[AtomsFrame, Mapping[str, Array], Sequence[str]], Mapping[str, Array]],
 ) -> Mapping[str, Array]:
-    """Repeat the analyses before this one on shaken coordinates, and with the cutoff moved.
+    """Repeat the analyses before this one on displaced coordinates, and with the cutoff moved.
 
-    The coordinates hold their errors already, so shaking adds them a second time: the spread is that of one
+    The coordinates hold their errors already, so displacing adds them a second time: the spread is that of one
     measurement, and the shift says how far the errors have moved the result, to first order.
 
     Raises
@@ -190,7 +190,7 @@ def _name(path: str) -> str:
 ANALYSIS = Analysis(
     name="uncertainty",
     kind="atoms",
-    summary="Uncertainty of any number of a frame from errors of the coordinates, and what hangs on the cutoff",
+    summary="Uncertainty of any number of a frame from errors of the coordinates, and its dependence on the cutoff",
     params=UncertaintyParams,
     outputs=outputs,
     shows="stemdask.figures.atoms.uncertainty",

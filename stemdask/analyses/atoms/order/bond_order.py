@@ -28,7 +28,7 @@ class BondOrderParams(Params):
     l: Annotated[tuple[Annotated[int, Field(ge=1, le=20)], ...], Field(min_length=1)] = (4, 6)  # noqa: E741
     """Degrees of the spherical harmonics, even or odd."""
     neighbours: Literal["cutoff", "nearest", "sann", "voronoi"] = "cutoff"
-    """Who is a neighbour: all within the cutoff, the nearest ones, by solid angle, or by area of Voronoi faces."""
+    """Neighbours: all atoms within the cutoff, the nearest ones, by solid angle, or by area of Voronoi faces."""
     cutoff: Literal["auto"] | LengthAngstrom = "auto"
     """Longest bond; auto: the first minimum of g(r)."""
     n_nearest: Annotated[int, Field(ge=1, le=100)] = 12
@@ -42,11 +42,11 @@ class BondOrderParams(Params):
     min_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Atoms with more than this fraction of crystalline bonds are crystalline."""
     min_bonds: Annotated[int, Field(ge=1, le=100)] | None = None
-    """Atoms with at least so many crystalline bonds are crystalline, in place of a fraction (ten Wolde)."""
+    """Atoms with at least this many crystalline bonds are crystalline, instead of a fraction (ten Wolde)."""
     min_mean: Annotated[float, Field(ge=-1, le=1)] | None = None
-    """Crystalline atoms must have a larger mean s6 besides."""
+    """Crystalline atoms must also have a mean s6 above this."""
     engine: Literal["native", "pyboo"] = "native"
-    """Who computes it."""
+    """Program that computes it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> BondOrderParams:

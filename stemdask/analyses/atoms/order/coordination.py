@@ -45,7 +45,7 @@ class CoordinationParams(Params):
     cutoff: Literal["auto"] | LengthAngstrom = "auto"
     """Distance below which atoms are neighbours, whatever their elements; auto: by the rule."""
     lattice_parameter: Literal["auto"] | LengthAngstrom = "auto"
-    """Lattice parameter of the fcc metal, from which the bulk distance follows, by which atoms are neighbours then;
+    """Lattice parameter of the fcc metal, from which the bulk distance follows;
     auto: that of each element."""
 
     @property

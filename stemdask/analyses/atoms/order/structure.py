@@ -51,20 +51,20 @@ class StructureParams(Params):
     """Structure types."""
 
     method: Literal["ptm", "cna"] = "ptm"
-    """Who tells an atom with all its neighbours: polyhedral template matching, which holds for noisy coordinates, or
+    """How fully coordinated atoms are classified: polyhedral template matching, which holds for noisy coordinates, or
     adaptive common neighbour analysis."""
     max_rmsd: Annotated[float, Field(gt=0, le=0.3)] = 0.12
     """Largest distance from a template (RMSD), in units of the mean distance of its neighbours."""
     max_misorientation: Annotated[float, Field(gt=0, le=30)] = 10.0
-    """Neighbours whose orientations differ by more [degree] belong to different grains."""
+    """Neighbours whose orientations differ by more than this [degree] belong to different grains."""
     min_grain: Annotated[int, Field(ge=1)] = 8
-    """Atoms that a grain must have."""
+    """Smallest number of atoms in a grain."""
     max_grains: Annotated[int, Field(ge=1, le=1000)] = 32
-    """Grains kept for each frame, the largest ones."""
+    """Largest number of grains kept per frame."""
     min_layer: Annotated[int, Field(ge=1)] = 3
     """Atoms that an hcp layer must have to count as part of a twin boundary or stacking fault."""
     max_planes: Annotated[int, Field(ge=1, le=1000)] = 32
-    """hcp layers kept for each frame, the largest ones."""
+    """Largest number of hcp layers kept per frame."""
 
 
 _ATOM, _PLANE, _GRAIN, _FRAME = ("frame", "atom"), ("frame", "plane"), ("frame", "grain"), ("frame",)

@@ -54,7 +54,7 @@ def run(frame: AtomsFrame, params: ClustersParams) -> Mapping[str, Array]:
 ANALYSIS = Analysis(
     name="clusters",
     kind="atoms",
-    summary="Crystalline clusters: which atoms hang together by crystalline bonds, and how many",
+    summary="Crystalline clusters: atoms connected by crystalline bonds, and their number",
     params=ClustersParams,
     outputs=outputs,
     shows="stemdask.figures.atoms.clusters",

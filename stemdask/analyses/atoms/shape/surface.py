@@ -25,7 +25,7 @@ class SurfaceParams(Params):
     """Surface and core."""
 
     cone: Annotated[float, Field(gt=0, lt=90)] = 60.0
-    """An atom is at the surface where a cone of this half angle [degree] opens from it that holds no other atom."""
+    """An atom is at the surface if an empty cone of this half angle [degree] can start from it."""
     bulk_coordination: Annotated[int, Field(ge=1, le=20)] = 12
     """Coordination number of the bulk, to which the generalized coordination refers."""
 

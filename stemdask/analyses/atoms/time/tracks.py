@@ -29,7 +29,7 @@ class TracksParams(Params):
     max_displacement: Literal["auto"] | LengthAngstrom = "auto"
     """Largest displacement of an atom between frames; auto: half the distance of nearest neighbours."""
     memory: Annotated[int, Field(ge=0, le=1000)] = 3
-    """Frames for which an atom may be missing and yet be the same when it comes back."""
+    """Number of frames for which an atom may be missing and still be recognised."""
     lindemann_range: Literal["all"] | LengthAngstrom = Length(10.0, "angstrom")
     """Pairs of atoms up to this distance in the first frame count for the Lindemann index, or all pairs."""
 
