@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import runpy
 from pathlib import Path
@@ -17,6 +18,16 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"
 def test_the_page_of_analyses_is_what_the_declarations_say() -> None:
     text = runpy.run_path(str(DOCS / "make_reference.py"))["text"]
     assert (DOCS / "analyses.md").read_text(encoding="utf-8") == text(), "run: python docs/make_reference.py"
+
+
+def test_the_page_of_reliability_is_what_its_rows_and_the_tests_say() -> None:
+    made = runpy.run_path(str(DOCS / "make_reliability.py"))
+    homes = made["homes"]()
+    rows = [row for table in made["rows"]().values() for row in table]
+    assert {name for row in rows if isinstance(row[3], list) for name in row[3]} <= homes.keys(), "tests that aren't"
+    figures = json.loads((DOCS / "reliability.json").read_text(encoding="utf-8"))
+    page = (DOCS / "reliability.md").read_text(encoding="utf-8")
+    assert page == made["text"](figures), "run: python docs/make_reliability.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
