@@ -60,6 +60,16 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session
+def reliability(session: nox.Session) -> None:
+    """Run every test of faults, long campaigns and all, and write docs/reliability.md from what they tell."""
+    install(session, "-e", f".[{WITH_OTHERS}]")
+    results = Path(session.create_tmp()) / "results.xml"
+    rooms = ["tests/faults", "tests/fuzz", "tests/fence", "tests/store"]
+    session.run("pytest", "-m", "slow or not slow", f"--junitxml={results}", *rooms, *session.posargs)
+    session.run("python", "docs/make_reliability.py", str(results))
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Measure the part of the lines that the quick tests run, which must not fall."""
     install(session, "-e", ".[dev]")

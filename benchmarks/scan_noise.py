@@ -56,7 +56,7 @@ def table() -> str:
     lines = [
         f"Within the stated error / said to be significant in {SEEDS} images of {SIZE}² px, by RMS shift of a row:",
         "",
-        f"| case | electrons an A column | {' | '.join(f'{jitter:g} px' for jitter in JITTERS)} |",
+        f"| case | electrons per A column | {' | '.join(f'{jitter:g} px' for jitter in JITTERS)} |",
         f"|---|---|{'---|' * len(JITTERS)}",
     ]
     for case, (rotation, sigma_b) in CASES.items():

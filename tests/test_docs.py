@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import runpy
 from pathlib import Path
@@ -29,6 +30,16 @@ def test_the_page_of_functions_is_what_their_docstrings_say() -> None:
     assert (DOCS / "functions.md").read_text(encoding="utf-8") == functions(), "run: python docs/make_reference.py"
 
 
+def test_the_page_of_reliability_is_what_its_rows_and_the_tests_say() -> None:
+    made = runpy.run_path(str(DOCS / "make_reliability.py"))
+    homes = made["homes"]()
+    rows = [row for table in made["rows"]().values() for row in table]
+    assert {name for row in rows if isinstance(row[3], list) for name in row[3]} <= homes.keys(), "tests that aren't"
+    figures = json.loads((DOCS / "reliability.json").read_text(encoding="utf-8"))
+    page = (DOCS / "reliability.md").read_text(encoding="utf-8")
+    assert page == made["text"](figures), "run: python docs/make_reliability.py"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8")):
@@ -38,7 +49,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", [*PAGES, *sorted(DOCS.rglob("gallery/*.py"))], ids=lambda page: page.name)
 def test_keys_of_analyses_in_the_text_are_valid(page: Path) -> None:
     for name, keys in re.findall(r"`(\w+): (\{(?:(?!\.\.\.)[^`])*\})`", page.read_text(encoding="utf-8")):
-        of_name = [analysis for analysis in registry.ANALYSES if analysis.name == name]
+        of_name = [analysis for analysis in registry.every() if analysis.name == name]
         written = yaml.safe_load(keys)
         for analysis in of_name:
             try:

@@ -34,7 +34,7 @@ class Auto(Section):
 
     kind: Literal["auto"] = "auto"
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
-    """Number of workers where there are any; auto: one a core of this job."""
+    """Number of workers where there are any; auto: one per core of this job."""
     workers_timeout: Annotated[float, Field(gt=0)] = 300
     """Seconds to wait for a worker before the run ends."""
 

@@ -131,7 +131,7 @@ class Fence:
         cpu_seconds
             Time of a core that it may take between two beats, s; unlike the other, the same on a busy machine.
         keep
-            Later jobs need what it leaves in its process: it is done again wherever that was lost. For jobs that do no
+            Later jobs need what it leaves in its process: it is repeated wherever that was lost. For jobs that do no
             harm. Of several with the same name, the last one counts.
 
         Raises

@@ -40,7 +40,7 @@ def start(requests: int, answers: int, deaths: int, output: IO[bytes]) -> Proces
     """Start a process that does jobs; see `stemdask.fence.child`.
 
     A fork has imported what this process has, which takes an interpreter of its own a second of a core. A lock that
-    another thread holds would stay locked in it for ever, so a process with threads isn't forked.
+    another thread holds would stay locked in it indefinitely, so a process with threads isn't forked.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from stemdask.store import layout, metadata, place
 def extend(old: Plan, new: Plan, kept: Collection[str], prepared: Mapping[str, Array]) -> None:
     """Lay out a store for the steps of another plan, all frames pending, and put it in the place of the old one.
 
-    What the kept steps found stays with its checksums, by which a worker knows that it need not do it again. Until the
+    What the kept steps found stays with its checksums, by which a worker knows that it need not repeat it. Until the
     new store is whole the old one is in its place.
 
     Parameters

@@ -157,9 +157,14 @@ def recover(store: Path, *, sweep: bool) -> None:
     if sweep:
         for left in directory.glob("scratch-*"):
             _remove(left)
-        for left in (*directory.glob("*.partial"), *(store.rglob("*.partial") if is_store(store) else ())):
-            left.unlink(missing_ok=True)
+        sweep_partial(store)
     metadata.mend(store)
+
+
+def sweep_partial(store: Path) -> None:
+    """Remove what killed writers left of files, in a store and its run directory."""
+    for left in (*run_directory(store).glob("*.partial"), *(store.rglob("*.partial") if is_store(store) else ())):
+        left.unlink(missing_ok=True)
 
 
 def move_aside(store: Path) -> Path:

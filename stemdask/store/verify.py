@@ -79,6 +79,8 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
             remedy="Name the .zarr folder that 'stemdask run' wrote; if this is it, run again with --fresh",
         )
     with lock.driving(place.open_run_directory(store)) if repair else nullcontext():
+        if repair:
+            place.sweep_partial(store)
         repaired = metadata.mend(store) if repair else ()
         found = _check(store)
         notes = [*found.notes]

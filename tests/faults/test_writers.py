@@ -94,10 +94,17 @@ def _campaign(
     ],
 )
 def test_the_nth_call_that_fails_is_a_sentence_and_the_same_command_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    step: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     fired, refusals = _campaign(tmp_path, monkeypatch, number, step)
-    print(f"{errno.errorcode[number]}: {fired} calls failed, {len(refusals)} runs refused, all continued")
+    told = f"every {step}. call" if step > 1 else "every call"
+    record_property(
+        "figure", f"{errno.errorcode[number]} at {told}: {fired} failed, {len(refusals)} runs refused, all continued"
+    )
     assert fired > 10
     assert all(os.strerror(number) in str(error) for error in refusals)
     assert all(error.exit_code == 74 for error in refusals if isinstance(error, StorageError))

@@ -4,6 +4,7 @@ import json
 import random
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def test_a_damaged_number_is_found_and_named(tmp_path: Path) -> None:
     "n_flips", [pytest.param(8, marks=pytest.mark.long), pytest.param(100, marks=pytest.mark.slow)]
 )
 def test_flipped_bits_of_any_file_are_found_named_and_repaired(
-    made: tuple[Path, Path], store: Path, n_flips: int
+    made: tuple[Path, Path], store: Path, n_flips: int, record_property: Callable[[str, object], None]
 ) -> None:
     frames, _ = made
     before = toy.contents(store)
@@ -87,6 +88,7 @@ def test_flipped_bits_of_any_file_are_found_named_and_repaired(
         sd.run(toy.config(frames, store, limits={"isolate": False}))
         assert reader.verify(store).sound
         assert toy.contents(store) == before
+    record_property("figure", f"{n_flips} of {n_flips} found, named and repaired to the same bytes")
 
 
 def test_damage_of_the_checksums_themselves_is_found_and_repaired(made: tuple[Path, Path], store: Path) -> None:

@@ -89,7 +89,7 @@ def doubts(results: Results) -> list[Doubt]:
 
 def method(params: lattice.LatticeParams) -> Method:
     """Say what the lattice was fitted to."""
-    known = "" if params.constant is None else f" The scale was held against a lattice constant of {params.constant}."
+    known = "" if params.constant is None else f" The scale was compared with a lattice constant of {params.constant}."
     return Method(f"The mean lattice was fitted to the columns of sublattice A.{known}")
 
 

@@ -90,7 +90,7 @@ def _header(text: LineReader) -> Columns:
 
 
 def index(path: str, size: int) -> FrameIndex:
-    """Count the lines; where a column holds the frame, consecutive lines of the same one are a frame."""
+    """Count the lines; where a column holds the frame, consecutive lines with the same number form a frame."""
     found = FrameIndex()
     with LineReader(path) as lines:
         columns = _header(lines)

@@ -217,7 +217,7 @@ def test_a_job_out_of_memory_gets_half_as_much_on_top_once(run: Run, queue: Fake
         run.look()
 
 
-def test_a_replacement_is_handed_in_before_the_walltime_ends(run: Run, queue: FakeQueue) -> None:
+def test_a_replacement_is_submitted_before_the_walltime_ends(run: Run, queue: FakeQueue) -> None:
     run.comes("1", busy=True, left=181.0)
     run.comes("2", busy=True)
     run.look()
@@ -369,7 +369,7 @@ def test_a_job_that_runs_without_a_worker_is_replaced_after_the_deadline(run: Ru
     assert [*queue.jobs] == ["1", "2", "3"]
 
 
-def test_a_worker_that_gives_no_sign_is_dropped_and_its_job_replaced(run: Run, queue: FakeQueue) -> None:
+def test_a_worker_that_does_not_respond_is_dropped_and_its_job_replaced(run: Run, queue: FakeQueue) -> None:
     run.comes("1", busy=True)
     run.comes("2", busy=True)
     run.look()

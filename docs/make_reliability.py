@@ -1,0 +1,100 @@
+"""Write docs/reliability.md from its rows and what the tests measured: ``python docs/make_reliability.py RESULTS.xml``.
+
+Results are those that ``pytest --junitxml`` writes, any number of them. Figures of tests that weren't run are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tomllib
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+TESTS = DOCS.parent / "tests"
+FIGURES = DOCS / "reliability.json"
+TITLES = {"run": "A run and its store", "input": "An input", "security": "Security"}
+HEAD = """\
+# Reliability
+
+What holds when something goes wrong, and by which tests it is held. This page is made by
+`python docs/make_reliability.py` from `docs/reliability.toml` and from what the tests told when they were run last
+(`nox -s reliability`): seconds and megabytes are of a busy machine with two cores. [SECURITY.md](../SECURITY.md) says
+what is promised.
+"""
+TAIL = """\
+## What isn't held
+
+* A file made in order to make a library run code: the fence limits time and memory, not rights (`SECURITY.md`).
+* A trajectory that is cut between two frames, and a single structure cut between two lines whose format states no
+  number of atoms.
+* Pixels or digits that changed in a format without checksums: nobody can see that.
+* Metadata of the root that are lost together with the run directory.
+* Two faults at once in the same metadata.
+"""
+
+
+def rows() -> dict[str, list[list[str | list[str]]]]:
+    """Return the rows of each table."""
+    return tomllib.loads((DOCS / "reliability.toml").read_text(encoding="utf-8"))
+
+
+def homes() -> dict[str, list[str]]:
+    """Return the files in which each test stands."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for name in re.findall(r"^def test_(\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE):
+            found.setdefault(name, []).append(path.relative_to(TESTS).as_posix())
+    return found
+
+
+def read_figures(paths: Iterable[Path]) -> dict[str, dict[str, str]]:
+    """Return what the tests of results measured, by test and case; raise where one of them failed."""
+    found: dict[str, dict[str, str]] = {}
+    for path in paths:
+        for case in ET.parse(path).iter("testcase"):
+            if case.find("failure") is not None or case.find("error") is not None:
+                raise SystemExit(f"{path}: {case.get('name')} failed")
+            name, _, which = case.get("name", "").removeprefix("test_").rstrip("]").partition("[")
+            for one in case.iter("property"):
+                if one.get("name") == "figure":
+                    found.setdefault(name, {})[which] = one.get("value", "")
+    return found
+
+
+def text(figures: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the page."""
+    where = homes()
+    parts = [HEAD]
+    for table, title in TITLES.items():
+        parts += [f"## {title}\n", "| | what happens | what holds | test |", "|---|---|---|---|"]
+        parts += ["| " + " | ".join([*map(str, row[:3]), _held(row[3], where)]) + " |" for row in rows()[table]]
+        parts.append("")
+    parts.append("## Figures\n")
+    for name, cases in sorted(figures.items()):
+        parts.append(f"* **{name.replace('_', ' ')}** (`{where[name][0]}`)")
+        parts += [f"    * {which + ': ' if which else ''}{figure}" for which, figure in sorted(cases.items())]
+    return "\n".join([*parts, "", TAIL])
+
+
+def _held(tests: str | list[str], where: Mapping[str, list[str]]) -> str:
+    """Name the tests with their files, or say why there is none."""
+    if isinstance(tests, str):
+        return f"none: {tests}"
+    return "; ".join(f"{name.replace('_', ' ')} (`{', '.join(where[name])}`)" for name in tests)
+
+
+def main() -> None:
+    """Take new figures and write the page."""
+    figures = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
+    for name, cases in read_figures(map(Path, sys.argv[1:])).items():
+        figures[name] = {**figures.get(name, {}), **cases}
+    FIGURES.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (DOCS / "reliability.md").write_text(text(figures), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
