@@ -112,3 +112,5 @@ AsText = PlainSerializer(_written)
 LengthNm = Annotated[Length, BeforeValidator(_positive("nm")), AsText]
 LengthAngstrom = Annotated[Length, BeforeValidator(_positive("angstrom")), AsText]
 LengthPx = Annotated[Length, BeforeValidator(_positive("px")), AsText]
+#: Component of a vector, of either sign.
+ComponentPx = Annotated[Length, BeforeValidator(lambda text: parse_length(text, "px")), AsText]

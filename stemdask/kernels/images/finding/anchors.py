@@ -37,7 +37,9 @@ class Anchors:
     b: Floats
 
 
-def find_anchors(pixels: Image, free: Booleans, vectors: LatticeVectors, distance: float | None = None) -> Anchors:
+def find_anchors(
+    pixels: Image, free: Booleans, vectors: LatticeVectors, distance: float | None = None, *, whole: bool = False
+) -> Anchors:
     """Find the bright columns that continue a lattice of given vectors.
 
     Parameters
@@ -51,6 +53,8 @@ def find_anchors(pixels: Image, free: Booleans, vectors: LatticeVectors, distanc
     distance
         Shortest distance of two columns in px, of whatever kind, where it is known: what lies nearer must neither be
         smoothed into one maximum nor be taken for another. None: the length of the shorter vector.
+    whole
+        The vectors are those of the whole cell: no superlattice is looked for.
 
     Raises
     ------
@@ -64,7 +68,7 @@ def find_anchors(pixels: Image, free: Booleans, vectors: LatticeVectors, distanc
     peaks = peaks[free[nearest[:, 0], nearest[:, 1]]]
     heights = contrast(smoothed, peaks, 0.45 * d)
     i, j = _grow(peaks, heights, vectors.a, vectors.b, d)
-    a, b, i, j = _true_cell(peaks, heights, i, j)
+    a, b, i, j = _true_cell(peaks, heights, i, j, complete=whole)
     grid, _, _ = to_grid(peaks, i, j, _PADDING)
     return Anchors(grid, _grid_values(heights, i, j, _PADDING), a, b)
 
@@ -107,11 +111,11 @@ def _grid_values(values: Floats, i: Integers32, j: Integers32, padding: int) -> 
 
 
 def _true_cell(
-    peaks: Floats, heights: Floats, i: Integers32, j: Integers32
+    peaks: Floats, heights: Floats, i: Integers32, j: Integers32, *, complete: bool
 ) -> tuple[Floats, Floats, Integers32, Integers32]:
     """Replace the cell of the autocorrelation by the true one, named, with the brightest columns at its corners."""
     part = np.flatnonzero(i != UNINDEXED)
-    combination = np.array(find_superlattice(_grid_values(heights, i, j, 0)), float)
+    combination = np.eye(2) if complete else np.array(find_superlattice(_grid_values(heights, i, j, 0)), float)
     lattice = fit_lattice(peaks[part], i[part], j[part])
     a, b = reduce_vectors(*(combination @ np.stack([lattice.a, lattice.b])))
     cell = np.stack([a, b])

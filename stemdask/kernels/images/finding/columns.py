@@ -21,7 +21,12 @@ from stemdask.kernels.arrays import Booleans, Codes, Floats, Image, Integers32
 from stemdask.kernels.images.finding.anchors import Anchors, find_anchors
 from stemdask.kernels.images.finding.motif import Motif, find_motif, mean_cell, shortest_distance
 from stemdask.kernels.images.finding.populate import Sites, once, populate
-from stemdask.kernels.images.finding.separation import LatticeVectors, NoLatticeError, estimate_lattice
+from stemdask.kernels.images.finding.separation import (
+    LatticeVectors,
+    NoLatticeError,
+    estimate_lattice,
+    reduce_vectors,
+)
 
 #: Grains are told apart by at most seven labels; sublattices by sixteen, the columns in the cell of a tungsten bronze.
 #: Both together fit into a signed byte.
@@ -83,7 +88,13 @@ class _Grain:
     vectors: LatticeVectors
 
 
-def find_columns(image: NDArray[np.generic], separation: tuple[float, float] | None = None) -> Columns:
+def find_columns(
+    image: NDArray[np.generic],
+    separation: tuple[float, float] | None = None,
+    *,
+    vectors: tuple[Floats, Floats] | None = None,
+    sublattices: int | None = None,
+) -> Columns:
     """Find the columns of an image and index them.
 
     Parameters
@@ -92,11 +103,17 @@ def find_columns(image: NDArray[np.generic], separation: tuple[float, float] | N
         (ny, nx), any real type, columns bright; NaN where a pixel is missing.
     separation
         Range in px of the shortest lattice vector; None to take it from the image.
+    vectors
+        (2,) and (2,), px, (y, x): two lattice vectors of the whole cell of the largest grain, right to about a tenth;
+        None to take them from the image. A superlattice is then not looked for.
+    sublattices
+        Most columns of a cell, the brightest; None for all that show. A superlattice is looked for only where a cell
+        has fewer without it.
 
     Raises
     ------
     NoLatticeError
-        If there is no lattice in the image.
+        If there is no lattice in the image, or none with these vectors.
 
     Examples
     --------
@@ -107,13 +124,17 @@ def find_columns(image: NDArray[np.generic], separation: tuple[float, float] | N
     """
     pixels, valid = standardise(image)
     free = valid
-    grains = [_find_grain(pixels, free, best_vectors(pixels, free, separation))]
+    if vectors is None:
+        grains = [_find_grain(pixels, free, best_vectors(pixels, free, separation), sublattices)]
+    else:
+        given = LatticeVectors(*reduce_vectors(*vectors), confidence=np.nan)
+        grains = [_find_grain(pixels, free, given, sublattices, whole=True)]
     while len(grains) < MAX_GRAINS:
         free = free & ~_covered(pixels.shape, grains[-1])
         if not _worth_a_search(pixels, free, grains[0]):
             break
         try:
-            further = _find_grain(pixels, free, best_vectors(pixels, free, separation, _MIN_CONFIDENCE))
+            further = _find_grain(pixels, free, best_vectors(pixels, free, separation, _MIN_CONFIDENCE), sublattices)
         except NoLatticeError:
             break
         grains.append(further)
@@ -210,14 +231,21 @@ def best_vectors(
     return best
 
 
-def _find_grain(pixels: Image, free: Booleans, vectors: LatticeVectors) -> _Grain:
-    anchors = find_anchors(pixels, free, vectors)
+def _find_grain(
+    pixels: Image, free: Booleans, vectors: LatticeVectors, sublattices: int | None, *, whole: bool = False
+) -> _Grain:
+    """Find the anchors and the motif of one grain; `whole` says that the vectors are those of its whole cell."""
+    alone = whole or sublattices is not None
+    anchors = find_anchors(pixels, free, vectors, whole=alone)
     motif = _motif_of(pixels, anchors)
     distance = shortest_distance(motif.fractions, anchors.a, anchors.b)
     if distance < _CLOSE * vectors.separation:
+        anchors = find_anchors(pixels, free, vectors, distance, whole=alone)
+        motif = _motif_of(pixels, anchors)
+    if alone and not whole and sublattices is not None and len(motif.amplitudes) < sublattices:
         anchors = find_anchors(pixels, free, vectors, distance)
         motif = _motif_of(pixels, anchors)
-    motif = _named(motif.brightest(MAX_SUBLATTICES), anchors.a, anchors.b)
+    motif = _named(motif.brightest(min(sublattices or MAX_SUBLATTICES, MAX_SUBLATTICES)), anchors.a, anchors.b)
     return _Grain(free, anchors, motif, LatticeVectors(anchors.a, anchors.b, vectors.confidence))
 
 
