@@ -64,8 +64,8 @@ class ColumnsParams(Params):
     engine: Literal["native", "atomap"] = "native"
     """Measure the positions with stemdask, or with atomap as a reference (50 to 1,000 times slower)."""
     refinement: Literal["centre_of_mass", "gaussian", "joint"] = "joint"
-    """Native engine: centres of mass (no errors), one column at a time, or all columns with their overlap. The first two
-    are refused where columns of several sublattices overlap."""
+    """Native engine: centres of mass (no errors), one column at a time, or all columns with their overlap. The first
+    two are refused where columns of several sublattices overlap."""
     shape: Literal["auto", "gaussian", "empirical"] = "auto"
     """Joint fit: Gaussians, or Gaussians with the kurtosis and coma that all columns of the image share; `auto` takes
     what the image asks for."""
