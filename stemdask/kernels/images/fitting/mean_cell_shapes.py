@@ -115,7 +115,7 @@ class _CellFit:
             return np.asarray((design @ known - self._image) / scale)
 
         try:
-            found = least_squares(residual, start, x_scale=step, max_nfev=_MOST_STEPS, xtol=1e-4, ftol=1e-5).x
+            found = least_squares(residual, start, x_scale=step, max_nfev=_MOST_STEPS, xtol=1e-5, ftol=1e-7).x
         except (ValueError, np.linalg.LinAlgError):
             return None
         return np.asarray(found) if np.all(np.abs(found[: 2 * s]) < self._width) else None
