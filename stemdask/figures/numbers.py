@@ -49,10 +49,10 @@ def errors_of(results: Results, variable: Variable) -> Sequence[Variable]:
     return (error if variable.error is None else replace(variable, path=variable.error)), shift
 
 
-def median_row(text: str, array: xr.DataArray) -> Row:
+def median_row(text: str, array: xr.DataArray, digits: int = 4) -> Row:
     """Return the median of the finite values of an array, with its unit."""
     finite = np.asarray(array.values)[np.isfinite(array.values)]
-    return text, amount(f"{np.median(finite):.4g}", array.attrs["units"]) if finite.size else "none"
+    return text, amount(f"{np.median(finite):.{digits}g}", array.attrs["units"]) if finite.size else "none"
 
 
 def number(array: xr.DataArray, digits: int = 6) -> str:

@@ -89,7 +89,7 @@ def parts(results: Results, frame: int) -> list[Part]:
     if doubt := _doubt(results, frame):
         part.sentences.append(f"Doubtful: {doubt}.")
     for error, position in ((columns.Y_ERR, columns.Y), (columns.X_ERR, columns.X)):
-        part.rows.append(median_row(f"median standard error of {position.name}", found[error.name]))
+        part.rows.append(median_row(f"median standard error of {position.name}", found[error.name], digits=2))
     image = results.image(frame)
     if image is None:
         part.sentences.append("The input can't be read from here, so the columns are not shown over their image.")

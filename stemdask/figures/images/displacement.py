@@ -20,9 +20,9 @@ from stemdask.figures.canvas import (
     squares,
     wheel,
 )
-from stemdask.figures.numbers import median_row, row
+from stemdask.figures.numbers import number
 from stemdask.figures.style import INK, SUBLATTICES, new, quantity, style
-from stemdask.model import Array, ImageFrame
+from stemdask.model import Array, ImageFrame, Variable
 from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 from stemdask.units import amount
@@ -182,14 +182,15 @@ def parts(results: Results, frame: int) -> list[Part]:
     if not np.isfinite(found[displacement.U.name].values).any():
         part.sentences = part.sentences or ["No cell was found whose displacement could be measured."]
         return [part]
-    part.sentences += _mean(found)
-    part.rows.append(median_row("median magnitude", found[displacement.MAGNITUDE.name]))
+    part.sentences += [f"{said[0].upper()}{said[1:]}." for said in _mean(found)]
+    part.rows.append(("median magnitude", _median(found, displacement.MAGNITUDE, _noise(found))))
     for component, error in ((displacement.U, displacement.U_ERR), (displacement.V, displacement.V_ERR)):
-        part.rows.append(median_row(f"median {component.name}", found[component.name]))
-        part.rows.append(median_row(f"median standard error of {component.name}", found[error.name]))
+        own = float(found[error.name].median())
+        part.rows.append((f"median {component.name}, error of one cell", _median(found, component, own, stated=True)))
     known = found[displacement.SIGNIFICANT.name].values[np.isfinite(found[displacement.U.name].values)]
     part.rows.append(("significant at 95 %", f"{int((known == 1).sum())} of {known.size}"))
-    part.rows.append(row(results, displacement.NOISE_FLOOR, frame))
+    floor = results.read(displacement.NOISE_FLOOR, frame)
+    part.rows.append((displacement.NOISE_FLOOR.long_name, number(floor, digits=2)))
     part.show("Displacement of the cells; colour = direction.", lambda: plot_displacement(results, frame))
     part.show("Magnitude, direction, divergence and curl of the displacements.", lambda: maps(found))
     part.show("All vectors, and what their standard errors alone would give.", lambda: distribution(found))
@@ -203,12 +204,12 @@ def words(results: Results, frame: int) -> list[str]:
     if not np.isfinite(noise):
         return _said(results)
     units = str(found[displacement.U.name].attrs["units"])
-    digits = _digits(noise)
-    median, floor = (
-        amount(f"{value:.{digits}f}", units)
-        for value in (np.nanmedian(found[displacement.MAGNITUDE.name].values), noise)
-    )
-    said = [f"median displacement {median}, noise floor {floor}", *_mean(found), *_said(results)]
+    floor = amount(f"{noise:.{_digits(noise)}f}", units)
+    said = [
+        f"median displacement {_median(found, displacement.MAGNITUDE, noise)}, noise floor {floor}",
+        *_mean(found),
+        *_said(results),
+    ]
     return said if units == displacement.U.units else [*said, _UNCALIBRATED]
 
 
@@ -223,15 +224,19 @@ def _mean(found: xr.Dataset) -> list[str]:
     values = [(found[value.name], float(found[shared.name])) for value, shared in _MEANS]
     if not all(np.isfinite(shared) and np.isfinite(value.values).any() for value, shared in values):
         return []
-    units = str(found[displacement.U.name].attrs["units"])
     along = " and ".join(
-        f"{amount(f'{float(value.median()):.{_digits(shared)}f} ± {shared:.{_digits(shared)}f}', units)} along {axis}"
-        for (value, shared), axis in zip(values, "xy", strict=True)
+        f"{_median(found, component, float(found[shared.name]), stated=True)} along {axis}"
+        for (component, shared), axis in zip(_MEANS, "xy", strict=True)
     )
-    means = [abs(float(value.mean())) for value, _ in values]
-    unsure = all(mean < 2.0 * shared for mean, (_, shared) in zip(means, values, strict=True))
-    more = ": it can't be told from zero without a reference; differences between cells can" if unsure else ""
-    return [f"the mean, as far as the shape of the columns leaves it known, is {along}{more}"]
+    unsure = all(abs(float(value.median())) < 2.0 * shared for value, shared in values)
+    more = ", which is not distinguishable from zero without a reference" if unsure else ""
+    return [f"the mean is known only as far as the shape of the columns is: {along}{more}"]
+
+
+def _median(found: xr.Dataset, variable: Variable, error: float, *, stated: bool = False) -> str:
+    """Return the median of a variable to the digits that an error leaves, with the error where it is to be stated."""
+    text = f"{float(found[variable.name].median()):.{_digits(error)}f}"
+    return amount(f"{text} ± {error:.{_digits(error)}f}" if stated else text, str(found[variable.name].attrs["units"]))
 
 
 def _digits(error: float) -> int:

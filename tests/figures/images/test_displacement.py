@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 from drawn import assert_drawn, bars, legend, share_drawn, title
 
+from stemdask.figures.images import displacement as displacement_figures
 from stemdask.figures.images.displacement import distribution, gradients, maps, parts, quiver
 from stemdask.model import ImageFrame
 
@@ -135,3 +136,16 @@ def test_maps_show_magnitude_direction_divergence_and_curl():
     assert title(divergence) == "divergence / 10⁻³ (noise alone: ± 4.8)"
     assert divergence.collections[0].get_clim() == curl.collections[0].get_clim()
     assert_drawn(figure)
+
+
+def test_the_mean_is_stated_with_what_limits_it() -> None:
+    u = xr.DataArray([5.2, 6.0, 5.6], dims="cell", attrs={"units": "pm"})
+    found = xr.Dataset({"u": u, "v": u + 30.0, "u_sys": 2.9, "v_sys": 0.61}, attrs={})
+    found["v"].attrs["units"] = "pm"
+    (said,) = displacement_figures._mean(found)
+    assert "5.6 ± 2.9 pm along x" in said
+    assert "35.60 ± 0.61 pm along y" in said
+    assert "zero" not in said
+    (unsure,) = displacement_figures._mean(found.assign(v_sys=20.0))
+    assert "not distinguishable from zero" in unsure
+    assert displacement_figures._mean(found.assign(v_sys=np.nan)) == []
