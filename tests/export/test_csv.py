@@ -60,7 +60,7 @@ def test_csv_says_what_every_column_means(atoms_store: Path, tmp_path: Path) -> 
                 column in ("frame", "atom", "bond", "cn", "pair", "column", "cell")
                 or described[path.name, column]["meaning"]
             )
-    assert described["atoms.csv", "crystalline"]["values"] == "0 disordered, 1 crystalline"
+    assert described["atoms.csv", "crystalline"]["values"] == "0 not_crystalline, 1 crystalline"
 
 
 def test_csv_names_elements_beside_their_numbers(atoms_store: Path, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def plot_order_of_frames(results: Results) -> Figure:
 
 
 def parts(results: Results, frame: int) -> list[Part]:
-    """State how many atoms are disordered, and show the order of each."""
+    """State how many atoms are not crystalline, and show the order of each."""
     part = Part(f"Bond order of frame {frame}", rows=rows_of(results, "bond_order", frame))
     part.sentences.append(_criterion(results, frame))
     part.rows.append(mean_row(results, bond_order.MEAN_BOND_LENGTH, frame, "mean distance to the neighbours"))
@@ -161,11 +161,11 @@ def _criterion(results: Results, frame: int) -> str:
 
 
 def words(results: Results, frame: int) -> list[str]:
-    """Say how many atoms are disordered."""
+    """Say how many atoms are not crystalline; which of them are disordered tells `structure`."""
     number, fraction = (
         results.read(variable, frame) for variable in (bond_order.N_DISORDERED, bond_order.FRACTION_DISORDERED)
     )
-    return [f"{int(number)} disordered (fraction {float(fraction):.3f})"]
+    return [f"{int(number)} not crystalline by s6 (fraction {float(fraction):.3f})"]
 
 
 def method(params: bond_order.BondOrderParams) -> Method:

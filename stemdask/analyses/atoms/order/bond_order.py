@@ -77,7 +77,7 @@ CRYSTALLINE = Variable(
     "int8",
     "1",
     "whether enough bonds of the atom are crystalline",
-    flags={0: "disordered", 1: "crystalline"},
+    flags={0: "not_crystalline", 1: "crystalline"},
 )
 CRYSTALLINE_MARGIN = Variable(
     "atoms/crystalline_margin", _ATOM, "float64", "1", "rise of the threshold of s6 that changes `crystalline`"
