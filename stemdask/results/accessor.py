@@ -91,7 +91,7 @@ class Plots:
     >>> import stemdask as sd
     >>> plot = sd.open_results("stack.zarr").stemdask.plot
     >>> dir(plot)
-    ['columns', 'displacement', 'distribution', 'lattice']
+    ['columns', 'displacement', 'displacement_maps', 'distribution', 'fit_residual', 'inspection', 'lattice']
     >>> plot.displacement(frame=0).savefig("map.png")
     """
 

@@ -115,7 +115,7 @@ def test_the_schema_is_json_and_names_every_analysis(tmp_path: Path) -> None:
         (["check", "pt.xyz", "--cluster"], 2, "No such option"),
         (["run", "pt.xyz", "--cluster", "proceses"], 2, "did you mean 'processes'?"),
         (["verify", "none.zarr"], 2, "no store here"),
-        (["demo", "-o", "pt.xyz"], 74, "can't be made"),
+        (["demo", "-o", "pt.xyz"], 74, "can't be created"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -27,7 +27,7 @@ OTHERS: dict[str, list[dict[str, Any]]] = {
     "intensity": [{"count_atoms": True}],
     "bond_order": [{"neighbours": "sann"}, {"neighbours": "voronoi"}, {"neighbours": "nearest", "min_bonds": 8}],
 }
-CASES = [(a.kind, a.name, given) for a in registry.ANALYSES for given in ({}, *OTHERS.get(a.name, []))]
+CASES = [(a.kind, a.name, given) for a in registry.every() for given in ({}, *OTHERS.get(a.name, []))]
 
 
 @pytest.mark.parametrize(("kind", "name", "given"), CASES)

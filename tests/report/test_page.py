@@ -128,7 +128,7 @@ def test_rows_of_images_hold_the_numbers_of_the_store(every_image_analysis: Path
     assert dict(found["Registration"].rows) == {"registered": "4"}
     assert dict(found["Denoised displacements"].rows)["method"] == tree["denoised"].attrs["method"]
     assert dict(found["Domains"].rows) == {"domains": "2"}
-    assert dict(found["Preprocessing of frame 0"].rows)["hot pixels"].startswith("8.0: Leave out")
+    assert dict(found["Preprocessing of frame 0"].rows)["hot pixels"].startswith("8.0: Exclude single pixels")
 
 
 def test_numbers_carry_the_error_that_was_found_for_them(every_atoms_analysis: Path) -> None:

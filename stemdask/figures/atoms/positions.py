@@ -13,9 +13,10 @@ from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
 
 
-def plot_structure(results: Results, frame: int = 0, by: str = bond_order.Q6_AVG.name) -> Figure:
-    """Draw the atoms in two projections, coloured by a property of theirs."""
+def plot_structure(results: Results, frame: int = 0, by: str | None = None) -> Figure:
+    """Draw the atoms in two projections, coloured by a property of theirs: bond order where it is known, or element."""
     atoms = results.at(positions.X.group, frame)
+    by = by or (bond_order.Q6_AVG if bond_order.Q6_AVG in results else positions.ELEMENT).name
     if by not in atoms:
         raise StoreError(f"the atoms have no '{by}'", allowed=", ".join(map(str, atoms.data_vars)))
     return by_property(atoms, by)
@@ -24,8 +25,7 @@ def plot_structure(results: Results, frame: int = 0, by: str = bond_order.Q6_AVG
 def parts(results: Results, frame: int) -> list[Part]:
     """Count the atoms, and show them by element."""
     part = Part(f"Atoms of frame {frame}", rows=[("atoms", str(_count(results, frame)))])
-    coloured = bond_order.Q6_AVG if bond_order.Q6_AVG in results else positions.ELEMENT
-    part.show("The structure in two projections.", lambda: plot_structure(results, frame, coloured.name))
+    part.show("The structure in two projections.", lambda: plot_structure(results, frame))
     return [part]
 
 

@@ -160,7 +160,7 @@ def test_an_option_that_could_start_a_program_or_open_a_run_is_refused_by_name(o
 
 @pytest.mark.parametrize("key", ["partition", "account", "qos", "reservation", "licenses", "gres", "interface"])
 def test_a_name_that_would_read_as_an_option_is_refused(key: str) -> None:
-    with pytest.raises(ValidationError, match="is not a name"):
+    with pytest.raises(ValidationError, match="is not a valid name"):
         kinds.Batch.model_validate({"kind": "slurm", key: "--wrap=reboot"})
 
 
