@@ -6,11 +6,14 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import ase.build
+import ase.io
 import numpy as np
 import pytest
 import zarr
 
 from stemdask import simulate
+from stemdask.analyses.atoms.order import rdf
 from stemdask.analyses.images.columns import columns
 from stemdask.config.document import Document
 from stemdask.engine import run as engine
@@ -31,9 +34,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(stack: Path, store: Path, analyses: dict[str, Any], **limits: Any) -> engine.Outcome:
+@pytest.fixture(scope="module")
+def structures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frames = [ase.build.bulk("Au", cubic=True) * (3, 3, 3) for _ in range(5)]
+    for seed, frame in enumerate(frames):
+        frame.rattle(0.1, seed=seed)
+    path = tmp_path_factory.mktemp("input") / "hot.xyz"
+    ase.io.write(path, frames, format="extxyz")
+    return path
+
+
+def run(frames: Path, store: Path, analyses: dict[str, Any], **limits: Any) -> engine.Outcome:
+    calibration = {"pixel_size": "0.03 nm", "invert": False} if frames.suffix == ".npy" else {}
     data = {
-        "input": {"path": str(stack), "pixel_size": "0.03 nm", "invert": False},
+        "input": {"path": str(frames)} | calibration,
         "output": str(store),
         "analyses": analyses,
         "cluster": {"kind": "inline"},
@@ -131,3 +145,39 @@ def test_an_analysis_that_is_left_out_is_named_and_nothing_is_lost(stack: Path, 
     with pytest.raises(StoreError, match=r"analyses\.strain"):
         run(stack, store, USUAL)
     assert arrays(store) == before
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"rdf": {}, "shape": {}}, {"rdf": {"bin_width": "0.1 angstrom"}, "shape": {}}),
+        ({"shape": {}, "bond_order": {}}, {"shape": {}, "bond_order": {"cutoff": "4.5 angstrom"}}),
+    ],
+    ids=["fewer bins", "more bonds"],
+)
+def test_a_changed_analysis_may_find_arrays_of_other_lengths(
+    structures: Path, tmp_path: Path, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    for analyses in (before, after):
+        outcome = run(structures, tmp_path / "o.zarr", analyses)
+        assert (outcome.state, outcome.exit_code) == ("complete", 0)
+    run(structures, tmp_path / "fresh.zarr", after)
+    assert arrays(tmp_path / "o.zarr") == arrays(tmp_path / "fresh.zarr")
+    assert reader.verify(tmp_path / "o.zarr").sound
+
+
+@pytest.mark.long
+def test_an_added_analysis_with_a_dimension_of_its_own_repeats_others_on_the_frames_tried_alone(
+    structures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames: list[int] = []
+
+    def counted(frame: Any, params: Any) -> Any:
+        frames.append(frame.index)
+        return rdf.run(frame, params)
+
+    run(structures, tmp_path / "o.zarr", {"rdf": {}})
+    monkeypatch.setattr(rdf, "ANALYSIS", dataclasses.replace(rdf.ANALYSIS, run=counted))
+    run(structures, tmp_path / "o.zarr", {"rdf": {}, "bond_order": {}})
+    assert sorted(frames) == [0, 2, 4]
