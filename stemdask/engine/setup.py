@@ -142,8 +142,10 @@ def _extended(resolved: Resolved, stored: Plan) -> tuple[Plan, Mapping[int, Fram
         prepared, tried = survey.prepared, survey.tried
         drawn = draw(resolved, survey, Path(stored.store))
         plan = dataclasses.replace(drawn, sizes={**drawn.sizes, **known_sizes}, block_frames=stored.block_frames)
-    log.info("keeping %s; doing %s", ", ".join(kept), ", ".join(new))
+    event = f"keeps {', '.join(kept)}; does {', '.join(new)}"
+    log.info(event)
     extend(stored, plan, kept, prepared)
+    layout.set_state(plan.store, "running", event)
     return plan, tried
 
 

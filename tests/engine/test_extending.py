@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from stemdask.analyses.images.columns import columns
 from stemdask.config.document import Document
 from stemdask.engine import run as engine
 from stemdask.errors import StoreError
+from stemdask.planning import plan_file
 from stemdask.results import reader
-from stemdask.store import extend
+from stemdask.store import extend, layout, metadata, place
 
 USUAL: dict[str, Any] = {"columns": {}, "lattice": {}, "displacement": {}}
 HERE = {"isolate": False}
@@ -100,6 +102,8 @@ def test_an_extended_store_is_that_of_a_fresh_run(
     run(stack, tmp_path / "fresh.zarr", before | after)
     assert arrays(store) == arrays(tmp_path / "fresh.zarr")
     assert reader.verify(store).sound
+    done = metadata.attributes(store)["history"].partition("; does ")[2].splitlines()[0]
+    assert after.keys() <= set(done.split(", "))
 
 
 @pytest.mark.long
@@ -135,6 +139,60 @@ def test_a_store_that_is_cut_while_it_is_extended_is_as_it_was(
     assert arrays(store) == before
     assert reader.verify(store).sound
     assert run(stack, store, USUAL | {"strain": {}}).complete
+
+
+@pytest.mark.long
+def test_a_store_whose_extension_was_cut_before_it_took_its_place_keeps_a_copy_of_its_own_metadata(
+    structures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "o.zarr"
+    run(structures, store, {"rdf": {}})
+    root = (store / metadata.NAME).read_bytes()
+
+    def cut(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, "sync_file_system", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(structures, store, {"rdf": {}, "shape": {}})
+    run(structures, store, {"rdf": {}})
+    (store / metadata.NAME).write_bytes(root[: len(root) // 2])
+    assert reader.verify(store, repair=True).damaged == (metadata.NAME,)
+    assert (store / metadata.NAME).read_bytes() == root
+
+
+@pytest.mark.long
+def test_a_run_that_was_killed_right_after_an_extension_plans_for_what_the_store_became(
+    structures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "o.zarr"
+    before, after = {"rdf": {}, "shape": {}}, {"rdf": {"bin_width": "0.1 angstrom"}, "shape": {}}
+    run(structures, store, before)
+
+    def cut(*plan_and_path: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plan_file, "save", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(structures, store, after)
+    assert run(structures, store, after).complete
+    plan = plan_file.load(layout.plan_file(store))
+    assert plan.analysis_hashes == metadata.attributes(store)[layout.ANALYSIS_HASH]
+    assert run(structures, store, before).complete
+    run(structures, tmp_path / "fresh.zarr", before)
+    assert arrays(store) == arrays(tmp_path / "fresh.zarr")
+
+
+@pytest.mark.long
+def test_constants_that_were_damaged_are_made_again(stack: Path, tmp_path: Path) -> None:
+    store, analyses = tmp_path / "o.zarr", {"registration": {}, "columns": {}}
+    run(stack, store, analyses)
+    shutil.rmtree(store / "registration/reference_image/c")
+    assert run(stack, store, analyses | {"lattice": {}}).complete
+    run(stack, tmp_path / "fresh.zarr", analyses | {"lattice": {}})
+    assert arrays(store) == arrays(tmp_path / "fresh.zarr")
 
 
 @pytest.mark.long
