@@ -96,7 +96,7 @@ def _load(store: str, epoch: int, written: tuple[int, int]) -> tuple[Plan, dict[
 
 
 def _written(store: str) -> tuple[int, int]:
-    """Return what tells a plan from one that was there before; epochs begin anew where a run directory was removed."""
+    """Return what tells a plan from one that was there before; epochs start over where a run directory was removed."""
     try:
         status = plan_file(store).stat()
     except OSError:
