@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stemdask.analyses import chain
-from stemdask.model import Array, Block, Plan
+from stemdask.model import RAGGED, Array, Block, Plan
 from stemdask.store import checksums, layout
 
 
@@ -32,25 +32,27 @@ def recall(plan: Plan, block: Block) -> dict[int, Recalled]:
     if layout.CHECKSUMS not in root:
         return {}
     try:
-        row = np.asarray(root[layout.CHECKSUMS][block.index]).tolist()
+        noted = np.asarray(root[layout.CHECKSUMS][block.index]).tolist()
     except Exception:  # noqa: BLE001 - damage has many types, and is mended by doing the block again
         return {}
-    sums = dict(zip(root[layout.CHECKSUMS].attrs["paths"], row, strict=True))
-    counts = {dim: layout.count_of(dim) for dim in layout.ragged_dims(plan)}
-    about = _read(root, (layout.ERROR, layout.INPUT_HASH, *counts.values()), block, sums)
+    sums = dict(zip(root[layout.CHECKSUMS].attrs["paths"], noted, strict=True))
+    about = _read(root, (layout.ERROR, layout.INPUT_HASH), block, sums)
     if about is None:
         return {}
+    counts = {dim: _read(root, [layout.count_of(dim)], block, sums) for dim in layout.ragged_dims(plan)}
+    lengths = {dim: read[layout.count_of(dim)] for dim, read in counts.items() if read is not None}
     values: dict[str, Array] = {}
-    dims: dict[str, tuple[str, ...]] = {}
+    dims_of: dict[str, tuple[str, ...]] = {}
     for own in chain.outputs(plan.source.kind, plan.steps):
         stored = {variable.path: variable.dims[1:] for variable in own if variable.stored and variable.stage == "run"}
-        dims |= stored
-        values |= _read(root, stored, block, sums) or {}
+        if all(dim in lengths for dims in stored.values() for dim in dims if dim in RAGGED):
+            dims_of |= stored
+            values |= _read(root, stored, block, sums) or {}
     found = {}
     for row, index in enumerate(range(block.start, block.stop)):
         if not str(about[layout.ERROR][row]) and values:
-            parts = {dim: slice(int(about[path][row])) for dim, path in counts.items()}
-            cut = {p: a[row][tuple(parts.get(dim, slice(None)) for dim in dims[p])] for p, a in values.items()}
+            parts = {dim: slice(int(n[row])) for dim, n in lengths.items()}
+            cut = {p: a[row][tuple(parts.get(dim, slice(None)) for dim in dims_of[p])] for p, a in values.items()}
             found[index] = Recalled(int(about[layout.INPUT_HASH][row]), cut)
     return found
 

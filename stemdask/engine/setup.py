@@ -11,7 +11,7 @@ from stemdask.analyses import chain
 from stemdask.analyses.evaluation import FrameResult
 from stemdask.engine.inputs import check_input
 from stemdask.errors import ConfigError, StemdaskError, StoreError
-from stemdask.model import Block, FrameStatus, Plan
+from stemdask.model import Array, Block, FrameStatus, Plan, Variable
 from stemdask.planning import plan_file as plan_files
 from stemdask.planning.plan import blocks as blocks_of
 from stemdask.planning.plan import draw
@@ -59,7 +59,7 @@ def set_up(
     if place.is_taken(store) and fresh:
         log.info("kept the old store as %s", place.move_aside(store))
     if place.is_taken(store):
-        plan = _continued(resolved, store, alone=sweep)
+        plan, known = _continued(resolved, store, alone=sweep)
     else:
         survey = survey_of(resolved)
         plan, known = draw(resolved, survey, store), survey.tried
@@ -72,15 +72,16 @@ def set_up(
     return plan, known
 
 
-def _continued(resolved: Resolved, store: Path, *, alone: bool) -> Plan:
-    """Return the plan of a store that is there, with its sizes and the limits of the config."""
+def _continued(resolved: Resolved, store: Path, *, alone: bool) -> tuple[Plan, Mapping[int, FrameResult]]:
+    """Return the plan of a store that is there, with its sizes and the limits of the config, and what was tried."""
+    known: Mapping[int, FrameResult] = {}
     try:
         stored = plan_files.load(layout.plan_file(store))
     except StemdaskError:  # the run directory is gone, or of another version
         stored = None
     check_input(stored.source if stored is not None else None, resolved.source, store)
     if stored is not None and alone:
-        stored = _extended(resolved, stored)
+        stored, known = _extended(resolved, stored)
     place.check_same(store, resolved.fingerprint, resolved.text)
     if stored is None:
         stored = draw(resolved, survey_of(resolved), store)
@@ -100,6 +101,7 @@ def _continued(resolved: Resolved, store: Path, *, alone: bool) -> Plan:
         limits=limits,
         fingerprint=resolved.fingerprint,
         config=resolved.text,
+        analysis_hashes=resolved.analysis_hashes,
     )
     plan = layout.fitted(plan)
     layout.add_missing(plan)
@@ -107,40 +109,63 @@ def _continued(resolved: Resolved, store: Path, *, alone: bool) -> Plan:
         constants.read_constants(plan)
     except StoreError:
         constants.write_constants(plan, survey_of(resolved).prepared)
-    return plan
+    return plan, known
 
 
-def _extended(resolved: Resolved, stored: Plan) -> Plan:
+def _extended(resolved: Resolved, stored: Plan) -> tuple[Plan, Mapping[int, FrameResult]]:
     """Return the plan of a store that was laid out anew for added or changed analyses, with what it holds of others.
 
-    Where the same analyses are meant, or nothing of them stays, or one is left out, the store is left as it is.
+    Where the same analyses are meant, or nothing of them stays, or one is left out, the store is left as it is. Lengths
+    that no result has which stays, and constants that aren't there, are found by trying frames, as for a new store.
     """
     before: Mapping[str, str] = metadata.attributes(Path(stored.store)).get(layout.ANALYSIS_HASH, {})
     now = resolved.analysis_hashes
     kept = [name for name in now if before.get(name) == now[name]]
     if not kept or len(kept) == len(now) or not before.keys() <= now.keys():
-        return stored
+        return stored, {}
     new = [step.name for step in resolved.steps if step.name not in kept]
-    own = zip(resolved.steps, chain.outputs(resolved.source.kind, resolved.steps), strict=True)
-    added = [variable for step, found in own if step.name in new for variable in found if variable.stored]
-    dims = {dim for variable in added if variable.stage == "run" for dim in variable.dims}
-    if any(variable.stage == "prepare" for variable in added) or not dims <= {"frame", *stored.sizes}:
-        survey = survey_of(resolved)
-        prepared, sizes = survey.prepared, draw(resolved, survey, Path(stored.store)).sizes
-    else:
-        prepared, sizes = constants.read_constants(stored), {}
+    stay, come = _variables(resolved, kept), _variables(resolved, new)
+    known_sizes = {dim: n for dim, n in stored.sizes.items() if dim in {"frame", *_dims(stay)}}
     plan = dataclasses.replace(
         stored,
         source=resolved.source,
         steps=resolved.steps,
-        sizes={**sizes, **stored.sizes},
+        sizes=known_sizes,
         fingerprint=resolved.fingerprint,
         config=resolved.text,
         analysis_hashes=now,
     )
-    log.info("keeping %s; doing %s", ", ".join(kept), ", ".join(new))
+    tried: Mapping[int, FrameResult] = {}
+    prepared = None if any(variable.stage == "prepare" for variable in come) else _constants(plan)
+    if prepared is None or not _dims(come) <= known_sizes.keys():
+        survey = survey_of(resolved)
+        prepared, tried = survey.prepared, survey.tried
+        drawn = draw(resolved, survey, Path(stored.store))
+        plan = dataclasses.replace(drawn, sizes={**drawn.sizes, **known_sizes}, block_frames=stored.block_frames)
+    event = f"keeps {', '.join(kept)}; does {', '.join(new)}"
+    log.info(event)
     extend(stored, plan, kept, prepared)
-    return plan
+    layout.set_state(plan.store, "running", event)
+    return plan, tried
+
+
+def _variables(resolved: Resolved, names: Sequence[str]) -> list[Variable]:
+    """Return what some of the steps store."""
+    own = zip(resolved.steps, chain.outputs(resolved.source.kind, resolved.steps), strict=True)
+    return [variable for step, found in own if step.name in names for variable in found if variable.stored]
+
+
+def _dims(variables: Sequence[Variable]) -> set[str]:
+    """Return the dimensions of what is stored of each frame."""
+    return {dim for variable in variables if variable.stage == "run" for dim in variable.dims}
+
+
+def _constants(plan: Plan) -> Mapping[str, Array] | None:
+    """Return the constants that a store holds; None where one of them is damaged."""
+    try:
+        return constants.read_constants(plan)
+    except StoreError:
+        return None
 
 
 def _set_pending(plan: Plan, status: FrameStatus) -> None:

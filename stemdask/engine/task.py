@@ -54,7 +54,7 @@ def do_block(
     StorageError
         The file system refused a write.
     """
-    plan, prepared = _load(store, epoch)
+    plan, prepared = _load(store, epoch, _written(store))
     isolate = plan.limits.isolate if isolate is None else isolate
     recalled = recall(plan, block)
 
@@ -90,9 +90,18 @@ def close_helpers() -> None:
 
 
 @lru_cache(maxsize=1)
-def _load(store: str, epoch: int) -> tuple[Plan, dict[str, Array]]:
+def _load(store: str, epoch: int, written: tuple[int, int]) -> tuple[Plan, dict[str, Array]]:
     plan = plan_files.load(plan_file(store))
     return plan, read_constants(plan)
+
+
+def _written(store: str) -> tuple[int, int]:
+    """Return what tells a plan from one that was there before; epochs start over where a run directory was removed."""
+    try:
+        status = plan_file(store).stat()
+    except OSError:
+        return 0, 0  # said by who loads it
+    return status.st_ino, status.st_mtime_ns
 
 
 def _helper(plan: Plan, give_up: Callable[[], bool] | None) -> Helper:

@@ -165,7 +165,7 @@ class Fence:
         for job, kept in self._kept.items():
             if not kept.everywhere:
                 self._do(job, kept, START_SECONDS + COMPILE_SECONDS, None, keep=True)
-                kept.everywhere = True
+                kept.everywhere = not self._fork  # one may have been made for the job that the last one didn't take
 
     def _do(
         self, job: str, what: _Kept, seconds: float, cpu_seconds: float | None, *, keep: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -109,9 +110,16 @@ def _become_child(parent: int, requests: int, answers: int, deaths: int, output:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
-        nothing = os.open(os.devnull, os.O_RDONLY)
+        nothing = os.open(os.devnull, os.O_RDWR)
         for source, target in ((nothing, 0), (output.fileno(), 1), (output.fileno(), 2)):
             os.dup2(source, target)
+        # A lock lasts as long as any process has its file open, a pipe as long as any can write to it. The numbers stay
+        # taken, so that an object of the parent that closes its file closes nothing that this process has opened.
+        for descriptor in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208
+            if descriptor not in (0, 1, 2, nothing, requests, answers, deaths):
+                with contextlib.suppress(OSError):  # the listing's own
+                    os.fstat(descriptor)
+                    os.dup2(nothing, descriptor, inheritable=False)
         sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, mode, closefd=False) for n, mode in enumerate("rww"))
         os.environ.update(ONE_THREAD)
 

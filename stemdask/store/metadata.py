@@ -114,6 +114,16 @@ def mend(store: Path) -> tuple[str, ...]:
     return known.damaged
 
 
+def renew_copy(store: Path) -> None:
+    """Make the copy of a sound root that of this store; a store that never took its place may have left its own."""
+    known, copy = read(store), _copy_of(store)
+    if known is None or not known.sealed or NAME in known.damaged:
+        return
+    root = (store / NAME).read_bytes()
+    if not copy.is_file() or copy.read_bytes() != root:
+        disk.write_file(copy, root)
+
+
 def _write(path: Path, attributes: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]], copy: Path) -> None:
     """Write the root, first its copy: that is never older, so nothing is lost with the root."""
     for name, node in nodes.items():

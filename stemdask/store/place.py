@@ -159,6 +159,8 @@ def recover(store: Path, *, sweep: bool) -> None:
             _remove(left)
         sweep_partial(store)
     metadata.mend(store)
+    if sweep:
+        metadata.renew_copy(store)
 
 
 def sweep_partial(store: Path) -> None:

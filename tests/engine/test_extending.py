@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
+import ase.build
+import ase.io
 import numpy as np
 import pytest
 import zarr
 
 from stemdask import simulate
+from stemdask.analyses.atoms.order import rdf
 from stemdask.analyses.images.columns import columns
 from stemdask.config.document import Document
 from stemdask.engine import run as engine
 from stemdask.errors import StoreError
+from stemdask.planning import plan_file
 from stemdask.results import reader
-from stemdask.store import extend
+from stemdask.store import extend, layout, metadata, place
 
 USUAL: dict[str, Any] = {"columns": {}, "lattice": {}, "displacement": {}}
 HERE = {"isolate": False}
@@ -31,9 +36,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(stack: Path, store: Path, analyses: dict[str, Any], **limits: Any) -> engine.Outcome:
+@pytest.fixture(scope="module")
+def structures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frames = [ase.build.bulk("Au", cubic=True) * (3, 3, 3) for _ in range(5)]
+    for seed, frame in enumerate(frames):
+        frame.rattle(0.1, seed=seed)
+    path = tmp_path_factory.mktemp("input") / "hot.xyz"
+    ase.io.write(path, frames, format="extxyz")
+    return path
+
+
+def run(frames: Path, store: Path, analyses: dict[str, Any], **limits: Any) -> engine.Outcome:
+    calibration = {"pixel_size": "0.03 nm", "invert": False} if frames.suffix == ".npy" else {}
     data = {
-        "input": {"path": str(stack), "pixel_size": "0.03 nm", "invert": False},
+        "input": {"path": str(frames)} | calibration,
         "output": str(store),
         "analyses": analyses,
         "cluster": {"kind": "inline"},
@@ -86,6 +102,8 @@ def test_an_extended_store_is_that_of_a_fresh_run(
     run(stack, tmp_path / "fresh.zarr", before | after)
     assert arrays(store) == arrays(tmp_path / "fresh.zarr")
     assert reader.verify(store).sound
+    done = metadata.attributes(store)["history"].partition("; does ")[2].splitlines()[0]
+    assert after.keys() <= set(done.split(", "))
 
 
 @pytest.mark.long
@@ -124,6 +142,60 @@ def test_a_store_that_is_cut_while_it_is_extended_is_as_it_was(
 
 
 @pytest.mark.long
+def test_a_store_whose_extension_was_cut_before_it_took_its_place_keeps_a_copy_of_its_own_metadata(
+    structures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "o.zarr"
+    run(structures, store, {"rdf": {}})
+    root = (store / metadata.NAME).read_bytes()
+
+    def cut(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, "sync_file_system", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(structures, store, {"rdf": {}, "shape": {}})
+    run(structures, store, {"rdf": {}})
+    (store / metadata.NAME).write_bytes(root[: len(root) // 2])
+    assert reader.verify(store, repair=True).damaged == (metadata.NAME,)
+    assert (store / metadata.NAME).read_bytes() == root
+
+
+@pytest.mark.long
+def test_a_run_that_was_killed_right_after_an_extension_plans_for_what_the_store_became(
+    structures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "o.zarr"
+    before, after = {"rdf": {}, "shape": {}}, {"rdf": {"bin_width": "0.1 angstrom"}, "shape": {}}
+    run(structures, store, before)
+
+    def cut(*plan_and_path: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plan_file, "save", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(structures, store, after)
+    assert run(structures, store, after).complete
+    plan = plan_file.load(layout.plan_file(store))
+    assert plan.analysis_hashes == metadata.attributes(store)[layout.ANALYSIS_HASH]
+    assert run(structures, store, before).complete
+    run(structures, tmp_path / "fresh.zarr", before)
+    assert arrays(store) == arrays(tmp_path / "fresh.zarr")
+
+
+@pytest.mark.long
+def test_constants_that_were_damaged_are_made_again(stack: Path, tmp_path: Path) -> None:
+    store, analyses = tmp_path / "o.zarr", {"registration": {}, "columns": {}}
+    run(stack, store, analyses)
+    shutil.rmtree(store / "registration/reference_image/c")
+    assert run(stack, store, analyses | {"lattice": {}}).complete
+    run(stack, tmp_path / "fresh.zarr", analyses | {"lattice": {}})
+    assert arrays(store) == arrays(tmp_path / "fresh.zarr")
+
+
+@pytest.mark.long
 def test_an_analysis_that_is_left_out_is_named_and_nothing_is_lost(stack: Path, tmp_path: Path) -> None:
     store = tmp_path / "o.zarr"
     run(stack, store, USUAL | {"strain": {}})
@@ -131,3 +203,39 @@ def test_an_analysis_that_is_left_out_is_named_and_nothing_is_lost(stack: Path, 
     with pytest.raises(StoreError, match=r"analyses\.strain"):
         run(stack, store, USUAL)
     assert arrays(store) == before
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"rdf": {}, "shape": {}}, {"rdf": {"bin_width": "0.1 angstrom"}, "shape": {}}),
+        ({"shape": {}, "bond_order": {}}, {"shape": {}, "bond_order": {"cutoff": "4.5 angstrom"}}),
+    ],
+    ids=["fewer bins", "more bonds"],
+)
+def test_a_changed_analysis_may_find_arrays_of_other_lengths(
+    structures: Path, tmp_path: Path, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    for analyses in (before, after):
+        outcome = run(structures, tmp_path / "o.zarr", analyses)
+        assert (outcome.state, outcome.exit_code) == ("complete", 0)
+    run(structures, tmp_path / "fresh.zarr", after)
+    assert arrays(tmp_path / "o.zarr") == arrays(tmp_path / "fresh.zarr")
+    assert reader.verify(tmp_path / "o.zarr").sound
+
+
+@pytest.mark.long
+def test_an_added_analysis_with_a_dimension_of_its_own_repeats_others_on_the_frames_tried_alone(
+    structures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames: list[int] = []
+
+    def counted(frame: Any, params: Any) -> Any:
+        frames.append(frame.index)
+        return rdf.run(frame, params)
+
+    run(structures, tmp_path / "o.zarr", {"rdf": {}})
+    monkeypatch.setattr(rdf, "ANALYSIS", dataclasses.replace(rdf.ANALYSIS, run=counted))
+    run(structures, tmp_path / "o.zarr", {"rdf": {}, "bond_order": {}})
+    assert sorted(frames) == [0, 2, 4]

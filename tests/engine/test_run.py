@@ -273,6 +273,16 @@ def test_what_a_run_takes_is_said_without_writing(frames: Path, tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f.npy"]
 
 
+def test_a_store_made_anew_in_the_same_process_follows_its_own_config(frames: Path, tmp_path: Path) -> None:
+    for factor in (2.0, 3.0):
+        outcome = _execute(frames, tmp_path / "o.zarr", analyses={"toy": {"factor": factor}})
+        found = toy.contents(outcome.store)
+        shutil.rmtree(outcome.store)
+        shutil.rmtree(run_directory(outcome.store))
+    fresh = toy.contents(_execute(frames, tmp_path / "fresh.zarr", analyses={"toy": {"factor": 3.0}}).store)
+    assert found == fresh
+
+
 def test_another_store_in_the_same_folder_is_written_by_its_own_layout(frames: Path, tmp_path: Path) -> None:
     store = _execute(frames, tmp_path / "out.zarr", block_frames=2).store
     other = _execute(frames, tmp_path / "other.zarr", block_frames=5).store

@@ -101,6 +101,38 @@ def test_after_a_death_between_two_jobs_each_answer_is_that_of_its_own_job(fence
         assert answers == [{"k": k} for k in range(4)]
 
 
+def test_what_was_to_be_kept_outlives_a_fork_made_for_a_job_that_was_given_up(toys: None) -> None:
+    with Fence() as fence:
+        fence.ask("jobs:echo", seconds=60)
+        fence.ask("jobs:remember", {"what": "kept"}, seconds=60, keep=True)
+        fork = psutil.Process(fence.ask("jobs:process", seconds=60)[0])
+        first = psutil.Process(fork.ppid())
+        first.suspend()  # so that it takes the death and the next job at the same time
+        fork.kill()
+        threading.Timer(0.5, first.resume).start()
+        with pytest.raises(Died):
+            fence.ask("jobs:echo", seconds=60)
+        for _ in range(2):
+            assert fence.ask("jobs:recall", seconds=60)[0] == ["kept"]
+            os.kill(fence.ask("jobs:process", seconds=60)[0], signal.SIGKILL)
+            time.sleep(0.3)
+
+
+def test_a_process_that_is_a_fork_holds_no_file_of_its_parent(tmp_path: Path) -> None:
+    code = (
+        "import fcntl, sys\n"
+        "from stemdask.fence.fence import lent\n"
+        "with open(sys.argv[1], 'w') as file, lent() as fence:\n"
+        "    fcntl.flock(file, fcntl.LOCK_EX)\n"
+        "    print('here' in fence.ask('jobs:command', seconds=60)[0])\n"
+        "with open(sys.argv[1], 'w') as file:\n"
+        "    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "lock"), "here"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | ONE_THREAD)
+    assert (done.stdout.strip(), done.returncode) == ("True", 0), done.stderr
+
+
 def test_a_hang_that_no_signal_of_python_reaches_ends_in_time(fence: Fence) -> None:
     start = time.monotonic()
     with pytest.raises(Overdue):
