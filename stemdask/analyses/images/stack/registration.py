@@ -30,9 +30,9 @@ class RegistrationParams(Params):
     """How the drift of a stack is found."""
 
     mode: Literal["series", "independent"] = "series"
-    """series: all frames show one area; its columns are found once, on the average, and each is followed through all
-    frames under one index (frames that have no area in common are analysed as independent ones). independent: columns
-    are found in each frame by itself."""
+    """series: the frames show one drifting area; the columns of all that they show are found once, on the average, and
+    each is followed through all frames under one index (frames that have no area in common are analysed as independent
+    ones). independent: columns are found in each frame by itself."""
     reference: Literal["running"] | Annotated[int, Field(ge=0)] = "running"
     """What each frame is compared with: a running average of the aligned frames, or the frame with this index."""
     average: bool = True

@@ -1,4 +1,4 @@
-"""The sites of a series of one area: its columns, found once on the average of the frames."""
+"""The sites of a series: the columns of all that its frames show, found once on their average."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ SITES = (Y, X, SUBLATTICE, GRAIN, I, J, SIGMA, VECTORS, DISTANCE, CONFIDENCE, SH
 
 
 def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
-    """Find the columns of the average of a stack.
+    """Find the columns of the average of a stack, which reaches as far as any frame: some enter the field later.
 
     Parameters
     ----------
     drift
-        The drift and the references, which are averaged.
+        The drift and the averages.
     frame
         Any frame, for the calibration.
     """

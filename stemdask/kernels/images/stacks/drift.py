@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stemdask.kernels.arrays import AnyFloats, Floats, Image, Integers
+from stemdask.kernels.images.stacks.mosaic import Mosaic
 from stemdask.kernels.images.stacks.shift import NO_SHIFT, Shift, find_shift, is_blank, lattice_period
 from stemdask.kernels.images.stacks.shift_image import shift_image
 
@@ -48,6 +49,8 @@ class Drift:
     """(r, 2), whole shift of each reference itself."""
     quality: float
     """Usual quality of a frame; one below half of it shows something else."""
+    mosaic: Mosaic | None = None
+    """The average of the frames that were followed, over all that they show."""
 
     def expected(self, frame: int) -> tuple[float, float]:
         """Return the shift that a frame should have."""
@@ -91,12 +94,13 @@ def follow_drift(read: Callable[[int], AnyFloats | None], n_frames: int, referen
     if not np.isfinite(period):
         period = min(image.shape) / 8
     average = _Average(image, start, fixed=reference is not None)
+    mosaic = Mosaic(image)
     found = {start: (0.0, 0.0)}
     stride = max(1, n_frames // _LEAST)
     qualities: list[float] = []
     for way in (range(start, n_frames), range(start, -1, -1)):
         if len(way) > 1 and (reference is not None or way.step > 0):
-            shifts, qualities[len(qualities) :] = _walk(read, way, average, period, stride)
+            shifts, qualities[len(qualities) :] = _walk(read, way, (average, mosaic), period, stride)
             found |= shifts
     frames = sorted(found)
     values = np.array([found[frame] for frame in frames])
@@ -109,23 +113,22 @@ def follow_drift(read: Callable[[int], AnyFloats | None], n_frames: int, referen
         np.array([one.offset for one in kept]),
         # Those against the latest averages count: against a noisy one, only the strongest frequencies are compared.
         float(np.median(qualities[-max(1, len(qualities) // 4) :])) if qualities else 1.0,
+        mosaic,
     )
 
 
 def stitch(drift: Drift) -> tuple[Image, tuple[int, int]]:
-    """Return the average of all references on one grid, and the place of its pixel (0, 0) in the frame of shift 0."""
-    shape = np.array(drift.references.shape[1:])
-    first = -drift.offsets.max(axis=0)
-    size = shape + (-drift.offsets.min(axis=0)) - first
-    total, weight = np.zeros(tuple(size)), np.zeros(tuple(size))
-    for image, offset in zip(drift.references, drift.offsets, strict=True):
-        at = tuple(slice(a, a + n) for a, n in zip(-offset - first, shape, strict=True))
-        finite = np.isfinite(image)
-        total[at][finite] += image[finite]
-        weight[at][finite] += 1
+    """Return the average of all that the frames show, and the place of its pixel (0, 0) in the frame of shift 0.
+
+    Where the specimen rests, that is the average of the references. Where it drifts by a pixel or more, columns enter
+    the field of which the first frames know nothing: it is the mosaic, which covers the area of every frame followed.
+    """
+    if drift.mosaic is not None and np.abs(drift.shifts).max() >= 1.0:
+        return drift.mosaic.mean(), drift.mosaic.first
+    finite = np.isfinite(drift.references)
+    total = np.where(finite, drift.references, 0.0).sum(axis=0, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        mean = (total / weight).astype(np.float32)
-    return mean, (int(first[0]), int(first[1]))
+        return (total / finite.sum(axis=0)).astype(np.float32), (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +180,14 @@ class _Average:
 
 
 def _walk(
-    read: Callable[[int], AnyFloats | None], way: Sequence[int], average: _Average, period: float, longest: int
+    read: Callable[[int], AnyFloats | None],
+    way: Sequence[int],
+    averages: tuple[_Average, Mosaic],
+    period: float,
+    longest: int,
 ) -> tuple[dict[int, tuple[float, float]], list[float]]:
     """Follow the frames of `way`, whose first one has no shift; return shifts and qualities of those that were read."""
+    average, mosaic = averages
     found: dict[int, tuple[float, float]] = {}
     read_ahead: dict[int, AnyFloats] = {}
     here, shift, speed = 0, np.zeros(2), np.zeros(2)
@@ -206,6 +214,7 @@ def _walk(
         qualities.append(one.quality)
         found[way[there]] = (one.y, one.x)
         average.add(way[there], image, (one.y, one.x))
+        mosaic.add(image, (one.y, one.x))
         moved = np.array([one.y, one.x])
         speed = 0.5 * speed + 0.5 * (moved - shift) / (there - here)
         here, shift, skipped = there, moved, 0

@@ -55,13 +55,14 @@ def test_a_site_keeps_its_index_in_all_frames(series, frames):
     truth = KDTree(frames[1].frame.positions)
     places = aligned(series)
     known = np.isfinite(places[..., 0])
-    assert 0.8 < known.mean() < 1.0  # some leave the field
+    assert 0.7 < known.mean() < 1.0  # some enter the field, some leave it
     for site in range(places.shape[1]):
         off, which = truth.query(places[known[:, site], site])
         assert len(set(which)) <= 1
         assert (off < 1.0).all()
     means = [np.nanmean(place, axis=0) for place in places.swapaxes(0, 1) if np.isfinite(place).any()]
-    assert len(set(truth.query(means)[1])) == len(means) > 0.9 * places.shape[1]
+    assert len(set(truth.query(means)[1])) == len(means) > known[0].sum()
+    assert len(means) > 0.85 * places.shape[1]  # the others lie at the border of all that the frames show
 
 
 def test_cells_keep_their_indices_in_all_frames(series):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stemdask.kernels.images.stacks.drift import follow_drift
+from stemdask.kernels.images.stacks.drift import follow_drift, stitch
 from stemdask.simulate import perovskite, stack
 
 SPACING = 14.0
@@ -108,3 +108,25 @@ def test_one_frame_is_its_own_reference():
     found, shifts = measured(frames)
     assert np.abs(shifts).max() < 1e-6
     assert found.references.shape == (1, *AREA["shape"])
+
+
+def test_the_average_of_a_resting_stack_is_that_of_its_references():
+    frames, _ = drifting(8, seed=3, speed=0.0, jitter=0.0)
+    found, _ = measured(frames)
+    average, first = stitch(found)
+    assert first == (0, 0)
+    np.testing.assert_array_equal(average, found.references[0])
+
+
+@pytest.mark.parametrize("reference", [None, 3])
+def test_the_average_of_a_drifting_stack_covers_what_any_frame_shows(reference):
+    drift = np.linspace(0.0, 1.0, 8)[:, None] * [-9.0, 21.0]
+    drift -= drift[reference or 0]
+    frames, _ = stack(8, drift=drift, rotation=8.0, **AREA)
+    found, _ = measured(frames, reference=reference)
+    average, first = stitch(found)
+    assert first == tuple(np.rint(-drift.max(axis=0)).astype(int))
+    assert average.shape == (128 + 9, 128 + 21)
+    assert np.isnan(average[:6, :6]).all()  # two corners that no frame shows
+    assert np.isnan(average[-6:, -6:]).all()
+    assert np.isfinite(average[11:126]).all()
