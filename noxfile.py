@@ -42,7 +42,7 @@ def quick(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests but the slow ones, as the README says it."""
     install(session, "-e", ".[dev]")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "logical", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session
