@@ -65,8 +65,8 @@ def moves_by_shape(cell: Floats, a: Floats, b: Floats, places: Floats, heights: 
     Notes
     -----
     Ellipse, ratios of heights and of widths, and places are solved by least squares; background, height and the terms,
-    in which the cell is linear, are eliminated (variable projection, G. H. Golub & V. Pereyra, SIAM J. Numer. Anal. 10
-    (1973) 413).
+    in which the cell is linear, are eliminated (variable projection: G. H. Golub & V. Pereyra, SIAM Journal on
+    Numerical Analysis 10 (1973) 413).
     """
     reach = {name: _HALO_REACH * _HALO if name == "a halo" else _REACH for name in FAMILIES}
     cells = {widths: _CellFit(cell, (a, b), places, width, widths) for widths in set(reach.values())}
