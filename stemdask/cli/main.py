@@ -43,7 +43,6 @@ app = typer.Typer(
     help="Atomic-resolution electron microscopy in bulk: images or structures in, one zarr store and a report out.",
     epilog="First time here? Run 'stemdask demo'. With your own data: 'stemdask run FILE -o results.zarr'.",
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _verbose = False
@@ -171,6 +170,7 @@ def run(
         bool, typer.Option("--dry-run", help="Estimate what the run needs, without running it.")
     ] = False,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report when the run ends.")] = True,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print only what went wrong.")] = False,
 ) -> None:
     """Analyse every frame into one zarr store; an interrupted run resumes where it stopped."""
     from stemdask.engine import run as engine
@@ -181,19 +181,22 @@ def run(
         _echo_plan(engine.plan(document))
         return
     try:
-        outcome = engine.execute(document, frames=frames, blocks=blocks, retry=retry, fresh=fresh, progress=True)
+        outcome = engine.execute(document, frames=frames, blocks=blocks, retry=retry, fresh=fresh, progress=not quiet)
     except DoubtfulPolarity as error:
         typer.echo(f"both contrasts: {_draw_both(error, document.data['output'])}")
         raise
-    typer.echo(outcome.sentence())
-    for line in seeing.used(outcome.store):
-        typer.echo(line)
+    said = [] if quiet else [*seeing.used(outcome.store)]
+    if outcome.exit_code or not quiet:
+        typer.echo(outcome.sentence())
     if outcome.complete and report:
         from stemdask import report as reports
 
-        for line in reports.summary(outcome.store):
-            typer.echo(line)
-        typer.echo(f"store:  {outcome.store}\nreport: {reports.write(outcome.store)}")
+        if not quiet:
+            said += [*reports.summary(outcome.store), f"store:  {outcome.store}"]
+        page = reports.write(outcome.store)
+        said += [] if quiet else [f"report: {page}"]
+    for line in said:
+        typer.echo(line)
     raise typer.Exit(outcome.exit_code)
 
 

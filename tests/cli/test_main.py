@@ -54,6 +54,17 @@ def test_running_again_does_nothing_and_says_so(finished: Path) -> None:
     assert "diameter" in again.stdout
 
 
+def test_a_quiet_run_says_nothing_unless_something_went_wrong(finished: Path, tmp_path: Path) -> None:
+    quiet = stemdask("run", finished / "pt.xyz", "-o", "pt.zarr", "-q", "--cluster", "inline", cwd=tmp_path)
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    assert (tmp_path / "pt.stemdask" / "report.html").exists()
+    bad = tmp_path / "bad.xyz"
+    bad.write_text((finished / "pt.xyz").read_text().replace("Pt ", "Pt nan ", 1))
+    wrong = stemdask("run", bad, "-o", "bad.zarr", "-q", "--cluster", "inline", cwd=tmp_path)
+    assert wrong.returncode != 0
+    assert wrong.stdout + wrong.stderr
+
+
 def test_every_variable_of_a_store_has_units_and_a_long_name(finished: Path) -> None:
     tree = xr.open_datatree(finished / "pt.zarr", engine="zarr")
     for group in tree.subtree:
