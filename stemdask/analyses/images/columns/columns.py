@@ -55,7 +55,8 @@ class ColumnsParams(Params):
 
     separation: Annotated[Literal["auto"] | LengthPx | tuple[LengthPx, LengthPx], BeforeValidator(_range)] = "auto"
     """Shortest lattice vector (between columns of the same kind): taken from the image, or a length within 20 %, or a
-    range [least, greatest]; px or nm."""
+    range [least, greatest]; px or nm. A series finds its columns on the average of all frames without this key and the
+    next two; they take effect with registration: {mode: independent}."""
     vectors: tuple[tuple[ComponentPx, ComponentPx], tuple[ComponentPx, ComponentPx]] | None = None
     """Lattice vectors of the whole cell, [[x, y], [x, y]] with y downwards; px or nm, right to about a tenth. Absent:
     from the image."""
