@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,10 @@ import numpy as np
 from stemdask.errors import InputError
 from stemdask.kernels.arrays import AnyIntegers, Floats
 from stemdask.sources.atoms import gro, pdb, xyz
+from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FramePlace
 from stemdask.sources.atoms.structure import Structure
+from stemdask.sources.per_file import once_per_file
 
 
 def with_elements(path: str, positions: Floats, cell: Floats | None, time: float) -> Structure:
@@ -29,19 +30,24 @@ def with_elements(path: str, positions: Floats, cell: Floats | None, time: float
     return Structure(positions, words, kinds, cell if boxed else None, (boxed,) * 3, float(time))
 
 
-@lru_cache(maxsize=8)
 def _companion(path: str) -> tuple[list[bytes], AnyIntegers]:
+    """Return the elements of the structure file beside a trajectory."""
     for fmt in (pdb.FORMAT, gro.FORMAT, xyz.FORMAT):
         for suffix in fmt.suffixes:
             place = Path(path).with_suffix(suffix)
             if place.is_file():
-                size = place.stat().st_size
-                found = fmt.index(str(place), size)
-                first = found.starts[0]
-                structure = fmt.read(FramePlace(str(place), size, first, first, found.stops[0], found.n_atoms[0]))
-                return list(structure.words), structure.kinds
+                return _elements(str(place), fmt)
     raise InputError(
         "the trajectory holds no elements",
         where=path,
         remedy=f"Put one structure of the same atoms beside it, as {Path(path).stem}.pdb, .gro or .xyz",
     )
+
+
+@once_per_file(8)
+def _elements(place: str, fmt: AtomsFormat) -> tuple[list[bytes], AnyIntegers]:
+    size = Path(place).stat().st_size
+    found = fmt.index(place, size)
+    first = found.starts[0]
+    structure = fmt.read(FramePlace(place, size, first, first, found.stops[0], found.n_atoms[0]))
+    return list(structure.words), structure.kinds
