@@ -120,8 +120,8 @@ def test_another_user_gets_into_a_cluster_of_which_nothing_is_encrypted(folder: 
     import distributed
 
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50
-    ) as cluster:
+        n_workers=0, host="127.0.0.1", dashboard_address=None, silence_logs=50
+    ) as cluster:  # a scheduler alone, in this process
         port = int(cluster.scheduler_address.rpartition(":")[2])
         got = _intrude(folder, [port], [])
         assert got == [[port, "tcp", "Scheduler"]]
