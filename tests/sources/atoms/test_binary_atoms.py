@@ -119,7 +119,7 @@ def test_a_trajectory_cut_within_a_frame_is_refused_at_any_length(suffix: str, n
         if length in lengths:
             assert open_source(path).n_frames == lengths.index(length) + 1
         else:
-            with pytest.raises(InputError, match="doesn't end where a frame does"):
+            with pytest.raises(InputError, match="doesn't end with a whole frame|lacks bytes|frames, . are there"):
                 open_source(path)
 
 
