@@ -116,10 +116,10 @@ def test_a_trajectory_cut_within_a_frame_is_refused_at_any_length(suffix: str, n
     data = path.read_bytes()
     for length in range(lengths[0] + 1, lengths[3]):
         path.write_bytes(data[:length])
-        if length in lengths:
+        if length in lengths and suffix == "xtc":  # a DCD file states how many frames it has
             assert open_source(path).n_frames == lengths.index(length) + 1
         else:
-            with pytest.raises(InputError, match="doesn't end with a whole frame|lacks bytes|frames, . are there"):
+            with pytest.raises(InputError, match=r"doesn't end with a whole frame|frames, \d are there"):
                 open_source(path)
 
 
