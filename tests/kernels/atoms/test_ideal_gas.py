@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 from scipy.spatial.transform import Rotation
@@ -87,10 +87,11 @@ def test_an_ideal_gas_in_any_convex_body_has_g_of_one_at_all_distances(points):
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
+@example(seed=8336)  # long and flat: with fewer lines the long distances are off by 5 %
 def test_the_distribution_does_not_depend_on_orientation_or_place(seed):
     random = np.random.default_rng(seed)
     points = random.normal(size=(15, 3))
     turned = points @ Rotation.random(rng=random).as_matrix().T + 100 * random.normal(size=3)
     edges = np.linspace(0, 0.8 * pdist(points).max(), 12)
     before = pair_distance_probability(convex_body(points), edges)
-    np.testing.assert_allclose(pair_distance_probability(convex_body(turned), edges), before, rtol=0.02, atol=1e-3)
+    np.testing.assert_allclose(pair_distance_probability(convex_body(turned), edges), before, rtol=0.02, atol=2e-4)

@@ -104,9 +104,9 @@ def _agreed(noise: LineNoise, beyond: Floats, scattered: Floats, felt: Floats) -
     if not len(felt) or felt.max() < _ACROSS or not noise.variance.any():
         return noise.variance
     across = int(np.argmax(felt))
-    lines = max(np.ptp(noise.line) / (2.0 * noise.length), 1.0)
+    lines = len(np.unique(np.floor(noise.line / (2.0 * noise.length))))  # that are shifted independently
     shown = np.maximum(np.nan_to_num(beyond[across]), 0.0) / felt[across]
-    unsure = np.sqrt(_VARIANCE / lines) * scattered[across] / felt[across]
+    unsure = _BEYOND * np.sqrt(_VARIANCE / lines) * scattered[across] / felt[across]
     return np.where(noise.variance <= shown + unsure, noise.variance, shown)
 
 

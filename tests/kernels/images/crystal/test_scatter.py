@@ -10,7 +10,7 @@ from stemdask.kernels.images.crystal.scatter import LineNoise, Scatter, with_sca
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 from stemdask.kernels.images.stacks.scan_distortion import lattice_residuals, shared_variance
 
-SPACING, WIDTH, NOISE, SIDE = 14.0, 2.5, 0.02, 24
+SPACING, WIDTH, NOISE, SIDE = 14.0, 2.5, 0.02, 40
 CELL_I, CELL_J = np.tile(np.mgrid[:SIDE, :SIDE].reshape(2, -1).astype(np.int32), 2)
 SUBLATTICE = np.repeat([0, 1], SIDE * SIDE).astype(np.int8)
 
@@ -66,15 +66,16 @@ def test_a_lattice_that_bends_is_no_scan_noise(bend: float) -> None:
     assert scattered(positions, read(positions)).jitter.max() < NOISE
 
 
+@pytest.mark.long  # many images: in one of them rows are few, and so is what they tell of their scatter
 @pytest.mark.parametrize("angle", [0.0, 0.5])
 def test_errors_hold_the_shift_of_rows(angle: float) -> None:
     found = [
         scattered(positions, read(positions)).displacements
-        for positions in (crystal(0.1, np.zeros(2), seed, angle) for seed in range(12))
+        for positions in (crystal(0.1, np.zeros(2), seed, angle) for seed in range(60))
     ]
     within = np.mean([np.abs(pulls(one)) < 1.0 for one in found])
     assert within == pytest.approx(0.683, abs=0.06)
-    assert np.mean([one.significant() for one in found]) < 0.12
+    assert np.mean([one.significant() for one in found]) < 0.08
 
 
 def test_errors_stay_those_of_the_fit_where_nothing_is_shared() -> None:
