@@ -37,7 +37,7 @@ def prepare(kind: Kind, steps: Sequence[Step], frames: Sequence[Frame]) -> dict[
     prepared: dict[str, Array] = {}
     for step, own in zip(steps, outputs(kind, steps), strict=True):
         analysis = registry.get(kind, step.name)
-        if analysis.prepare is not None:
+        if analysis.prepare is not None and _of_stage(own, "prepare"):
             constants = _Seen(frames, prepared)
             prepared |= _checked(analysis.prepare(constants, step.params), step, own, "prepare")
     return prepared

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from stemdask.analyses.images.columns import gate
+from stemdask.analyses.images.stack import registration, sites
 from stemdask.analyses.images.stack.pixels import pixels_of
 from stemdask.analyses.images.stack.preprocess import INVERTED
 from stemdask.analyses.images.stack.series import expected_columns, spread
@@ -55,8 +56,7 @@ class ColumnsParams(Params):
 
     separation: Annotated[Literal["auto"] | LengthPx | tuple[LengthPx, LengthPx], BeforeValidator(_range)] = "auto"
     """Shortest lattice vector (between columns of the same kind): taken from the image, or a length within 20 %, or a
-    range [least, greatest]; px or nm. A series finds its columns on the average of all frames without this key and the
-    next two; they take effect with registration: {mode: independent}."""
+    range [least, greatest]; px or nm. In a series, of the average of all frames."""
     vectors: tuple[tuple[ComponentPx, ComponentPx], tuple[ComponentPx, ComponentPx]] | None = None
     """Lattice vectors of the whole cell, [[x, y], [x, y]] with y downwards; px or nm, right to about a tenth. Absent:
     from the image."""
@@ -133,11 +133,19 @@ PAIR_COVARIANCE = Variable(
 CONFIDENCE = Variable("columns/confidence", ("frame",), "float64", "1", "confidence in the lattice", stored=False)
 
 
-def outputs(params: ColumnsParams) -> tuple[Variable, ...]:
-    """Declare the columns, and what is handed on of their lattice and of their common errors."""
+def outputs(params: ColumnsParams, known: Mapping[str, Variable]) -> tuple[Variable, ...]:
+    """Declare the columns, the sites of a series, and what is handed on of their lattice and common errors."""
+    of_series = sites.SITES if registration.AREA_IMAGE.path in known else ()
     measured = (Y, X, Y_ERR, X_ERR, AMPLITUDE, AMPLITUDE_ERR, SIGMA_MAJOR, SIGMA_MINOR, ROTATION, BACKGROUND)
     found = (FOUND_SUBLATTICE, FOUND_I, FOUND_J, FOUND_GRAIN, CONFIDENCE)
-    return (*measured, REDUCED_CHI2, FLAG, gate.QUALITY, gate.REASONS, *found, COVARIANCE, PAIRS, PAIR_COVARIANCE)
+    told = (REDUCED_CHI2, FLAG, gate.QUALITY, gate.REASONS)
+    return (*of_series, *measured, *told, *found, COVARIANCE, PAIRS, PAIR_COVARIANCE)
+
+
+def prepare(frames: Sequence[ImageFrame], params: ColumnsParams) -> Mapping[str, Array]:
+    """Find the columns of a series, once, on the average of its frames."""
+    as_it_is = PixelGrid(np.eye(2), np.zeros(2))
+    return sites.find_sites(frames, lambda average, nm: _find(average, params, nm, as_it_is))
 
 
 def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
@@ -329,5 +337,7 @@ ANALYSIS = Analysis(
     outputs=outputs,
     shows="stemdask.figures.images.columns",
     after=("preprocess", "denoise_images", "registration"),
+    prepare=prepare,
     run=run,
+    derives=True,
 )

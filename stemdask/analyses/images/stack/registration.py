@@ -9,13 +9,15 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from stemdask.analyses.images.stack.sites import SITES, find_sites
 from stemdask.errors import StemdaskError
-from stemdask.kernels.images.stacks.drift import UNRELATED, Drift, follow_drift
+from stemdask.kernels.images.stacks.drift import UNRELATED, Drift, follow_drift, stitch
 from stemdask.kernels.images.stacks.shift import is_blank
 from stemdask.kernels.images.stacks.shift_image import shift_image
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 
+#: Usual quality below which frames show different areas: it is 0.9 and more for ten electrons a column, and 0.3 for two
+#: areas of one crystal turned against each other.
+_ONE_AREA = 0.6
 NOT_ANALYSED, REGISTERED, BLANK, DUPLICATE, UNRELATED_FRAME = range(-1, 4)
 FLAGS = {
     NOT_ANALYSED: "not analysed",
@@ -68,21 +70,40 @@ FLAG = Variable("registration/flag", _FRAME, "int8", "1", "what the frame is", f
 AVERAGE = Variable("registration/average", _IMAGE, "float32", "1", "average of the aligned frames", stage="finish")
 VARIANCE = Variable("registration/variance", _IMAGE, "float32", "1", "variance of the aligned frames", stage="finish")
 COVERAGE = Variable("registration/coverage", _IMAGE, "int32", "1", "frames that saw the pixel", stage="finish")
+#: Of a series, for its columns; empty where the frames show different areas.
+AREA_IMAGE = Variable(
+    "registration/area_image",
+    ("area_y", "area_x"),
+    "float32",
+    "1",
+    "average over all that the frames show",
+    stage="prepare",
+    stored=False,
+)
+AREA_FIRST = Variable(
+    "registration/area_first",
+    ("axis",),
+    "int64",
+    "pixel",
+    "place of its pixel (0, 0) in a frame that has not drifted",
+    stage="prepare",
+    stored=False,
+)
 _CONSTANTS = (
     REFERENCE_IMAGE, REFERENCE_START, REFERENCE_Y, REFERENCE_X, USUAL_QUALITY, KEY_FRAME, KEY_Y, KEY_X,
 )  # fmt: skip
 
 
 def outputs(params: RegistrationParams) -> tuple[Variable, ...]:
-    """Declare the shifts, the references, the sites of a series and the average."""
+    """Declare the shifts, the references and the average."""
     of_frames = (SHIFT_Y, SHIFT_X, SHIFT_Y_ERR, SHIFT_X_ERR, QUALITY, CHECKSUM, FLAG)
-    sites = SITES if params.mode == "series" else ()
+    area = (AREA_IMAGE, AREA_FIRST) if params.mode == "series" else ()
     images = (AVERAGE, VARIANCE, COVERAGE) if params.average else ()
-    return (*_CONSTANTS, *of_frames, *sites, *images)
+    return (*_CONSTANTS, *of_frames, *area, *images)
 
 
 def prepare(frames: Sequence[ImageFrame], params: RegistrationParams) -> Mapping[str, Array]:
-    """Follow the drift over as many frames as it takes, average what they show, and find the columns of the area."""
+    """Follow the drift over as many frames as it takes, average what they show."""
     read = _Reader(frames)
     given = None if params.reference == "running" else params.reference
     if given is not None and given >= len(frames):
@@ -108,7 +129,11 @@ def prepare(frames: Sequence[ImageFrame], params: RegistrationParams) -> Mapping
         KEY_Y.path: drift.shifts[:, 0] * nm_y,
         KEY_X.path: drift.shifts[:, 1] * nm_x,
     }
-    return found | (find_sites(drift, read.last) if params.mode == "series" else {})
+    if params.mode == "series":
+        average, first = stitch(drift)
+        one_area = drift.quality >= _ONE_AREA
+        found |= {AREA_IMAGE.path: average if one_area else average[:0, :0], AREA_FIRST.path: np.asarray(first)}
+    return found
 
 
 def run(frame: ImageFrame, params: RegistrationParams) -> Mapping[str, Array]:

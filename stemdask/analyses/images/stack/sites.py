@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from stemdask.analyses.images.columns import gate
-from stemdask.analyses.images.stack import preprocess
-from stemdask.errors import FrameError
-from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
+from stemdask.analyses.images.stack import preprocess, registration
+from stemdask.errors import FrameError, StemdaskError
+from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns
 from stemdask.kernels.images.finding.quality import assess
-from stemdask.kernels.images.finding.separation import NoLatticeError
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
-from stemdask.kernels.images.stacks.drift import Drift, stitch
 from stemdask.kernels.images.stacks.filters import invert
 from stemdask.model import Array, ImageFrame, Variable
 
 #: Index of a site beyond the area, whose column only reaches into it.
 BEYOND = -1
-#: Usual quality of the registration below which frames show different areas: it is 0.9 and more for ten electrons a
-#: column, and 0.3 for two areas of one crystal turned against each other.
-_ONE_AREA = 0.6
 
 
 def _site(name: str, dims: tuple[str, ...], dtype: str, units: str, long_name: str) -> Variable:
-    return Variable(f"registration/site_{name}", dims, dtype, units, long_name, stage="prepare")
+    return Variable(f"columns/site_{name}", dims, dtype, units, long_name, stage="prepare")
 
 
 _SITE = ("site",)
@@ -42,28 +39,29 @@ SHAPE = _site("shape", ("term",), "float64", "1", "how columns deviate from a Ga
 SITES = (Y, X, SUBLATTICE, GRAIN, I, J, SIGMA, VECTORS, DISTANCE, CONFIDENCE, SHAPE)
 
 
-def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
+def find_sites(frames: Sequence[ImageFrame], find: Callable[[Array, float], Columns]) -> dict[str, Array]:
     """Find the columns of the average of a stack, which reaches as far as any frame: some enter the field later.
 
     Parameters
     ----------
-    drift
-        The drift and the averages.
-    frame
-        Any frame, for the calibration.
+    frames
+        With what the registration prepared.
+    find
+        Finds columns on an image of this pixel size, nm, or raises FrameError.
     """
-    average, first = stitch(drift)
+    frame = _any_of(frames)
+    average, first = frame[registration.AREA_IMAGE], frame[registration.AREA_FIRST]
     dark = bool(frame.get(preprocess.INVERTED, np.asarray(False)))
     if dark:
         average = invert(average).astype(np.float32)
     scale, nm = np.asarray(frame.pixel_size), float(np.prod(frame.pixel_size)) ** 0.5
     none = np.zeros(0)
     try:
-        if drift.quality < _ONE_AREA:
-            raise NoLatticeError("the frames show different areas")
-        found = find_columns(average)
+        if not average.size:
+            raise FrameError("the frames show different areas", where="registration")
+        found = find(average, nm)
         positions, shape = _refined(average, found, dark)
-    except (NoLatticeError, FrameError):
+    except FrameError:
         sites = dict.fromkeys((Y, X, SUBLATTICE, GRAIN, I, J, SIGMA), none)
         sites |= {VECTORS: np.full((2, 2), np.nan), DISTANCE: np.array(np.nan), CONFIDENCE: np.array(0.0)}
         sites[SHAPE] = np.zeros(3)
@@ -85,6 +83,16 @@ def find_sites(drift: Drift, frame: ImageFrame) -> dict[str, Array]:
             SHAPE: shape,
         }
     return {variable.path: sites[variable].astype(variable.dtype) for variable in SITES}
+
+
+def _any_of(frames: Sequence[ImageFrame]) -> ImageFrame:
+    """Return a frame that can be read; the run gives the others their status and reason."""
+    for index in range(len(frames)):
+        try:
+            return frames[index]
+        except StemdaskError:
+            continue
+    raise StemdaskError("no frame of the stack can be read", where="columns")
 
 
 def _refined(average: Array, found: Columns, dark: bool) -> tuple[Array, Array]:

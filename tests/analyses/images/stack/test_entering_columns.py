@@ -87,7 +87,7 @@ def test_a_particle_that_drifts_brings_no_columns_into_the_vacuum(analysed):
     frames, truth = stack(6, drift=shifts, **AREA, **particle)
     there = truth.frame.positions[truth.frame.electrons > 0]
     found = analysed(frames, *CHAIN).results
-    assert len(there) == (found["registration/site_i"] >= 0).sum()
+    assert len(there) == (found["columns/site_i"] >= 0).sum()
     places = followed(found, shifts)
     assert_one_index(places, there)
     assert (found_of_those_in_the_field(places, there, shifts, AREA["shape"]) >= 0.99).all()

@@ -112,20 +112,40 @@ def test_a_frame_of_something_else_says_so(analysed, frames):
 
 def test_without_a_lattice_on_the_average_frames_are_on_their_own(analysed):
     noise = np.random.default_rng(0).poisson(5.0, (3, 64, 64)).astype(np.float32)
-    found = analysed(noise, ("registration", RegistrationParams())).results
-    assert found["registration/site_y"].shape == (0,)
+    with pytest.raises(FrameError, match="no lattice"):
+        analysed(noise, ("registration", RegistrationParams()), *CHAIN[:1])
+
+
+def test_what_is_told_of_the_lattice_holds_for_a_series(analysed, frames):
+    """Twice the cell along a, only its brightest column, or the distance."""
+
+    def sites(**given):
+        steps = ("registration", RegistrationParams()), ("columns", ColumnsParams(**given))
+        found = analysed(frames[0][:4], *steps, pixel_size=(NM, NM)).results
+        return found["columns/site_vectors"], set(found["columns/site_sublattice"][found["columns/site_i"] >= 0])
+
+    usual, _ = sites()
+    doubled = [[f"{x:.3f} nm" for x in vector[::-1]] for vector in (2 * usual[0], usual[1])]
+    for given, times, kinds in (
+        ({"sublattices": 1}, [1, 1], 1),
+        ({"vectors": doubled, "sublattices": 4}, [2, 1], 4),
+        ({"separation": "14 px"}, [1, 1], 2),
+    ):
+        vectors, kinds_found = sites(**given)
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1) / np.linalg.norm(usual, axis=1), times, rtol=0.01)
+        assert kinds_found == set(range(kinds))
 
 
 def test_frames_of_different_areas_are_on_their_own(analysed):
     areas = [perovskite((96, 96), 12.0, rotation=angle, noise_seed=angle)[0] for angle in (0, 9, 19, 31, 40)]
     found = analysed(areas, ("registration", RegistrationParams()), *CHAIN[:1]).results
-    assert found["registration/site_y"].shape == (0,)
+    assert found["columns/site_y"].shape == (0,)
     assert (np.isfinite(found["columns/y"]).sum(axis=1) > 60).all()
 
 
 def test_independent_frames_find_their_own_columns(analysed, frames):
     found = analysed(frames[0][:3], ("registration", RegistrationParams(mode="independent")), *CHAIN[:1]).results
-    assert "registration/site_y" not in found
+    assert "columns/site_y" not in found
     assert (np.isfinite(found["columns/y"]).sum(axis=1) > 140).all()
 
 
