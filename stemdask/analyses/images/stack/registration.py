@@ -158,7 +158,7 @@ def run(frame: ImageFrame, params: RegistrationParams) -> Mapping[str, Array]:
 
 def finish(stack: Stack, params: RegistrationParams) -> None:
     """Flag the frames, and average those that belong together."""
-    prepared = {v.path: stack.read(v.path) for v in outputs(params) if v.stage == "prepare"}
+    prepared = {v.path: stack.read(v.path) for v in _CONSTANTS}
     quality, checksum = stack.read(QUALITY.path), stack.read(CHECKSUM.path)
     failed = np.flatnonzero(checksum < 0)
     for index in map(int, failed):  # a blank frame has no columns, and so no results; what it is can still be said
