@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from stemdask.kernels.arrays import Booleans, Floats, Image, Integers32
 from stemdask.kernels.images.crystal.lattice import fit_lattice, name_vectors
@@ -20,6 +21,13 @@ _TOLERANCE = 0.28
 _MIN_RATIO = 0.4
 _FEWEST = 12
 _MAX_SEEDS = 400
+#: Cells along a side over which the vectors are averaged to see how the lattice lies there, how many of them must be
+#: known, and how far the mean may be from the vectors of most of the grain, in units of the shorter one: 9 degrees.
+#: Strain and scan distortion stay far below it; a grain turned by more is another, though along a boundary growth may
+#: find a way into it.
+_LOCAL = 5
+_KNOWN = 0.2
+_TURNED = 0.15
 #: Empty cells around the anchors, for sites beyond the last of them.
 _PADDING = 2
 
@@ -83,11 +91,43 @@ def _grow(peaks: Floats, heights: Floats, a: Floats, b: Floats, d: float) -> tup
     if seed < 0:
         raise NoLatticeError("no lattice: the image repeats, but no column has six neighbours where they should be")
     i, j = grow(peaks, heights, a, b, seed, _TOLERANCE * d, _MIN_RATIO)
+    _leave_other_grains(peaks, i, j)
     for _ in range(2):
         _prune(peaks, i, j, d)
     if np.count_nonzero(i != UNINDEXED) < _FEWEST:
         raise NoLatticeError(f"no lattice: fewer than {_FEWEST} columns continue one another")
     return i, j
+
+
+def _leave_other_grains(peaks: Floats, i: Integers32, j: Integers32) -> None:
+    """Take out, in place, columns around which the lattice lies otherwise than in most of the grain."""
+    part = np.flatnonzero(i != UNINDEXED)
+    grid, i0, j0 = to_grid(peaks, i, j, 1)
+    vectors = np.concatenate([np.diff(grid, axis=axis, append=np.nan) for axis in (0, 1)], axis=-1)
+    known = np.isfinite(vectors).all(axis=-1)
+    around = (_LOCAL, _LOCAL, 1)
+    weight = ndimage.uniform_filter(known.astype(float), _LOCAL, mode="constant")
+    total = ndimage.uniform_filter(np.where(known[..., None], vectors, 0.0), around, mode="constant")
+    told = weight > _KNOWN
+    local = total[told] / weight[told, None]
+    if len(local) == 0:
+        return
+    some = local[:: max(len(local) // _MAX_SEEDS, 1)]
+    allowed = _TURNED * float(np.hypot(some[:, 0::2], some[:, 1::2]).mean(axis=0).min())
+    # Most of the grain lies as where most lies alike: a mean would lie between two grains.
+    alike = [np.count_nonzero(_apart(local, one) < 0.5 * allowed) for one in some]
+    usual = local[_apart(local, some[int(np.argmax(alike))]) < 0.5 * allowed].mean(axis=0)
+    turned = np.zeros(grid.shape[:2], np.bool_)
+    turned[told] = _apart(local, usual) > allowed
+    bad = part[turned[i[part] - i0, j[part] - j0]]
+    i[bad] = UNINDEXED
+    j[bad] = UNINDEXED
+
+
+def _apart(bases: Floats, other: Floats) -> Floats:
+    """Return how far pairs of vectors (n, 4) are from another pair (4,): the larger of the two distances."""
+    off = bases - other
+    return np.asarray(np.maximum(np.hypot(off[:, 0], off[:, 1]), np.hypot(off[:, 2], off[:, 3])))
 
 
 def _prune(peaks: Floats, i: Integers32, j: Integers32, d: float) -> None:

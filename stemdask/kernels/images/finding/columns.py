@@ -27,6 +27,7 @@ from stemdask.kernels.images.finding.separation import (
     estimate_lattice,
     reduce_vectors,
 )
+from stemdask.kernels.images.finding.superlattice import find_alternating_columns
 
 #: Grains are told apart by at most seven labels; sublattices by sixteen, the columns in the cell of a tungsten bronze.
 #: Both together fit into a signed byte.
@@ -245,6 +246,12 @@ def _find_grain(
     if alone and not whole and sublattices is not None and len(motif.amplitudes) < sublattices:
         anchors = find_anchors(pixels, free, vectors, distance)
         motif = _motif_of(pixels, anchors)
+    if not alone and len(motif.amplitudes) > 1:
+        cell = find_alternating_columns(pixels, anchors.grid, anchors.a, anchors.b)
+        if cell != ((1, 0), (0, 1)):
+            a, b = reduce_vectors(*(np.array(cell, float) @ np.stack([anchors.a, anchors.b])))
+            anchors = find_anchors(pixels, free, LatticeVectors(a, b, vectors.confidence), distance, whole=True)
+            motif = _motif_of(pixels, anchors)
     motif = _named(motif.brightest(min(sublattices or MAX_SUBLATTICES, MAX_SUBLATTICES)), anchors.a, anchors.b)
     return _Grain(free, anchors, motif, LatticeVectors(anchors.a, anchors.b, vectors.confidence))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage, optimize
 
-from stemdask.kernels.arrays import Floats, Image, Integers
+from stemdask.kernels.arrays import Booleans, Floats, Image, Integers
 from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.finding.peaks import interpolate_cubic
 
@@ -79,7 +79,9 @@ def _accumulate(image: Image, grid: Floats, cells: Integers, samples: tuple[int,
     return total, square, used
 
 
-def mean_cell(image: Image, grid: Floats, samples: tuple[int, int]) -> tuple[Floats, float]:
+def mean_cell(
+    image: Image, grid: Floats, samples: tuple[int, int], chosen: Booleans | None = None
+) -> tuple[Floats, float]:
     """Average the image over its cells, each mapped onto the unit square by its four corners.
 
     Parameters
@@ -90,6 +92,8 @@ def mean_cell(image: Image, grid: Floats, samples: tuple[int, int]) -> tuple[Flo
         (ni, nj, 2), px, corners of the cells, NaN where one is missing.
     samples
         Number of samples along a and b.
+    chosen
+        (ni - 1, nj - 1), the cells to average; None for all.
 
     Returns
     -------
@@ -101,7 +105,7 @@ def mean_cell(image: Image, grid: Floats, samples: tuple[int, int]) -> tuple[Flo
     """
     present = np.isfinite(grid[..., 0])
     complete = present[:-1, :-1] & present[1:, :-1] & present[:-1, 1:] & present[1:, 1:]
-    cells = np.argwhere(complete)
+    cells = np.argwhere(complete if chosen is None else complete & chosen)
     most = _MAX_SAMPLES // (samples[0] * samples[1])
     if len(cells) > most:
         cells = cells[np.linspace(0, len(cells) - 1, most).astype(np.int64)]
@@ -130,26 +134,34 @@ def find_motif(cell: Floats, error: float, a: Floats, b: Floats) -> Motif:
     a, b
         Lattice vectors in px.
     """
-    nothing = Motif(np.empty((0, 2)), np.empty(0), np.nan)
     if not np.isfinite(cell).all() or np.ptp(cell) == 0:
-        return nothing
+        return Motif(np.empty((0, 2)), np.empty(0), np.nan)
     short = float(min(np.hypot(*a), np.hypot(*b)))
     found = np.empty((0, 2))
     for smoothing in _SMOOTHINGS:
-        response = _laplacian_response(cell.shape, a, b, smoothing * short)
-        curvature = fft.irfft2(fft.rfft2(cell) * response, s=cell.shape)
-        impulse = fft.irfft2(response, s=cell.shape)
-        noise = error * float(np.sqrt((impulse**2).sum()))
+        curvature, noise = bending(cell, error, a, b, smoothing * short)
         least = max(_MIN_CURVATURE * float(curvature.max()), _MIN_SIGNIFICANCE * noise)
-        tops, prominence = _prominent_maxima(curvature)
-        tops = tops[(prominence >= least) & (curvature.ravel()[tops] >= least)]
-        for top in np.stack(np.unravel_index(tops, cell.shape), axis=1) / cell.shape:
+        for top in hills(curvature, least):
             away = (top - found - np.round(top - found)) @ np.stack([a, b])
             if len(found) == 0 or np.hypot(away[:, 0], away[:, 1]).min() > _MERGE * short:
                 found = np.concatenate([found, top[None]])
     if len(found) == 0:
-        return nothing
+        return Motif(np.empty((0, 2)), np.empty(0), np.nan)
     return _fit_gaussians(cell, found, a, b)
+
+
+def hills(curvature: Floats, least: float) -> Floats:
+    """Return the maxima (n, 2) of a periodic cell, in units of it, that are as high as `least`, and above passes."""
+    tops, prominence = _prominent_maxima(curvature)
+    tops = tops[(prominence >= least) & (curvature.ravel()[tops] >= least)]
+    return np.stack(np.unravel_index(tops, curvature.shape), axis=1) / curvature.shape
+
+
+def bending(cell: Floats, error: float, a: Floats, b: Floats, smoothing: float) -> tuple[Floats, float]:
+    """Return minus the Laplacian of a mean cell under a Gaussian of `smoothing` px, and its standard error."""
+    response = _laplacian_response(cell.shape, a, b, smoothing)
+    impulse = fft.irfft2(response, s=cell.shape)
+    return fft.irfft2(fft.rfft2(cell) * response, s=cell.shape), error * float(np.sqrt((impulse**2).sum()))
 
 
 def _laplacian_response(shape: tuple[int, ...], a: Floats, b: Floats, smoothing: float) -> Floats:

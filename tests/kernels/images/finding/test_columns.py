@@ -158,6 +158,28 @@ def test_missing_pixels_cost_only_the_columns_under_them() -> None:
     assert precision >= 0.99
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_grain_ends_where_the_lattice_turns_though_its_rows_go_on(seed: int) -> None:
+    """Gold along [110] is nearly hexagonal: rows of one grain meet those of the next, and lead growth into it."""
+    random = np.random.default_rng(seed)
+    first = random.uniform(-40, 40)
+    halves, truths = [], []
+    for angle in (first, first + random.uniform(15, 20)):
+        basis = turn([[0.0, 18.0], [25.5, 0.0]], angle)
+        motif = [MotifColumn(place, 3000.0, 3.2, 0) for place in ((0.0, 0.0), (0.5, 0.5))]
+        image, truth = lattice_image((320, 340), basis, motif, background=3.0, seed=seed)
+        halves.append(image)
+        truths.append(truth.positions[truth.inside])
+    image = np.hstack([halves[0][:, :170], halves[1][:, 170:]])
+    found = find_columns(image)
+    clear = [truth[side] for truth, side in zip(truths, (truths[0][:, 1] < 160, truths[1][:, 1] > 180), strict=True)]
+    for truth in clear:
+        inside = truth[((truth > 8) & (truth < np.array(image.shape) - 9)).all(axis=1)]
+        off, which = cKDTree(found.positions).query(inside)
+        assert (off < 2.0).mean() > 0.99
+        assert len(set(found.grain[which])) == 1
+
+
 def test_two_grains_have_lattices_of_their_own() -> None:
     columns = np.indices((300, 320))[1]
     left, _ = perovskite((300, 320), 14.0, rotation=12.0, vacuum=columns > 170)

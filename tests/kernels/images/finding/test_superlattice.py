@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
+from stemdask.kernels.arrays import Floats
+from stemdask.kernels.images.finding.columns import find_columns
 from stemdask.kernels.images.finding.superlattice import find_superlattice
+from stemdask.simulate import MotifColumn, lattice_image, perovskite
 
 SINGLE = ((1, 0), (0, 1))
 ROW, COLUMN = np.mgrid[:20, :20]
@@ -53,3 +59,41 @@ def test_uneven_columns_are_no_larger_cell(seed: int) -> None:
     # As in an image that repeats one simulated cell of uneven columns.
     tile = noisy(np.ones((5, 5)), 0.15, seed)
     assert find_superlattice(np.tile(tile, (4, 4))) == SINGLE
+
+
+RUTILE = [
+    MotifColumn((0.0, 0.0), 3000.0, 2.6, 0),
+    MotifColumn((0.5, 0.5), 3000.0, 2.6, 0),
+    *(MotifColumn(place, 500.0, 2.6, 1) for place in ((0.305, 0.305), (0.695, 0.695), (0.195, 0.805), (0.805, 0.195))),
+]
+
+
+@pytest.mark.parametrize("turned", [0.0, 23.0])
+@pytest.mark.parametrize("brightness", [0.05, 1.0])
+def test_weak_columns_that_alternate_double_the_cell_of_bright_ones_that_are_alike(
+    turned: float, brightness: float
+) -> None:
+    """Rutile along [001]: oxygen lies on one diagonal at every second titanium, on the other at the rest."""
+    angle = np.radians(turned)
+    basis = 35.3 * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    motif = [replace(column, electrons=brightness * column.electrons) for column in RUTILE]
+    image, truth = lattice_image((260, 280), basis, motif, background=2.0 * brightness, seed=1)
+    found = find_columns(image)
+    assert np.hypot(*found.vectors.a) == pytest.approx(35.3, rel=0.01)
+    off, _ = cKDTree(found.positions).query(truth.positions[truth.inside])
+    assert (off < 3.0).mean() > 0.97
+    off, _ = cKDTree(truth.positions).query(found.positions)
+    assert (off < 3.0).mean() > 0.97
+
+
+@pytest.mark.parametrize("moved", [0.5, 1.0])
+def test_columns_displaced_against_each_other_are_no_larger_cell(moved: float) -> None:
+    """Antiferroelectric displacements, here of up to 25 pm in a cell of 0.4 nm, are to be measured."""
+
+    def alternating(positions: Floats) -> Floats:
+        return moved * np.where(np.round(positions[:, :1] / 16.0) % 2 == 0, [[1.0, 0.5]], [[-1.0, -0.5]])
+
+    image, _ = perovskite((240, 240), 16.0, displacement=alternating, seed=2)
+    found = find_columns(image)
+    assert np.hypot(*found.vectors.a) == pytest.approx(16.0, rel=0.01)
+    assert set(found.sublattice) == {0, 1}
