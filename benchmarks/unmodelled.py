@@ -28,6 +28,7 @@ CASES = (
     "a spot as wide as 0.3 distances",
     "a spot as wide as 0.5 distances",
     "a spot as wide as 1 distance",
+    "six spots as wide as 1 to 3 distances",
 )
 WIDTH, SIZE, PEAK, SEEDS = 2.6, 200, 1000.0, 6
 
@@ -65,9 +66,15 @@ def measured(case: str, apart: float, seed: int) -> tuple[np.ndarray, np.ndarray
         known[random.choice(inside[kind[inside] == 1], round(0.03 * len(inside)), replace=False)] = False
     elif "spot" in case:
         y, x = np.indices(image.shape)
-        distance2 = (y - 0.4 * SIZE) ** 2 + (x - 0.55 * SIZE) ** 2
-        wide = float(case.split()[-2]) * spacing
-        image = image + random.poisson(0.3 * PEAK * np.exp(-0.5 * distance2 / wide**2))
+        spots = [(0.4 * SIZE, 0.55 * SIZE, float(case.split()[-2]) * spacing, 0.3)]
+        if "six" in case:
+            spots = [
+                (*random.uniform(0, SIZE, 2), random.uniform(1, 3) * spacing, random.uniform(0.1, 0.5))
+                for _ in "123456"
+            ]
+        for top, left, wide, high in spots:
+            distance2 = (y - top) ** 2 + (x - left) ** 2
+            image = image + random.poisson(high * PEAK * np.exp(-0.5 * distance2 / wide**2))
     place, kind = place[known], kind[known]
     fit = fit_joint(image.astype(np.float32), place + random.normal(0, 0.3, place.shape), kind, WIDTH)
     a, b = (np.flatnonzero((kind == k) & fit.good) for k in (0, 1))

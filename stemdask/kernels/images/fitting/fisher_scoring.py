@@ -82,7 +82,7 @@ class FisherScoring:
                 self._step_back(before)
                 if self._damping > _HOPELESS:
                     break
-            elif self._at_rest(length):
+            elif self._at_rest(length) or self.scene.unlike(self.state):
                 break
 
     def choose_shape(self, evidence: float) -> bool:

@@ -26,6 +26,7 @@ from stemdask.kernels.images.fitting.constraints import Constraints
 from stemdask.kernels.images.fitting.ellipses import axes_of
 from stemdask.kernels.images.fitting.fisher_scoring import FisherScoring
 from stemdask.kernels.images.fitting.gaussian import moments
+from stemdask.kernels.images.fitting.ground import unevenness
 from stemdask.kernels.images.fitting.local_inverse import position_covariances
 from stemdask.kernels.images.fitting.noise import Noise, brightness_range, estimate_noise
 from stemdask.kernels.images.fitting.normal_equations import NormalEquations
@@ -36,12 +37,12 @@ from stemdask.kernels.images.fitting.smooth import SmoothBasis
 from stemdask.kernels.images.fitting.starting_values import continued, guessed
 
 Shape = Literal["auto", "gaussian", "empirical"]
-Widths = Literal["shared", "map", "free"]
+Widths = Literal["shared", "alike", "map", "free"]
 Background = Literal["constant", "spline"]
 NoiseKind = Literal["auto", "poisson", "gaussian"]
 
 #: Smallest side of a cell of a spline in mean distances between columns of a sublattice, and the most cells a side.
-_BACKGROUND_CELL = (12.0, 8)
+_BACKGROUND_CELL, _FINE_CELL = (12.0, 8), (1.5, 12)
 _WIDTH_CELL = (24.0, 3)
 #: Steps after which columns that still move are flagged.
 _MOST_STEPS = 40
@@ -53,6 +54,9 @@ _MAY_BE_LOST = 0.05
 _WEAK, _AROUND = 0.5, 16
 #: How often a fit is brought to rest at the most, while it changes which pixels it doubts.
 _ROUNDS = 3
+#: How far the level between columns may be from a field with the wider cells, in units of the columns' height: 0.02 in
+#: clean images, 0.1 with dirt.
+_UNEVEN = 0.05
 #: By how much chi² must fall, in units of what chance makes of it, for columns to be taken as other than Gaussians.
 _EVIDENCE = 40.0
 
@@ -64,10 +68,10 @@ class ColumnModel(NamedTuple):
     """A Gaussian, "empirical": with the deviation from it that all columns have in common, "auto": which of the two
     the image asks for, or the terms of that deviation where they are known."""
     widths: Widths = "shared"
-    """One ellipse, wider or narrower by one factor for each further sublattice; "map": it varies smoothly over the
-    image; or "free": each column its own."""
+    """One ellipse, wider or narrower by one factor for each further sublattice, or "alike" for all; "map": it varies
+    smoothly over the image; or "free": each column its own."""
     background: Background = "spline"
-    """A smooth field with knots some columns apart, or "constant"."""
+    """A smooth field with knots many columns apart, or as near as the level between columns asks for; or "constant"."""
 
 
 USUAL = ColumnModel()
@@ -127,8 +131,16 @@ def fit_joint(
     array([[20.3, 22.8],
            [20.3, 34.1]])
     """
-    fit = _JointFit(image, positions, sublattice, sigma, noise, model, start, held)
-    fit.run()
+
+    def fitted(model: ColumnModel) -> _JointFit:
+        fit = _JointFit(image, positions, sublattice, sigma, noise, model, start, held)
+        fit.run()
+        if model.widths == "alike" or not fit.scene.unlike(fit.scoring.state):
+            return fit
+        # What the background doesn't follow has made columns of one kind wide.
+        return fitted(model._replace(widths="alike"))
+
+    fit = fitted(model)
     shaped, sought = fit.result(), ~fit.held
 
     def lost(columns: ColumnFit) -> int:
@@ -138,9 +150,7 @@ def fit_joint(
     if model.shape != "auto" or not fit.scene.shaped or lost(shaped) <= _MAY_BE_LOST * np.count_nonzero(sought):
         return shaped
     # Too little is known for a shape where columns don't come to rest with it.
-    fit = _JointFit(image, positions, sublattice, sigma, noise, model._replace(shape="gaussian"), start, held)
-    fit.run()
-    return min(shaped, fit.result(), key=lost)
+    return min(shaped, fitted(fit.model._replace(shape="gaussian")).result(), key=lost)
 
 
 class _JointFit:
@@ -203,14 +213,15 @@ class _JointFit:
             for _ in range(_MOST_LOOKS):
                 decided = self.choose_shape()
                 self.scoring.run(1)
-                if decided:
+                if decided or self.scene.unlike(self.scoring.state):
                     break
         self.renew_noise()
         self.doubt()
         for _ in range(_ROUNDS):
             before = self.scoring.iterations
             self.scoring.run(_MOST_STEPS)
-            if self.scoring.iterations - before == _MOST_STEPS or not self.doubt():
+            at_its_end = self.scoring.iterations - before == _MOST_STEPS or self.scene.unlike(self.scoring.state)
+            if at_its_end or not self.doubt():
                 break
 
     def _scene(self, image: AnyFloats, shaped: bool, known: Floats) -> Scene:
@@ -219,17 +230,24 @@ class _JointFit:
         scaled[~np.isfinite(scaled)] = np.nan
         field = (scaled.shape[0], scaled.shape[1])
         self.kinds, index = np.unique(self.numbers, return_inverse=True)
+        self.kind = index[self.order].astype(np.intp)
         n_sublattices = max(len(self.kinds), 1)
         spacing = float(np.sqrt(max(scaled.size, 1) * n_sublattices / max(self.n, 1)))
+        alike, self.dirty = self.model.widths == "alike", False
         constant = SmoothBasis(field, (0, 0))
         spline = SmoothBasis.of(field, _BACKGROUND_CELL[0] * spacing, _BACKGROUND_CELL[1])
+        if self.model.background == "constant":
+            spline = constant
+        elif unevenness(scaled, self.given[self.order], spacing, spline) > _UNEVEN:
+            self.dirty = True
+            spline = SmoothBasis.of(field, _FINE_CELL[0] * spacing, _FINE_CELL[1])
         map_ = SmoothBasis.of(field, _WIDTH_CELL[0] * spacing, _WIDTH_CELL[1])
         return Scene(
             scaled,
-            index[self.order].astype(np.intp),
-            n_sublattices,
-            spline if self.model.background == "spline" else constant,
-            {"shared": constant, "map": map_, "free": None}[self.model.widths],
+            np.zeros_like(self.kind) if alike else self.kind,
+            1 if alike else n_sublattices,
+            spline,
+            {"shared": constant, "alike": constant, "map": map_, "free": None}[self.model.widths],
             Noise(0.0, 1.0),
             shaped,
             known,
@@ -245,7 +263,7 @@ class _JointFit:
             state.positions,
             state.width,
             covered[:, 0] / whole,
-            self.scene.sublattice,
+            self.kind,
             self.order,
             self.scene.background.shape,
             6 if self.model.widths == "free" else 3,
@@ -256,7 +274,7 @@ class _JointFit:
         positions = self.given[self.order].copy()
         if start is not None and len(start):
             return continued(self.scene, positions, start, self.order, self.offset, self.scale)
-        kinds = self.kinds[self.scene.sublattice] if self.n else np.zeros(0, dtype=np.int8)
+        kinds = self.kinds[self.kind] if self.n else np.zeros(0, dtype=np.int8)
         return guessed(self.scene, positions, sigma[np.clip(kinds, 0, len(sigma) - 1)])
 
     def _noise(self, model: Image | None) -> Noise:
@@ -289,8 +307,8 @@ class _JointFit:
 
     def choose_shape(self) -> bool:
         """Let the columns share a shape if the image says clearly that they aren't Gaussians; tell if it's decided."""
-        if not self.n or self.model.shape != "auto" or self.scene.shaped:
-            return True
+        if not self.n or self.model.shape != "auto" or self.scene.shaped or self.dirty:
+            return True  # the tails of columns can't be told from dirt between them
         return self.scoring.choose_shape(_EVIDENCE)
 
     def _errors(self) -> tuple[Floats, PositionCovariance]:
@@ -313,7 +331,7 @@ class _JointFit:
         constraints.flag[blind & (constraints.flag != RAN_AWAY)] = NO_SIGNAL
         constraints.flag[(scoring.moved > 0.2) & (constraints.flag == OK)] = NOT_CONVERGED
         ended = np.flatnonzero((constraints.flag == OK) & ~constraints.held)
-        typical = _around(scoring.state, self.scene.sublattice, ended)
+        typical = _around(scoring.state, self.kind, ended)
         most = scoring.state.amplitude[ended] + 2.0 * errors[ended, 0]
         constraints.flag[ended[most < _WEAK * typical]] = WEAK
 

@@ -35,6 +35,8 @@ _PAIR_REACH = 6.0
 _ROUGHNESS, _STIFFNESS = 0.1, 3e-3
 #: With terms of the shape below this the information of Gaussians does.
 _NEARLY_GAUSSIAN = 0.02
+#: Widths of the columns of a further sublattice in units of the first one's that can be true.
+_NARROWER, _WIDER = 0.67, 1.4
 #: The variance is never taken below this part of that at the mean brightness.
 _DARK = 0.02
 #: Pixels that are trusted this much more or less than before are worth another fit.
@@ -124,6 +126,17 @@ class Scene:
         ratio = np.concatenate([[1.0], coefficients[self._ratios]])[self.sublattice]
         ellipse = coefficients[self.background.size : self._ratios.start].reshape(3, -1)
         return np.stack([ratio * self.widths.values(part, positions) for part in ellipse], axis=1)
+
+    def unlike(self, state: State) -> bool:
+        """Tell whether columns of one sublattice are wider or narrower than those of another by more than they may be.
+
+        They are images of one probe: in images of crystals it is by a fifth, rarely by a quarter. What the model of the
+        background can't follow, as dirt some columns wide, may make it any factor.
+        """
+        if self.widths is None:
+            return False
+        width = state.coefficients[self._ratios] ** -0.5
+        return bool(((width < _NARROWER) | (width > _WIDER)).any())
 
     def precision_change(self, state: State, coefficients: Floats) -> Floats:
         """Return how the columns' precisions (n, 3) change to first order with the coefficients."""
