@@ -24,6 +24,8 @@ from stemdask.errors import ClusterError
 from stemdask.model import Block
 from stemdask.store.layout import run_directory
 
+log = logging.getLogger(__name__)
+
 #: Seconds without all workers before the pool asks for them again.
 RESTORE_SECONDS = 5.0
 #: Seconds to learn why a block failed, or to close a cluster.
@@ -86,7 +88,10 @@ class DaskPool(ABC):
 
     def __exit__(self, *exception: object) -> None:
         self._blocks.clear()
-        self._stack.close()
+        try:
+            self._stack.close()
+        except TimeoutError as error:  # they end with this process; how the run ended is not to be hidden by that
+            log.warning("the workers didn't end in time: %s", error)
 
     def submit(self, block: Block, isolate: bool | None) -> None:
         """Hand a block to the scheduler."""
