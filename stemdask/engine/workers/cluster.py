@@ -17,7 +17,7 @@ from stemdask.engine.block import Ack
 from stemdask.engine.clock import Clock
 from stemdask.engine.dispatch import TICK, Done, Job, WorkerDied
 from stemdask.engine.log import LOG, RunLog
-from stemdask.engine.workers import descriptors
+from stemdask.engine.workers import descriptors, keys
 from stemdask.engine.workers.settings import settings
 from stemdask.engine.workers.telling import do_and_tell, read_ack
 from stemdask.errors import ClusterError
@@ -179,7 +179,7 @@ class Processes(DaskPool):
             dashboard_address="127.0.0.1:0",
             worker_dashboard_address=None,
             scheduler_kwargs={"dashboard": False},
-            security=True,
+            security=keys.temporary(),
             memory_limit=0,
             local_directory=scratch,
             env={LOG: str(run_directory(self._job.store) / "log")},
