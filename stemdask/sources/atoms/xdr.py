@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from stemdask.errors import InputError
+from stemdask.fence import inside
 from stemdask.sources.atoms.companion import with_elements
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
@@ -20,6 +21,8 @@ from stemdask.sources.atoms.trajectory_library import READING, check_end, index_
 from stemdask.sources.per_file import once_per_file
 
 _ANGSTROM = 10.0
+#: Frames between two words that it goes on.
+_BEAT = 100_000
 #: Bytes that hold either head.
 _HEAD = 96
 _XTC_MAGIC, _TRR_MAGIC = 1995, 1993
@@ -57,6 +60,8 @@ def index(path: str, size: int) -> FrameIndex:
                     remedy="Copy the file again from its origin",
                 ) from None
             n_frames, n_atoms, end = n_frames + 1, n, end + length
+            if n_frames % _BEAT == 0:
+                inside.beat(path)
     check_end(path, end, size)
     return index_equal(n_frames, n_atoms)
 
