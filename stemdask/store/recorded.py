@@ -1,4 +1,4 @@
-"""What a store holds of a block, held against the checksums that were noted when it was written."""
+"""What a store holds of a block, checked against the checksums that were noted when it was written."""
 
 from __future__ import annotations
 
