@@ -18,7 +18,7 @@ import toy
 import verbs
 from scenes import Scene, scenes
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(3600)]
 
 #: A verb is killed at most so often before it may end.
 IN_A_ROW = 4
@@ -104,7 +104,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scene]]
         ("run", 4), ("retry", 2), ("grow", 2), ("extend", 3),
         ("repair", 4), ("export", 4), ("report", 2), ("figures", 2),
         *(
-            pytest.param(name, n, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
+            pytest.param(name, n, marks=pytest.mark.slow)
             for name, n in (
                 ("run", 60), ("processes", 40), ("retry", 20), ("grow", 20), ("extend", 40),
                 ("repair", 30), ("export", 30), ("report", 20), ("figures", 20),

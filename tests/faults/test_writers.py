@@ -18,6 +18,8 @@ from scenes import Scene, scenes
 from stemdask.errors import StemdaskError
 from stemdask.store import disk
 
+pytestmark = pytest.mark.timeout(3600)
+
 
 class _Nth:
     """Fails the n-th call of some functions that write, once."""
@@ -92,7 +94,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scene]:
             )
         ),
         *(
-            pytest.param(name, number, 1, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
+            pytest.param(name, number, 1, marks=pytest.mark.slow)
             for name in ("run", "retry", "grow", "extend", "repair", "export", "report", "figures")
             for number in (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EINTR, errno.EDQUOT)
         ),

@@ -18,7 +18,7 @@ from stemdask.errors import StemdaskError
 from stemdask.fence.fence import close_free, lent
 from stemdask.planning.resolve import resolve
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(3600)]
 
 N = [pytest.param(25, id="few"), pytest.param(1000, marks=pytest.mark.slow, id="many")]
 #: What an answer may be. A reader that crashes or hangs is answered too, but shall be seen.
