@@ -326,10 +326,11 @@ def schema() -> None:
 def _draw_both(error: DoubtfulPolarity, output: str) -> Path:
     """Draw an image of doubtful contrast both ways, beside the store that its run would write."""
     from stemdask.figures.images.polarity import both_contrasts
+    from stemdask.figures.saved import write_picture
     from stemdask.store.place import open_run_directory
 
     target = open_run_directory(Path(output).expanduser().absolute()) / "polarity.png"
-    both_contrasts(error.pixels).savefig(target)
+    write_picture(both_contrasts(error.pixels), target)
     return target
 
 

@@ -15,9 +15,10 @@ from stemdask.analyses.atoms.order import rdf
 from stemdask.analyses.images.columns import lattice
 from stemdask.config.document import Document
 from stemdask.engine import run as engine
-from stemdask.errors import FrameError, StorageError, StoreError
+from stemdask.errors import FrameError, StoreError
 from stemdask.figures.atoms.positions import plot_structure
 from stemdask.figures.images.columns import plot_inspection
+from stemdask.figures.saved import write_picture
 from stemdask.report.verdicts import judge
 from stemdask.results import reader
 from stemdask.results.views import Results
@@ -33,8 +34,8 @@ def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
     ------
     FrameError
         Nothing was found in the frame; says why.
-    StoreError
-        Another file is in the place of the picture.
+    StoreError, StorageError
+        Another file is in the place of the picture; the file system refused it.
     """
     picture = output if output is not None else Path(f"{Path(inputs[0]).stem.strip('*?[]') or 'frames'}.preview.png")
     _check_free(picture)
@@ -44,7 +45,6 @@ def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
             "input": {"path": list(inputs), "frames": f"{frame}:{frame + 1}"},
             "output": str(Path(folder) / "preview.zarr"),
             "cluster": {"kind": "inline"},
-            "limits": {"isolate": False},
         }
         outcome = engine.execute(Document(data, name="preview"), progress=False)
         results = Results(reader.open_results(outcome.store))
@@ -57,12 +57,7 @@ def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
         for line in _keys(results):
             typer.echo(f"  {line}")
         drawn = plot_inspection(results) if results.kind == "images" else plot_structure(results)
-        try:
-            drawn.savefig(picture, metadata={"Software": SOFTWARE})
-        except OSError as error:
-            raise StorageError(
-                f"the picture can't be written: {error.strerror or error}", where=picture, remedy="Name another with -o"
-            ) from error
+        write_picture(drawn, picture, SOFTWARE)
     typer.echo(f"picture: {picture} ({time.perf_counter() - start:.1f} s)")
     return 0
 

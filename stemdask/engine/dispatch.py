@@ -158,12 +158,12 @@ def dispatch(
 
 
 def _raise_if_hopeless(back: Done, tries: int) -> None:
-    if isinstance(back.error, StemdaskError):
+    if isinstance(back.error, StemdaskError) and not isinstance(back.error, ClusterError):  # another worker may do it
         raise back.error
     log.warning("block %d was returned unfinished (%d of %d): %r", back.block.index, tries, TRIES, back.error)
     if tries < TRIES:
         return
-    kind = ClusterError if isinstance(back.error, WorkerDied) else StemdaskError
+    kind = ClusterError if isinstance(back.error, WorkerDied | ClusterError) else StemdaskError
     raise kind(
         f"block {back.block.index} (frames {back.block.start} to {back.block.stop - 1}) failed {tries} times: "
         f"{type(back.error).__name__}: {back.error}",

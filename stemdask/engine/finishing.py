@@ -35,7 +35,8 @@ def finish(plan: Plan, step: Step, give_up: Callable[[], bool]) -> None:
     """
     try:
         if not plan.limits.isolate:
-            _finish(plan, step)
+            with disk.refusals_in_words(Path(plan.store)):
+                _finish(plan, step)
             return
         seconds = _SECONDS + plan.limits.seconds * plan.source.n_frames
         with lent(give_up) as fence:
@@ -52,10 +53,6 @@ def finish(plan: Plan, step: Step, give_up: Callable[[], bool]) -> None:
         raise _failed(plan, step, str(error)) from error
     except StemdaskError:
         raise
-    except OSError as error:
-        if error.errno in disk.REFUSED:
-            raise disk.storage_error(error, Path(plan.store)) from error
-        raise _failed(plan, step, f"{type(error).__name__}: {error}") from error
     except Exception as error:
         raise _failed(plan, step, f"{type(error).__name__}: {error}") from error
 
@@ -66,12 +63,8 @@ def finished(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[Non
     step = next(step for step in plan.steps if step.name == given["step"])
     # It reads what many frames gave: half of the machine, and no limit of the files that it writes.
     inside.limit_memory(max(plan.limits.memory, psutil.virtual_memory().total // 2), files=False)
-    try:
+    with disk.refusals_in_words(Path(plan.store)):
         _finish(plan, step)
-    except OSError as error:
-        if error.errno in disk.REFUSED:
-            raise disk.storage_error(error, Path(plan.store)) from error
-        raise
     return None, {}
 
 

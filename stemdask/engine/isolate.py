@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from stemdask.analyses.evaluation import FrameResult, failed, result_of
-from stemdask.errors import StemdaskError
-from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Overdue, Raised, lent
+from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Overdue, Raised, lent, not_started
 from stemdask.model import Array, FrameStatus, Plan
 
 log = logging.getLogger(__name__)
@@ -81,9 +80,8 @@ class Helper:
                 seconds = START_SECONDS + self._plan.limits.seconds
                 self._fence.ask("stemdask.engine.frames:load", given, seconds=seconds, keep=True)
             except (Overdue, Died, Raised) as error:
-                if not (isinstance(error, Died) and error.from_outside) or not left:
-                    words = error.words if isinstance(error, Died) else ""
-                    raise StemdaskError(f"the helper process didn't start ({error!r}){words}") from error
+                if not (isinstance(error, Died) and error.from_outside and left):
+                    raise not_started(error) from error
             else:
                 self._is_loaded, self._is_warm = True, self._good_frame is not None
                 return

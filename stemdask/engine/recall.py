@@ -6,11 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from stemdask.analyses import chain
 from stemdask.model import RAGGED, Array, Block, Plan
-from stemdask.store import checksums, layout
+from stemdask.store import layout, recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +27,7 @@ def recall(plan: Plan, block: Block) -> dict[int, Recalled]:
     A frame that failed is unknown.
     """
     root = layout.open_group(plan.store)
-    if layout.CHECKSUMS not in root:
-        return {}
-    try:
-        noted = np.asarray(root[layout.CHECKSUMS][block.index]).tolist()
-    except Exception:  # noqa: BLE001 - damage has many types, and is mended by doing the block again
-        return {}
-    sums = dict(zip(root[layout.CHECKSUMS].attrs["paths"], noted, strict=True))
+    sums = recorded.sums_of(root, block) or {}
     about = _read(root, (layout.ERROR, layout.INPUT_HASH), block, sums)
     if about is None:
         return {}
@@ -61,12 +53,8 @@ def _read(root: Any, paths: Iterable[str], block: Block, sums: Mapping[str, int]
     """Return variables of a block; None where one of them isn't what its checksum says."""
     found = {}
     for path in paths:
-        if not sums.get(path):
+        values = recorded.read(root, path, block, sums) if sums.get(path) else None
+        if values is None:
             return None
-        try:
-            found[path] = np.asarray(root[path][block.start : block.stop])
-        except Exception:  # noqa: BLE001 - damage has many types, and is mended by doing the block again
-            return None
-        if checksums.of_block(path, block.index, found[path]) != sums[path]:
-            return None
+        found[path] = values
     return found

@@ -27,7 +27,7 @@ from stemdask.planning.plan import draw
 from stemdask.planning.resolve import resolve
 from stemdask.planning.survey import survey as survey_of
 from stemdask.store import lock, place
-from stemdask.store.disk import REFUSED, storage_error
+from stemdask.store.disk import refusals_in_words
 
 Retry = Literal["failed", "overflow"]
 
@@ -123,25 +123,20 @@ def execute(
             value=resolved.config.cluster.kind,
             allowed="inline, threads, processes",
         )
-    try:
-        # What comes once before and after gives the same bits on any number of cores.
-        with _reported(progress) as report, Stop() as stop, threadpool_limits(1):
-            missing = place.missing_folders(store)
-            directory = place.open_run_directory(store)
-            with (
-                lock.driving(directory, shared=subset) as epoch,
-                place.left_as_found(store, () if subset else missing),
-                logged(directory / "log"),
-                told(resolved.config.cluster, store, stop),
-            ):
-                with lock.setting_up(directory):
-                    plan, known = set_up(resolved, store, retry=retry, fresh=fresh, sweep=not subset)
-                driver = Driver(plan, epoch, resolved.config.cluster, stop, report, known)
-                return driver.go(chosen(plan, frames, blocks), finish=not subset)
-    except OSError as error:
-        if error.errno in REFUSED:
-            raise storage_error(error, store) from error
-        raise
+    # What comes once before and after gives the same bits on any number of cores.
+    with refusals_in_words(store), _reported(progress) as report, Stop() as stop, threadpool_limits(1):
+        missing = place.missing_folders(store)
+        directory = place.open_run_directory(store)
+        with (
+            lock.driving(directory, shared=subset) as epoch,
+            place.left_as_found(store, () if subset else missing),
+            logged(directory / "log"),
+            told(resolved.config.cluster, store, stop),
+        ):
+            with lock.setting_up(directory):
+                plan, known = set_up(resolved, store, retry=retry, fresh=fresh, sweep=not subset)
+            driver = Driver(plan, epoch, resolved.config.cluster, stop, report, known)
+            return driver.go(chosen(plan, frames, blocks), finish=not subset)
 
 
 def plan(document: Document) -> list[tuple[str, str]]:

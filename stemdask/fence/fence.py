@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from stemdask.errors import ConfigError, StemdaskError
+from stemdask.errors import ClusterError, ConfigError, StemdaskError
 from stemdask.fence import process, wire
 from stemdask.fence.child import DEATH
 from stemdask.model import Array
@@ -68,6 +68,16 @@ class Overdue(TimeoutError):
 
 class Raised(Exception):
     """A job raised something that isn't one of our errors; its text says what."""
+
+
+def not_started(why: Overdue | Died | Raised) -> StemdaskError:
+    """Return the error of a process that never came to its first job; of the cluster, where somebody else ended it."""
+    if isinstance(why, Died) and why.from_outside:
+        return ClusterError(
+            f"the helper process was killed whenever it started: {why.cause()}",
+            remedy="Somebody else did that, or the system, for want of memory: look at what else runs, and run again",
+        )
+    return StemdaskError(f"the helper process didn't start ({why!r}){why.words if isinstance(why, Died) else ''}")
 
 
 class Fence:
@@ -243,9 +253,8 @@ class Fence:
             try:
                 self._receive(START_SECONDS, None)
             except (Overdue, Died) as error:
-                if not (isinstance(error, Died) and error.from_outside) or not left:
-                    words = error.words if isinstance(error, Died) else ""
-                    raise StemdaskError(f"the helper process didn't start ({error!r}){words}") from error
+                if not (isinstance(error, Died) and error.from_outside and left):
+                    raise not_started(error) from error
             else:
                 return
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from stemdask.figures.style import style
 from stemdask.results import reader, shows
 from stemdask.results.views import Results
 from stemdask.sources.frame_range import parse_range
+from stemdask.store.disk import write_file
 
 FORMATS = ("svg", "pdf", "png")
 #: Text stays text, of which other programs can change the words and the type; pixels are those of print.
@@ -73,6 +75,19 @@ def save(
             with target.file(f"{stem}.{format}") as path, style(), mpl.rc_context(_RC):
                 figure.savefig(path, format=format, metadata=_METADATA[format])
     return target.written
+
+
+def write_picture(figure: Figure, path: Path, software: str = "stemdask") -> None:
+    """Write a figure as PNG, whole or not at all, with the name of what made it.
+
+    Raises
+    ------
+    StorageError
+        The file system refused it; a picture that was there before still is.
+    """
+    data = io.BytesIO()
+    figure.savefig(data, format="png", metadata={"Software": software})
+    write_file(path, data.getvalue())
 
 
 def _plots(results: Results, only: Sequence[str]) -> dict[str, Callable[..., Figure]]:

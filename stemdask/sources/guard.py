@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -104,6 +105,8 @@ def in_time(path: str) -> Iterator[None]:
 
 def os_error(path: str, error: OSError) -> InputError:
     """Return the error for a file that the system refuses to read."""
+    if error.errno == errno.EAGAIN:  # HDF5's own lock
+        return InputError("another program has it open for writing", where=path, remedy="Close it there, and try again")
     reason = os.strerror(error.errno) if error.errno else _one_line(str(error)) or type(error).__name__
     return InputError(f"can't be read: {reason}", where=path, remedy="Check the path, its permissions and its origin")
 

@@ -43,8 +43,7 @@ class SourceFile(BaseModel):
 
     def same_as(self, other: SourceFile) -> bool:
         """Tell whether another look found the same file: one that was moved, or copied with its time, is."""
-        mine, its = (self.size, self.mtime_ns), (other.size, other.mtime_ns)
-        return mine == its and (self.inode == other.inode or self.digest == other.digest)
+        return (self.size, self.mtime_ns, self.digest) == (other.size, other.mtime_ns, other.digest)
 
     def check_unchanged(self) -> None:
         """Raise InputError where the file isn't the one that was planned; costs one `stat` a call.

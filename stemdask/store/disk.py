@@ -7,7 +7,7 @@ import ctypes
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -78,6 +78,17 @@ def patiently(action: Callable[[], T], path: Path) -> T:
                 raise storage_error(error, path) from error
             time.sleep(0.5 * 2**attempt)
     raise AssertionError
+
+
+@contextlib.contextmanager
+def refusals_in_words(path: Path) -> Iterator[None]:
+    """Raise StorageError where the file system refuses what is written within."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in REFUSED:
+            raise storage_error(error, path) from error
+        raise
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stemdask.analyses import chain
-from stemdask.model import FrameStatus, Plan
-from stemdask.store import checksums, layout, metadata, place
+from stemdask.model import Array, Block, FrameStatus, Plan, Variable
+from stemdask.store import checksums, layout, metadata, place, recorded
 from stemdask.store.statuses import read_statuses
 
 HEAD_ROOM = 1.1
@@ -43,19 +45,36 @@ def _rewrite(plan: Plan, larger: Plan, overflowed: NDArray[np.bool_], path: Path
     layout.create(larger, prepared, path)
     new = layout.open_group(path, "r+")
     sums = layout.writable(new, layout.CHECKSUMS)
+    variables = (*layout.frame_variables(plan), *chain.declared(kind, steps, "run"))
     for start in range(0, plan.source.n_frames, plan.block_frames):
-        rows = slice(start, min(start + plan.block_frames, plan.source.n_frames))
-        if overflowed[rows].any():
+        block = Block(start // plan.block_frames, start, min(start + plan.block_frames, plan.source.n_frames))
+        rows = slice(block.start, block.stop)
+        pages = None if overflowed[rows].any() else _read(old, variables, block)
+        if pages is None:
             continue  # stays pending
         row = dict.fromkeys(sums.attrs["paths"], 0)
-        for variable in (*layout.frame_variables(plan), *chain.declared(kind, steps, "run")):
-            source, target = old[variable.path], layout.writable(new, variable.path)
-            page = np.full((rows.stop - rows.start, *target.shape[1:]), layout.fill_value(variable), target.dtype)
-            values = source[rows]
+        for variable in variables:
+            target, values = layout.writable(new, variable.path), pages[variable.path]
+            page = np.full((len(values), *target.shape[1:]), layout.fill_value(variable), target.dtype)
             page[tuple(slice(n) for n in values.shape)] = values
             target[rows] = page
-            row[variable.path] = checksums.of_block(variable.path, start // plan.block_frames, page)
-        sums[start // plan.block_frames] = np.array(list(row.values()), np.uint32)
+            row[variable.path] = checksums.of_block(variable.path, block.index, page)
+        sums[block.index] = np.array(list(row.values()), np.uint32)
     kept = {key: old.attrs[key] for key in ("created", "history")}
     attributes = {key: value for key, value in new.attrs.items() if key != metadata.SEAL}
     metadata.lay_out(path, attributes | kept, Path(plan.store))
+
+
+def _read(root: Any, variables: Sequence[Variable], block: Block) -> dict[str, Array] | None:
+    """Return what a store holds of a block, by path; None where some of it is damaged, and must be found again."""
+    sums = recorded.sums_of(root, block)
+    if sums is None:
+        return None
+    sums.pop(layout.STATUS, None)  # that of a block to be repeated was changed since
+    found = {}
+    for variable in variables:
+        values = recorded.read(root, variable.path, block, sums)
+        if values is None:
+            return None
+        found[variable.path] = values
+    return found

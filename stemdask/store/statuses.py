@@ -9,7 +9,7 @@ import numpy as np
 
 from stemdask.kernels.arrays import Codes
 from stemdask.model import Block, FrameStatus
-from stemdask.store.disk import sync_file
+from stemdask.store.disk import patiently, sync_file
 from stemdask.store.layout import STATUS, open_group, writable
 
 
@@ -45,5 +45,10 @@ def set_pending(store: str | Path, blocks: Iterable[Block]) -> None:
     """Mark blocks as not done, so that the next run repeats them."""
     array = writable(open_group(store, "r+"), STATUS)
     for block in blocks:
-        array[block.start : block.stop] = np.int8(FrameStatus.PENDING)
-        sync_file(Path(store) / STATUS / "c" / str(block.index))
+        chunk = Path(store) / STATUS / "c" / str(block.index)
+
+        def put(block: Block = block, chunk: Path = chunk) -> None:
+            array[block.start : block.stop] = np.int8(FrameStatus.PENDING)
+            sync_file(chunk)
+
+        patiently(put, chunk)

@@ -15,7 +15,7 @@ import numpy as np
 from stemdask.errors import StoreError
 from stemdask.kernels.arrays import Codes
 from stemdask.model import Block, FrameStatus
-from stemdask.store import checksums, layout, lock, metadata, place, statuses
+from stemdask.store import checksums, disk, layout, lock, metadata, place, statuses
 
 #: Damaged files that `Damage.text` names one by one.
 NAMED = 20
@@ -68,8 +68,8 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
     ------
     StoreError
         There is no store, or too little is left of it.
-    Busy
-        For a repair: a run is writing the store.
+    Busy, StorageError
+        For a repair: a run is writing the store; the file system refused a write.
     """
     store = Path(path)
     if not place.is_store(store):
@@ -78,7 +78,7 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
             where=store,
             remedy="Name the .zarr folder that 'stemdask run' wrote; if this is it, run again with --fresh",
         )
-    with lock.driving(place.open_run_directory(store)) if repair else nullcontext():
+    with disk.refusals_in_words(store), lock.driving(place.open_run_directory(store)) if repair else nullcontext():
         if repair:
             place.sweep_partial(store)
         repaired = metadata.mend(store) if repair else ()

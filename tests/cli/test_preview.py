@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from typer.testing import CliRunner
 
 from stemdask import simulate
 from stemdask.cli.main import app
-from stemdask.errors import StoreError
+from stemdask.errors import StorageError, StoreError
+from stemdask.figures import saved, style
 
 pytestmark = [pytest.mark.long, pytest.mark.processes]
 
@@ -50,6 +53,23 @@ def test_of_a_structure_it_says_the_cutoff_and_the_unit(here: Path) -> None:
         assert done.exit_code == 0, done.output
     assert re.search(r"analyses\.bond_order\.cutoff=3\.\d\d angstrom", done.stdout)
     assert "input.scale=" in done.stdout
+
+
+def test_a_picture_that_a_full_disk_refuses_leaves_the_one_that_was_there(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure, _ = style.new()
+    saved.write_picture(figure, here / "a.png")
+    before = (here / "a.png").read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        saved.write_picture(figure, here / "a.png")
+    assert [path.name for path in here.iterdir()] == ["a.png"]
+    assert (here / "a.png").read_bytes() == before
 
 
 def test_a_frame_without_columns_is_a_sentence(here: Path) -> None:

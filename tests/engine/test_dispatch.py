@@ -78,6 +78,13 @@ def test_a_block_that_fails_again_and_again_ends_the_run() -> None:
         _dispatch(FakePool({3: [ConnectionError("lost")] * dispatching.TRIES}))
 
 
+def test_a_block_whose_helper_somebody_killed_goes_to_another_worker() -> None:
+    killed = ClusterError("the helper process was killed whenever it started")
+    assert sorted(_dispatch(FakePool({3: [killed] * (dispatching.TRIES - 1)}))) == list(range(20))
+    with pytest.raises(ClusterError, match=r"block 3 .* failed 3 times.*killed whenever it started"):
+        _dispatch(FakePool({3: [killed] * dispatching.TRIES}))
+
+
 def test_a_full_disk_ends_the_run_at_once() -> None:
     pool = FakePool({3: [StorageError("full")]})
     with pytest.raises(StorageError):

@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
-from stemdask.errors import ConfigError, InputError
+from stemdask.errors import ClusterError, ConfigError, InputError
+from stemdask.fence import process
 from stemdask.fence.fence import Died, Fence, Overdue, Raised, close_free, lent
 from stemdask.fence.process import ONE_THREAD
 
@@ -85,6 +87,20 @@ def test_a_process_is_forked_where_no_thread_could_hold_a_lock(toys: None, threa
         [sys.executable, "-c", code, "here"], capture_output=True, text=True, check=True, env=os.environ | ONE_THREAD
     )
     assert done.stdout.strip() == str(forked)
+
+
+def test_a_process_that_is_killed_whenever_it_starts_is_no_fault_of_its_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def killed(*ends_and_output: Any) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen(["sleep", "100"]))
+        started[-1].kill()
+        return started[-1]
+
+    monkeypatch.setattr(process, "start", killed)
+    with Fence() as fence, pytest.raises(ClusterError, match=r"killed whenever it started: .*SIGKILL.*want of memory"):
+        fence.ask("jobs:echo", seconds=60)
+    assert len(started) == 3
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.3], ids=["at once", "later"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -14,16 +15,22 @@ import seeds
 
 from stemdask.config import document
 from stemdask.errors import StemdaskError
-from stemdask.fence.fence import lent
+from stemdask.fence.fence import close_free, lent
 from stemdask.planning.resolve import resolve
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(3600)]
 
 N = [pytest.param(25, id="few"), pytest.param(1000, marks=pytest.mark.slow, id="many")]
 #: What an answer may be. A reader that crashes or hangs is answered too, but shall be seen.
 ANSWERS = {"refused", "same", "warned"}
+#: Of these, what the heads of frames can't tell takes the library in C down that unpacks them: answered all the same.
+UNPACKED_IN_C = ("xtc",)
+ANSWER_TO_A_CRASH = (
+    "{path}: its reader crashed: its process was ended by SIG(SEGV|ABRT|BUS)[.] "
+    "The file may be damaged; copy it again from its origin[.]"
+)
 #: Where a cut falls between two frames or atoms is tested by itself, as far as it can be told.
-ENDLESS = ("xtc", "dcd", "stage1_docked_ATMS.pdb")
+ENDLESS = ("xtc", "trr", "dcd", "stage1_docked_ATMS.pdb")
 
 
 @pytest.mark.parametrize("n", N)
@@ -47,6 +54,7 @@ def test_mutants_of_files_as_they_are_published_are_answered_alike(
 
 
 def _campaign(seed: Path, name: str, n: int, record_property: Callable[[str, object], None]) -> None:
+    close_free()  # a process whose memory another format's mutants may have spoilt proves nothing of this one
     whole, warned = campaign.counts(seed)
     found: Counter[str] = Counter()
     odd: list[str] = []
@@ -56,9 +64,9 @@ def _campaign(seed: Path, name: str, n: int, record_property: Callable[[str, obj
         # Cut between two frames, or two atoms where nothing states their number, it is whole, only shorter.
         between = data.endswith(b"\n") if name in ("xyz", "lammpstrj", "csv", "xdatcar") else name in ENDLESS
         shorter = what == "cut" and between and fate.kind == "lost"
-        # The library in C that unpacks XTC goes down over damaged positions; the fence bears it.
-        borne = name == "xtc" and fate.kind == "crash"
-        if fate.kind not in ANSWERS and not (shorter or borne):
+        if fate.kind == "crash" and name in UNPACKED_IN_C:
+            assert re.fullmatch(ANSWER_TO_A_CRASH.format(path=re.escape(str(mutant))), fate.said), fate.said
+        elif fate.kind not in ANSWERS and not shorter:
             odd.append(f"{k} {what}: {fate.kind} {fate.said}")
     record_property("figure", ", ".join(f"{kind} {n}" for kind, n in sorted(found.items())))
     assert not odd, "\n".join(odd)

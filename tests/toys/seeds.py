@@ -29,7 +29,7 @@ _BY_ASE = {
     "json": ("json", True),
     "db": ("db", True),
 }
-ATOMS = ("xyz", "xyz.gz", "lammpstrj", "pdb", "csv", "gsd", "xtc", "dcd", *_BY_ASE)
+ATOMS = ("xyz", "xyz.gz", "lammpstrj", "pdb", "csv", "gsd", "xtc", "trr", "dcd", *_BY_ASE)
 _MRC_FLOATS = 2
 
 
@@ -99,7 +99,7 @@ def _write_atoms(target: Path, name: str) -> None:
         target.write_text("".join(_snapshot(k, p) for k, p in enumerate(frames)))
     elif name == "pdb":
         target.write_text("".join(_model(k, p) for k, p in enumerate(frames)) + "END\n")
-    elif name in ("gsd", "xtc", "dcd"):
+    elif name in ("gsd", "xtc", "trr", "dcd"):
         _write_trajectory(target, name, np.array(frames, np.float32))
     else:
         structures = [Atoms(f"Pt{len(p)}", p + 9, cell=[18, 18, 18], pbc=True) for p in frames]
@@ -122,11 +122,15 @@ def _write_trajectory(target: Path, name: str, frames: np.ndarray) -> None:
                 file.append(frame)
         return
     target.with_suffix(".xyz").write_text(_frame(0, frames[0]))
-    if name == "xtc":
+    if name in ("xtc", "trr"):
         library = pytest.importorskip("MDAnalysis.lib.formats.libmdaxdr", exc_type=ImportError)
-        with library.XTCFile(str(target), "w") as file:
+        with (library.XTCFile if name == "xtc" else library.TRRFile)(str(target), "w") as file:
             for k, positions in enumerate(frames):
-                file.write(positions / 10, np.diag([4, 4, 4]).astype("f4"), k, float(k), 1e5)
+                box = np.diag([4, 4, 4]).astype("f4")
+                if name == "xtc":
+                    file.write(positions / 10, box, k, float(k), 1e5)
+                else:
+                    file.write(positions / 10, None, None, box, k, float(k), 0.0, n)
         return
     library = pytest.importorskip("MDAnalysis.lib.formats.libdcd", exc_type=ImportError)
     with library.DCDFile(str(target), "w") as file:

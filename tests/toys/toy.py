@@ -112,13 +112,15 @@ def tell(word: str) -> None:
 
 
 def install() -> None:
-    """Put the toy into the registry of this process."""
+    """Put the toy, and one to add to it, into the registry of this process."""
     registry.TABLE["images", "toy"] = __name__
+    registry.TABLE["images", "brightness"] = "brightness"
 
 
 def remove() -> None:
-    """Take the toy out of the registry again."""
-    registry.TABLE.pop(("images", "toy"), None)
+    """Take them out of the registry again."""
+    for name in ("toy", "brightness"):
+        registry.TABLE.pop(("images", name), None)
 
 
 def write_frames(path: Path, n: int, harms: Mapping[int, str] | None = None, size: int = 16) -> Path:

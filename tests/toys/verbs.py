@@ -12,7 +12,9 @@ from typing import Any
 import toy
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["verbs", "stemdask.engine.run", "stemdask.export.csv", "stemdask.report"])
+_CONTEXT.set_forkserver_preload(
+    ["verbs", "stemdask.engine.run", "stemdask.export.csv", "stemdask.report", "stemdask.figures.saved"]
+)
 
 
 def start(verb: str, words: Path, **given: Any) -> ForkServerProcess:
@@ -23,8 +25,6 @@ def start(verb: str, words: Path, **given: Any) -> ForkServerProcess:
 
 
 def _do(verb: str, words: Path, environment: dict[str, str], given: dict[str, Any]) -> None:
-    from stemdask.errors import StemdaskError
-
     os.setsid()
     os.environ.update(environment)
     with words.open("ab") as file:
@@ -32,12 +32,18 @@ def _do(verb: str, words: Path, environment: dict[str, str], given: dict[str, An
     if "TOY_NO_SYNC" in os.environ:
         _force_nothing()
     toy.install()
+    sys.exit(do(verb, **given))
+
+
+def do(verb: str, **given: Any) -> int:
+    """Do a verb in this process, as the command line does; return its exit code."""
+    from stemdask.errors import StemdaskError
+
     try:
-        code = _VERBS[verb](**given)
+        return VERBS[verb](**given)
     except StemdaskError as error:
         sys.stderr.write(f"{error}\n")
-        code = error.exit_code
-    sys.exit(code)
+        return error.exit_code
 
 
 def _force_nothing() -> None:
@@ -75,4 +81,12 @@ def _report(store: str, to: str) -> int:
     return 0
 
 
-_VERBS = {"run": _run, "repair": _repair, "export": _export, "report": _report}
+def _figures(store: str, to: str) -> int:
+    from stemdask.figures import saved
+
+    saved.save(store, to)
+    return 0
+
+
+#: What each does, and the exit code with which it ends unless it raises an error of ours.
+VERBS = {"run": _run, "repair": _repair, "export": _export, "report": _report, "figures": _figures}

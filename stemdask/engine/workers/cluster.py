@@ -17,12 +17,14 @@ from stemdask.engine.block import Ack
 from stemdask.engine.clock import Clock
 from stemdask.engine.dispatch import TICK, Done, Job, WorkerDied
 from stemdask.engine.log import LOG, RunLog
-from stemdask.engine.workers import descriptors
+from stemdask.engine.workers import descriptors, keys
 from stemdask.engine.workers.settings import settings
 from stemdask.engine.workers.telling import do_and_tell, read_ack
 from stemdask.errors import ClusterError
 from stemdask.model import Block
 from stemdask.store.layout import run_directory
+
+log = logging.getLogger(__name__)
 
 #: Seconds without all workers before the pool asks for them again.
 RESTORE_SECONDS = 5.0
@@ -86,7 +88,10 @@ class DaskPool(ABC):
 
     def __exit__(self, *exception: object) -> None:
         self._blocks.clear()
-        self._stack.close()
+        try:
+            self._stack.close()
+        except TimeoutError as error:  # they end with this process; how the run ended is not to be hidden by that
+            log.warning("the workers didn't end in time: %s", error)
 
     def submit(self, block: Block, isolate: bool | None) -> None:
         """Hand a block to the scheduler."""
@@ -174,7 +179,7 @@ class Processes(DaskPool):
             dashboard_address="127.0.0.1:0",
             worker_dashboard_address=None,
             scheduler_kwargs={"dashboard": False},
-            security=True,
+            security=keys.temporary(),
             memory_limit=0,
             local_directory=scratch,
             env={LOG: str(run_directory(self._job.store) / "log")},

@@ -6,18 +6,31 @@ import os
 from pathlib import Path
 from typing import Any
 
+from stemdask.errors import ClusterError
+
 #: File of each part within the folder.
 FILES = {"ca_file": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
 
 
-def make(folder: Path) -> Any:
-    """Write new keys to a folder, which is made, and return them as distributed's Security."""
+def temporary() -> Any:
+    """Return new keys as distributed's Security; raise ClusterError where what makes them isn't installed."""
     import distributed
 
     library: Any = distributed
-    temporary = library.Security.temporary()
+    try:
+        return library.Security.temporary()
+    except ImportError as error:
+        raise ClusterError(
+            "workers are reached over TLS alone, and the package that makes its keys isn't installed",
+            remedy="Run: pip install cryptography",
+        ) from error
+
+
+def make(folder: Path) -> Any:
+    """Write new keys to a folder, which is made, and return them as distributed's Security."""
+    made = temporary()
     folder.mkdir(mode=0o700)
-    for part, text in temporary.get_tls_config_for_role("worker").items():
+    for part, text in made.get_tls_config_for_role("worker").items():
         if part in FILES:
             write_private(folder / FILES[part], text)
     return load(folder)

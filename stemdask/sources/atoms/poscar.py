@@ -125,7 +125,14 @@ def index(path: str, size: int) -> FrameIndex:
         _is_fractional(lines.line)
         if missing := lines.skip(header.n_atoms):
             raise InputError(f"cut off: {missing} of {header.n_atoms} atom lines are missing", where=path)
-        return FrameIndex([0], [lines.position], [header.n_atoms])
+        end, following = lines.position, (lines.line() or b"").split()
+        if following and not following[0][:1].isalpha():  # before velocities there is an empty line, or a word
+            raise InputError(
+                f"states {header.n_atoms} atoms, and another line of numbers follows",
+                where=path,
+                remedy="Correct the number of atoms, or copy the file again",
+            )
+        return FrameIndex([0], [end], [header.n_atoms])
 
 
 def parse(text: bytes, n_atoms: int) -> Structure:

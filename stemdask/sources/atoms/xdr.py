@@ -1,13 +1,19 @@
-"""What XTC and TRR, the trajectories of GROMACS, have in common: frames in nm, through the classes of MDAnalysis."""
+"""What XTC and TRR, the trajectories of GROMACS, have in common: frames in nm, through the classes of MDAnalysis.
+
+The heads of all frames are read here before the library, in C, acts on what they state.
+"""
 
 from __future__ import annotations
 
+import math
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stemdask.errors import InputError
+from stemdask.fence import inside
 from stemdask.sources.atoms.companion import with_elements
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
@@ -15,39 +21,85 @@ from stemdask.sources.atoms.trajectory_library import READING, check_end, index_
 from stemdask.sources.per_file import once_per_file
 
 _ANGSTROM = 10.0
-_HEAD = 100
-#: Most atoms whose coordinates XTC doesn't compress.
+#: Frames between two words that it goes on.
+_BEAT = 100_000
+#: Bytes that hold either head.
+_HEAD = 96
+_XTC_MAGIC, _TRR_MAGIC = 1995, 1993
+#: Magic, atoms, step, time, box, and the atoms again; then, where coordinates are packed, precision, smallest and
+#: largest whole coordinates, place in the table of sizes, and bytes.
+_XTC, _PACKED = struct.Struct(">3if9fi"), struct.Struct(">f8i")
+#: Magic, a name behind its lengths, sizes of ten parts, atoms, step and number of energies.
+_TRR = struct.Struct(">3i12s10i3i")
+_TRR_NAME = (13, 12, b"GMX_trn_file")
+#: Most atoms whose coordinates XTC doesn't pack.
 _UNPACKED = 9
+#: Places in the table of sizes that mean one.
+_SIZES = range(9, 73)
+#: Most bytes of an atom for which the library has room, and the fewest.
+_MOST, _LEAST = 1.2 * 12, 1 / 8
 
 
 def index(path: str, size: int) -> FrameIndex:
-    """Count the frames."""
-    file = _opened(path)
-    n_frames = len(file)
-    last = int(file.offsets[-1]) if n_frames else 0
+    """Count the frames, which must all have the same atoms."""
+    _module(path)  # if it isn't there, that comes first
+    head_of = _trr_head if _is_trr(path) else _xtc_head
+    n_frames, n_atoms, end = 0, 0, 0
     with Path(path).open("rb") as stream:
-        stream.seek(last)
-        head = stream.read(_HEAD)
-    length = _trr_length(head) if _is_trr(path) else _xtc_length(head)
-    check_end(path, last + length, size)
-    return index_equal(n_frames, int(file.n_atoms))
+        while end < size:
+            stream.seek(end)
+            try:
+                n, length = head_of(stream.read(_HEAD))
+                _check(n_frames == 0 or n == n_atoms, f"{n} atoms where the frames before have {n_atoms}")
+            except struct.error:  # cut within a head
+                break
+            except ValueError as error:
+                raise InputError(
+                    f"frame {n_frames} is damaged: it states {error}",
+                    where=path,
+                    remedy="Copy the file again from its origin",
+                ) from None
+            n_frames, n_atoms, end = n_frames + 1, n, end + length
+            if n_frames % _BEAT == 0:
+                inside.beat(path)
+    check_end(path, end, size)
+    return index_equal(n_frames, n_atoms)
 
 
-def _xtc_length(head: bytes) -> int:
-    """Return the bytes of a frame: 52 of magic, number of atoms, step, time and box, then the coordinates."""
-    n_atoms = int.from_bytes(head[4:8], "big")
+def _check(holds: bool, stated: str) -> None:
+    if not holds:
+        raise ValueError(stated)
+
+
+def _xtc_head(head: bytes) -> tuple[int, int]:
+    """Return atoms and bytes of a frame; raise ValueError with what can't be."""
+    magic, n_atoms, _, time, *box, again = _XTC.unpack_from(head)
+    _check(magic == _XTC_MAGIC, f"the number {magic} in place of {_XTC_MAGIC}")
+    _check(n_atoms > 0, f"{n_atoms} atoms")
+    _check(again == n_atoms, f"{n_atoms} atoms and coordinates of {again}")
+    _check(all(map(math.isfinite, (time, *box))), "a time or a box that isn't finite")
     if n_atoms <= _UNPACKED:
-        return 56 + 12 * n_atoms
-    packed = int.from_bytes(head[88:92], "big")
-    return 92 + 4 * -(-packed // 4)
+        return n_atoms, _XTC.size + 12 * n_atoms
+    precision, *corners, place, n_bytes = _PACKED.unpack_from(head, _XTC.size)
+    _check(0 < precision < math.inf, f"a precision of {precision:g}")
+    _check(all(low <= high for low, high in zip(corners[:3], corners[3:], strict=True)), "a box of negative size")
+    _check(place in _SIZES, f"place {place} in a table of {_SIZES.stop}")
+    _check(_LEAST * n_atoms <= n_bytes <= _MOST * n_atoms, f"{n_bytes} bytes for {n_atoms} atoms")
+    return n_atoms, _XTC.size + _PACKED.size + 4 * -(-n_bytes // 4)
 
 
-def _trr_length(head: bytes) -> int:
-    """Return the bytes of a frame: 24 of magic and name, then sizes of parts, 13 numbers in all, time and lambda."""
-    sizes = [int.from_bytes(head[at : at + 4], "big") for at in range(24, 76, 4)]
-    parts, n_atoms = sizes[:10], sizes[10]
-    double = sizes[2] == 72 or (sizes[2] == 0 and n_atoms > 0 and max(sizes[7:10]) == 24 * n_atoms)
-    return 76 + (16 if double else 8) + sum(parts)
+def _trr_head(head: bytes) -> tuple[int, int]:
+    """Return atoms and bytes of a frame; raise ValueError with what can't be."""
+    magic, *name = _TRR.unpack_from(head)[:4]
+    sizes, n_atoms = _TRR.unpack_from(head)[4:14], _TRR.unpack_from(head)[14]
+    _check(magic == _TRR_MAGIC and tuple(name) == _TRR_NAME, "another kind of file")
+    _check(n_atoms > 0, f"{n_atoms} atoms")
+    double = sizes[2] == 72 or (sizes[2] == 0 and max(sizes[7:]) == 24 * n_atoms)
+    number = 8 if double else 4
+    _check(all(size in (0, 9 * number) for size in sizes[2:5]), "a box or a virial of another size")
+    _check(all(size in (0, 3 * number * n_atoms) for size in sizes[7:]), f"another size of {n_atoms} atoms")
+    _check(not any((*sizes[:2], *sizes[5:7])), "parts that no program writes")
+    return n_atoms, _TRR.size + 2 * number + sum(sizes)
 
 
 def _is_trr(path: str) -> bool:
@@ -68,7 +120,10 @@ def read(place: FramePlace) -> Structure:
     return with_elements(place.path, positions, box, frame.time)
 
 
+def _module(path: str) -> Any:
+    return library("MDAnalysis.lib.formats.libmdaxdr", path)
+
+
 @once_per_file(4)
 def _opened(path: str) -> Any:
-    module = library("MDAnalysis.lib.formats.libmdaxdr", path)
-    return (module.TRRFile if _is_trr(path) else module.XTCFile)(path)
+    return (_module(path).TRRFile if _is_trr(path) else _module(path).XTCFile)(path)

@@ -63,7 +63,8 @@ def image_signals(path: str, reader: str) -> list[ImageSignal]:
     InputError
         A colour image, or none at all.
     """
-    signals = importlib.import_module(reader).file_reader(path, lazy=True)
+    found = importlib.import_module(reader).file_reader(path, lazy=True)
+    signals = [signal for signal in found if "data" in signal]  # the last ones may be models without their signal
     images = [_image(path, signal, number) for number, signal in enumerate(signals) if _is_image(path, signal)]
     if not images:
         held = ", ".join(_described(signal) for signal in signals[:4])

@@ -8,11 +8,15 @@ from typing import Any, Literal
 import numpy as np
 
 from stemdask.errors import InputError
+from stemdask.kernels.arrays import Array, Booleans
 from stemdask.model import ImageFrame
 from stemdask.sources import formats, guard
 from stemdask.sources.file_source import FileSource
 from stemdask.sources.images.stack import OpenStack
 from stemdask.sources.per_file import once_per_file
+
+#: Squares of larger ones, and of the inverse of larger ones, are none in float32.
+_LARGEST = 1e18
 
 
 class ImageSource(FileSource):
@@ -51,7 +55,9 @@ class ImageSource(FileSource):
             raise InputError(f"pixels of type {pixels.dtype} are not intensities", where=file.path)
         values = np.array(pixels, dtype=np.float64 if self.wide else np.float32, order="C")
         if pixels.dtype.kind == "f":
-            values[~np.isfinite(values)] = np.nan  # infinite is what a missing or saturated pixel may read as
+            finite = np.isfinite(values)
+            values[~finite] = np.nan  # infinite is what a missing or saturated pixel may read as
+            _check_range(values, finite, number, file.path)
         return ImageFrame(
             index=index,
             pixels=values,
@@ -76,6 +82,19 @@ class ImageSource(FileSource):
             "offset": pair(self.offset, unit),
             "warnings": list(self.warnings),
         }
+
+
+def _check_range(values: Array, finite: Booleans, number: int, path: str) -> None:
+    """Refuse pixels whose squares, or those of their differences, are beyond what float32 holds."""
+    low = float(np.min(values, where=finite, initial=np.inf))
+    high = float(np.max(values, where=finite, initial=-np.inf))
+    if max(-low, high) > _LARGEST or 0 < high - low < 1 / _LARGEST:
+        raise InputError(
+            f"the pixels of frame {number} reach from {low:.3g} to {high:.3g}",
+            where=path,
+            allowed=f"values up to {_LARGEST:g} that differ by {1 / _LARGEST:g} or more",
+            remedy="Multiply the images by a constant, which changes nothing else; write missing pixels as NaN",
+        )
 
 
 @once_per_file(4)

@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import distributed
 import pytest
 
+from stemdask._version import __version__
+from stemdask.config.clusters import Address
+from stemdask.engine.dispatch import Job
 from stemdask.engine.workers import address
+from stemdask.engine.workers.address import AddressPool
 from stemdask.errors import ClusterError
 
 WHOLE = json.dumps({"type": "Scheduler", "address": "tls://10.0.0.1:8786"})
@@ -31,3 +37,23 @@ def test_a_file_without_an_address_ends_the_wait_with_its_name(
     with pytest.raises(ClusterError, match="holds no address") as caught:
         address._address_in(file)
     assert caught.value.where == file
+
+
+def test_workers_with_another_stemdask_are_refused_with_both_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Client:
+        def __init__(self, *given: object, **options: object) -> None:
+            pass
+
+        def run(self, function: Callable[[], str]) -> dict[str, str]:
+            return {"tcp://one": function(), "tcp://two": "0.0.1"}
+
+        def close(self, timeout: float) -> None:
+            pass
+
+    monkeypatch.setattr(distributed, "Client", Client)
+    job = Job(str(tmp_path / "o.zarr"), 1, True, 0, lambda: False)
+    pool = AddressPool(job, Address(kind="address", scheduler="tcp://10.0.0.1:8786"))
+    with pytest.raises(ClusterError, match=rf"another stemdask .*0\.0\.1.*{__version__}"), pool:
+        pass

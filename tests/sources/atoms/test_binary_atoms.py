@@ -123,6 +123,46 @@ def test_a_trajectory_cut_within_a_frame_is_refused_at_any_length(suffix: str, n
                 open_source(path)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "at", "number", "stated"),
+    [
+        ("xtc", 0, 7, "the number 7 in place of 1995"),
+        ("xtc", 4, 2**31 - 1, "2147483647 atoms and coordinates of 40"),
+        ("xtc", 12, 0x7FC00000, "a time or a box that isn't finite"),
+        ("xtc", 56, 0, "a precision of 0"),
+        ("xtc", 60, 2**30, "a box of negative size"),
+        ("xtc", 84, 73, "place 73 in a table of 73"),
+        ("xtc", 88, 10**6, "1000000 bytes for 40 atoms"),
+        ("trr", 8, 11, "another kind of file"),
+        ("trr", 64, 41, "another size of 41 atoms"),
+        ("trr", 36, 10**9, "a box or a virial of another size"),
+        ("trr", 44, 4, "parts that no program writes"),
+    ],
+)
+def test_a_head_that_can_not_be_is_refused_before_the_library_acts_on_it(
+    suffix: str, at: int, number: int, stated: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"run.{suffix}"
+    WRITERS[suffix](path, np.random.default_rng(0).uniform(-9, 9, (3, 40, 3)).astype(np.float32))
+    (tmp_path / "run.xyz").write_text("40\n\n" + 40 * "Pt 0 0 0\n")
+    assert open_source(path).n_frames == 3
+    data = bytearray(path.read_bytes())
+    data[at : at + 4] = number.to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=f"frame 0 is damaged: it states {stated}"):
+        open_source(path)
+
+
+def test_frames_of_an_xtc_that_differ_in_atoms_are_refused(positions: Any, tmp_path: Path) -> None:
+    write_xtc(tmp_path / "run.xtc", positions)
+    write_xtc(tmp_path / "other.xtc", positions[:, :2])
+    with (tmp_path / "run.xtc").open("ab") as file:
+        file.write((tmp_path / "other.xtc").read_bytes())
+    (tmp_path / "run.xyz").write_text(STRUCTURE)
+    with pytest.raises(InputError, match="frame 4 is damaged: it states 2 atoms where the frames before have 3"):
+        open_source(tmp_path / "run.xtc")
+
+
 def test_another_number_of_atoms_beside_is_refused(positions: Any, tmp_path: Path) -> None:
     write_xtc(tmp_path / "run.xtc", positions)
     (tmp_path / "run.xyz").write_text("1\n\nPt 0 0 0\n")

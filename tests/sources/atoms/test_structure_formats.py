@@ -188,6 +188,7 @@ def test_poscars_of_every_age_say_the_same(head: str, elements: list[str], tmp_p
         (" 1 1\n", " 1 1 1\n", "2 elements, but 3 numbers"),
         (" 1 1\n", " 1 x\n", "number of atoms of each element"),
         (" 1 1\n", " 1 9\n", "cut off: 8 of 10 atom lines"),
+        (" 1 1\n", " 1 0\n", "states 1 atoms, and another line of numbers follows"),
         ("Direct", "0.5 0.5", "headed by Direct or Cartesian"),
         ("Pt Au", "Pt Qq", "no chemical elements"),
         ("0.0 0.5\n", "0.0 o.5\n", "number was expected"),

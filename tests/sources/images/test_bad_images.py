@@ -8,6 +8,8 @@ import pickle
 import re
 import signal
 import struct
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ import pytest
 import tifffile
 import zarr
 from refusals import refused
+from rsciio.hspy import file_reader
 
 from stemdask.errors import InputError
 from stemdask.sources import formats
@@ -55,6 +58,19 @@ def test_missing_files_and_dangling_links_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "link.dm4", "No such file")
     (tmp_path / "loop.dm4").symlink_to(tmp_path / "loop.dm4")
     refused(tmp_path / "loop.dm4", "symbolic links")
+
+
+def test_a_link_is_what_it_leads_to_and_another_file_once_it_leads_elsewhere(tmp_path: Path, good: Any) -> None:
+    (tmp_path / "other").mkdir()
+    first = good("npy").rename(tmp_path / "other" / "first.npy")
+    (tmp_path / "link.npy").symlink_to(first)
+    source, whole = open_source(tmp_path / "link.npy"), open_source(first)
+    np.testing.assert_array_equal(source.read(1).pixels, whole.read(1).pixels)
+    np.save(tmp_path / "second.npy", np.load(first))
+    (tmp_path / "link.npy").unlink()
+    (tmp_path / "link.npy").symlink_to(tmp_path / "second.npy")
+    with pytest.raises(InputError, match="changed"):
+        source.read(1)
 
 
 def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
@@ -345,6 +361,47 @@ def test_hdf5_by_a_filter_that_is_not_there_is_refused_with_its_number(
         space = h5py.h5s.create_simple(images.shape)
         h5py.h5d.create(group.id, b"data", h5py.h5t.NATIVE_FLOAT, space, properties)
     refused(tmp_path / "filtered.hspy", "compressed by filter 32100.*isn't installed")
+
+
+@pytest.mark.processes
+def test_hdf5_that_another_program_writes_is_refused_until_it_is_closed(
+    images: Any, tmp_path: Path, write_hspy: Any
+) -> None:
+    path = write_hspy("written.hspy", images)
+    code = f"import h5py; file = h5py.File({str(path)!r}, 'r+'); print('open', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        refused(path, "another program has it open for writing")
+        other.communicate(b"\n")
+    assert open_source(path).n_frames == len(images)
+
+
+class _Canary:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("of", ["/Experiments/made for a test", "/Experiments/gone"])
+def test_a_model_stored_beside_the_image_is_not_run(images: Any, tmp_path: Path, write_hspy: Any, of: str) -> None:
+    """HyperSpy stores functions of a model as pickles, and runs them as it restores it."""
+    code = pickle.dumps(_Canary(tmp_path / "canary"))
+    with hdf5(tmp_path / "model.hspy", images, write_hspy) as file:
+        model = file.create_group("Analysis/models/fit")
+        model.attrs["_signal"] = of
+        component = model.create_group("_dict/_list_1_components/0")
+        component.attrs["_bs__class_dump"] = np.void(code)
+    found = file_reader(str(tmp_path / "model.hspy"))
+    assert any("fit" in one.get("models", one) for one in found), "rosettasciio takes it for a model"
+    np.testing.assert_array_equal(open_source(tmp_path / "model.hspy").read(2).pixels, images[2])
+    assert not (tmp_path / "canary").exists()
+    pickle.loads(code)
+    assert (tmp_path / "canary").exists(), "the canary would have told"
 
 
 def test_hspy_in_one_piece_is_refused_with_what_mends_it(images: Any, tmp_path: Path, write_hspy: Any) -> None:
