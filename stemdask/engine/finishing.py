@@ -78,6 +78,7 @@ def finished(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[Non
 def _finish(plan: Plan, step: Step) -> None:
     finish_step = registry.get(plan.source.kind, step.name).finish
     stack = StoreStack(plan)
+    stack.forget(step)
     if finish_step is not None:
         finish_step(stack, step.params)
     stack.commit(step)

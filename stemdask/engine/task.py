@@ -9,10 +9,10 @@ from functools import lru_cache
 from stemdask.analyses.evaluation import FrameResult, evaluate
 from stemdask.engine.block import Ack, run_block
 from stemdask.engine.isolate import Helper
-from stemdask.engine.recall import recall
 from stemdask.errors import Stopped
 from stemdask.model import Array, Block, Plan
 from stemdask.planning import plan_file as plan_files
+from stemdask.results.recall import recall
 from stemdask.store.constants import read_constants
 from stemdask.store.layout import plan_file, run_directory
 from stemdask.store.lock import read_epoch

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from stemdask.analyses import chain
+from stemdask.errors import StoreError
 from stemdask.model import RAGGED, Array, Block, Plan
 from stemdask.store import checksums, layout
+from stemdask.store.constants import read_constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,33 @@ class Recalled:
     """Of the frame that they read."""
     values: Mapping[str, Array]
     """By path, all of an analysis or nothing, with their true lengths."""
+
+
+class Held:
+    """What a store holds of steps that stay, for trying frames beyond it.
+
+    Parameters
+    ----------
+    plan
+        Of the store, with these steps alone.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def constants(self) -> Mapping[str, Array]:
+        """Return what was prepared; nothing where one of the constants is damaged."""
+        try:
+            return read_constants(self._plan)
+        except StoreError:
+            return {}
+
+    def frame(self, index: int) -> Recalled | None:
+        """Return what is known of a frame."""
+        size = self._plan.block_frames
+        start = index // size * size
+        block = Block(index // size, start, min(start + size, self._plan.source.n_frames))
+        return recall(self._plan, block).get(index)
 
 
 def recall(plan: Plan, block: Block) -> dict[int, Recalled]:
