@@ -11,7 +11,6 @@ import numpy as np
 from stemdask.analyses import chain, registry
 from stemdask.config.keys import Calibration
 from stemdask.errors import FrameError, InputError
-from stemdask.kernels.atoms.mean_bond import mean_bond
 from stemdask.model import Array, Source, Step
 from stemdask.planning.looks import Looks
 from stemdask.planning.trial import Trial, loaded
@@ -86,6 +85,8 @@ def scale(source: AtomsSource, distance: Length) -> Length:
     InputError
         No frame has a first shell.
     """
+    from stemdask.kernels.atoms.mean_bond import mean_bond
+
     for index in spread(source.n_frames)[:TRIED]:
         with contextlib.suppress(FrameError, InputError):
             frame = source.read(index)
