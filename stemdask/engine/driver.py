@@ -107,7 +107,8 @@ class Driver:
             self._dispatch(todo)
         if todo or state != "complete":
             state = self._end(finish=finish)
-        counts = statuses.count(statuses.read_statuses(store))
+            found = statuses.read_statuses(store)
+        counts = statuses.count(found)
         if self._stop.requested and (state != "complete"):
             self._raise_stopped()
         self._tell("")
@@ -184,7 +185,7 @@ class Driver:
             if made_of and step.name in done and done[step.name].made_of == made_of:
                 continue
             try:
-                finishing.finish(self._plan, step, self._stop.overdue)
+                finishing.finish(self._plan, step, made_of, self._stop.overdue)
             except InterruptedError:
                 return self._cut_short(f"stopped while '{step.name}' was finishing")
             except StemdaskError:

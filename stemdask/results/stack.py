@@ -13,7 +13,7 @@ from stemdask.errors import StemdaskError
 from stemdask.fence import inside
 from stemdask.model import Array, Frame, Plan, Step, Variable
 from stemdask.store import checksums, finished, metadata
-from stemdask.store.finished import Finished, Ingredients
+from stemdask.store.finished import Finished
 from stemdask.store.layout import create_array, open_group, units_of, writable
 
 
@@ -99,8 +99,8 @@ class StoreStack:
             kept = {path: sums[path] for path in sums if path not in declared}
             self._update({"checksums": kept, **finished.written(found)})
 
-    def commit(self, step: Step) -> None:
-        """Register what an analysis wrote; refuse it if a declared variable was not written."""
+    def commit(self, step: Step, made_of: str) -> None:
+        """Register what an analysis wrote, from results of this hash; refuse it if a declared variable was not written."""
         declared = chain.declared(self._plan.source.kind, [step], "finish")
         missing = [variable.path for variable in declared if variable.path not in self._root]
         if missing:
@@ -110,7 +110,7 @@ class StoreStack:
             sums[path] = checksums.once(path, checksums.parts(self._root[path]))
         groups = {str(group) for path in self._written for group in PurePosixPath(path).parents} - {"."}
         done = finished.read(self._root.attrs)
-        done[step.name] = Finished(Ingredients(self._plan).of(step.name), self._attributes)
+        done[step.name] = Finished(made_of, self._attributes)
         self._update({"checksums": sums, **finished.written(done)}, self._written | groups)
         self._written, self._attributes = set(), {}
 
