@@ -100,7 +100,7 @@ class StoreStack:
             self._update({"checksums": kept, **finished.written(found)})
 
     def commit(self, step: Step, made_of: str) -> None:
-        """Register what an analysis wrote, from results of this hash; refuse it if a declared variable was not written."""
+        """Register what an analysis wrote from results of this hash; refuse it if a declared variable is missing."""
         declared = chain.declared(self._plan.source.kind, [step], "finish")
         missing = [variable.path for variable in declared if variable.path not in self._root]
         if missing:
