@@ -46,21 +46,27 @@ class Looks:
             Gives the answer.
         """
         described = [__version__, what, plan_file.pack(source, steps)]
-        question = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+        question = _hash(described)
         answer = self._known[question] if question in self._known else look()
         self.asked[question] = answer
         return answer
 
     def save(self, store: Path) -> None:
         """Keep what was asked beside a store."""
-        disk.write_file(_file(store), json.dumps(self.asked))
+        disk.write_file(_file(store), json.dumps({"answers": self.asked, "sha256": _hash(self.asked)}))
 
 
 def beside(output: str) -> Looks:
-    """Return what is known from the last run of the store that an output names."""
-    with contextlib.suppress(StoreError, OSError, ValueError):
-        return Looks(dict(json.loads(_file(place.path_of(output)).read_text())))
+    """Return what is known from the last run of the store that an output names; nothing where a bit of it changed."""
+    with contextlib.suppress(StoreError, OSError, ValueError, KeyError, TypeError):
+        found = json.loads(_file(place.path_of(output)).read_text())
+        if found["sha256"] == _hash(found["answers"]):
+            return Looks(found["answers"])
     return Looks()
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _file(store: Path) -> Path:
