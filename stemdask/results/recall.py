@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,16 @@ class Recalled:
     """Of the frame that they read."""
     values: Mapping[str, Array]
     """By path, all of an analysis or nothing, with their true lengths."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecalledBlock:
+    """What a store holds of a block that is to be done."""
+
+    frames: Mapping[int, Recalled] = field(default_factory=dict)
+    """By index; a frame that failed is unknown."""
+    sums: Mapping[str, int] = field(default_factory=dict)
+    """Checksums of the variables that were found as they say: they need not be written again."""
 
 
 class Held:
@@ -49,25 +59,22 @@ class Held:
         size = self._plan.block_frames
         start = index // size * size
         block = Block(index // size, start, min(start + size, self._plan.source.n_frames))
-        return recall(self._plan, block).get(index)
+        return recall(self._plan, block).frames.get(index)
 
 
-def recall(plan: Plan, block: Block) -> dict[int, Recalled]:
-    """Return what is known of frames of a block, by index; a value that its checksum doesn't confirm isn't known.
-
-    A frame that failed is unknown.
-    """
+def recall(plan: Plan, block: Block) -> RecalledBlock:
+    """Return what is known of a block; a value that its checksum doesn't confirm isn't known."""
     root = layout.open_group(plan.store)
     if layout.CHECKSUMS not in root:
-        return {}
+        return RecalledBlock()
     try:
         noted = np.asarray(root[layout.CHECKSUMS][block.index]).tolist()
     except Exception:  # noqa: BLE001 - damage has many types, and is mended by doing the block again
-        return {}
+        return RecalledBlock()
     sums = dict(zip(root[layout.CHECKSUMS].attrs["paths"], noted, strict=True))
     about = _read(root, (layout.ERROR, layout.INPUT_HASH), block, sums)
     if about is None:
-        return {}
+        return RecalledBlock()
     counts = {dim: _read(root, [layout.count_of(dim)], block, sums) for dim in layout.ragged_dims(plan)}
     lengths = {dim: read[layout.count_of(dim)] for dim, read in counts.items() if read is not None}
     values: dict[str, Array] = {}
@@ -83,7 +90,8 @@ def recall(plan: Plan, block: Block) -> dict[int, Recalled]:
             parts = {dim: slice(int(n[row])) for dim, n in lengths.items()}
             cut = {p: a[row][tuple(parts.get(dim, slice(None)) for dim in dims_of[p])] for p, a in values.items()}
             found[index] = Recalled(int(about[layout.INPUT_HASH][row]), cut)
-    return found
+    confirmed = (*about, *map(layout.count_of, lengths), *values)
+    return RecalledBlock(found, {path: sums[path] for path in confirmed})
 
 
 def _read(root: Any, paths: Iterable[str], block: Block, sums: Mapping[str, int]) -> dict[str, Array] | None:
