@@ -32,12 +32,26 @@ def declared(kind: Kind, steps: Sequence[Step], stage: Stage | None = None) -> t
     return tuple(variable for variable in every if variable.stored and stage in (None, variable.stage))
 
 
-def prepare(kind: Kind, steps: Sequence[Step], frames: Sequence[Frame]) -> dict[str, Array]:
-    """Run what comes once before; return its constants by path, in the declared dtype."""
-    prepared: dict[str, Array] = {}
+def declared_by(
+    kind: Kind, steps: Sequence[Step], names: Collection[str], stage: Stage | None = None
+) -> tuple[Variable, ...]:
+    """Return the variables of the store that those of the steps declare which are named."""
+    every = (own for step, own in zip(steps, outputs(kind, steps), strict=True) if step.name in names)
+    return tuple(v for own in every for v in own if v.stored and stage in (None, v.stage))
+
+
+def prepare(
+    kind: Kind, steps: Sequence[Step], frames: Sequence[Frame], known: Mapping[str, Array] | None = None
+) -> dict[str, Array]:
+    """Run what comes once before; return its constants by path, in the declared dtype.
+
+    A step all of whose constants are `known` isn't run.
+    """
+    prepared = dict(known or {})
     for step, own in zip(steps, outputs(kind, steps), strict=True):
         analysis = registry.get(kind, step.name)
-        if analysis.prepare is not None and _of_stage(own, "prepare"):
+        is_known = all(variable.path in prepared for variable in _of_stage(own, "prepare"))
+        if analysis.prepare is not None and not is_known:
             constants = _Seen(frames, prepared)
             prepared |= _checked(analysis.prepare(constants, step.params), step, own, "prepare")
     return prepared
@@ -135,17 +149,23 @@ def _run(
     return stored
 
 
+def leading_to(kind: Kind, steps: Sequence[Step], names: Collection[str]) -> list[Step]:
+    """Return the steps that are named and those whose results they read, directly or not."""
+    needed = set(names)
+    for step in reversed(steps):  # what a step reads stands before it
+        if step.name in needed:
+            analysis = registry.get(kind, step.name)
+            needed.update(analysis.needs, analysis.after)
+    return [step for step in steps if step.name in needed]
+
+
 def _repeat(
     kind: Kind, steps: Sequence[Step], frame: Frame, given: Mapping[str, Array], of: Sequence[str]
 ) -> dict[str, Array]:
     """Run those of the steps on another frame that lead to the results named."""
     own = zip(steps, outputs(kind, steps), strict=True)
-    needed = {step.name for step, found in own if any(variable.path in of for variable in _of_stage(found, "run"))}
-    for step in reversed(steps):  # what a step reads stands before it
-        if step.name in needed:
-            analysis = registry.get(kind, step.name)
-            needed.update(analysis.needs, analysis.after)
-    return analyse(kind, [step for step in steps if step.name in needed], frame, given)
+    named = {step.name for step, found in own if any(variable.path in of for variable in _of_stage(found, "run"))}
+    return analyse(kind, leading_to(kind, steps, named), frame, given)
 
 
 class _Seen(Sequence[Frame]):

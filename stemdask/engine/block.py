@@ -38,7 +38,11 @@ Evaluate = Callable[[int], FrameResult]
 
 
 def run_block(
-    plan: Plan, block: Block, evaluate_frame: Evaluate | None = None, before_write: Callable[[], None] | None = None
+    plan: Plan,
+    block: Block,
+    evaluate_frame: Evaluate | None = None,
+    before_write: Callable[[], None] | None = None,
+    written: Mapping[str, int] | None = None,
 ) -> Ack:
     """Analyse the frames of a block and write it.
 
@@ -52,6 +56,8 @@ def run_block(
         How a frame is analysed; in this process when absent.
     before_write
         Called when all frames are done; an exception of it leaves the store as it was.
+    written
+        Checksums of what the store holds of the block, and which isn't written again where it is the same.
 
     Raises
     ------
@@ -70,7 +76,7 @@ def run_block(
         page.put(index, evaluate_frame(index))
     if before_write is not None:
         before_write()
-    _writer(plan.store, _made(plan.store)).write(block, page.values, page.status)
+    _writer(plan.store, _made(plan.store)).write(block, page.values, page.status, written or {})
     counts = {status: n for status, n in count(page.status).items() if n}
     return Ack(block.index, counts, time.perf_counter() - start, tuple(dict.fromkeys(page.reasons))[:3])
 

@@ -24,8 +24,9 @@ from stemdask.engine.signals import Stop
 from stemdask.errors import StemdaskError, Stopped, TooManyFailures
 from stemdask.fence.fence import START_SECONDS
 from stemdask.model import Block, FrameStatus, Plan
-from stemdask.store import layout, lock, metadata, statuses
+from stemdask.store import finished, layout, lock, metadata, statuses
 from stemdask.store.disk import sync_file_system
+from stemdask.store.finished import Ingredients
 
 log = logging.getLogger(__name__)
 
@@ -100,13 +101,14 @@ class Driver:
         self._failed_before = int(np.count_nonzero(failed))
         if todo:
             self._check_failures()
-            if state != "running" or known.get("finished"):
+            if state != "running":
                 with lock.setting_up(layout.run_directory(store)):
-                    layout.set_running(self._plan, f"continued with {len(todo)} blocks")
+                    layout.set_state(store, "running", f"continued with {len(todo)} blocks")
             self._dispatch(todo)
         if todo or state != "complete":
             state = self._end(finish=finish)
-        counts = statuses.count(statuses.read_statuses(store))
+            found = statuses.read_statuses(store)
+        counts = statuses.count(found)
         if self._stop.requested and (state != "complete"):
             self._raise_stopped()
         self._tell("")
@@ -175,12 +177,15 @@ class Driver:
                 layout.set_state(store, "partial", f"did {self._counts.total()} frames, {pending} to do")
             return "partial"
         self._tell("finishing")
-        done = metadata.attributes(store).get("finished", [])
+        done, ingredients = finished.read(metadata.attributes(store)), Ingredients(self._plan)
         for step in self._plan.steps:
-            if step.name in done or registry.get(self._plan.source.kind, step.name).finish is None:
+            if registry.get(self._plan.source.kind, step.name).finish is None:
+                continue
+            made_of = ingredients.of(step.name)
+            if made_of and step.name in done and done[step.name].made_of == made_of:
                 continue
             try:
-                finishing.finish(self._plan, step, self._stop.overdue)
+                finishing.finish(self._plan, step, made_of, self._stop.overdue)
             except InterruptedError:
                 return self._cut_short(f"stopped while '{step.name}' was finishing")
             except StemdaskError:

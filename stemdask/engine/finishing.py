@@ -21,8 +21,8 @@ from stemdask.store import disk, layout
 _SECONDS = 3600.0
 
 
-def finish(plan: Plan, step: Step, give_up: Callable[[], bool]) -> None:
-    """Do what an analysis does once after; the frames are kept whatever becomes of it.
+def finish(plan: Plan, step: Step, made_of: str, give_up: Callable[[], bool]) -> None:
+    """Do what an analysis does once after, from results of this hash; the frames are kept whatever becomes of it.
 
     Raises
     ------
@@ -36,11 +36,12 @@ def finish(plan: Plan, step: Step, give_up: Callable[[], bool]) -> None:
     try:
         if not plan.limits.isolate:
             with disk.refusals_in_words(Path(plan.store)):
-                _finish(plan, step)
+                _finish(plan, step, made_of)
             return
         seconds = _SECONDS + plan.limits.seconds * plan.source.n_frames
         with lent(give_up) as fence:
-            fence.ask("stemdask.engine.finishing:finished", {"store": plan.store, "step": step.name}, seconds=seconds)
+            given = {"store": plan.store, "step": step.name, "made_of": made_of}
+            fence.ask("stemdask.engine.finishing:finished", given, seconds=seconds)
     except (StorageError, InterruptedError):
         raise
     except Overdue:
@@ -64,16 +65,17 @@ def finished(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[Non
     # It reads what many frames gave: half of the machine, and no limit of the files that it writes.
     inside.limit_memory(max(plan.limits.memory, psutil.virtual_memory().total // 2), files=False)
     with disk.refusals_in_words(Path(plan.store)):
-        _finish(plan, step)
+        _finish(plan, step, given["made_of"])
     return None, {}
 
 
-def _finish(plan: Plan, step: Step) -> None:
+def _finish(plan: Plan, step: Step, made_of: str) -> None:
     finish_step = registry.get(plan.source.kind, step.name).finish
     stack = StoreStack(plan)
+    stack.forget(step)
     if finish_step is not None:
         finish_step(stack, step.params)
-    stack.commit(step)
+    stack.commit(step, made_of)
 
 
 def _failed(plan: Plan, step: Step, how: str) -> StemdaskError:

@@ -108,7 +108,7 @@ def execute(
     """
     if retry not in (None, "failed", "overflow"):
         raise ConfigError("not a status to retry", where="--retry", value=retry, allowed="failed, overflow")
-    resolved = resolve(document)
+    resolved = resolve(document, fresh=fresh)
     store = place.path_of(resolved.config.output)
     place.is_taken(store)
     for warning in resolved.source.warnings if progress is True else ():

@@ -11,12 +11,13 @@ from stemdask.analyses import chain
 from stemdask.analyses.evaluation import FrameResult
 from stemdask.engine.inputs import check_input
 from stemdask.errors import ConfigError, StemdaskError, StoreError
-from stemdask.model import Array, Block, FrameStatus, Plan, Variable
+from stemdask.model import Block, FrameStatus, Plan
 from stemdask.planning import plan_file as plan_files
 from stemdask.planning.plan import blocks as blocks_of
 from stemdask.planning.plan import draw
 from stemdask.planning.resolve import Resolved
 from stemdask.planning.survey import survey as survey_of
+from stemdask.results.recall import Held
 from stemdask.sources.frame_range import parse_range
 from stemdask.store import constants, grow, layout, metadata, place, statuses
 from stemdask.store.extend import extend
@@ -69,6 +70,7 @@ def set_up(
     if retry == "failed":
         _set_pending(plan, FrameStatus.FAILED)
     plan_files.save(plan, layout.plan_file(store))
+    resolved.looks.save(store)
     return plan, known
 
 
@@ -115,57 +117,33 @@ def _continued(resolved: Resolved, store: Path, *, alone: bool) -> tuple[Plan, M
 def _extended(resolved: Resolved, stored: Plan) -> tuple[Plan, Mapping[int, FrameResult]]:
     """Return the plan of a store that was laid out anew for added or changed analyses, with what it holds of others.
 
-    Where the same analyses are meant, or nothing of them stays, or one is left out, the store is left as it is. Lengths
-    that no result has which stays, and constants that aren't there, are found by trying frames, as for a new store.
+    Where the same analyses are meant, or nothing of them stays, or one is left out, the store is left as it is. What
+    the others take, and lengths that no result has which stays, are found by trying frames beyond what is stored.
     """
     before: Mapping[str, str] = metadata.attributes(Path(stored.store)).get(layout.ANALYSIS_HASH, {})
     now = resolved.analysis_hashes
     kept = [name for name in now if before.get(name) == now[name]]
     if not kept or len(kept) == len(now) or not before.keys() <= now.keys():
         return stored, {}
-    new = [step.name for step in resolved.steps if step.name not in kept]
-    stay, come = _variables(resolved, kept), _variables(resolved, new)
-    known_sizes = {dim: n for dim, n in stored.sizes.items() if dim in {"frame", *_dims(stay)}}
+    kind = resolved.source.kind
+    stays = dataclasses.replace(stored, steps=tuple(step for step in resolved.steps if step.name in kept))
+    dims = {dim for variable in chain.declared(kind, stays.steps, "run") for dim in variable.dims}
+    known_sizes = {dim: n for dim, n in stored.sizes.items() if dim in {"frame", *dims}}
+    survey = survey_of(resolved, Held(stays))
+    drawn = draw(resolved, survey, Path(stored.store))
     plan = dataclasses.replace(
-        stored,
-        source=resolved.source,
-        steps=resolved.steps,
-        sizes=known_sizes,
-        fingerprint=resolved.fingerprint,
-        config=resolved.text,
-        analysis_hashes=now,
+        drawn,
+        sizes={**drawn.sizes, **known_sizes},
+        block_frames=stored.block_frames,
+        # A frame of which nothing is left takes both.
+        limits=dataclasses.replace(drawn.limits, seconds=drawn.limits.seconds + stored.limits.seconds),
     )
-    tried: Mapping[int, FrameResult] = {}
-    prepared = None if any(variable.stage == "prepare" for variable in come) else _constants(plan)
-    if prepared is None or not _dims(come) <= known_sizes.keys():
-        survey = survey_of(resolved)
-        prepared, tried = survey.prepared, survey.tried
-        drawn = draw(resolved, survey, Path(stored.store))
-        plan = dataclasses.replace(drawn, sizes={**drawn.sizes, **known_sizes}, block_frames=stored.block_frames)
+    new = [step.name for step in resolved.steps if step.name not in kept]
     event = f"keeps {', '.join(kept)}; does {', '.join(new)}"
     log.info(event)
-    extend(stored, plan, kept, prepared)
+    extend(stored, plan, kept, survey.prepared)
     layout.set_state(plan.store, "running", event)
-    return plan, tried
-
-
-def _variables(resolved: Resolved, names: Sequence[str]) -> list[Variable]:
-    """Return what some of the steps store."""
-    own = zip(resolved.steps, chain.outputs(resolved.source.kind, resolved.steps), strict=True)
-    return [variable for step, found in own if step.name in names for variable in found if variable.stored]
-
-
-def _dims(variables: Sequence[Variable]) -> set[str]:
-    """Return the dimensions of what is stored of each frame."""
-    return {dim for variable in variables if variable.stage == "run" for dim in variable.dims}
-
-
-def _constants(plan: Plan) -> Mapping[str, Array] | None:
-    """Return the constants that a store holds; None where one of them is damaged."""
-    try:
-        return constants.read_constants(plan)
-    except StoreError:
-        return None
+    return plan, survey.tried
 
 
 def _set_pending(plan: Plan, status: FrameStatus) -> None:

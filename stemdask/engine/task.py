@@ -9,10 +9,10 @@ from functools import lru_cache
 from stemdask.analyses.evaluation import FrameResult, evaluate
 from stemdask.engine.block import Ack, run_block
 from stemdask.engine.isolate import Helper
-from stemdask.engine.recall import recall
 from stemdask.errors import Stopped
 from stemdask.model import Array, Block, Plan
 from stemdask.planning import plan_file as plan_files
+from stemdask.results.recall import recall
 from stemdask.store.constants import read_constants
 from stemdask.store.layout import plan_file, run_directory
 from stemdask.store.lock import read_epoch
@@ -57,15 +57,16 @@ def do_block(
     plan, prepared = _load(store, epoch, _written(store))
     isolate = plan.limits.isolate if isolate is None else isolate
     recalled = recall(plan, block)
+    frames = recalled.frames
 
     def evaluate_frame(index: int) -> FrameResult:
         if give_up is not None and give_up():
             raise InterruptedError
         if known is not None and index in known:
             return known[index]
-        if index in recalled:
-            result = analyse(index, recalled[index].values)
-            if result.input_hash == recalled[index].input_hash:
+        if index in frames:
+            result = analyse(index, frames[index].values)
+            if result.input_hash == frames[index].input_hash:
                 return result
         return analyse(index)
 
@@ -78,7 +79,7 @@ def do_block(
         if read_epoch(run_directory(store)) != epoch:
             raise Stopped("another run has taken over this store", where=store)
 
-    return run_block(plan, block, evaluate_frame, check_epoch)
+    return run_block(plan, block, evaluate_frame, check_epoch, recalled.sums)
 
 
 def close_helpers() -> None:

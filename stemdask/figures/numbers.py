@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 
-from stemdask.analyses.atoms.derived import uncertainty
 from stemdask.model import Variable
 from stemdask.results.views import Results
 from stemdask.units import amount
@@ -33,20 +31,35 @@ def rows_of(results: Results, name: str, frame: int) -> list[Row]:
 
 def row(results: Results, variable: Variable, frame: int) -> Row:
     """Return a number of a frame with its error, and how far errors of the coordinates move it."""
-    error, shift = (results.read(v, frame) if v in results else None for v in errors_of(results, variable))
+    error, shift = _errors(results, variable, frame)
     return variable.long_name, measured(results.read(variable, frame), error, shift)
 
 
 def mean_row(results: Results, variable: Variable, frame: int, text: str) -> Row:
     """Return the mean of a property over the atoms of a frame."""
-    error, shift = (results.read(v, frame) if v in results else None for v in errors_of(results, variable))
+    error, shift = _errors(results, variable, frame)
     return text, measured(results.read(variable, frame).mean(keep_attrs=True), error, shift)
 
 
-def errors_of(results: Results, variable: Variable) -> Sequence[Variable]:
-    """Return the variables of the standard error of a number, and of the change by errors of the coordinates."""
-    error, shift, _ = uncertainty.variables_of(variable.path, variable.units)
-    return (error if variable.error is None else replace(variable, path=variable.error)), shift
+def errors_of(results: Results, variable: Variable) -> tuple[Variable | None, Variable | None]:
+    """Return the variables that a run has of the standard error of a number, and of its change by errors of atoms."""
+    error = None if variable.error is None else replace(variable, path=variable.error)
+    shift = None
+    if results.kind == "atoms":
+        from stemdask.analyses.atoms.derived import (
+            uncertainty,
+        )  # all analyses of structures, for which images don't wait
+
+        found, shift, _ = uncertainty.variables_of(variable.path, variable.units)
+        error = error or found
+    return (
+        error if error is not None and error in results else None,
+        shift if shift is not None and shift in results else None,
+    )
+
+
+def _errors(results: Results, variable: Variable, frame: int) -> list[xr.DataArray | None]:
+    return [None if found is None else results.read(found, frame) for found in errors_of(results, variable)]
 
 
 def median_row(text: str, array: xr.DataArray, digits: int = 4) -> Row:

@@ -20,7 +20,7 @@ def parts(results: Results) -> list[Part]:
     if results.n_frames < 2 or not chosen:
         return []
     series = {variable.path: results.by_frame(variable) for variable in chosen}
-    errors = {v.path: results.by_frame(e) for v in chosen if (e := errors_of(results, v)[0]) in results}
+    errors = {v.path: results.by_frame(e) for v in chosen if (e := errors_of(results, v)[0]) is not None}
     part = Part("Frame after frame")
     part.show("Numbers of each frame" + ("; bands: standard errors." if errors else "."), lambda: draw(series, errors))
     return [part]

@@ -11,15 +11,15 @@ import numpy as np
 from stemdask.analyses import chain, registry
 from stemdask.config.keys import Calibration
 from stemdask.errors import FrameError, InputError
-from stemdask.kernels.atoms.mean_bond import mean_bond
 from stemdask.model import Array, Source, Step
+from stemdask.planning.looks import Looks
 from stemdask.planning.trial import Trial, loaded
 from stemdask.planning.tried import TRIED, spread
 from stemdask.sources.atoms.source import AtomsSource
 from stemdask.units import Length, parse_length
 
 
-def found(source: Source, known: Calibration, steps: Sequence[Step]) -> dict[str, Length]:
+def found(source: Source, known: Calibration, steps: Sequence[Step], looked: Looks) -> dict[str, Length]:
     """Return the keys of the input that a known length gives.
 
     Parameters
@@ -30,6 +30,8 @@ def found(source: Source, known: Calibration, steps: Sequence[Step]) -> dict[str
         The length.
     steps
         Of the run; `preprocess` comes before a lattice is measured.
+    looked
+        Looks at the frames.
 
     Raises
     ------
@@ -37,21 +39,25 @@ def found(source: Source, known: Calibration, steps: Sequence[Step]) -> dict[str
         The length is one of the other kind of input, or can't be measured.
     """
     if source.kind == "images" and known.a is not None:
-        return {"pixel_size": _fenced(source, steps, "pixel_size", known.a)}
+        return {"pixel_size": _fenced(source, steps, "pixel_size", known.a, looked)}
     if source.kind == "atoms" and known.nearest_neighbour is not None:
-        return {"scale": _fenced(source, (), "scale", known.nearest_neighbour)}
+        return {"scale": _fenced(source, (), "scale", known.nearest_neighbour, looked)}
     right = {"images": "a, the lattice constant", "atoms": "nearest_neighbour, the mean distance of nearest atoms"}
     raise InputError(
         f"{source.kind} are calibrated by another length", where="input.calibrate_from", allowed=right[source.kind]
     )
 
 
-def _fenced(source: Source, steps: Sequence[Step], key: str, known: Length) -> Length:
+def _fenced(source: Source, steps: Sequence[Step], key: str, known: Length, looked: Looks) -> Length:
     """Measure a key of the input behind the fence, from a known length."""
     first = [step for step in steps if step.name == "preprocess"]
-    with Trial(source, first) as trial:
-        told, _ = trial.ask("stemdask.planning.calibration:measure", {"key": key, "known": str(known)})
-    return parse_length(str(told), "nm")
+
+    def look() -> str:
+        with Trial(source, first) as trial:
+            told, _ = trial.ask("stemdask.planning.calibration:measure", {"key": key, "known": str(known)})
+        return str(told)
+
+    return parse_length(looked.once(f"{key} that makes it {known}", source, first, look), "nm")
 
 
 def measure(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[str, dict[str, Array]]:
@@ -79,6 +85,8 @@ def scale(source: AtomsSource, distance: Length) -> Length:
     InputError
         No frame has a first shell.
     """
+    from stemdask.kernels.atoms.mean_bond import mean_bond
+
     for index in spread(source.n_frames)[:TRIED]:
         with contextlib.suppress(FrameError, InputError):
             frame = source.read(index)

@@ -20,6 +20,7 @@ from stemdask.errors import DoubtfulPolarity, FrameError, InputError
 from stemdask.kernels.images.finding.polarity import DOUBTFUL, polarity
 from stemdask.kernels.images.finding.separation import NoLatticeError
 from stemdask.model import Array, ImageFrame, Step
+from stemdask.planning.looks import Looks
 from stemdask.planning.trial import Trial, loaded
 from stemdask.planning.tried import TRIED, spread
 from stemdask.sources.images.source import ImageSource
@@ -44,7 +45,7 @@ def inverted(steps: Sequence[Step], invert: bool) -> tuple[Step, ...]:
     return first, *(step for step in steps if step.name != PREPROCESS.name)
 
 
-def columns_are_dark(source: ImageSource, steps: Sequence[Step], seconds: float, memory: int) -> bool:
+def columns_are_dark(source: ImageSource, steps: Sequence[Step], looked: Looks, seconds: float, memory: int) -> bool:
     """Tell whether the columns of images are dark, by frames that show a lattice; without one they are taken as bright.
 
     Parameters
@@ -53,6 +54,8 @@ def columns_are_dark(source: ImageSource, steps: Sequence[Step], seconds: float,
         The images.
     steps
         Of the run: their `preprocess` comes before.
+    looked
+        Looks at the frames.
     seconds, memory
         What a frame may take.
 
@@ -62,6 +65,10 @@ def columns_are_dark(source: ImageSource, steps: Sequence[Step], seconds: float,
         The frames don't tell, contradict each other, or contradict the detector that they are named after.
     """
     first = [step for step in steps if step.name == PREPROCESS.name]
+    return looked.once("columns are dark", source, first, lambda: _look(source, first, seconds, memory))
+
+
+def _look(source: ImageSource, first: Sequence[Step], seconds: float, memory: int) -> bool:
     with Trial(source, first, seconds=seconds, memory=memory) as trial:
         told: dict[int, float] = {}
         for index in spread(source.n_frames):

@@ -14,7 +14,8 @@ from stemdask.config.keys import Config, to_yaml
 from stemdask.config.problems import validate
 from stemdask.errors import ConfigError, InputError
 from stemdask.model import Kind, Source, Step
-from stemdask.planning import calibration, fingerprints, polarity
+from stemdask.planning import calibration, fingerprints, looks, polarity
+from stemdask.planning.looks import Looks
 from stemdask.planning.steps import steps as steps_of
 from stemdask.planning.trial import allowed
 from stemdask.sources import fenced, opening
@@ -34,10 +35,19 @@ class Resolved:
     fingerprint: str
     analysis_hashes: Mapping[str, str]
     """Of each analysis and all that it reads."""
+    looks: Looks
+    """What looks at the frames told, for the next run of the store."""
 
 
-def resolve(document: Document) -> Resolved:
+def resolve(document: Document, *, fresh: bool = False) -> Resolved:
     """Check a config against its input.
+
+    Parameters
+    ----------
+    document
+        The config as written.
+    fresh
+        Trust nothing that an earlier run of the same store found.
 
     Raises
     ------
@@ -66,17 +76,18 @@ def resolve(document: Document) -> Resolved:
         raise failure or InputError("the input can't be read", where=document.name)
     if isinstance(config.cluster, Batch):
         config = config.model_copy(update={"cluster": site.filled(config.cluster)})
+    looked = Looks() if fresh else looks.beside(config.output)
     known: dict[str, Any] = {"kind": source.kind}
     if isinstance(source, ImageSource):
-        known["invert"] = _columns_are_dark(source, config, steps)
+        known["invert"] = _columns_are_dark(source, config, steps, looked)
         steps = polarity.inverted(steps, known["invert"])
     length = config.input.calibrate_from
     if length is not None:
-        known |= calibration.found(source, length, steps) | {"calibrate_from": None}
+        known |= calibration.found(source, length, steps, looked) | {"calibrate_from": None}
     config = config.model_copy(update={"input": config.input.model_copy(update=known)})
     if length is not None:
         source = _open(config, document)[0] or source
-    return Resolved(source, steps, config, to_yaml(config, steps), *fingerprints.of(source, steps, config))
+    return Resolved(source, steps, config, to_yaml(config, steps), *fingerprints.of(source, steps, config), looked)
 
 
 def open_input(document: Document) -> ImageSource | AtomsSource:
@@ -98,14 +109,14 @@ def open_input(document: Document) -> ImageSource | AtomsSource:
     return source
 
 
-def _columns_are_dark(source: ImageSource, config: Config, steps: Sequence[Step]) -> bool:
+def _columns_are_dark(source: ImageSource, config: Config, steps: Sequence[Step], looked: Looks) -> bool:
     """Return what the config says of the contrast or, where it leaves that open, what the images do."""
     for said in (config.input.invert, polarity.written(steps)):
         if isinstance(said, bool):
             return said
     if not any(step.name == "columns" for step in steps):
         return False
-    return polarity.columns_are_dark(source, steps, *allowed(config.limits))
+    return polarity.columns_are_dark(source, steps, looked, *allowed(config.limits))
 
 
 def _contradictions(document: Document, config: Config, steps: Sequence[Step]) -> list[str]:

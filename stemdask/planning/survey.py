@@ -15,6 +15,7 @@ from stemdask.model import Array
 from stemdask.planning.resolve import Resolved
 from stemdask.planning.trial import Trial, allowed
 from stemdask.planning.tried import TRIED, spread
+from stemdask.results.recall import Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,15 @@ class Survey:
     """What became of the frames that were tried, by index; the run need not do these again."""
 
 
-def survey(resolved: Resolved) -> Survey:
+def survey(resolved: Resolved, held: Held | None = None) -> Survey:
     """Prepare the constants and try a few frames.
+
+    Parameters
+    ----------
+    resolved
+        The config against its input.
+    held
+        What a store holds already: only what goes beyond it is done.
 
     Raises
     ------
@@ -46,7 +54,7 @@ def survey(resolved: Resolved) -> Survey:
     source, limits = resolved.source, resolved.config.limits
     seconds, memory = allowed(limits)
     with Trial(source, resolved.steps, seconds=seconds, memory=memory, isolate=limits.isolate) as trial:
-        prepared = trial.prepare()
+        prepared = trial.prepare(held.constants() if held is not None else {})
         sizes: dict[str, int] = {}
         for variable in chain.declared(source.kind, resolved.steps, "prepare"):
             sizes.update(zip(variable.dims, np.shape(prepared[variable.path]), strict=True))
@@ -54,7 +62,7 @@ def survey(resolved: Resolved) -> Survey:
         tried: dict[int, FrameResult] = {}
         failures = []
         for index in spread(source.n_frames):
-            result = trial.frame(index)
+            result = _tried(trial, index, held)
             if not result.is_done:
                 failures.append(f"frame {index}: {result.error}")
                 continue
@@ -74,3 +82,13 @@ def survey(resolved: Resolved) -> Survey:
             remedy="Fix the input or the analyses, or choose other frames with input.frames",
         )
     return Survey(prepared, sizes, len(tried) == source.n_frames, fastest, frame_bytes, tried)
+
+
+def _tried(trial: Trial, index: int, held: Held | None) -> FrameResult:
+    """Analyse a frame, beyond what is stored of it where it still is what was read then."""
+    stored = held.frame(index) if held is not None else None
+    if stored is not None:
+        result = trial.frame(index, stored.values)
+        if result.input_hash == stored.input_hash:
+            return result
+    return trial.frame(index)

@@ -78,8 +78,8 @@ class Trial:
         self._fence = None
         self._lending.close()
 
-    def prepare(self) -> dict[str, Array]:
-        """Run what comes once before; return its constants by path.
+    def prepare(self, known: Mapping[str, Array]) -> dict[str, Array]:
+        """Run what comes once before, as far as its constants aren't known; return them all by path.
 
         Raises
         ------
@@ -87,21 +87,21 @@ class Trial:
             It ended its process, or never ended.
         """
         if self._fence is None:
-            self._run.prepared = chain.prepare(self._run.source.kind, self._run.steps, _Frames(self._run.source))
+            self._run.prepare(known)
         else:
-            _, arrays = self._ask(f"{_MODULE}:prepare", {}, max(self._seconds, _PREPARE_SECONDS))
+            _, arrays = self._ask(f"{_MODULE}:prepare", {}, max(self._seconds, _PREPARE_SECONDS), known)
             # The arrays of a message are views of it, and read-only.
             self._run.prepared = {path: np.array(array) for path, array in arrays.items()}
             self._is_loaded = False  # once more, with these: a frame that dies must not take them along
         return self._run.prepared
 
-    def frame(self, index: int) -> FrameResult:
-        """Analyse one frame; whatever becomes of it is its status and reason."""
+    def frame(self, index: int, stored: Mapping[str, Array] | None = None) -> FrameResult:
+        """Analyse one frame, beyond what is stored of it; whatever becomes of it is its status and reason."""
         if self._fence is None:
-            return evaluate(self._run.source, self._run.steps, self._run.prepared, index)
+            return self._run.frame(index, stored)
         seconds = self._seconds + (0 if self._has_compiled else COMPILE_SECONDS)
         try:
-            result = result_of(*self._ask(f"{_MODULE}:frame", {"index": index}, seconds))
+            result = result_of(*self._ask(f"{_MODULE}:frame", {"index": index}, seconds, stored))
         except (InputError, FrameError) as error:
             return failed(str(error))
         self._has_compiled = True
@@ -118,14 +118,16 @@ class Trial:
         assert self._fence is not None
         return self._ask(job, given, self._seconds + COMPILE_SECONDS)
 
-    def _ask(self, job: str, given: Mapping[str, Any], seconds: float) -> tuple[Any, dict[str, Array]]:
+    def _ask(
+        self, job: str, given: Mapping[str, Any], seconds: float, arrays: Mapping[str, Array] | None = None
+    ) -> tuple[Any, dict[str, Array]]:
         assert self._fence is not None
         try:
             if not self._is_loaded:
                 described = plan_file.pack(self._run.source, self._run.steps) | {"memory": self._memory}
                 self._fence.ask(f"{_MODULE}:load", described, self._run.prepared, seconds=START_SECONDS, keep=True)
                 self._is_loaded = True
-            return self._fence.ask(job, given, seconds=seconds)
+            return self._fence.ask(job, given, arrays, seconds=seconds)
         except Overdue as error:
             raise InputError(f"took longer than {seconds:g} s", where=str(error) or None) from None
         except Died as death:
@@ -139,6 +141,12 @@ class _Run:
     source: Source
     steps: tuple[Step, ...]
     prepared: dict[str, Array] = field(default_factory=dict)
+
+    def prepare(self, known: Mapping[str, Array]) -> None:
+        self.prepared = chain.prepare(self.source.kind, self.steps, _Frames(self.source), known)
+
+    def frame(self, index: int, stored: Mapping[str, Array] | None) -> FrameResult:
+        return evaluate(self.source, self.steps, self.prepared, index, stored)
 
 
 _loaded: _Run | None = None
@@ -162,14 +170,13 @@ def load(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[None, d
 def prepare(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[None, dict[str, Array]]:
     """Run what comes once before, behind the fence."""
     run = loaded()
-    run.prepared = chain.prepare(run.source.kind, run.steps, _Frames(run.source))
+    run.prepare(arrays)
     return None, run.prepared
 
 
 def frame(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Analyse one frame, behind the fence."""
-    run = loaded()
-    return message_of(evaluate(run.source, run.steps, run.prepared, given["index"]))
+    """Analyse one frame, behind the fence, beyond what is stored of it."""
+    return message_of(loaded().frame(given["index"], arrays))
 
 
 class _Frames(Sequence[Frame]):

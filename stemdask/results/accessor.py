@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 
 from stemdask.analyses import registry
-from stemdask.analyses.atoms.time import tracks
 from stemdask.errors import StoreError
 from stemdask.model import RAGGED
 from stemdask.results import shows
@@ -62,6 +61,8 @@ class Accessor(Results):
         number
             The atom, as ``atoms/track`` counts them.
         """
+        from stemdask.analyses.atoms.time import tracks
+
         atoms = self._group(tracks.TRACK.group)
         if tracks.TRACK.name not in atoms:
             raise StoreError(

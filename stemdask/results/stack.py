@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,7 +12,8 @@ from stemdask.analyses import chain
 from stemdask.errors import StemdaskError
 from stemdask.fence import inside
 from stemdask.model import Array, Frame, Plan, Step, Variable
-from stemdask.store import checksums, metadata
+from stemdask.store import checksums, finished, metadata
+from stemdask.store.finished import Finished
 from stemdask.store.layout import create_array, open_group, units_of, writable
 
 
@@ -23,6 +24,7 @@ class StoreStack:
         self._plan = plan
         self._root = open_group(Path(plan.store), "r+")
         self._written: set[str] = set()
+        self._attributes: dict[str, dict[str, Any]] = {}
         self._writable: dict[str, Variable] = {
             variable.path: variable for variable in chain.declared(plan.source.kind, plan.steps, "finish")
         }
@@ -85,9 +87,20 @@ class StoreStack:
         node = self._root[group] if group in self._root else self._root.require_group(group)
         node.attrs.update(dict(attributes))
         self._written.add(group)
+        self._attributes.setdefault(group, {}).update(attributes)
 
-    def commit(self, step: Step) -> None:
-        """Register what an analysis wrote; refuse it if a declared variable was not written."""
+    def forget(self, step: Step) -> None:
+        """Register that what an analysis wrote before doesn't hold any more."""
+        attributes = self._root.attrs
+        found = finished.read(attributes)
+        declared = {v.path for v in chain.declared_by(self._plan.source.kind, self._plan.steps, [step.name], "finish")}
+        sums = attributes.get("checksums", {})
+        if found.pop(step.name, None) or declared & sums.keys():
+            kept = {path: sums[path] for path in sums if path not in declared}
+            self._update({"checksums": kept, **finished.written(found)})
+
+    def commit(self, step: Step, made_of: str) -> None:
+        """Register what an analysis wrote from results of this hash; refuse it if a declared variable is missing."""
         declared = chain.declared(self._plan.source.kind, [step], "finish")
         missing = [variable.path for variable in declared if variable.path not in self._root]
         if missing:
@@ -96,10 +109,14 @@ class StoreStack:
         for path in self._written & set(self._writable):
             sums[path] = checksums.once(path, checksums.parts(self._root[path]))
         groups = {str(group) for path in self._written for group in PurePosixPath(path).parents} - {"."}
-        done = [*self._root.attrs.get("finished", ()), step.name]
-        metadata.update(Path(self._plan.store), {"checksums": sums, "finished": done}, self._written | groups)
+        done = finished.read(self._root.attrs)
+        done[step.name] = Finished(made_of, self._attributes)
+        self._update({"checksums": sums, **finished.written(done)}, self._written | groups)
+        self._written, self._attributes = set(), {}
+
+    def _update(self, attributes: Mapping[str, Any], written: Collection[str] = ()) -> None:
+        metadata.update(Path(self._plan.store), attributes, written)
         self._root = open_group(Path(self._plan.store), "r+")
-        self._written.clear()
 
     def _declared(self, path: str) -> Variable:
         if path not in self._writable:

@@ -129,7 +129,11 @@ class Results:
         return {str(key): value for key, value in self._tree[group].attrs.items()} if group in self._tree else {}
 
     def source(self) -> ImageSource | AtomsSource | None:
-        """Open the input; None if it can't be read on this machine."""
+        """Open the input, once; None if it can't be read on this machine."""
+        return self._source
+
+    @cached_property
+    def _source(self) -> ImageSource | AtomsSource | None:
         section = self.config()["input"]
         for key in ("calibrate_from", "invert"):
             section.pop(key, None)

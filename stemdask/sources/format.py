@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-
-from stemdask.sources.compressed import plain_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +33,11 @@ class Format:
     incidental: bool = False
     """Whether such files lie beside frames for other reasons: of a folder they are taken only if it holds no others."""
 
-    def claims(self, path: str | Path) -> bool:
-        """Tell whether a file or folder is of the format by its name."""
-        name = plain_name(path) if self.text else Path(path).name
-        named = any(re.match(rf"{known}(?:[ ._-]|$)", name.upper()) for known in self.names)
-        return named or Path(name).suffix.lower() in self.suffixes
+    def claims(self, name: str, unpacked: str) -> bool:
+        """Tell whether a file or folder is of the format by its name, and by that which it has when it is unpacked."""
+        known = unpacked if self.text else name
+        named = any(re.match(rf"{start}(?:[ ._-]|$)", known.upper()) for start in self.names)
+        return named or os.path.splitext(known)[1].lower() in self.suffixes  # noqa: PTH122 - many files, much faster
 
     def signed(self, head: bytes) -> bool:
         """Tell whether a file begins with a signature of the format."""

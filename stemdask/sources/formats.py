@@ -29,7 +29,7 @@ from stemdask.sources.atoms import (
     xyz,
 )
 from stemdask.sources.atoms.format import AtomsFormat
-from stemdask.sources.compressed import is_compressed, open_plain
+from stemdask.sources.compressed import is_compressed, open_plain, plain_name
 from stemdask.sources.format import Format
 from stemdask.sources.images import bmp, dm, emd, hspy, jpeg, mrc, npy, png, ser, tiff, zarr
 from stemdask.sources.images.format import ImageFormat
@@ -92,7 +92,8 @@ def suffixes(kind: Kind | None = None) -> list[str]:
 
 def claiming(path: str | Path, kind: Kind | None = None) -> list[tuple[Kind, Format]]:
     """Return the formats that a file is of by its name; several where its content has to tell."""
-    return [(half, fmt) for half, fmt in all_formats(kind) if fmt.claims(path)]
+    name, unpacked = Path(path).name, plain_name(path)
+    return [(half, fmt) for half, fmt in all_formats(kind) if fmt.claims(name, unpacked)]
 
 
 def kind_of(path: str) -> Kind | None:

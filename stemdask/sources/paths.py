@@ -12,6 +12,7 @@ from stemdask.errors import InputError
 from stemdask.model import Kind
 from stemdask.sources import formats
 from stemdask.sources.compressed import is_compressed
+from stemdask.sources.many import of_each
 
 
 def find_files(path: str | Path | Sequence[str | Path], kind: Kind | None = None) -> tuple[Kind, str, list[str]]:
@@ -42,7 +43,7 @@ def find_files(path: str | Path | Sequence[str | Path], kind: Kind | None = None
             where=None if not items else ", ".join(map(str, items[:3])),
             remedy="Check the path; quote a glob so that the shell hands it over unchanged",
         )
-    kinds = Counter(_format_of(file, kind) for file in found)
+    kinds = Counter(of_each(lambda file: _format_of(file, kind), found))
     if len(kinds) > 1:
         listing = ", ".join(f"{count} {name} ({file_kind})" for (file_kind, name), count in kinds.most_common())
         raise InputError(

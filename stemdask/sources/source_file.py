@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from stemdask.errors import InputError
-from stemdask.fence import inside
 from stemdask.sources.guard import os_error
 
 _SAMPLE = 1 << 16
@@ -34,10 +32,9 @@ class SourceFile(BaseModel):
     @classmethod
     def look(cls, path: str) -> SourceFile:
         """Return a file as it is now; raise InputError where it can't be read."""
-        inside.beat(path)
         try:
-            size, mtime_ns, inode = _state(path)
-            return cls(path=path, size=size, mtime_ns=mtime_ns, inode=inode, digest=digest(path))
+            size, mtime_ns, inode, digest = _state(path)
+            return cls(path=path, size=size, mtime_ns=mtime_ns, inode=inode, digest=digest)
         except OSError as error:
             raise os_error(path, error) from None
 
@@ -70,28 +67,28 @@ class SourceFile(BaseModel):
             )
 
 
-def _state(path: str) -> tuple[int, int, int]:
-    """Return size, time of the last writing and inode."""
-    status = Path(path).stat()
-    if not stat.S_ISDIR(status.st_mode):
-        return status.st_size, status.st_mtime_ns, status.st_ino
-    files = [os.stat(file) for file in Path(path).rglob("*") if file.is_file()]  # noqa: PTH116
-    return sum(f.st_size for f in files), max((f.st_mtime_ns for f in files), default=0), status.st_ino
+def _state(path: str) -> tuple[int, int, int, str]:
+    """Return size, time of the last writing, inode, and 16 hexadecimal digits that stand for the content.
 
-
-def digest(path: str) -> str:
-    """Return 16 hexadecimal digits that stand for size, first and last 64 kB of a file, or for a zarr."""
-    place = Path(path)
-    if place.is_dir():
-        return _digest_of_folder(place)
-    size = place.stat().st_size
-    sums = hashlib.blake2b(str(size).encode(), digest_size=8)
-    with place.open("rb") as file:
-        sums.update(file.read(_SAMPLE))
-        if size > _SAMPLE:
-            file.seek(max(_SAMPLE, size - _SAMPLE))
+    Of a file these are of its size and its first and last 64 kB; it is opened once and asked nothing else.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            status = os.fstat(file.fileno())
+            sums = hashlib.blake2b(str(status.st_size).encode(), digest_size=8)
             sums.update(file.read(_SAMPLE))
-    return sums.hexdigest()
+            if status.st_size > _SAMPLE:
+                file.seek(max(_SAMPLE, status.st_size - _SAMPLE))
+                sums.update(file.read(_SAMPLE))
+            return status.st_size, status.st_mtime_ns, status.st_ino, sums.hexdigest()
+    except IsADirectoryError:
+        return _state_of_folder(Path(path))
+
+
+def _state_of_folder(folder: Path) -> tuple[int, int, int, str]:
+    files = [os.stat(file) for file in folder.rglob("*") if file.is_file()]  # noqa: PTH116
+    newest = max((f.st_mtime_ns for f in files), default=0)
+    return sum(f.st_size for f in files), newest, folder.stat().st_ino, _digest_of_folder(folder)
 
 
 def _digest_of_folder(folder: Path) -> str:

@@ -251,15 +251,6 @@ def set_state(path: str | Path, state: str, event: str | None = None, **attribut
     metadata.update(store, {"state": state, **attributes})
 
 
-def set_running(plan: Plan, event: str) -> None:
-    """Say that blocks are being processed; the checksums of what comes once after don't hold until it is repeated."""
-    known = metadata.read(Path(plan.store))
-    prepared = {variable.path for variable in chain.declared(plan.source.kind, plan.steps, "prepare")}
-    sums = known.attributes.get("checksums", {}) if known is not None else {}
-    kept = {path: sums[path] for path in sums if path in prepared}
-    set_state(plan.store, "running", event, checksums=kept, finished=[])
-
-
 def _root_attributes(plan: Plan) -> dict[str, Any]:
     now = _now()
     return {

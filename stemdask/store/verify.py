@@ -201,4 +201,4 @@ def _mark(store: Path, damage: Damage) -> None:
     n_frames, size = int(array.shape[0]), int(array.chunks[0])
     again = [Block(block, block * size, min((block + 1) * size, n_frames)) for block in damage.blocks]
     statuses.set_pending(store, again)
-    layout.set_state(store, "partial", finished=[], event=f"verify found {len(damage.damaged)} damaged chunks")
+    layout.set_state(store, "partial", finished={}, event=f"verify found {len(damage.damaged)} damaged chunks")

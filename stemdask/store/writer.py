@@ -8,6 +8,7 @@ isn't aligned to chunks loses the frames of a neighbour without a word.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,27 +35,49 @@ class Writer:
         self._root = open_group(store, "r+")
         self._arrays: dict[str, Any] = {}
 
-    def write(self, block: Block, values: Mapping[str, Array], status: Array) -> None:
+    def write(
+        self, block: Block, values: Mapping[str, Array], status: Array, written: Mapping[str, int] | None = None
+    ) -> None:
         """Write every variable of a block, and last its status.
+
+        Parameters
+        ----------
+        block
+            One of the store's.
+        values, status
+            By path, and of the frames.
+        written
+            Checksums of variables that stand in the store as they say, and stay where the values have the same.
 
         Raises
         ------
         StorageError
             The file system refused; nothing says that the block is done.
         """
+        sums = {
+            path: checksums.of_block(path, block.index, array) for path, array in {**values, STATUS: status}.items()
+        }
         for path, array in values.items():
-            self._put(path, block, array)
-        self._put_checksums(block, {**values, STATUS: status})
+            if written is None or written.get(path) != sums[path] or not self._is_there(path, block):
+                self._put(path, block, array)
+        self._put_checksums(block, sums)
         disk.patiently(lambda: disk.sync_file_system(self._store), self._store)
         self._put(STATUS, block, status)
         chunk = self._store / STATUS / "c" / str(block.index)
         disk.patiently(lambda: disk.sync_file(chunk), chunk)
 
-    def _put_checksums(self, block: Block, values: Mapping[str, Array]) -> None:
+    def _is_there(self, path: str, block: Block) -> bool:
+        """Tell whether no chunk is missing, which reads as fill values."""
+        array = self._root[path]
+        grid = [range(-(-n // size)) for n, size in zip(array.shape[1:], array.chunks[1:], strict=True)]
+        place = self._store / path / "c" / str(block.index)
+        return all(place.joinpath(*map(str, key)).is_file() for key in product(*grid))
+
+    def _put_checksums(self, block: Block, sums: Mapping[str, int]) -> None:
         if CHECKSUMS not in self._root:
             return  # laid out by a version that had none
         array = writable(self._root, CHECKSUMS)
-        row = [checksums.of_block(path, block.index, values[path]) for path in array.attrs["paths"]]
+        row = [sums[path] for path in array.attrs["paths"]]
 
         def put() -> None:
             array[block.index] = np.array(row, np.uint32)

@@ -17,9 +17,10 @@ from stemdask import simulate
 from stemdask.analyses.atoms.order import rdf
 from stemdask.analyses.images.columns import columns
 from stemdask.config.document import Document
+from stemdask.engine import finishing
 from stemdask.engine import run as engine
-from stemdask.errors import StoreError
-from stemdask.planning import plan_file
+from stemdask.errors import FrameError, StoreError
+from stemdask.planning import plan_file, polarity
 from stemdask.results import reader
 from stemdask.store import extend, layout, metadata, place
 
@@ -225,8 +226,22 @@ def test_a_changed_analysis_may_find_arrays_of_other_lengths(
     assert reader.verify(tmp_path / "o.zarr").sound
 
 
+@pytest.fixture
+def finishes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The analyses that do something once after."""
+    found: list[str] = []
+    finish = finishing.finish
+
+    def counted(plan: Any, step: Any, *more: Any) -> None:
+        found.append(step.name)
+        finish(plan, step, *more)
+
+    monkeypatch.setattr(finishing, "finish", counted)
+    return found
+
+
 @pytest.mark.long
-def test_an_added_analysis_with_a_dimension_of_its_own_repeats_others_on_the_frames_tried_alone(
+def test_an_added_analysis_with_a_dimension_of_its_own_repeats_no_other(
     structures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames: list[int] = []
@@ -238,4 +253,90 @@ def test_an_added_analysis_with_a_dimension_of_its_own_repeats_others_on_the_fra
     run(structures, tmp_path / "o.zarr", {"rdf": {}})
     monkeypatch.setattr(rdf, "ANALYSIS", dataclasses.replace(rdf.ANALYSIS, run=counted))
     run(structures, tmp_path / "o.zarr", {"rdf": {}, "bond_order": {}})
-    assert sorted(frames) == [0, 2, 4]
+    assert frames == []
+
+
+@pytest.mark.long
+def test_what_came_once_after_stays_where_nothing_of_it_changed(
+    stack: Path, tmp_path: Path, finishes: list[str]
+) -> None:
+    store = tmp_path / "o.zarr"
+    run(stack, store, USUAL | {"denoise": {}})
+    assert finishes == ["lattice", "displacement", "denoise"]
+    run(stack, store, USUAL | {"denoise": {}, "strain": {}})
+    assert finishes[3:] == []
+    run(stack, store, USUAL | {"denoise": {"n_components": 1}, "strain": {}})
+    assert finishes[3:] == ["denoise"]
+    run(stack, tmp_path / "fresh.zarr", USUAL | {"denoise": {"n_components": 1}, "strain": {}})
+    assert arrays(store) == arrays(tmp_path / "fresh.zarr")
+    assert attributes(store) == attributes(tmp_path / "fresh.zarr")
+    assert reader.verify(store).sound
+
+
+@pytest.mark.long
+def test_what_came_once_after_is_repeated_where_it_was_damaged_or_a_frame_has_other_results(
+    stack: Path, tmp_path: Path, finishes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "o.zarr"
+
+    def fails(frame: Any, params: Any) -> Any:
+        if frame.index:
+            raise FrameError("no columns")
+        return columns.run(frame, params)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(columns, "ANALYSIS", dataclasses.replace(columns.ANALYSIS, run=fails))
+        run(stack, store, USUAL | {"denoise": {}}, max_failed=1)
+    run(stack, store, USUAL | {"denoise": {}, "strain": {}}, max_failed=1)  # in which the second frame doesn't fail
+    assert finishes == ["lattice", "displacement", "denoise"] * 2
+    chunk = next(path for path in (store / "denoised/u/c").rglob("*") if path.is_file())
+    chunk.write_bytes(b"nonsense")
+    run(stack, store, USUAL | {"denoise": {}, "strain": {}, "intensity": {}}, max_failed=1)
+    assert finishes[6:] == ["intensity", "denoise"]
+    run(stack, tmp_path / "fresh.zarr", USUAL | {"denoise": {}, "strain": {}, "intensity": {}}, max_failed=1)
+    now, fresh = arrays(store), arrays(tmp_path / "fresh.zarr")  # with less room where all frames could be tried
+    alike = {path for path in fresh if len(now[path]) == len(fresh[path])}
+    assert alike >= {"frames/frame_status", "lattice/a_y", "components/u"}
+    assert {path: now[path] for path in alike} == {path: fresh[path] for path in alike}
+
+
+@pytest.mark.long
+def test_an_extended_run_allows_a_frame_the_time_of_both_and_plans_for_what_is_added(
+    structures: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "o.zarr"
+    run(structures, store, {"rdf": {}})
+    before = plan_file.load(layout.plan_file(store))
+    run(structures, store, {"rdf": {}, "shape": {}})
+    plan = plan_file.load(layout.plan_file(store))
+    assert plan.limits.seconds == before.limits.seconds + max(60, 20 * plan.frame_seconds)
+
+
+@pytest.mark.long
+def test_the_contrast_is_looked_at_once(stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    look = polarity._look
+
+    def counted(*asked: Any) -> bool:
+        looks.append(1)
+        return look(*asked)
+
+    monkeypatch.setattr(polarity, "_look", counted)
+    data = {"input": {"path": str(stack), "pixel_size": "0.03 nm"}, "output": str(tmp_path / "o.zarr")}
+    data |= {"analyses": USUAL, "cluster": {"kind": "inline"}, "limits": HERE}
+    engine.execute(Document(data))
+    engine.execute(Document(data | {"analyses": USUAL | {"strain": {}}}))
+    assert len(looks) == 1
+    engine.execute(
+        Document(data | {"analyses": USUAL | {"preprocess": {"crop": ["0 px", "0 px", "100 px", "100 px"]}}}),
+        fresh=True,
+    )
+    assert len(looks) == 2
+    np.save(stack, np.load(stack)[:, :100])
+    engine.execute(Document(data), fresh=True)
+    assert len(looks) == 3
+
+
+def attributes(store: Path) -> dict[str, Any]:
+    root = zarr.open_group(store, mode="r", use_consolidated=False)
+    return {node.path: dict(node.attrs) for _, node in root.members(max_depth=None)}

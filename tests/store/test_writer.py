@@ -9,7 +9,7 @@ import zarr
 
 from stemdask.errors import StemdaskError, StorageError, StoreError
 from stemdask.model import Block
-from stemdask.store import disk, writer
+from stemdask.store import checksums, disk, writer
 
 
 @pytest.fixture
@@ -37,6 +37,21 @@ def test_a_chunk_of_fill_values_is_written_all_the_same(store: Path) -> None:
     writer.Writer(store).write(Block(2, 8, 10), {"a/b": np.full(2, np.nan)}, np.ones(2, np.int8))
     assert (store / "a/b/c/2").is_file()
     assert zarr.open_array(store / "frames/frame_status", mode="r")[:].tolist() == [0] * 8 + [1] * 2
+
+
+def test_what_stands_in_the_store_is_not_written_again_unless_it_is_missing(store: Path) -> None:
+    block, status, values = Block(0, 0, 4), np.ones(4, np.int8), {"a/b": np.full(4, np.nan)}
+    written = {"a/b": checksums.of_block("a/b", 0, values["a/b"])}
+    chunk = store / "a/b/c/0"
+    writer.Writer(store).write(block, values, status)
+    before = chunk.stat()
+    writer.Writer(store).write(block, values, status, written)
+    assert (chunk.stat().st_ino, chunk.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    chunk.unlink()  # reads as fill values, which these are
+    writer.Writer(store).write(block, values, status, written)
+    assert chunk.is_file()
+    writer.Writer(store).write(block, {"a/b": np.arange(4.0)}, status, written)
+    assert zarr.open_array(store / "a/b", mode="r")[:4].tolist() == [0, 1, 2, 3]
 
 
 def test_data_reach_the_disk_before_the_status_and_the_status_before_the_end(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.geometry import cellpar_to_cell
 
 from stemdask.errors import InputError
 from stemdask.kernels.arrays import Floats
@@ -70,6 +69,8 @@ def read(place: FramePlace) -> Structure:
 
 def _cell(unitcell: list[float]) -> Floats:
     """Return the cell of six numbers, whose angles some writers give as cosines."""
+    from ase.geometry import cellpar_to_cell
+
     a, gamma, b, beta, alpha, c = unitcell
     angles = [float(np.degrees(np.arccos(x))) if -1 <= x <= 1 else x for x in (alpha, beta, gamma)]
     return np.asarray(cellpar_to_cell([a, b, c, *angles]))  # type: ignore[no-untyped-call]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ase.geometry import cellpar_to_cell
-from scipy.io import netcdf_file
 
 from stemdask.errors import InputError
 from stemdask.sources.atoms.companion import with_elements
@@ -26,6 +24,8 @@ def index(path: str, size: int) -> FrameIndex:
 
 def read(place: FramePlace) -> Structure:
     """Read one frame."""
+    from ase.geometry import cellpar_to_cell
+
     held = _opened(place.path).variables
     positions = _values(held["coordinates"], place.start)
     unit = getattr(held["coordinates"], "units", b"angstrom").decode("ascii", "replace")
@@ -46,6 +46,8 @@ def _values(variable: Any, frame: int) -> Any:
 
 @once_per_file(4)
 def _opened(path: str) -> Any:
+    from scipy.io import netcdf_file
+
     file = netcdf_file(path, "r", mmap=True)
     coordinates = file.variables.get("coordinates")
     if coordinates is None or coordinates.dimensions != ("frame", "atom", "spatial") or coordinates.shape[2] != 3:

@@ -16,6 +16,7 @@ from stemdask.sources.atoms.scale import odd_scale
 from stemdask.sources.atoms.source import AtomsSource
 from stemdask.sources.content import check_file
 from stemdask.sources.file_source import select
+from stemdask.sources.many import of_each
 from stemdask.sources.packed import pack
 from stemdask.sources.source_file import SourceFile
 
@@ -56,9 +57,8 @@ def open_atoms_files(
     opened: list[SourceFile] = []
     found = FrameIndex()
     ends: list[int] = []
-    for file in files:
-        size = check_file(file, record)
-        looked = SourceFile.look(file)
+    checked = of_each(lambda file: (check_file(file, record), SourceFile.look(file)), files)
+    for file, (size, looked) in zip(files, checked, strict=True):
         with guard.reading(file), catch_warnings(action="ignore"):
             index = record.index(file, size)
             if not any(index.n_atoms):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from ase.geometry import cellpar_to_cell
 from numpy.typing import NDArray
 
 from stemdask.errors import InputError
@@ -162,6 +161,8 @@ def _elements(buffer: Array, lines: Integers, ends: Integers) -> tuple[list[byte
 
 
 def _cell(head: bytes) -> Floats | None:
+    from ase.geometry import cellpar_to_cell
+
     at = 0 if head.startswith(b"CRYST1") else head.find(b"\nCRYST1") + 1
     if at == 0 and not head.startswith(b"CRYST1"):
         return None

@@ -5,10 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from stemdask.kernels.arrays import Floats
-from stemdask.kernels.atoms.periodic import images
 from stemdask.model import AtomsFrame
 from stemdask.sources.atoms.elements import chemical_symbol, nearest_distance
 
@@ -53,6 +51,10 @@ def _bulk() -> Floats:
 
 def _nearest(frame: AtomsFrame) -> tuple[Floats, Floats, str]:
     """Return the distance of atoms to their nearest one, what it should be, and the most frequent pair in words."""
+    from scipy.spatial import cKDTree
+
+    from stemdask.kernels.atoms.periodic import images
+
     there = np.isfinite(frame.positions).all(axis=1)
     points, numbers = frame.positions[there], frame.numbers[there]
     owner = np.arange(len(points))

@@ -18,6 +18,7 @@ from stemdask.sources.images import one_stack
 from stemdask.sources.images.format import ImageFormat
 from stemdask.sources.images.source import ImageSource, open_once
 from stemdask.sources.images.stack import Calibration, Stack
+from stemdask.sources.many import of_each
 from stemdask.sources.packed import pack
 from stemdask.sources.paths import find_files
 from stemdask.sources.source_file import SourceFile
@@ -54,8 +55,7 @@ def open_image_files(
         A file can't be read, holds no image, is RGB, or differs in shape or pixel size from the first.
     """
     record = formats.IMAGES[fmt]
-    sizes = [check_file(file, record) for file in files]
-    looked = tuple(map(SourceFile.look, files))
+    sizes, looked = zip(*of_each(lambda file: (check_file(file, record), SourceFile.look(file)), files), strict=True)
     probed, dataset, said = _probe_all(files, record, sizes)
     said += one_stack.compare(files, probed, pixel_size)
     first = probed[0]

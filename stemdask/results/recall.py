@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stemdask.analyses import chain
+from stemdask.errors import StoreError
 from stemdask.model import RAGGED, Array, Block, Plan
 from stemdask.store import layout, recorded
+from stemdask.store.constants import read_constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +23,52 @@ class Recalled:
     """By path, all of an analysis or nothing, with their true lengths."""
 
 
-def recall(plan: Plan, block: Block) -> dict[int, Recalled]:
-    """Return what is known of frames of a block, by index; a value that its checksum doesn't confirm isn't known.
+@dataclass(frozen=True, slots=True)
+class RecalledBlock:
+    """What a store holds of a block that is to be done."""
 
-    A frame that failed is unknown.
+    frames: Mapping[int, Recalled] = field(default_factory=dict)
+    """By index; a frame that failed is unknown."""
+    sums: Mapping[str, int] = field(default_factory=dict)
+    """Checksums of the variables that were found as they say: they need not be written again."""
+
+
+class Held:
+    """What a store holds of steps that stay, for trying frames beyond it.
+
+    Parameters
+    ----------
+    plan
+        Of the store, with these steps alone.
     """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def constants(self) -> Mapping[str, Array]:
+        """Return what was prepared; nothing where one of the constants is damaged."""
+        try:
+            return read_constants(self._plan)
+        except StoreError:
+            return {}
+
+    def frame(self, index: int) -> Recalled | None:
+        """Return what is known of a frame."""
+        size = self._plan.block_frames
+        start = index // size * size
+        block = Block(index // size, start, min(start + size, self._plan.source.n_frames))
+        return recall(self._plan, block).frames.get(index)
+
+
+def recall(plan: Plan, block: Block) -> RecalledBlock:
+    """Return what is known of a block; a value that its checksum doesn't confirm isn't known."""
     root = layout.open_group(plan.store)
-    sums = recorded.sums_of(root, block) or {}
+    sums = recorded.sums_of(root, block)
+    if sums is None:
+        return RecalledBlock()
     about = _read(root, (layout.ERROR, layout.INPUT_HASH), block, sums)
     if about is None:
-        return {}
+        return RecalledBlock()
     counts = {dim: _read(root, [layout.count_of(dim)], block, sums) for dim in layout.ragged_dims(plan)}
     lengths = {dim: read[layout.count_of(dim)] for dim, read in counts.items() if read is not None}
     values: dict[str, Array] = {}
@@ -46,7 +84,8 @@ def recall(plan: Plan, block: Block) -> dict[int, Recalled]:
             parts = {dim: slice(int(n[row])) for dim, n in lengths.items()}
             cut = {p: a[row][tuple(parts.get(dim, slice(None)) for dim in dims_of[p])] for p, a in values.items()}
             found[index] = Recalled(int(about[layout.INPUT_HASH][row]), cut)
-    return found
+    confirmed = (*about, *map(layout.count_of, lengths), *values)
+    return RecalledBlock(found, {path: sums[path] for path in confirmed})
 
 
 def _read(root: Any, paths: Iterable[str], block: Block, sums: Mapping[str, int]) -> dict[str, Array] | None:
