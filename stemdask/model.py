@@ -62,6 +62,10 @@ class Variable:
     """False: handed to later analyses of the same frame, and not kept."""
     trend: bool = False
     """One of the numbers that tell how the frames change: drawn frame after frame."""
+    coordinate: bool = False
+    """It tells where, when or of what the others are; named by the ``coordinates`` of those with its dimensions."""
+    standard_name: str | None = None
+    """Of the table of CF, where that has one."""
 
     @property
     def group(self) -> str:

@@ -16,7 +16,9 @@ _PIXELS = {"px", "pixel", "pixels"}
 _SIGNS = {"angstrom": "Å", "degree": "°", "pixel": "px", "uC": "µC", "um": "µm"}
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _NUMBER = re.compile(r"\d+\.?\d*(?:e[+-]?\d+)?")
-_OF_A_PIXEL = re.compile(r"1e(-\d+) (pixel\d?)")
+#: As the store spells them for pint, which takes no factor before a unit.
+_IN_PIXELS = {"millipixel": "1e-3 pixel", "millipixel^2": "1e-6 pixel^2"}
+_OF_A_PIXEL = re.compile(r"1e(-\d+) (pixel\S*)")
 _TEXT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\W\d_]*)\s*\Z")
 
 
@@ -63,15 +65,15 @@ def parse_length(text: object, default_unit: str) -> Length:
 
 
 def symbol(units: str) -> str:
-    """Return a unit of the store as it is printed, such as Å² for ``angstrom2``; nothing for a pure number."""
-    above, *below = units.split("/")
+    """Return a unit of the store as it is printed, such as Å² for ``angstrom^2``; nothing for a pure number."""
+    above, *below = _IN_PIXELS.get(units, units).split("/")
     words = [_factor(word, 1) for word in above.split() if word != "1"]
     return " ".join(words + [_factor(word, -1) for part in below for word in part.split()])
 
 
 def amount(text: str, units: str) -> str:
     """Return a number, or several in one text, with their unit; thousandths of a pixel are told in pixels."""
-    if thousandths := _OF_A_PIXEL.fullmatch(units):
+    if thousandths := _OF_A_PIXEL.fullmatch(_IN_PIXELS.get(units, units)):
         power, units = int(thousandths[1]), thousandths[2]
         if text.isdigit():  # its zeros at the end are no digits that were measured
             text = f"{Decimal(text).scaleb(power).normalize():f}"

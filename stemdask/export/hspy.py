@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask.array as da
 import numpy as np
@@ -32,7 +32,7 @@ def write(results: Blocks, folder: Folder) -> None:
     written = 0
     for variable in results.variables.values():
         if variable.dims[-2:] == ("y", "x") and variable.dtype.kind in "fiu":
-            _save(folder, variable, results.lazy(variable.path), list(variable.dims))
+            _save(folder, variable, results.lazy(variable.path), _image_axes(results, variable))
             written += 1
     written += _write_maps(results, folder)
     if not written:
@@ -61,7 +61,8 @@ def _write_maps(results: Blocks, folder: Folder) -> int:
             )
             for frames in results.blocks()
         ]
-        _save(folder, variable, da.concatenate(blocks), ["frame", "j", "i"])  # type: ignore[no-untyped-call]
+        axes = [_Axis("frame"), _Axis("j", offset=float(low[1])), _Axis("i", offset=float(low[0]))]
+        _save(folder, variable, da.concatenate(blocks), axes)  # type: ignore[no-untyped-call]
     return len(variables)
 
 
@@ -89,17 +90,36 @@ def _real_cells(results: Blocks, frames: slice) -> Array:
     return np.arange(results.shape(_GRID[0])[1]) < np.asarray(lengths)[:, None]
 
 
-def _save(folder: Folder, variable: Stored, data: Any, dims: list[str]) -> None:
+class _Axis(NamedTuple):
+    """An axis of a signal."""
+
+    name: str
+    scale: float = 1.0
+    offset: float = 0.0
+    units: str = ""
+
+
+def _image_axes(results: Blocks, variable: Stored) -> list[_Axis]:
+    """Return the axes of an image, with the positions of its pixels where the store has them."""
+    axes = []
+    for dim in variable.dims:
+        path = f"{variable.group}/{dim}"
+        if dim in ("y", "x") and results.has(path):
+            first, second = results.read(path, slice(2)).tolist()
+            axes.append(_Axis(dim, second - first, first, results.variables[path].units))
+        else:
+            axes.append(_Axis(dim, units="pixel" if dim in ("y", "x") else ""))
+    return axes
+
+
+def _save(folder: Folder, variable: Stored, data: Any, dims: list[_Axis]) -> None:
     from rsciio.hspy import file_writer
 
     axes = [
         {
             "_type": "UniformDataAxis",
-            "name": dim,
+            **dim._asdict(),
             "size": size,
-            "scale": 1.0,
-            "offset": 0.0,
-            "units": "px" if dim in ("y", "x") else "",
             "navigate": at < len(dims) - 2,
             "is_binned": False,
         }

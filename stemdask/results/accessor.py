@@ -6,14 +6,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
 from stemdask.analyses import registry
+from stemdask.analyses.atoms.shape import positions
+from stemdask.analyses.atoms.time import tracks
+from stemdask.analyses.images.cells import displacement
+from stemdask.analyses.images.stack import registration
 from stemdask.errors import StoreError
-from stemdask.model import RAGGED
-from stemdask.results import shows
+from stemdask.results import layers, shows
+from stemdask.results.group import GroupAccessor
+from stemdask.results.layers import Layer
 from stemdask.results.views import Results
+from stemdask.sources.images.source import ImageSource
+from stemdask.sources.xarray_view import image_array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,13 +34,15 @@ class Accessor(Results):
         """Figures of the run, such as ``plot.displacement(frame=0)``."""
         return Plots(self)
 
-    def table(self, group: str) -> Any:
+    def table(self, group: str, *, ragged: bool = True) -> Any:
         """Return a group as a tidy pandas DataFrame: one row per column, cell, atom or bond.
 
         Parameters
         ----------
         group
-            Such as ``columns`` or ``atoms``. Padding is left out, using the true number in each frame.
+            Such as ``columns`` or ``atoms``.
+        ragged
+            Leave out the padding, using the true number in each frame.
 
         Examples
         --------
@@ -43,15 +51,28 @@ class Accessor(Results):
         >>> tree.stemdask.table("displacement")[["i", "j", "u", "u_err"]].columns.tolist()
         ['i', 'j', 'u', 'u_err']
         """
-        dataset = self._group(group)
-        shapes = [tuple(map(str, variable.dims)) for variable in dataset.data_vars.values() if variable.dims]
-        dims = next((shape for shape in shapes if shape[1:] and shape[1] in RAGGED), shapes[0])[:2]
-        chosen = dataset[[name for name, variable in dataset.data_vars.items() if set(variable.dims) <= set(dims)]]
-        frame = chosen.to_dataframe(dim_order=list(dims)).reset_index()
-        if dims[-1] in RAGGED:
-            numbers = self._tree[f"frames/n_{dims[-1]}s"].to_numpy()
-            frame = frame[frame[dims[-1]].to_numpy() < numbers[frame["frame"].to_numpy()]]
-        return frame.reset_index(drop=True)
+        return self._of(group).table(ragged=ragged)
+
+    def select(self, i: int, j: int, group: str = displacement.U.group, **equal: int) -> xr.Dataset:
+        """Return one cell by its indices, for the frames that have it; see `GroupAccessor.select`.
+
+        Parameters
+        ----------
+        i, j
+            Indices of the cell along a and b.
+        group
+            Of cells or columns.
+        **equal
+            Values of other variables that tell several columns apart, such as ``sublattice=1``.
+
+        Examples
+        --------
+        >>> import stemdask as sd
+        >>> tree = sd.open_results("stack.zarr")
+        >>> tree.stemdask.select(2, 3, "columns", sublattice=1).sizes["frame"]
+        1
+        """
+        return self._of(group).select(i, j, **equal)
 
     def track(self, number: int) -> xr.Dataset:
         """Return everything known about one atom, frame by frame, for the frames in which it was seen.
@@ -61,20 +82,11 @@ class Accessor(Results):
         number
             The atom, as ``atoms/track`` counts them.
         """
-        from stemdask.analyses.atoms.time import tracks
+        return self._of(tracks.TRACK.group).track(number)
 
-        atoms = self._group(tracks.TRACK.group)
-        if tracks.TRACK.name not in atoms:
-            raise StoreError(
-                "the run did not track atoms", remedy="Add the analysis 'tracks' to the config and run it again"
-            )
-        frame, atom = np.nonzero(atoms[tracks.TRACK.name].to_numpy() == number)
-        if not frame.size:
-            raise StoreError("no atom has this track number", value=number)
-        chosen = atoms[[name for name, variable in atoms.data_vars.items() if variable.dims == ("frame", "atom")]]
-        places = (xr.DataArray(index, dims="frame") for index in (frame, atom))
-        found = chosen.isel(dict(zip(("frame", "atom"), places, strict=True)))
-        return found.assign_coords(frame=("frame", frame))
+    def to_ase(self, frame: int = 0) -> Any:
+        """Return the atoms of a frame as an ``ase.Atoms``; what is known of each atom are its arrays."""
+        return self._of(positions.X.group).to_ase(frame)
 
     def to_hyperspy(self, frame: int = 0) -> Any:
         """Return the image of a frame as a HyperSpy ``Signal2D``, its columns as markers."""
@@ -82,6 +94,37 @@ class Accessor(Results):
 
         columns = self.at("columns", frame) if "columns" in self._tree else None
         return hyperspy.signal(self.needed_image(frame), columns)
+
+    def to_napari(self) -> list[Layer]:
+        """Return what the store holds as layers for napari, whose first axis is the frame.
+
+        The images of the input, lazily; the average of the stack; points or arrows of every group of columns, cells or
+        atoms, with all that is known of each as features. napari itself isn't imported.
+
+        Returns
+        -------
+        list of tuple
+            (data, options, type) each, for ``napari.layers.Layer.create(*layer)``. Only one of each type is shown at
+            first.
+        """
+        found = []
+        source = self.source() if self.kind == "images" else None
+        if isinstance(source, ImageSource):
+            found.append(layers.image(image_array(source), "images"))
+        if registration.AVERAGE in self and "y" in self.read(registration.AVERAGE).coords:
+            average = self.read(registration.AVERAGE)
+            found.append(layers.image(average, "average of the aligned frames", visible=not found))
+        groups = (variable.group for step in self.steps for variable in self.declared(step.name))
+        for name in dict.fromkeys(name for name in groups if name in self._tree.children):
+            group = self._of(name)
+            if group.is_placed:
+                layer = group.to_napari(name)
+                layer[1]["visible"] = all(layer[2] != other[2] for other in found)
+                found.append(layer)
+        return found
+
+    def _of(self, group: str) -> GroupAccessor:
+        return GroupAccessor(self._group(group))
 
 
 class Plots:

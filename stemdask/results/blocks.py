@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stemdask.model import Array, FrameStatus
-from stemdask.store.layout import CHECKSUMS, STATUS, count_of, open_group
+from stemdask.store.layout import CHECKSUMS, FRAME, STATUS, count_of, open_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,9 @@ class Blocks:
         self.store = store
         self._root = open_group(store)
         self.variables = {
-            path: _stored(path, array) for path, array in sorted(_arrays(self._root)) if path != CHECKSUMS
+            path: _stored(path, array)
+            for path, array in sorted(_arrays(self._root))
+            if path not in (CHECKSUMS, FRAME.path)  # a table counts its frames by itself
         }
         status = self._root[STATUS]
         self.n_frames = int(status.shape[0])

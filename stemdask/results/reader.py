@@ -11,6 +11,7 @@ import xarray as xr
 
 from stemdask.model import FrameStatus
 from stemdask.results import accessor as accessor  # registers `tree.stemdask`
+from stemdask.results import described
 from stemdask.store import layout, place, statuses
 from stemdask.store.layout import open_group
 from stemdask.store.verify import Damage, verify
@@ -53,6 +54,9 @@ class Status:
 def open_results(path: str | Path) -> xr.DataTree:
     """Open a store lazily as an xarray DataTree; ``tree.stemdask`` has tables and figures.
 
+    Each group has its coordinates, also those that the store keeps in another group (time, positions of cells), and the
+    number of its items in each frame.
+
     Raises
     ------
     StoreError
@@ -66,7 +70,7 @@ def open_results(path: str | Path) -> xr.DataTree:
     ('frame', 'cell')
     """
     place.check_store(Path(path))
-    return xr.open_datatree(str(path), engine="zarr")
+    return described.complete(xr.open_datatree(str(path), engine="zarr"))
 
 
 def status(path: str | Path, named: int = NAMED) -> Status:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +16,16 @@ from stemdask._version import __version__
 from stemdask.analyses import chain
 from stemdask.errors import StemdaskError, StoreError
 from stemdask.model import RAGGED, Array, FrameStatus, Plan, Variable
+from stemdask.sources.atoms.source import AtomsSource
+from stemdask.sources.images.source import ImageSource
 from stemdask.store import checksums, metadata
 from stemdask.store.metadata import run_directory as run_directory
 
 #: A chunk is one block of frames, whole along the other dimensions up to this size.
 MAX_CHUNK_BYTES = 256 * 2**20
 
+#: The coordinate of all that has a value per frame; at the root, so that every group inherits it.
+FRAME = Variable("frame", ("frame",), "int32", "1", "number of the frame, counted from 0", stage="prepare")
 STATUS, FILE, TIME = "frames/frame_status", "frames/file", "frames/time"
 ERROR = "frames/error"
 INPUT_HASH = "frames/input_hash"
@@ -41,10 +45,10 @@ REFERENCES = (
 _WRITE_ALL: Any = {"write_empty_chunks": True}  # otherwise a chunk of fill values is deleted, and looks not done
 _UNCALIBRATED = {
     "nm": "pixel",
-    "nm2": "pixel2",
-    "nm-1": "pixel-1",
-    "pm": "1e-3 pixel",
-    "pm2": "1e-6 pixel2",
+    "nm^2": "pixel^2",
+    "1/nm": "1/pixel",
+    "pm": "millipixel",
+    "pm^2": "millipixel^2",
 }
 
 
@@ -70,8 +74,9 @@ def frame_variables(plan: Plan) -> tuple[Variable, ...]:
         Variable("frames/worker", dims, "string", "1", "where the frame was analysed"),
         Variable(INPUT_HASH, dims, "uint64", "1", "BLAKE2b hash of what was read of the frame, 0 not known"),
     ]
-    if plan.source.kind == "atoms":
-        found.append(Variable(TIME, dims, "float64", "1", "time or step, as the file states it"))
+    if isinstance(plan.source, AtomsSource):
+        stated = "first time" in plan.source.facts
+        found.append(Variable(TIME, dims, "float64", "1", "time or step, as the file states it", coordinate=stated))
     found += [
         Variable(count_of(dim), dims, "int32", "1", f"number of {dim}s in the frame, -1 unknown")
         for dim in ragged_dims(plan)
@@ -85,8 +90,24 @@ def ragged_dims(plan: Plan) -> tuple[str, ...]:
     return tuple(dim for dim in RAGGED if dim in used)
 
 
+def axes(plan: Plan) -> dict[Variable, Array]:
+    """Return the coordinates along a dimension of their own name, with their values.
+
+    Those of the frames, and in each group with values per pixel, or per line of the scan, where these lie.
+    """
+    found: dict[Variable, Array] = {FRAME: np.arange(plan.source.n_frames, dtype=np.int32)}
+    if isinstance(plan.source, ImageSource):
+        declared = chain.declared(plan.source.kind, plan.steps)
+        for axis, name in enumerate("yx"):
+            places = plan.source.offset[axis] + np.arange(plan.source.shape[axis]) * plan.source.pixel_size[axis]
+            for group in dict.fromkeys(variable.group for variable in declared if name in variable.dims):
+                about = f"position of the pixel along {name}"
+                found[Variable(f"{group}/{name}", (name,), "float64", "nm", about, stage="prepare")] = places
+    return found
+
+
 def variables(plan: Plan) -> tuple[Variable, ...]:
-    """Return every variable of the store."""
+    """Return every variable of the store but its axes."""
     return frame_variables(plan) + chain.declared(plan.source.kind, plan.steps)
 
 
@@ -118,9 +139,45 @@ def units_of(variable: Variable, calibrated: bool) -> str:
     return variable.units if calibrated else _UNCALIBRATED.get(variable.units, variable.units)
 
 
-def attributes_of(variable: Variable, calibrated: bool) -> dict[str, Any]:
-    """Return the attributes that say what a variable means."""
-    attributes: dict[str, Any] = {"units": units_of(variable, calibrated), "long_name": variable.long_name}
+def coordinates_of(variable: Variable, others: Sequence[Variable]) -> list[str]:
+    """Return the names of the coordinates of a variable: in its own group, else by their path from the root (CF 2.7).
+
+    Items of a ragged dimension that its own group doesn't place, such as denoised cells, lie where the first group that
+    does has them.
+    """
+    fitting = [other for other in others if other.coordinate and set(other.dims) <= set(variable.dims)]
+    own = [other for other in fitting if other.group == variable.group]
+    placed = {other.dims for other in own}
+    homes = {other.dims: other.group for other in reversed(fitting)}
+    elsewhere = [
+        other
+        for other in fitting
+        if other.dims not in placed and other.dims[-1] in ("frame", *RAGGED) and other.group == homes[other.dims]
+    ]
+    return [other.name for other in own] + [f"/{other.path}" for other in elsewhere]
+
+
+def attributes_of(variable: Variable, calibrated: bool, others: Sequence[Variable] = ()) -> dict[str, Any]:
+    """Return the attributes that say what a variable means, as CF has them.
+
+    Parameters
+    ----------
+    variable
+        The variable.
+    calibrated
+        Whether the pixel size is known.
+    others
+        All variables of the store, among which are its coordinates.
+    """
+    attributes: dict[str, Any] = {"long_name": variable.long_name}
+    if variable.dtype != "string":
+        attributes["units"] = units_of(variable, calibrated)
+    if variable.standard_name is not None:
+        attributes["standard_name"] = variable.standard_name
+    if variable.standard_name == "depth":
+        attributes["positive"] = "down"
+    if not variable.coordinate and (coordinates := coordinates_of(variable, others)):
+        attributes["coordinates"] = " ".join(coordinates)
     if variable.error is not None:
         group, _, name = variable.error.rpartition("/")
         attributes["ancillary_variables"] = name if group == variable.group else variable.error
@@ -141,7 +198,7 @@ def create_array(root: Any, variable: Variable, shape: tuple[int, ...], plan: Pl
         fill_value=fill_value(variable),
         compressors=[ZstdCodec(), Crc32cCodec()],
         dimension_names=variable.dims,
-        attributes=attributes_of(variable, plan.calibrated),
+        attributes=attributes_of(variable, plan.calibrated, variables(plan)),
         config=_WRITE_ALL,
         overwrite=overwrite,
     )
@@ -155,7 +212,7 @@ def create(plan: Plan, prepared: Mapping[str, Array], path: Path) -> None:
     check_pipeline()
     root = zarr.create_group(path, zarr_format=3)
     known = {"frame": plan.source.n_frames, **plan.sizes}
-    constants: dict[str, str] = {}
+    constants = {variable.path: _write_axis(root, variable, places, plan) for variable, places in axes(plan).items()}
     for variable in variables(plan):
         if variable.stage == "prepare":
             array = prepared[variable.path]
@@ -169,6 +226,13 @@ def create(plan: Plan, prepared: Mapping[str, Array], path: Path) -> None:
             create_array(root, variable, tuple(known[dim] for dim in variable.dims), plan)
     _create_checksums(root, plan)
     metadata.lay_out(path, _root_attributes(plan) | {"checksums": constants}, Path(plan.store))
+
+
+def _write_axis(root: Any, variable: Variable, places: Array, plan: Plan) -> str:
+    """Write a coordinate; return its checksum."""
+    array = create_array(root, variable, places.shape, plan)
+    array[...] = places
+    return checksums.once(variable.path, checksums.parts(array))
 
 
 def _create_checksums(root: Any, plan: Plan) -> None:
@@ -188,14 +252,18 @@ def _create_checksums(root: Any, plan: Plan) -> None:
 
 
 def add_missing(plan: Plan) -> None:
-    """Create the variables of ``/frames`` that a store of an earlier version lacks, with what isn't known in them."""
+    """Create what a store of an earlier version lacks: its axes, and variables of ``/frames``, which aren't known."""
     root = open_group(plan.store, "r+")
+    sums = dict(root.attrs.get("checksums", {}))
+    missing_axes = {variable: places for variable, places in axes(plan).items() if variable.path not in root}
+    sums |= {variable.path: _write_axis(root, variable, places, plan) for variable, places in missing_axes.items()}
     missing = [variable for variable in frame_variables(plan) if variable.path not in root]
     for variable in missing:
         shape = (plan.source.n_frames,)
         create_array(root, variable, shape, plan)[...] = np.full(shape, fill_value(variable), variable.dtype)
-    if missing:
-        metadata.update(Path(plan.store), {}, [variable.path for variable in missing])
+    written = [variable.path for variable in (*missing_axes, *missing)]
+    if written:
+        metadata.update(Path(plan.store), {"checksums": sums}, written)
 
 
 def check_pipeline() -> None:
@@ -255,6 +323,8 @@ def _root_attributes(plan: Plan) -> dict[str, Any]:
     now = _now()
     return {
         "Conventions": CONVENTIONS,
+        "title": f"Results of {', '.join(step.name for step in plan.steps)}",
+        "source": f"stemdask {__version__}",
         "stemdask_version": __version__,
         "config": plan.config,
         "fingerprint": plan.fingerprint,

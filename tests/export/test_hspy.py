@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from exported import tree
 
+import stemdask as sd
 from stemdask import export
 
 
@@ -21,3 +23,21 @@ def test_hspy_holds_maps_over_the_lattice(images_store: Path, tmp_path: Path) ->
     assert signal["metadata"]["Signal"]["quantity"] == "u (pm)"
     np.testing.assert_allclose(maps[1][(j - low_j).astype(int), (i - low_i).astype(int)], u, rtol=1e-6)
     assert np.isfinite(maps[1]).sum() == np.isfinite(u).sum()
+
+
+@pytest.mark.long
+def test_hyperspy_opens_averages_and_maps_where_they_lie(every_image_analysis: Path, tmp_path: Path) -> None:
+    import hyperspy.api as hs
+
+    export.write(every_image_analysis, "hspy", tmp_path)
+    store = sd.open_results(every_image_analysis)
+    average = hs.load(tmp_path / "registration_average.hspy")
+    np.testing.assert_array_equal(average.data, store["registration/average"])
+    x, y = average.axes_manager.signal_axes
+    assert (x.name, x.units, y.units) == ("x", "nm", "nm")
+    np.testing.assert_allclose(x.axis, store["registration"].x)
+    np.testing.assert_allclose(y.axis, store["registration"].y)
+    maps = hs.load(tmp_path / "displacement_u.hspy")
+    one = store.stemdask.select(4, 5)
+    i, j = maps.axes_manager.signal_axes
+    np.testing.assert_allclose(maps.data[:, j.value2index(5), i.value2index(4)], one["u"], rtol=1e-6)

@@ -107,7 +107,7 @@ def test_a_curve_has_gaps_and_a_band_as_wide_as_its_errors():
 def test_vectors_are_drawn_downwards_about_the_origin_with_their_unit():
     figure, axes = new()
     u, v = np.random.default_rng(0).normal(3, 2, (2, 50))
-    canvas.scatter_uv(axes, u, v, "1e-3 pixel")
+    canvas.scatter_uv(axes, u, v, "millipixel")
     np.testing.assert_array_equal(axes.collections[0].get_offsets(), np.stack([u, v], axis=1))
     assert axes.yaxis_inverted()
     assert axes.get_xlabel() == "u / 10⁻³ px (right)"

@@ -54,4 +54,4 @@ def test_points_that_are_not_there_are_no_picture():
 def test_axes_say_quantity_and_unit():
     assert quantity("x", "nm") == "x / nm"
     assert quantity("strain", "1") == "strain"
-    assert quantity("u", "1e-3 pixel") == "u / 10⁻³ px"
+    assert quantity("u", "millipixel") == "u / 10⁻³ px"

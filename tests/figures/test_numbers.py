@@ -37,5 +37,5 @@ def test_a_pure_number_has_no_unit():
 
 
 def test_a_median_is_that_of_the_values_there_are():
-    assert median_row("median", scalar([1.0, np.nan, 2.0, 9.0], "1e-3 pixel")) == ("median", "0.002 px")
+    assert median_row("median", scalar([1.0, np.nan, 2.0, 9.0], "millipixel")) == ("median", "0.002 px")
     assert median_row("median", scalar([np.nan])) == ("median", "none")

@@ -75,7 +75,7 @@ def test_units_and_axes_of_the_store_are_those_of_pixels(in_pixels: Path) -> Non
     tree = reader.open_results(in_pixels)
     units = {f"{node.path}/{name}": v.attrs["units"] for node in tree.subtree for name, v in node.data_vars.items()}
     assert units["/columns/y"] == "pixel"
-    assert units["/displacement/u"] == "1e-3 pixel"
+    assert units["/displacement/u"] == "millipixel"
     assert not {name: unit for name, unit in units.items() if LENGTHS.search(unit)}
 
 

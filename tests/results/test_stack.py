@@ -20,4 +20,4 @@ def test_a_sentence_of_the_end_has_the_units_of_the_store(tmp_path: Path) -> Non
     plan = plan_file.load(layout.plan_file(store))
     displacement = Variable("toy/displacement", ("frame",), "float64", "pm", "a displacement")
     assert StoreStack(plan).units(displacement) == "pm"
-    assert StoreStack(replace(plan, calibrated=False)).units(displacement) == "1e-3 pixel"
+    assert StoreStack(replace(plan, calibrated=False)).units(displacement) == "millipixel"

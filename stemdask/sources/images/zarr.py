@@ -20,11 +20,11 @@ _RUNS_CODE = re.compile(r"\"(?:id|name)\": \"((?:numcodecs\.)?pickle)\"", re.I)
 
 
 def open_zarr(path: str) -> list[OpenStack]:
-    """Open the numeric arrays of two or three dimensions in a zarr group, with xarray's or stemdask's attributes."""
-    node = zarr.open(path, mode="r")
-    if "stemdask_version" in node.attrs:
-        raise InputError("a store of results, not of images", where=path, remedy="Name the images that it was made of")
-    arrays = {Path(path).stem: node} if isinstance(node, zarr.Array) else dict(node.arrays())
+    """Open the numeric arrays of two or three dimensions in a zarr group, with xarray's or stemdask's attributes.
+
+    A store of results has one image, the average of the aligned frames where they were registered.
+    """
+    arrays = _arrays(path, zarr.open(path, mode="r"))
     stacks = []
     for name, array in arrays.items():
         if array.ndim not in (2, 3) or array.dtype.kind not in "iufb":
@@ -44,6 +44,26 @@ def open_zarr(path: str) -> list[OpenStack]:
             f"holds no image ({held or 'nothing'})", where=path, allowed="real numbers of 2 or 3 dimensions"
         )
     return stacks
+
+
+def _arrays(path: str, node: Any) -> dict[str, Any]:
+    """Return the arrays of a group by name; of a store of results the average and its axes."""
+    if isinstance(node, zarr.Array):
+        return {Path(path).stem: node}
+    return _averaged(path, node) if "stemdask_version" in node.attrs else dict(node.arrays())
+
+
+def _averaged(path: str, store: Any) -> dict[str, Any]:
+    average = "registration/average"
+    if average not in store:
+        raise InputError(
+            "a store of results, without an average of its frames",
+            where=path,
+            allowed=f"a store with {average}, which is read as one image",
+            remedy="Name the files that it was made of; to add an analysis, add it to the config of that run",
+        )
+    group = store["registration"]
+    return {name: group[name] for name in ("average", "y", "x") if name in group}
 
 
 def _check_codecs(path: str, array: Any) -> None:

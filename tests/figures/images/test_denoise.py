@@ -23,7 +23,7 @@ def components():
     dims = ("component", "cell_row", "cell_column")
     return xr.Dataset(
         {
-            "explained_variance": ("component", np.array([9.0, 4, 1]), {"units": "pm2"}),
+            "explained_variance": ("component", np.array([9.0, 4, 1]), {"units": "pm^2"}),
             "held_out_error": ("n_components", np.array([3.0, 2, 1, 2]), {"units": "pm"}),
             "u": (dims, GRID),
             "v": (dims, -GRID),
@@ -59,7 +59,7 @@ def test_what_was_removed_is_the_measured_less_the_denoised():
 
 
 def test_displacements_without_calibration_are_in_pixels():
-    measured = displacement(units="1e-3 pixel")
+    measured = displacement(units="millipixel")
     rms = 1e-3 * float(np.sqrt((measured["u"] ** 2 + measured["v"] ** 2).mean() / 2))
     assert title(denoise.denoising(measured, measured).axes[0]) == f"as measured: RMS {rms:.4f} px"
 
@@ -107,7 +107,7 @@ def test_methods_are_compared_by_error_and_by_what_they_take_away():
 
 
 def test_every_method_has_a_map_of_what_it_removes():
-    figure = denoise.residuals(compared("1e-3 pixel"), METHODS)
+    figure = denoise.residuals(compared("millipixel"), METHODS)
     *maps, scale = figure.axes
     assert [title(axes) for axes in maps] == ["none", "pca", "robust pca"]
     for axes, expected in zip(maps, np.abs(GRID), strict=True):

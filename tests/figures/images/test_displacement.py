@@ -44,7 +44,7 @@ def test_axes_key_and_title_carry_the_units_of_a_calibrated_image():
 
 
 def test_an_image_without_calibration_is_labelled_in_pixels():
-    (axes,) = quiver(cells(units="1e-3 pixel", lengths="pixel")).axes
+    (axes,) = quiver(cells(units="millipixel", lengths="pixel")).axes
     median = 1e-3 * float(np.median(np.hypot(cells()["u"][:36], cells()["v"][:36])))
     assert title(axes) == f"Displacement, median {median:.4f} px"
     assert axes.get_xlabel() == "x / px"

@@ -33,7 +33,7 @@ def test_shifts_along_both_axes_are_drawn_line_by_line_with_their_errors():
 
 
 def test_an_image_without_calibration_is_labelled_in_pixels():
-    assert lines(found("1e-3 pixel")).axes[0].get_ylabel() == "shift / 10⁻³ px"
+    assert lines(found("millipixel")).axes[0].get_ylabel() == "shift / 10⁻³ px"
 
 
 def test_a_frame_without_columns_has_no_lines():

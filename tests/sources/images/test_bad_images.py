@@ -20,12 +20,14 @@ import numpy as np
 import PIL.Image
 import pytest
 import tifffile
+import xarray as xr
 import zarr
 from refusals import refused
 from rsciio.hspy import file_reader
 
 from stemdask.errors import InputError
 from stemdask.sources import formats
+from stemdask.sources.images.source import ImageSource
 from stemdask.sources.opening import open_source
 
 FORMATS = ["dm4", "ser", "mrc", "hspy", "tif", "npy", "png", "jpg", "bmp"]
@@ -510,6 +512,24 @@ def test_a_store_of_results_is_no_input(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").touch()
     assert open_source(str(tmp_path / "*")).format == "npy"
     refused(str(tmp_path / "*.zarr"), "no file found")
+
+
+def test_of_a_store_of_results_the_average_is_an_image_where_it_lies(tmp_path: Path) -> None:
+    path = tmp_path / "results.zarr"
+    zarr.create_group(path).attrs["stemdask_version"] = "0.1.0"
+    nm = {"units": "nm"}
+    pixels = np.random.default_rng(1).random((24, 32)).astype(np.float32)
+    found = xr.Dataset(
+        {"average": (("y", "x"), pixels), "variance": (("y", "x"), 2 * pixels)},
+        {"y": ("y", 1 + 0.03 * np.arange(24), nm), "x": ("x", 0.03 * np.arange(32), nm)},
+    )
+    found.to_zarr(path, group="registration", mode="a", consolidated=False)
+    source = open_source(path)
+    assert isinstance(source, ImageSource)
+    frame = source.read(0)
+    np.testing.assert_array_equal(frame.pixels, pixels)
+    assert frame.pixel_size == pytest.approx((0.03, 0.03))
+    assert frame.offset == pytest.approx((1.0, 0.0))
 
 
 def test_frames_that_are_no_one_stack_are_refused(tmp_path: Path, write_dm4: Any) -> None:

@@ -28,12 +28,20 @@ class BondAnglesParams(Params):
 
 _TRIPLET, _ANGLE = ("triplet",), ("frame", "triplet", "angle")
 ELEMENTS = tuple(
-    Variable(f"bond_angles/{name}", _TRIPLET, "uint8", "1", f"atomic number of the atom {where}", stage="prepare")
+    Variable(
+        f"bond_angles/{name}",
+        _TRIPLET,
+        "uint8",
+        "1",
+        f"atomic number of the atom {where}",
+        stage="prepare",
+        coordinate=True,
+    )
     for name, where in (("center", "in the middle"), ("end_1", "at the one end"), ("end_2", "at the other end"))
 )
 ANGLE = Variable("bond_angles/angle", ("angle",), "float64", "degree", "bond angle, middle of the bin", stage="prepare")
 COUNT = Variable("bond_angles/count", _ANGLE, "int64", "1", "bond angles in the bin")
-DENSITY = Variable("bond_angles/density", _ANGLE, "float64", "degree-1", "distribution of bond angles")
+DENSITY = Variable("bond_angles/density", _ANGLE, "float64", "1/degree", "distribution of bond angles")
 
 
 def outputs(params: BondAnglesParams) -> tuple[Variable, ...]:

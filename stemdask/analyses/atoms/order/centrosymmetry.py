@@ -33,14 +33,14 @@ CENTROSYMMETRY = Variable(
     "atoms/centrosymmetry",
     ("frame", "atom"),
     "float64",
-    "angstrom2",
+    "angstrom^2",
     "centrosymmetry parameter, 0 in surroundings with a centre of symmetry",
 )
 N_PAIRED = Variable(
     "particle/centrosymmetry_neighbors", ("frame",), "int32", "1", "nearest neighbours paired for the centrosymmetry"
 )
 MEDIAN = Variable(
-    "particle/centrosymmetry_core", ("frame",), "float64", "angstrom2", "median centrosymmetry of the core", trend=True
+    "particle/centrosymmetry_core", ("frame",), "float64", "angstrom^2", "median centrosymmetry of the core", trend=True
 )
 
 

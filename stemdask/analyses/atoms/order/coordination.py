@@ -68,8 +68,12 @@ BY_OTHER_RULE: Mapping[Rule, Variable] = {
         "atoms/coordination_first_minimum", _ATOM, "int32", "1", "coordination number by the first minima of g(r)"
     ),
 }
-ELEMENT_1 = Variable("coordination/element_1", ("pair",), "uint8", "1", "atomic number of the one", stage="prepare")
-ELEMENT_2 = Variable("coordination/element_2", ("pair",), "uint8", "1", "atomic number of the other", stage="prepare")
+ELEMENT_1 = Variable(
+    "coordination/element_1", ("pair",), "uint8", "1", "atomic number of the one", stage="prepare", coordinate=True
+)
+ELEMENT_2 = Variable(
+    "coordination/element_2", ("pair",), "uint8", "1", "atomic number of the other", stage="prepare", coordinate=True
+)
 CUTOFF = Variable(
     "coordination/cutoff",
     _PAIR,

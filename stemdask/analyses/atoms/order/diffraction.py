@@ -29,13 +29,13 @@ class DiffractionParams(Params):
 
 
 _Q = ("frame", "q")
-Q = Variable("diffraction/q", ("q",), "float64", "angstrom-1", "length of the scattering vector", stage="prepare")
+Q = Variable("diffraction/q", ("q",), "float64", "1/angstrom", "length of the scattering vector", stage="prepare")
 TWO_THETA = Variable(
     "diffraction/two_theta", ("q",), "float64", "degree", "scattering angle; NaN beyond 180 degrees", stage="prepare"
 )
 INTENSITY = {
     "xray": Variable("diffraction/intensity", _Q, "float64", "1", "scattered intensity per atom, in squared electrons"),
-    "electron": Variable("diffraction/intensity", _Q, "float64", "angstrom2", "scattered intensity per atom"),
+    "electron": Variable("diffraction/intensity", _Q, "float64", "angstrom^2", "scattered intensity per atom"),
 }
 STRUCTURE_FACTOR = Variable("diffraction/structure_factor", _Q, "float64", "1", "total structure factor S(q)")
 

@@ -31,12 +31,12 @@ class FiniteRdfParams(Params):
 G_FINITE = Variable(
     "rdf/g_finite", ("frame", "r"), "float64", "1", "radial distribution function corrected for the edge"
 )
-BODY_VOLUME = Variable("rdf/body_volume", ("frame",), "float64", "angstrom3", "volume that the particle fills")
+BODY_VOLUME = Variable("rdf/body_volume", ("frame",), "float64", "angstrom^3", "volume that the particle fills")
 PAIR_ELEMENT_1 = Variable(
-    "rdf/pair_element_1", ("pair",), "uint8", "1", "atomic number of the one atom", stage="prepare"
+    "rdf/pair_element_1", ("pair",), "uint8", "1", "atomic number of the one atom", stage="prepare", coordinate=True
 )
 PAIR_ELEMENT_2 = Variable(
-    "rdf/pair_element_2", ("pair",), "uint8", "1", "atomic number of the other atom", stage="prepare"
+    "rdf/pair_element_2", ("pair",), "uint8", "1", "atomic number of the other atom", stage="prepare", coordinate=True
 )
 G_PARTIAL = Variable(
     "rdf/g_partial", ("frame", "pair", "r"), "float64", "1", "corrected distribution of each pair of elements"

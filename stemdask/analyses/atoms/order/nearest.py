@@ -28,8 +28,10 @@ _ALL = ("frame", *_PAIR, *_RANK)
 NEAREST_DISTANCE = Variable(
     "atoms/nearest_distance", ("frame", "atom"), "float64", "angstrom", "distance of the nearest atom of any element"
 )
-CENTER = Variable("nearest/center", _PAIR, "uint8", "1", "atomic number of the atom", stage="prepare")
-NEIGHBOR = Variable("nearest/neighbor", _PAIR, "uint8", "1", "atomic number of its neighbours", stage="prepare")
+CENTER = Variable("nearest/center", _PAIR, "uint8", "1", "atomic number of the atom", stage="prepare", coordinate=True)
+NEIGHBOR = Variable(
+    "nearest/neighbor", _PAIR, "uint8", "1", "atomic number of its neighbours", stage="prepare", coordinate=True
+)
 RANK = Variable("nearest/neighbor_rank", _RANK, "int32", "1", "1 the nearest, 2 the second nearest", stage="prepare")
 N_ATOMS = Variable("nearest/n_atoms", _ALL, "int32", "1", "atoms that have such a neighbour")
 MEAN = Variable("nearest/mean", _ALL, "float64", "angstrom", "mean distance", "nearest/mean_err")

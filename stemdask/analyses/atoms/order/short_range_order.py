@@ -28,8 +28,12 @@ class ShortRangeOrderParams(Params):
 
 _PAIR, _SHELL = ("ordered_pair",), ("neighbor_shell",)
 _ALL = ("frame", *_PAIR, *_SHELL)
-CENTER = Variable("short_range_order/center", _PAIR, "uint8", "1", "atomic number of the atom", stage="prepare")
-NEIGHBOR = Variable("short_range_order/neighbor", _PAIR, "uint8", "1", "atomic number of neighbours", stage="prepare")
+CENTER = Variable(
+    "short_range_order/center", _PAIR, "uint8", "1", "atomic number of the atom", stage="prepare", coordinate=True
+)
+NEIGHBOR = Variable(
+    "short_range_order/neighbor", _PAIR, "uint8", "1", "atomic number of neighbours", stage="prepare", coordinate=True
+)
 SHELL = Variable("short_range_order/neighbor_shell", _SHELL, "int32", "1", "shell of neighbours", stage="prepare")
 SHELL_EDGE = Variable(
     "short_range_order/shell_edge", ("frame", *_SHELL), "float64", "angstrom", "outer radius of the shell"

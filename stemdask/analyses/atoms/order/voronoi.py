@@ -26,7 +26,7 @@ class VoronoiParams(Params):
 
 _ATOM, _FRAME = ("frame", "atom"), ("frame",)
 VOLUME = Variable(
-    "atoms/voronoi_volume", _ATOM, "float64", "angstrom3", "volume of the Voronoi cell; none of an open one"
+    "atoms/voronoi_volume", _ATOM, "float64", "angstrom^3", "volume of the Voronoi cell; none of an open one"
 )
 IS_OPEN = Variable(
     "atoms/voronoi_open",
@@ -46,13 +46,13 @@ MEAN_VOLUME = Variable(
     "voronoi/mean_volume",
     _FRAME,
     "float64",
-    "angstrom3",
+    "angstrom^3",
     "mean volume of closed Voronoi cells",
     "voronoi/mean_volume_err",
     trend=True,
 )
 MEAN_VOLUME_ERR = Variable(
-    "voronoi/mean_volume_err", _FRAME, "float64", "angstrom3", "standard error of the mean volume of closed cells"
+    "voronoi/mean_volume_err", _FRAME, "float64", "angstrom^3", "standard error of the mean volume of closed cells"
 )
 
 

@@ -25,12 +25,21 @@ class CompositionParams(Params):
 
 _ELEMENT = ("species",)
 _PLACE = ("frame", *_ELEMENT)
-ELEMENT = Variable("composition/element", _ELEMENT, "uint8", "1", "atomic number", stage="prepare")
+ELEMENT = Variable("composition/element", _ELEMENT, "uint8", "1", "atomic number", stage="prepare", coordinate=True)
 PLACES = {
     name: Variable(
-        f"composition/{name}", (name,), "float64", "angstrom", f"{text}, middle of the shell", stage="prepare"
+        f"composition/{name}",
+        (name,),
+        "float64",
+        "angstrom",
+        f"{text}, middle of the shell",
+        stage="prepare",
+        standard_name=standard,
     )
-    for name, text in (("radius", "distance to the centre"), ("depth", "depth below the surface"))
+    for name, text, standard in (
+        ("radius", "distance to the centre", None),
+        ("depth", "depth below the surface", "depth"),
+    )
 }
 COUNT = {
     name: Variable(f"composition/count_by_{name}", (*_PLACE, name), "int32", "1", f"atoms of the element by {name}")

@@ -56,14 +56,16 @@ class FacetsParams(Params):
 
 
 _FRAME, _FAMILY = ("frame",), ("frame", "facet_family")
-AREA = Variable("facets/surface_area", _FRAME, "float64", "angstrom2", "area of the surface", trend=True)
-VOLUME = Variable("facets/enclosed_volume", _FRAME, "float64", "angstrom3", "volume inside the surface")
+AREA = Variable("facets/surface_area", _FRAME, "float64", "angstrom^2", "area of the surface", trend=True)
+VOLUME = Variable("facets/enclosed_volume", _FRAME, "float64", "angstrom^3", "volume inside the surface")
 SPHERICITY = Variable("facets/sphericity", _FRAME, "float64", "1", "area of a sphere of that volume over the area")
 MILLER = tuple(
-    Variable(f"facets/{index}", ("facet_family",), "int32", "1", f"Miller index {index}", stage="prepare")
+    Variable(
+        f"facets/{index}", ("facet_family",), "int32", "1", f"Miller index {index}", stage="prepare", coordinate=True
+    )
     for index in "hkl"
 )
-FACET_AREA = Variable("facets/area", _FAMILY, "float64", "angstrom2", "area of the facets of the family")
+FACET_AREA = Variable("facets/area", _FAMILY, "float64", "angstrom^2", "area of the facets of the family")
 FACET_FRACTION = Variable("facets/fraction", _FAMILY, "float64", "1", "fraction of the surface in the family")
 DISTANCE = Variable(
     "facets/distance",

@@ -12,9 +12,9 @@ class PositionsParams(Params):
 
 
 _ATOM = ("frame", "atom")
-X = Variable("atoms/x", _ATOM, "float64", "angstrom", "position of the atom along x")
-Y = Variable("atoms/y", _ATOM, "float64", "angstrom", "position of the atom along y")
-Z = Variable("atoms/z", _ATOM, "float64", "angstrom", "position of the atom along z")
+X = Variable("atoms/x", _ATOM, "float64", "angstrom", "position of the atom along x", coordinate=True)
+Y = Variable("atoms/y", _ATOM, "float64", "angstrom", "position of the atom along y", coordinate=True)
+Z = Variable("atoms/z", _ATOM, "float64", "angstrom", "position of the atom along z", coordinate=True)
 ELEMENT = Variable("atoms/element", _ATOM, "uint8", "1", "atomic number")
 
 

@@ -15,7 +15,9 @@ class ShapeParams(Params):
 
 
 _FRAME = ("frame",)
-HULL_VOLUME = Variable("particle/hull_volume", _FRAME, "float64", "angstrom3", "volume of the convex hull of the atoms")
+HULL_VOLUME = Variable(
+    "particle/hull_volume", _FRAME, "float64", "angstrom^3", "volume of the convex hull of the atoms"
+)
 DIAMETER = Variable(
     "particle/diameter",
     _FRAME,

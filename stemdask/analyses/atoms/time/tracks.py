@@ -49,7 +49,7 @@ DISPLACEMENT = tuple(
 FLAG = Variable("tracks/flag", _FRAME, "int8", "1", "whether the frame was linked", flags=FLAGS, stage="finish")
 ROTATION = _late("tracks/rotation", _FRAME, "float64", "degree", "rotation of the particle since the first frame")
 RMS = _late("tracks/rms", _FRAME, "float64", "angstrom", "root mean square distance from the mean of frames before")
-MSD = _late("tracks/msd", _FRAME, "float64", "angstrom2", "mean squared displacement of the first frame's atoms")
+MSD = _late("tracks/msd", _FRAME, "float64", "angstrom^2", "mean squared displacement of the first frame's atoms")
 N_BORN = _late("tracks/n_born", _FRAME, "int32", "1", "atoms that are new")
 N_LOST = _late("tracks/n_lost", _FRAME, "int32", "1", "atoms seen last in this frame, which isn't the last one")
 N_LOST_OPEN = _late(

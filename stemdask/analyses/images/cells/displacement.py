@@ -61,12 +61,12 @@ _CELL = ("frame", "cell")
 _SIGNIFICANT = {
     -1: "unknown",
     0: "within its error",
-    1: "beyond the 95 % ellipse of its error, u_sys and v_sys included",
+    1: "beyond the 95 percent ellipse of its error with u_sys and v_sys",
 }
-Y = Variable("displacement/y", _CELL, "float64", "nm", "reference position along y")
-X = Variable("displacement/x", _CELL, "float64", "nm", "reference position along x")
-I = Variable("displacement/i", _CELL, "int32", "1", "index of the cell along a, to the right")  # noqa: E741
-J = Variable("displacement/j", _CELL, "int32", "1", "index of the cell along b, downwards")
+Y = Variable("displacement/y", _CELL, "float64", "nm", "reference position along y", coordinate=True)
+X = Variable("displacement/x", _CELL, "float64", "nm", "reference position along x", coordinate=True)
+I = Variable("displacement/i", _CELL, "int32", "1", "index of the cell along a, to the right", coordinate=True)  # noqa: E741
+J = Variable("displacement/j", _CELL, "int32", "1", "index of the cell along b, downwards", coordinate=True)
 COLUMN = Variable("displacement/column", _CELL, "int32", "1", "number of the displaced column in the frame")
 U = Variable("displacement/u", _CELL, "float64", "pm", "displacement along +x", error="displacement/u_err")
 V = Variable("displacement/v", _CELL, "float64", "pm", "displacement along +y, downwards", error="displacement/v_err")
@@ -101,9 +101,9 @@ U_SYS = Variable(
 V_SYS = Variable(
     "displacement/v_sys", ("frame",), "float64", "pm", "systematic error along y that all displacements share"
 )
-POLARISATION_U = Variable("displacement/polarisation_u", _CELL, "float64", "uC/cm2", "polarisation along +x, by model")
+POLARISATION_U = Variable("displacement/polarisation_u", _CELL, "float64", "uC/cm^2", "polarisation along +x, by model")
 POLARISATION_V = Variable(
-    "displacement/polarisation_v", _CELL, "float64", "uC/cm2", "polarisation along +y, downwards, by model"
+    "displacement/polarisation_v", _CELL, "float64", "uC/cm^2", "polarisation along +y, downwards, by model"
 )
 
 

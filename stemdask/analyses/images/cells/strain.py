@@ -65,8 +65,8 @@ def _measured(name: str, units: str, long_name: str) -> _Measured:
     )
 
 
-Y = Variable("strain/y", _CELL, "float64", "nm", "middle of the corners of the cell along y")
-X = Variable("strain/x", _CELL, "float64", "nm", "middle of the corners of the cell along x")
+Y = Variable("strain/y", _CELL, "float64", "nm", "middle of the corners of the cell along y", coordinate=True)
+X = Variable("strain/x", _CELL, "float64", "nm", "middle of the corners of the cell along x", coordinate=True)
 EXX = _measured("exx", "1", "strain along x")
 EYY = _measured("eyy", "1", "strain along y")
 EXY = _measured("exy", "1", "shear strain")
@@ -79,10 +79,10 @@ GAMMA = Variable("strain/gamma", _CELL, "float64", "degree", "angle between a an
 SPACING_A = Variable("strain/spacing_a", _CELL, "float64", "nm", "distance of the planes along a")
 SPACING_B = Variable("strain/spacing_b", _CELL, "float64", "nm", "distance of the planes along b")
 CURVATURE_A = Variable(
-    "strain/curvature_a", _CELL, "float64", "nm-1", "curvature of the planes along a, positive towards +b"
+    "strain/curvature_a", _CELL, "float64", "1/nm", "curvature of the planes along a, positive towards +b"
 )
 CURVATURE_B = Variable(
-    "strain/curvature_b", _CELL, "float64", "nm-1", "curvature of the planes along b, positive towards +a"
+    "strain/curvature_b", _CELL, "float64", "1/nm", "curvature of the planes along b, positive towards +a"
 )
 
 

@@ -81,8 +81,8 @@ class ColumnsParams(Params):
 
 _COLUMN = ("frame", "column")
 _FLAGS = {-1: "none"} | dict(enumerate(FLAG_MEANINGS))
-Y = Variable("columns/y", _COLUMN, "float64", "nm", "position along y", error="columns/y_err")
-X = Variable("columns/x", _COLUMN, "float64", "nm", "position along x", error="columns/x_err")
+Y = Variable("columns/y", _COLUMN, "float64", "nm", "position along y", error="columns/y_err", coordinate=True)
+X = Variable("columns/x", _COLUMN, "float64", "nm", "position along x", error="columns/x_err", coordinate=True)
 Y_ERR = Variable("columns/y_err", _COLUMN, "float32", "nm", "standard error of the position along y")
 X_ERR = Variable("columns/x_err", _COLUMN, "float32", "nm", "standard error of the position along x")
 AMPLITUDE = Variable(
@@ -119,14 +119,19 @@ FOUND_J = Variable("columns/found_j", _COLUMN, "int32", "1", "cell along b", sto
 FOUND_GRAIN = Variable("columns/found_grain", _COLUMN, "int8", "1", "grain", stored=False)
 #: Covariance of the positions, (y, x): of each column, and of those pairs of columns that share information.
 COVARIANCE = Variable(
-    "columns/covariance", (*_COLUMN, "axis", "other_axis"), "float64", "nm2", "covariance of the position", stored=False
+    "columns/covariance",
+    (*_COLUMN, "axis", "other_axis"),
+    "float64",
+    "nm^2",
+    "covariance of the position",
+    stored=False,
 )
 PAIRS = Variable("columns/pairs", ("frame", "pair", "which"), "int64", "1", "columns that overlap", stored=False)
 PAIR_COVARIANCE = Variable(
     "columns/pair_covariance",
     ("frame", "pair", "axis", "other_axis"),
     "float64",
-    "nm2",
+    "nm^2",
     "covariance of the positions of two columns",
     stored=False,
 )

@@ -37,7 +37,7 @@ GAUSSIAN = Variable(
 )
 GAUSSIAN_ERR = Variable("intensity/gaussian_err", _COLUMN, "float64", "1", "its standard error, for a known width")
 VORONOI = Variable("intensity/voronoi", _COLUMN, "float64", "1", "sum over the Voronoi cell")
-VORONOI_AREA = Variable("intensity/voronoi_area", _COLUMN, "float64", "nm2", "area of the Voronoi cell")
+VORONOI_AREA = Variable("intensity/voronoi_area", _COLUMN, "float64", "nm^2", "area of the Voronoi cell")
 N_ATOMS = Variable("intensity/n_atoms", _COLUMN, "int16", "1", "atoms in the column, -1 unknown", stage="finish")
 N_ATOMS_PROBABILITY = Variable(
     "intensity/n_atoms_probability", _COLUMN, "float32", "1", "probability of that number", stage="finish"

@@ -40,8 +40,8 @@ class LatticeParams(Params):
 
 _COLUMN, _FRAME = ("frame", "column"), ("frame",)
 SUBLATTICE = Variable("columns/sublattice", _COLUMN, "int8", "1", "sublattice, A the brightest", flags=SUBLATTICES)
-I = Variable("columns/i", _COLUMN, "int32", "1", "index of the cell along a, to the right")  # noqa: E741
-J = Variable("columns/j", _COLUMN, "int32", "1", "index of the cell along b, downwards")
+I = Variable("columns/i", _COLUMN, "int32", "1", "index of the cell along a, to the right", coordinate=True)  # noqa: E741
+J = Variable("columns/j", _COLUMN, "int32", "1", "index of the cell along b, downwards", coordinate=True)
 GRAIN = Variable("columns/grain", _COLUMN, "int8", "1", "grain, a region with a lattice of its own; -1 none")
 NEAR_DISLOCATION = Variable(
     "columns/dislocation", _COLUMN, "int8", "1", "whether A is near a dislocation", flags=DISLOCATION

@@ -47,8 +47,12 @@ def _shift(line: str, dim: str, what: str, axis: str) -> _Shift:
 #: Along (y, x).
 ROW = tuple(_shift("row", "y", "each row", axis) for axis in "yx")
 FLYBACK = tuple(_shift("flyback", "x", "each place along a row", axis) for axis in "yx")
-Y = Variable("scan_distortion/y", ("frame", "column"), "float64", "nm", "position without the error", stored=False)
-X = Variable("scan_distortion/x", ("frame", "column"), "float64", "nm", "position without the error", stored=False)
+Y = Variable(
+    "scan_distortion/corrected_y", ("frame", "column"), "float64", "nm", "position without the error", stored=False
+)
+X = Variable(
+    "scan_distortion/corrected_x", ("frame", "column"), "float64", "nm", "position without the error", stored=False
+)
 
 
 def outputs(params: ScanDistortionParams) -> tuple[Variable, ...]:

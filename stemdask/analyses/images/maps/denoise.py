@@ -67,7 +67,7 @@ ANGLE = _cell("angle", "degree", "direction of the denoised displacement, counte
 COMPONENT_U = _component("u", _GRID, "1", "component along +x, on the grid of cells")
 COMPONENT_V = _component("v", _GRID, "1", "component along +y (down), on the grid of cells")
 SCORE = _component("score", ("frame", "component"), "pm", "score of the frame")
-EXPLAINED_VARIANCE = _component("explained_variance", ("component",), "pm2", "variance along the component")
+EXPLAINED_VARIANCE = _component("explained_variance", ("component",), "pm^2", "variance along the component")
 HELD_OUT_ERROR = _component(
     "held_out_error", ("n_components",), "pm", "RMS error of predicted held-out cells, from 0 components on"
 )

@@ -20,7 +20,7 @@ def _of_pair(name: str, long_name: str) -> Variable:
 
 
 FRACTION = _of_domain("fraction", "1", "part of the cells of the frame that belong to the domain")
-AREA = _of_domain("area", "nm2", "area of the domain")
+AREA = _of_domain("area", "nm^2", "area of the domain")
 MEAN_U = _of_domain("mean_u", "pm", "mean measured displacement of the domain along +x", "domains/mean_u_err")
 MEAN_V = _of_domain("mean_v", "pm", "mean measured displacement of the domain along +y (down)", "domains/mean_v_err")
 MEAN_U_ERR = _of_domain("mean_u_err", "pm", "standard error of mean_u")

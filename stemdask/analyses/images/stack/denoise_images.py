@@ -50,8 +50,8 @@ class DenoiseImagesParams(Params):
         return self
 
 
-def _constant(name: str, dims: tuple[str, ...], long_name: str, units: str = "1") -> Variable:
-    return Variable(f"denoise_images/{name}", dims, "float32", units, long_name, stage="prepare")
+def _constant(name: str, dims: tuple[str, ...], long_name: str) -> Variable:
+    return Variable(f"denoise_images/{name}", dims, "float32", "1", long_name, stage="prepare")
 
 
 SLOPE = _constant("slope", (), "found over true displacement on such images, from a simulation")
@@ -71,7 +71,7 @@ COMPONENTS = _constant("components", ("image_component", "y", "x"), "leading com
 NOISE_VARIANCE = _constant("noise_variance", (), "variance of a pixel outside the components")
 SINGULAR_VALUES = _constant("singular_values", ("image_component",), "singular values of the components")
 _MODEL = (MEAN, COMPONENTS, NOISE_VARIANCE, SINGULAR_VALUES)
-PERIOD = _constant("period", (), "lattice period of the first frame", "px")
+PERIOD = _constant("period", (), "lattice period of the first frame, in pixels")
 
 
 def outputs(params: DenoiseImagesParams) -> tuple[Variable, ...]:

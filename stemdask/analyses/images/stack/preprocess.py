@@ -69,7 +69,9 @@ VALID_FRACTION = Variable(
 MEASURED = Variable("preprocess/measured", _IMAGE, "floating", "1", "pixels to measure on", stored=False)
 FOR_FINDING = Variable("preprocess/for_finding", _IMAGE, "floating", "1", "pixels to find columns on", stored=False)
 GRID_MATRIX = Variable("preprocess/grid_matrix", ("frame", "axis", "grid_axis"), "float64", "1", "grid", stored=False)
-GRID_ORIGIN = Variable("preprocess/grid_origin", ("frame", "axis"), "float64", "px", "origin of the grid", stored=False)
+GRID_ORIGIN = Variable(
+    "preprocess/grid_origin", ("frame", "axis"), "float64", "1", "origin of the grid, in pixels", stored=False
+)
 
 
 def outputs(params: PreprocessParams) -> tuple[Variable, ...]:

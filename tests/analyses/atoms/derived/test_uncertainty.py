@@ -126,8 +126,8 @@ def test_each_uncertainty_has_the_unit_of_its_number():
         v.path: v.units
         for v in outputs(UncertaintyParams(of=("particle/hull_volume", "rdf/cutoff", "atoms/q6")), known)
     }
-    assert units["uncertainty/hull_volume"] == units["uncertainty/hull_volume_shift"] == "angstrom3"
-    assert units["uncertainty/hull_volume_slope"] == "angstrom3/angstrom"
+    assert units["uncertainty/hull_volume"] == units["uncertainty/hull_volume_shift"] == "angstrom^3"
+    assert units["uncertainty/hull_volume_slope"] == "angstrom^3/angstrom"
     assert units["uncertainty/cutoff"] == "angstrom"
     assert units["uncertainty/cutoff_slope"] == units["uncertainty/q6"] == "1"
 

@@ -93,7 +93,10 @@ def test_the_cells_are_those_of_the_displacement_where_it_is_measured():
 
 def test_positions_freed_of_the_error_of_the_scan_are_preferred():
     known = crystal()
-    known |= {"scan_distortion/y": known["columns/y"], "scan_distortion/x": 1.01 * known["columns/x"]}
+    known |= {
+        "scan_distortion/corrected_y": known["columns/y"],
+        "scan_distortion/corrected_x": 1.01 * known["columns/x"],
+    }
     assert strained(known)["a"] == pytest.approx(1.01 * 14.0 * NM)
 
 

@@ -43,7 +43,7 @@ def test_shifted_rows_are_found_in_pm_and_taken_out_of_all_columns():
     assert found["scan_distortion/row_y_rms"] == 0.0
     y = np.arange(20, 380)
     assert np.corrcoef(found["scan_distortion/row_x"][y], np.sin(2 * np.pi * y / 23))[0, 1] > 0.97
-    corrected = found["scan_distortion/x"] / NM
+    corrected = found["scan_distortion/corrected_x"] / NM
     before, after = np.std(positions[:, 1] - truth[:, 1]), np.std(corrected - truth[:, 1])
     assert before > 0.2
     assert after < 0.07
@@ -52,13 +52,13 @@ def test_shifted_rows_are_found_in_pm_and_taken_out_of_all_columns():
 def test_the_start_of_each_row_is_straightened():
     truth, positions, found = measured(lambda at: 0.6 * np.exp(-at[:, 1] / 12))
     start = truth[:, 1] < 20
-    left = np.std((found["scan_distortion/x"] / NM - truth[:, 1])[start])
+    left = np.std((found["scan_distortion/corrected_x"] / NM - truth[:, 1])[start])
     assert left < 0.6 * np.std((positions[:, 1] - truth[:, 1])[start])
 
 
 def test_a_good_scan_is_left_as_it_is():
     _, positions, found = measured(lambda at: 0 * at[:, 0])
-    assert found["scan_distortion/x"] == pytest.approx(positions[:, 1] * NM)
+    assert found["scan_distortion/corrected_x"] == pytest.approx(positions[:, 1] * NM)
     assert not any(value.any() for path, value in found.items() if path.endswith("_rms"))
 
 

@@ -37,7 +37,7 @@ class MemoryStack:
         return path in self.results
 
     def units(self, variable: Any) -> str:
-        return {"pm": "1e-3 pixel"}.get(variable.units, variable.units) if not self.calibrated else variable.units
+        return {"pm": "millipixel"}.get(variable.units, variable.units) if not self.calibrated else variable.units
 
     def frame(self, index: int) -> Any:
         raise NotImplementedError
