@@ -3,24 +3,54 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+#: How long before and after it is made a certificate is valid, for nodes whose clocks are wrong and runs that are long.
+BEFORE, AFTER = timedelta(days=1), timedelta(days=365)
 #: File of each part within the folder.
 FILES = {"ca_file": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
 
 
 def make(folder: Path) -> Any:
     """Write new keys to a folder, which is made, and return them as distributed's Security."""
-    import distributed
-
-    library: Any = distributed
-    temporary = library.Security.temporary()
     folder.mkdir(mode=0o700)
-    for part, text in temporary.get_tls_config_for_role("worker").items():
-        if part in FILES:
-            write_private(folder / FILES[part], text)
+    key, certificate = _pair()
+    for part, text in {"ca_file": certificate, "cert": certificate, "key": key}.items():
+        write_private(folder / FILES[part], text)
     return load(folder)
+
+
+def _pair() -> tuple[str, str]:
+    """Return a private key and its certificate, which vouches for itself, as PEM.
+
+    That of distributed's `Security.temporary` is valid from this second on: a worker whose clock is slow refuses it.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stemdask")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("stemdask")]), critical=False)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BEFORE)
+        .not_valid_after(now + AFTER)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    pem = serialization.Encoding.PEM
+    return (
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain).decode(),
+        certificate.public_bytes(pem).decode(),
+    )
 
 
 def write_private(path: Path, text: str) -> None:

@@ -248,6 +248,17 @@ def test_workers_follow_the_work_between_the_least_and_the_most(tmp_path: Path, 
     assert len(queue.jobs) == 4, "the least is there"
 
 
+def test_waiting_is_counted_from_the_submission_to_the_worker(run: Run, queue: FakeQueue) -> None:
+    run.passes(20)
+    run.comes("1")
+    run.look()
+    run.passes(10)
+    run.comes("2")
+    run.look()
+    run.look()
+    assert run.slots.waits == [20.0, 30.0]
+
+
 def test_a_job_that_stands_for_no_slot_is_ended(run: Run, queue: FakeQueue) -> None:
     queue.jobs["99"] = JobView("99", "stemdask-a-2-0-1", State.RUNNING)
     run.look()
