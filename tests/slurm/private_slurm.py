@@ -1,13 +1,15 @@
-"""A real SLURM of two nodes on this machine, for the tests alone: own folder, own ports, loopback only."""
+"""A real SLURM of a few nodes on this machine, for the tests alone: own folder, own ports, loopback only."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import debian
@@ -15,6 +17,8 @@ import debian
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
 NODES = ("node1", "node2")
+#: Where the memory of jobs can be limited by the kernel, which only cgroups of the first version do here.
+CGROUPS = Path("/sys/fs/cgroup")
 #: States of a node that answers; one that was killed goes on ending its old jobs for a while.
 UP = {"idle", "mixed", "allocated", "completing"}
 
@@ -35,8 +39,7 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.%n.log
-ProctrackType=proctrack/pgid
-TaskPlugin=task/none
+{tracking}
 JobAcctGatherType=jobacct_gather/none
 PropagateResourceLimits=NONE
 SelectType=select/cons_tres
@@ -62,22 +65,44 @@ PartitionName=closed Nodes={names} MaxTime=10 DefaultTime=1 State=DOWN
 """
 
 
+_BY_GROUPS = "ProctrackType=proctrack/pgid\nTaskPlugin=task/none"
+_BY_CGROUPS = "ProctrackType=proctrack/cgroup\nTaskPlugin=task/cgroup"
+_CGROUP = """\
+CgroupPlugin=cgroup/v1
+CgroupMountpoint={mount}
+CgroupAutomount=no
+ConstrainRAMSpace=yes
+ConstrainCores=no
+ConstrainDevices=no
+"""
+
+
+def no_cgroups() -> str | None:
+    """Return why memory can't be limited by the kernel here, or None."""
+    there = all((CGROUPS / name / "cgroup.procs").exists() for name in ("freezer", "memory"))
+    return None if there else "no cgroups of the first version here"
+
+
 def missing() -> str | None:
     """Return why there can be no SLURM here, or None."""
     return debian.missing(PACKAGES, there=all(shutil.which(program) for program in PROGRAMS))
 
 
 class PrivateSlurm:
-    """The daemons, started and stopped; `environment` makes a client talk to them."""
+    """The daemons, started and stopped; `environment` makes a client talk to them.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    With `cgroups` the kernel limits the memory of jobs; names of such nodes are those of their groups, and no two
+    clusters at a time may share one.
+    """
+
+    def __init__(self, folder: Path, nodes: Sequence[str] = NODES, *, cpus: int = 2, cgroups: bool = False) -> None:
+        self.folder, self.nodes, self._cpus, self._cgroups = folder, nodes, cpus, cgroups
         self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
         self._port = _free_port()
 
     def start(self) -> None:
         """Start munge, the controller and the nodes; raise RuntimeError where the nodes don't come up."""
-        for name in ("munge", "state", *(f"spool/{node}" for node in NODES)):
+        for name in ("munge", "state", *(f"spool/{node}" for node in self.nodes)):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         for place in (self.folder, *self.folder.parents):
             if place.stat().st_uid == 0 and place != Path("/"):
@@ -88,8 +113,8 @@ class PrivateSlurm:
         key.chmod(0o400)
         nodes = "\n".join(
             f"NodeName={node} NodeHostname={socket.gethostname()} NodeAddr=127.0.0.1 Port={self._port + 1 + k} "
-            "CPUs=2 RealMemory=8192 State=UNKNOWN"
-            for k, node in enumerate(NODES)
+            f"CPUs={self._cpus} RealMemory={4096 * self._cpus} State=UNKNOWN"
+            for k, node in enumerate(self.nodes)
         )
         text = _CONFIG.format(
             host=socket.gethostname().split(".")[0],
@@ -98,15 +123,18 @@ class PrivateSlurm:
             last=self._port + 220,
             folder=self.folder,
             nodes=nodes,
-            names="node[1-2]",
+            names=",".join(self.nodes),
+            tracking=_BY_CGROUPS if self._cgroups else _BY_GROUPS,
         )
+        if self._cgroups:
+            (self.folder / "cgroup.conf").write_text(_CGROUP.format(mount=CGROUPS))
         (self.folder / "slurm.conf").write_text(text)
         munge = self.folder / "munge"
         files = {"socket": "munge.sock", "pid-file": "munged.pid", "log-file": "munged.log", "seed-file": "munged.seed"}
         options = [f"--{option}={munge / name}" for option, name in files.items()]
         self._run(["munged", "--force", f"--key-file={key}", *options])
         self._run(["slurmctld", "-f", self.environment["SLURM_CONF"]])
-        for node in NODES:
+        for node in self.nodes:
             self.start_node(node)
         self._wait_for_nodes()
 
@@ -147,11 +175,19 @@ class PrivateSlurm:
         end = time.monotonic() + 120
         while self.client("squeue", "--noheader", check=False).strip() and time.monotonic() < end:
             time.sleep(0.2)
-        for name in (*(f"slurmd.{node}.pid" for node in NODES), "slurmctld.pid", "munge/munged.pid"):
+        for name in (*(f"slurmd.{node}.pid" for node in self.nodes), "slurmctld.pid", "munge/munged.pid"):
             try:
                 os.kill(int((self.folder / name).read_text()), signal.SIGKILL)
             except (OSError, ValueError):
                 continue
+        for group in CGROUPS.glob("*") if self._cgroups else ():
+            for node in self.nodes:
+                for path in sorted((group / f"slurm_{node}").rglob("*"), reverse=True):
+                    if path.is_dir():
+                        with contextlib.suppress(OSError):
+                            path.rmdir()
+                with contextlib.suppress(OSError):
+                    (group / f"slurm_{node}").rmdir()
 
     def _wait_for_nodes(self, resumed: str | None = None) -> None:
         end = time.monotonic() + 180
@@ -160,7 +196,7 @@ class PrivateSlurm:
             if resumed is not None:  # refused while its daemon isn't known yet, or when it is up
                 self.client("scontrol", "update", f"nodename={resumed}", "state=resume", check=False)
             states = self.client("sinfo", "--noheader", "--Node", "--partition=normal", "--format=%T", check=False)
-            if len(states.split()) == len(NODES) and set(states.split()) <= UP:
+            if len(states.split()) == len(self.nodes) and set(states.split()) <= UP:
                 return
             time.sleep(0.2)
         raise RuntimeError(f"the nodes did not come up: {states}")
