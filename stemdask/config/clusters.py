@@ -11,7 +11,7 @@ from stemdask.config.shell_safe import Directive, Expression, Mail, Name, Option
 from stemdask.config.values import Memory, Walltime
 
 #: Batch systems; each has its record in `stemdask.engine.queues`.
-BatchKind: TypeAlias = Literal["slurm", "pbs", "lsf", "sge"]
+BatchKind: TypeAlias = Literal["slurm", "pbs", "lsf", "sge", "htcondor", "oar"]
 
 
 class Workers(Section):

@@ -109,7 +109,7 @@ class WorkerScript:
     queue: Queue
     config: Batch
     base: str
-    """dask-jobqueue's script; its last line starts the worker."""
+    """dask-jobqueue's script: directives, and a last line that starts the worker."""
     scheduler_file: Path
     """Where a driver says how its scheduler is reached, for as long as it lives."""
     directory: Path
@@ -139,12 +139,12 @@ class WorkerScript:
         lines = [line for line in head.splitlines() if line.strip()]
         start = f"{self.queue.directive} "
         theirs = [line.removeprefix(start) for line in lines if line.startswith(start)]
-        prologue = [line for line in lines[1:] if not line.startswith(start)]
-        more = [self.queue.memory(int(memory_factor * self.memory))] if memory_factor > 1 else []
+        more = [self.queue.memory(int(memory_factor * self.memory))] if memory_factor > 1 and self.queue.memory else []
         job = WorkerJob(
             name=name,
             log=f"{self.directory}/{self.queue.log_id or name}.log",
             folder=Path.cwd(),
+            memory=self.memory,
             config=self.config,
             exported=_exported(self.queue.kept),
             warning=int(margin(self.config.walltime)),
@@ -159,7 +159,7 @@ class WorkerScript:
         text = [
             lines[0],
             *self.queue.directives(directives, self.config),
-            *prologue,
+            *self.config.prologue,
             f"cd {Path.cwd()}",
             "set -eo pipefail",  # after what others wrote, which may not be made for it
             *(f"export {key}={value}" for key, value in ONE_THREAD.items()),
