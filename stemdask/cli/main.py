@@ -303,6 +303,16 @@ def export(
         typer.echo(path)
 
 
+@app.command(epilog="Example: stemdask cite results.zarr")
+def cite(
+    store: Annotated[Path | None, typer.Argument(metavar="[STORE]", help="A zarr store that stemdask wrote.")] = None,
+) -> None:
+    """Print what to cite: stemdask, and the methods by which a store was made, as sentences and BibTeX."""
+    from stemdask.report import methods
+
+    typer.echo(methods.cite(store))
+
+
 @app.command(epilog="Example: stemdask doctor --cluster")
 def doctor(
     cluster: Annotated[
