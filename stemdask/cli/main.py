@@ -58,7 +58,10 @@ Settings = Annotated[
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="The zarr store to write.")]
 ClusterKind = Annotated[
     str | None,
-    typer.Option("--cluster", help="auto, inline, threads, processes, slurm, pbs, lsf, sge, allocation or address."),
+    typer.Option(
+        "--cluster",
+        help="auto, inline, threads, processes, slurm, pbs, lsf, sge, htcondor, oar, allocation, address or gateway.",
+    ),
 ]
 
 Profile = Annotated[
