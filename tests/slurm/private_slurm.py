@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import debian
+import psutil
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
@@ -51,9 +52,9 @@ MpiDefault=none
 ReturnToService=2
 JobRequeue=1
 KillWait=5
-SlurmdTimeout=10
+SlurmdTimeout={patience}
 SlurmctldTimeout=10
-MessageTimeout=10
+MessageTimeout={patience}
 MinJobAge=300
 SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=0,batch_sched_delay=0
 AccountingStorageType=accounting_storage/none
@@ -92,11 +93,13 @@ class PrivateSlurm:
     """The daemons, started and stopped; `environment` makes a client talk to them.
 
     With `cgroups` the kernel limits the memory of jobs; names of such nodes are those of their groups, and no two
-    clusters at a time may share one.
+    clusters at a time may share one. A node that doesn't answer for `patience` seconds is down.
     """
 
-    def __init__(self, folder: Path, nodes: Sequence[str] = NODES, *, cpus: int = 2, cgroups: bool = False) -> None:
-        self.folder, self.nodes, self._cpus, self._cgroups = folder, nodes, cpus, cgroups
+    def __init__(
+        self, folder: Path, nodes: Sequence[str] = NODES, *, cpus: int = 2, cgroups: bool = False, patience: int = 10
+    ) -> None:
+        self.folder, self.nodes, self._cpus, self._cgroups, self._patience = folder, nodes, cpus, cgroups, patience
         self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
         self._port = _free_port()
 
@@ -124,6 +127,7 @@ class PrivateSlurm:
             folder=self.folder,
             nodes=nodes,
             names=",".join(self.nodes),
+            patience=self._patience,
             tracking=_BY_CGROUPS if self._cgroups else _BY_GROUPS,
         )
         if self._cgroups:
@@ -143,17 +147,20 @@ class PrivateSlurm:
         self._run(["slurmd", "-f", self.environment["SLURM_CONF"], "-N", node])
 
     def kill_node(self, node: str) -> None:
-        """Kill the daemon of one node, and what runs there, as a power cut would."""
+        """Kill the daemons of one node, and then what runs there, as a power cut would: nobody reports an end."""
         pid = int((self.folder / f"slurmd.{node}.pid").read_text())
         os.kill(pid, signal.SIGKILL)
-        marker = f"SLURMD_NODENAME={node}".encode()
-        for process in Path("/proc").iterdir():
-            if process.name.isdecimal() and int(process.name) != os.getpid():
-                try:
-                    if marker in (process / "environ").read_bytes():
-                        os.kill(int(process.name), signal.SIGKILL)
-                except OSError:
-                    continue
+        markers = (f"SLURMD_NODENAME={node}\0".encode(), str(self.folder).encode())  # others have such nodes too
+        there, above = [], set()
+        for process in psutil.process_iter():
+            with contextlib.suppress(OSError, psutil.Error):
+                variables = Path(f"/proc/{process.pid}/environ").read_bytes()
+                if process.pid != os.getpid() and all(marker in variables for marker in markers):
+                    there.append(process)
+                    above |= {parent for parent in process.parents() if parent.name() == "slurmstepd"}
+        for process in (*above, *there):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
     def revive_node(self, node: str) -> None:
         """Start a killed node again and take it back."""

@@ -14,7 +14,7 @@ from stemdask import simulate
 from stemdask.config.document import Document
 from stemdask.engine import run as engine
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]  # kernels may have to be compiled, by a busy machine
 
 
 def _images(folder: Path) -> dict[str, str]:

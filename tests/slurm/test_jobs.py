@@ -66,12 +66,12 @@ def _words(folder: Path) -> str:
     return "\n".join(f"{path.name}:\n{path.read_text()}" for path in logs)
 
 
-def _requeued(slurm: PrivateSlurm, job: str) -> None:
+def _requeued(slurm: PrivateSlurm, job: str, seconds: float = 90) -> None:
     """Wait until a job is back in the queue, and spare it the two minutes that SLURM lets it wait there.
 
     Some seconds are left for the node to end the first attempt: one begun sooner is refused by it.
     """
-    toy.wait_until(lambda: _state(slurm, job) == "PENDING", 90)
+    toy.wait_until(lambda: _state(slurm, job) == "PENDING", seconds)
     slurm.client("scontrol", "update", f"jobid={job}", "StartTime=now+3", check=False)
 
 
@@ -194,7 +194,7 @@ def test_a_driver_whose_node_dies_goes_on_on_another(
     (first,) = slurm.client("squeue", "--noheader", f"--jobs={job}", "--format=%N").split()
     slurm.kill_node(first)
     try:
-        _requeued(slurm, job)
+        _requeued(slurm, job, 200)
         toy.go_on(store)
         toy.wait_until(lambda: _state(slurm, job) == "RUNNING")
         (second,) = slurm.client("squeue", "--noheader", f"--jobs={job}", "--format=%N").split()
