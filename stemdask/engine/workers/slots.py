@@ -221,7 +221,12 @@ class Slots:
             if not slot.running:
                 slot.running, slot.present = True, now
             if now - slot.present > self._config.replace_after:
-                log.warning("job %s runs on %s, but its worker doesn't: replacing it", job.id, job.node or "a node")
+                log.warning(
+                    "job %s runs on %s, but its worker didn't for %g s (cluster.replace_after): replacing it",
+                    job.id,
+                    job.node or "a node",
+                    self._config.replace_after,
+                )
                 self._lost(slot, job, workers)
 
     def _check_hope(self, slot: Slot, job: JobView) -> None:
@@ -251,7 +256,7 @@ class Slots:
             slot.memory_factor = MORE_MEMORY
         if slot.came or state is State.TAKEN:
             self._not_before = 0.0  # there is room for a job again
-        else:
+        elif state is not State.RUNNING:  # such a one may just start slowly, as many at once from one file system do
             self._broken += 1
             self._broken_alone += 1
             self.trouble = f"job {slot.job} ended before its worker connected: {self._script.tail(slot.job, slot.name)}"

@@ -380,6 +380,19 @@ def test_a_job_that_runs_without_a_worker_is_replaced_after_the_deadline(run: Ru
     assert [*queue.jobs] == ["1", "2", "3"]
 
 
+def test_workers_that_start_slowly_end_no_run(run: Run, queue: FakeQueue, caplog: pytest.LogCaptureFixture) -> None:
+    """As hundreds do from one file system: their jobs are replaced for as long as there is patience."""
+    for _ in range(2 * BROKEN):
+        for number, job in list(queue.jobs.items()):
+            if job.state is State.PENDING:
+                queue.becomes(number, State.RUNNING)
+        run.look()
+        run.passes(301)
+        run.look()
+    assert len(queue.asked) == 2 + 2 * 2 * BROKEN
+    assert "its worker didn't for 300 s (cluster.replace_after)" in caplog.text
+
+
 def test_a_worker_that_does_not_respond_is_dropped_and_its_job_replaced(run: Run, queue: FakeQueue) -> None:
     run.comes("1", busy=True)
     run.comes("2", busy=True)
