@@ -60,6 +60,11 @@ def too_long(walltime: str, block_frames: int, frame_seconds: float) -> str:
     )
 
 
+def job_bytes(config: Batch, frame_memory: int) -> int:
+    """Return the memory of a worker's job, bytes: what the config says, or what its workers may need."""
+    return config.memory or config.per_job * (WORKER_BYTES + frame_memory)
+
+
 def worker_script(
     store: Path, queue: Queue, config: Batch, frame_memory: int, *, isolated: bool = True
 ) -> WorkerScript:
@@ -80,7 +85,7 @@ def worker_script(
     """
     folder = run_directory(store)
     scheduler_file = folder / "scheduler.json"
-    memory = config.memory or config.per_job * (WORKER_BYTES + frame_memory)
+    memory = job_bytes(config, frame_memory)
     config = config.model_copy(update={"cores": max(config.cores, config.per_job)})
     return WorkerScript(
         queue=queue,
