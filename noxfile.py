@@ -13,7 +13,7 @@ nox.options.reuse_existing_virtualenvs = True
 # Two workers with as many threads as cores each would wait for one another.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 QUICK = "not long and not slow and not slurm and not processes"
-WITH_OTHERS = "dev,peers,trajectories"
+WITH_OTHERS = "dev,peers,schedulers,trajectories"
 
 
 def install(session: nox.Session, *arguments: str) -> None:

@@ -61,15 +61,7 @@ example that a test runs.
 {MADE}
 """
 
-KINDS = (
-    clusters.Auto,
-    clusters.Inline,
-    clusters.Threads,
-    clusters.Processes,
-    clusters.Batch,
-    clusters.Allocation,
-    clusters.Address,
-)
+KINDS = (clusters.Auto, *get_args(clusters.Named))
 
 
 def analyses() -> str:

@@ -58,7 +58,10 @@ Settings = Annotated[
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="The zarr store to write.")]
 ClusterKind = Annotated[
     str | None,
-    typer.Option("--cluster", help="auto, inline, threads, processes, slurm, pbs, lsf, sge, allocation or address."),
+    typer.Option(
+        "--cluster",
+        help="auto, inline, threads, processes, slurm, pbs, lsf, sge, htcondor, oar, allocation, address or gateway.",
+    ),
 ]
 
 Profile = Annotated[
@@ -301,6 +304,16 @@ def export(
 
     for path in export.write(store, format, output, b_factor=property):
         typer.echo(path)
+
+
+@app.command(epilog="Example: stemdask cite results.zarr")
+def cite(
+    store: Annotated[Path | None, typer.Argument(metavar="[STORE]", help="A zarr store that stemdask wrote.")] = None,
+) -> None:
+    """Print what to cite: stemdask, and the methods by which a store was made, as sentences and BibTeX."""
+    from stemdask.report import methods
+
+    typer.echo(methods.cite(store))
 
 
 @app.command(epilog="Example: stemdask doctor --cluster")

@@ -11,7 +11,7 @@ from stemdask.config.shell_safe import Directive, Expression, Mail, Name, Option
 from stemdask.config.values import Memory, Walltime
 
 #: Batch systems; each has its record in `stemdask.engine.queues`.
-BatchKind: TypeAlias = Literal["slurm", "pbs", "lsf", "sge"]
+BatchKind: TypeAlias = Literal["slurm", "pbs", "lsf", "sge", "htcondor", "oar"]
 
 
 class Workers(Section):
@@ -153,8 +153,22 @@ class Address(Section):
     """Seconds to wait for a worker before giving up."""
 
 
+class Gateway(Section):
+    """A cluster that dask-gateway starts for this run; needs the extra 'gateway'."""
+
+    kind: Literal["gateway"]
+    address: str | None = None
+    """http:// or https:// address of the gateway; from Dask's own configuration if absent."""
+    workers: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Number of workers."""
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Options that the gateway offers for a cluster, such as worker_memory."""
+    workers_timeout: Annotated[float, Field(gt=0)] = 1800
+    """Seconds to wait for a worker before giving up."""
+
+
 #: What a pool is made of.
-Named: TypeAlias = Inline | Threads | Processes | Batch | Allocation | Address
+Named: TypeAlias = Inline | Threads | Processes | Batch | Allocation | Address | Gateway
 Cluster = Annotated[Auto | Named, Field(discriminator="kind")]
 
 

@@ -12,15 +12,18 @@ from pydantic import AfterValidator, ValidationInfo
 _DIRECTIVE = re.compile(r"--[A-Za-z0-9_.,:=/@+%\[\]|&-]{1,200}\Z")
 _WORD = re.compile(r"[A-Za-z0-9_.,:=/@+%-]{1,200}\Z")
 _NUMBER = re.compile(r"[0-9]{1,12}\Z")
+_SIZE = re.compile(r"[0-9]{1,12} ?[kKMGT]?i?[bB]?\Z")
 _RESOURCES = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:=/@+%-]{0,199}\Z")
 #: What a config may hand to dask-jobqueue, which quotes nothing, and what each text of it looks like.
 _OPTIONS = {
     "death_timeout": _NUMBER,
+    "disk": _SIZE,
     "job_cpu": _NUMBER,
     "job_directives_skip": re.compile(r"-{1,2}[A-Za-z0-9_.,:=/@+%-]{1,200}\Z"),
-    "job_mem": re.compile(r"[0-9]{1,12} ?[kKMGT]?i?[bB]?\Z"),
+    "job_mem": _SIZE,
     "lsf_units": re.compile(r"[kmgtKMGT][bB]\Z"),
     "mem": _NUMBER,
+    "memory_per_core_property_name": re.compile(r"[A-Za-z0-9_]{1,64}\Z"),
     "ncpus": _NUMBER,
     "resource_spec": _RESOURCES,
     "scheduler_options": {"port": _NUMBER},

@@ -68,7 +68,7 @@ def filled(cluster: Batch) -> Batch:
         if (value := theirs.pop(name, None)) is not None and ours not in written:
             new[ours] = str(Path(os.path.expandvars(value)).expanduser()) if ours == "log_directory" else value
     for ours, name in _LISTS.items():
-        new[ours] = (*theirs.pop(name, ()), *getattr(cluster, ours))
+        new[ours] = (*_entries(theirs.pop(name, ())), *getattr(cluster, ours))
     if (value := theirs.pop("walltime", None)) is not None and "walltime" not in written:
         new["walltime"] = walltime_text(value, _UNIT.get(cluster.kind, 1))
     if (value := theirs.pop("memory", None)) is not None and "memory" not in written:
@@ -77,6 +77,11 @@ def filled(cluster: Batch) -> Batch:
         new["memory"] = parse_bytes(value)
     new["options"] = _merged({key.replace("-", "_"): value for key, value in theirs.items()}, cluster.options)
     return cluster.model_copy(update=new)
+
+
+def _entries(given: Any) -> list[str]:
+    """Return a list, or what HTCondor's section has in its place: keys and values."""
+    return [f"{key} = {value}" for key, value in given.items()] if isinstance(given, Mapping) else list(given)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

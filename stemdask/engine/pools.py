@@ -11,6 +11,7 @@ from stemdask.engine.queues.records import queue_around
 from stemdask.engine.workers.address import AddressPool
 from stemdask.engine.workers.allocation import AllocationPool
 from stemdask.engine.workers.cluster import Processes
+from stemdask.engine.workers.gateway import GatewayPool
 from stemdask.engine.workers.job_pool import JobPool
 from stemdask.engine.workers.local import Inline, Threads
 from stemdask.model import Plan
@@ -55,6 +56,8 @@ def pool_of(cluster: kinds.Named, job: Job, n_blocks: int) -> Pool:
             return AllocationPool(job, cluster, n_blocks)
         case kinds.Address():
             return AddressPool(job, cluster)
+        case kinds.Gateway():
+            return GatewayPool(job, cluster, min(cluster.workers, n_blocks))
 
 
 def cores() -> int:

@@ -18,7 +18,8 @@ from stemdask.engine.ending import told
 from stemdask.engine.log import logged
 from stemdask.engine.pools import settled
 from stemdask.engine.progress import Report, reporter
-from stemdask.engine.queues.script import too_long
+from stemdask.engine.queues.queue import gib
+from stemdask.engine.queues.script import job_bytes, too_long
 from stemdask.engine.setup import chosen, set_up
 from stemdask.engine.signals import Stop
 from stemdask.errors import ConfigError
@@ -154,14 +155,21 @@ def plan(document: Document) -> list[tuple[str, str]]:
         ("analyses", ", ".join(step.name for step in drawn.steps)),
         ("memory", f"{cost.worker_bytes / 2**30:.2g} GiB per worker"),
         ("disk", f"{cost.store_bytes / 2**20:.3g} MiB at most, {cost.files} files"),
-        ("time", f"{cost.minutes:.3g} minutes with one worker"),
+        ("time", f"{_duration(cost.minutes)} with one worker"),
     ]
     cluster = resolved.config.cluster
     if why := settled(cluster, drawn, cost.frames)[1]:
         rows.append(("workers", why))
     if isinstance(cluster, Batch):
+        rows.append(
+            ("job", f"{gib(job_bytes(cluster, drawn.limits.memory))}, {max(cluster.cores, cluster.per_job)} cores")
+        )
         rows.append(("walltime", too_long(cluster.walltime, drawn.block_frames, survey.seconds) or cluster.walltime))
     return rows
+
+
+def _duration(minutes: float) -> str:
+    return f"{minutes:.3g} minutes" if minutes >= 1 else f"{max(1, round(60 * minutes))} s"
 
 
 @contextlib.contextmanager

@@ -12,6 +12,9 @@ from stemdask.model import Plan
 from stemdask.planning.plan import blocks
 from stemdask.planning.survey import Survey
 
+#: Bytes of a worker and its helper before any frame (`benchmarks/plan_numbers.py`).
+OWN = 400 * 2**20
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -40,7 +43,7 @@ def estimate(plan: Plan, survey: Survey) -> Estimate:
     return Estimate(
         frames=plan.source.n_frames,
         blocks=n_blocks,
-        worker_bytes=500 * 2**20 + 8 * survey.frame_bytes + 2 * plan.block_frames * per_frame,
+        worker_bytes=OWN + 8 * survey.frame_bytes + 2 * plan.block_frames * per_frame,
         store_bytes=plan.source.n_frames * per_frame,
         files=n_blocks * (len(variables) + 6) + len(variables) + 12,
         minutes=plan.source.n_frames * survey.seconds / 60,

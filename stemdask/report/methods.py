@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from stemdask._version import __version__
 from stemdask.analyses import registry
 from stemdask.model import Step
 from stemdask.report.references import BIBTEX, software
-from stemdask.results import shows
+from stemdask.results import reader, shows
 from stemdask.results.shows import Method, Part
 from stemdask.results.views import Results
 
@@ -28,6 +31,15 @@ def methods(results: Results, version: str) -> Part:
     entries = [software(version), *(BIBTEX[key] for key in (*cited, "hoyer2017"))]
     part.texts = [("BibTeX of the methods that ran", "\n\n".join(entries))]
     return part
+
+
+def cite(store: Path | None = None) -> str:
+    """Return as text what to cite: stemdask in BibTeX; of a store also how it was analysed, and what that rests on."""
+    if store is None:
+        return software(__version__)
+    tree = reader.open_results(store)
+    part = methods(Results(tree), tree.attrs["stemdask_version"])
+    return "\n\n".join([*part.sentences, *(text for _, text in part.texts)])
 
 
 def method_of(results: Results, step: Step) -> Method:

@@ -60,6 +60,13 @@ def test_lists_hold_what_both_say(says: Any) -> None:
     assert filled.options == {"worker_extra_args": ["--x"], "job_directives_skip": ["--mem", "-t"]}
 
 
+def test_directives_of_htcondor_are_keys_and_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = {"job-extra-directives": {"requirements": "HasGPFS"}}
+    monkeypatch.setattr("dask.config.collect", lambda paths: {"jobqueue": {"htcondor": written}})
+    filled = site.filled(Batch(kind="htcondor", job_extra_directives=("--x",)))
+    assert filled.job_extra_directives == ("requirements = HasGPFS", "--x")
+
+
 def test_a_size_that_the_config_names_is_the_last_word(says: Any) -> None:
     says(job_mem="7G", job_cpu=8, cores=8)
     assert site.filled(Batch(kind="slurm")).options == {"job_mem": "7G", "job_cpu": 8}

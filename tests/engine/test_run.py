@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,14 @@ def test_what_a_run_takes_is_said_without_writing(frames: Path, tmp_path: Path) 
     rows = dict(engine.plan(Document(toy.config(frames, tmp_path / "o.zarr"))))
     assert rows["blocks"] == "6 of 4 frames"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f.npy"]
+
+
+def test_a_plan_says_what_a_job_requests_and_short_times_in_seconds(frames: Path, tmp_path: Path) -> None:
+    cluster = {"kind": "slurm", "workers": 4, "workers_per_job": 2}
+    more = {"limits": {"frame_memory": "1 GiB"}}
+    rows = dict(engine.plan(Document(toy.config(frames, tmp_path / "o.zarr", cluster, **more))))
+    assert rows["job"] == "4 GiB, 2 cores"
+    assert re.fullmatch(r"\d+ s with one worker", rows["time"])
 
 
 def test_a_store_made_anew_in_the_same_process_follows_its_own_config(frames: Path, tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from stemdask.analyses import registry
 from stemdask.model import Step
-from stemdask.report.methods import method_of, methods
+from stemdask.report.methods import cite, method_of, methods
 from stemdask.report.references import BIBTEX
 from stemdask.results import reader, shows
 from stemdask.results.views import Results
@@ -45,6 +46,12 @@ def test_every_analysis_says_how_it_was_done_and_cites_what_is_in_the_table(
     for value in given.values():
         if isinstance(value, float | str) and re.match(r"\d", str(value)):
             assert str(value).removesuffix(".0") in text
+
+
+def test_what_to_cite_without_a_store_is_what_the_citation_file_says() -> None:
+    said = yaml.safe_load((Path(__file__).parents[2] / "CITATION.cff").read_text())
+    entry = dict(re.findall(r"  (\w+) = \{\{?([^{}]*)\}?\},", cite()))
+    assert entry == {"author": said["authors"][0]["name"], "title": said["title"], "version": str(said["version"])}
 
 
 def test_every_reference_is_cited_by_some_method() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -23,7 +24,13 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlurm]:
     """A real SLURM whose jobs know the toy analyses; skips with the reason where there can be none."""
     if reason := missing():
         pytest.skip(reason)
-    cluster = PrivateSlurm(tmp_path_factory.mktemp("slurm"))
+    with at_work(PrivateSlurm(tmp_path_factory.mktemp("slurm"))) as cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def at_work(cluster: PrivateSlurm) -> Iterator[PrivateSlurm]:
+    """Start a SLURM, to which the commands of this process speak meanwhile."""
     before = {name: os.environ.get(name) for name in ("SLURM_CONF", "PYTHONPATH")}
     try:
         cluster.start()

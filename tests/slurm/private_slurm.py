@@ -1,20 +1,25 @@
-"""A real SLURM of two nodes on this machine, for the tests alone: own folder, own ports, loopback only."""
+"""A real SLURM of a few nodes on this machine, for the tests alone: own folder, own ports, loopback only."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import debian
+import psutil
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
 NODES = ("node1", "node2")
+#: Where the memory of jobs can be limited by the kernel, which only cgroups of the first version do here.
+CGROUPS = Path("/sys/fs/cgroup")
 #: States of a node that answers; one that was killed goes on ending its old jobs for a while.
 UP = {"idle", "mixed", "allocated", "completing"}
 
@@ -35,8 +40,7 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.%n.log
-ProctrackType=proctrack/pgid
-TaskPlugin=task/none
+{tracking}
 JobAcctGatherType=jobacct_gather/none
 PropagateResourceLimits=NONE
 SelectType=select/cons_tres
@@ -48,9 +52,9 @@ MpiDefault=none
 ReturnToService=2
 JobRequeue=1
 KillWait=5
-SlurmdTimeout=10
+SlurmdTimeout={patience}
 SlurmctldTimeout=10
-MessageTimeout=10
+MessageTimeout={patience}
 MinJobAge=300
 SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=0,batch_sched_delay=0
 AccountingStorageType=accounting_storage/none
@@ -62,22 +66,46 @@ PartitionName=closed Nodes={names} MaxTime=10 DefaultTime=1 State=DOWN
 """
 
 
+_BY_GROUPS = "ProctrackType=proctrack/pgid\nTaskPlugin=task/none"
+_BY_CGROUPS = "ProctrackType=proctrack/cgroup\nTaskPlugin=task/cgroup"
+_CGROUP = """\
+CgroupPlugin=cgroup/v1
+CgroupMountpoint={mount}
+CgroupAutomount=no
+ConstrainRAMSpace=yes
+ConstrainCores=no
+ConstrainDevices=no
+"""
+
+
+def no_cgroups() -> str | None:
+    """Return why memory can't be limited by the kernel here, or None."""
+    there = all((CGROUPS / name / "cgroup.procs").exists() for name in ("freezer", "memory"))
+    return None if there else "no cgroups of the first version here"
+
+
 def missing() -> str | None:
     """Return why there can be no SLURM here, or None."""
     return debian.missing(PACKAGES, there=all(shutil.which(program) for program in PROGRAMS))
 
 
 class PrivateSlurm:
-    """The daemons, started and stopped; `environment` makes a client talk to them."""
+    """The daemons, started and stopped; `environment` makes a client talk to them.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    With `cgroups` the kernel limits the memory of jobs; names of such nodes are those of their groups, and no two
+    clusters at a time may share one. A node that doesn't answer for `patience` seconds is down.
+    """
+
+    def __init__(
+        self, folder: Path, nodes: Sequence[str] = NODES, *, cpus: int = 2, cgroups: bool = False, patience: int = 10
+    ) -> None:
+        self.folder, self.nodes, self._cpus, self._cgroups, self._patience = folder, nodes, cpus, cgroups, patience
         self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
         self._port = _free_port()
 
     def start(self) -> None:
         """Start munge, the controller and the nodes; raise RuntimeError where the nodes don't come up."""
-        for name in ("munge", "state", *(f"spool/{node}" for node in NODES)):
+        for name in ("munge", "state", *(f"spool/{node}" for node in self.nodes)):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         for place in (self.folder, *self.folder.parents):
             if place.stat().st_uid == 0 and place != Path("/"):
@@ -88,8 +116,8 @@ class PrivateSlurm:
         key.chmod(0o400)
         nodes = "\n".join(
             f"NodeName={node} NodeHostname={socket.gethostname()} NodeAddr=127.0.0.1 Port={self._port + 1 + k} "
-            "CPUs=2 RealMemory=8192 State=UNKNOWN"
-            for k, node in enumerate(NODES)
+            f"CPUs={self._cpus} RealMemory={4096 * self._cpus} State=UNKNOWN"
+            for k, node in enumerate(self.nodes)
         )
         text = _CONFIG.format(
             host=socket.gethostname().split(".")[0],
@@ -98,15 +126,19 @@ class PrivateSlurm:
             last=self._port + 220,
             folder=self.folder,
             nodes=nodes,
-            names="node[1-2]",
+            names=",".join(self.nodes),
+            patience=self._patience,
+            tracking=_BY_CGROUPS if self._cgroups else _BY_GROUPS,
         )
+        if self._cgroups:
+            (self.folder / "cgroup.conf").write_text(_CGROUP.format(mount=CGROUPS))
         (self.folder / "slurm.conf").write_text(text)
         munge = self.folder / "munge"
         files = {"socket": "munge.sock", "pid-file": "munged.pid", "log-file": "munged.log", "seed-file": "munged.seed"}
         options = [f"--{option}={munge / name}" for option, name in files.items()]
         self._run(["munged", "--force", f"--key-file={key}", *options])
         self._run(["slurmctld", "-f", self.environment["SLURM_CONF"]])
-        for node in NODES:
+        for node in self.nodes:
             self.start_node(node)
         self._wait_for_nodes()
 
@@ -115,17 +147,20 @@ class PrivateSlurm:
         self._run(["slurmd", "-f", self.environment["SLURM_CONF"], "-N", node])
 
     def kill_node(self, node: str) -> None:
-        """Kill the daemon of one node, and what runs there, as a power cut would."""
+        """Kill the daemons of one node, and then what runs there, as a power cut would: nobody reports an end."""
         pid = int((self.folder / f"slurmd.{node}.pid").read_text())
         os.kill(pid, signal.SIGKILL)
-        marker = f"SLURMD_NODENAME={node}".encode()
-        for process in Path("/proc").iterdir():
-            if process.name.isdecimal() and int(process.name) != os.getpid():
-                try:
-                    if marker in (process / "environ").read_bytes():
-                        os.kill(int(process.name), signal.SIGKILL)
-                except OSError:
-                    continue
+        markers = (f"SLURMD_NODENAME={node}\0".encode(), str(self.folder).encode())  # others have such nodes too
+        there, above = [], set()
+        for process in psutil.process_iter():
+            with contextlib.suppress(OSError, psutil.Error):
+                variables = Path(f"/proc/{process.pid}/environ").read_bytes()
+                if process.pid != os.getpid() and all(marker in variables for marker in markers):
+                    there.append(process)
+                    above |= {parent for parent in process.parents() if parent.name() == "slurmstepd"}
+        for process in (*above, *there):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
     def revive_node(self, node: str) -> None:
         """Start a killed node again and take it back."""
@@ -147,11 +182,19 @@ class PrivateSlurm:
         end = time.monotonic() + 120
         while self.client("squeue", "--noheader", check=False).strip() and time.monotonic() < end:
             time.sleep(0.2)
-        for name in (*(f"slurmd.{node}.pid" for node in NODES), "slurmctld.pid", "munge/munged.pid"):
+        for name in (*(f"slurmd.{node}.pid" for node in self.nodes), "slurmctld.pid", "munge/munged.pid"):
             try:
                 os.kill(int((self.folder / name).read_text()), signal.SIGKILL)
             except (OSError, ValueError):
                 continue
+        for group in CGROUPS.glob("*") if self._cgroups else ():
+            for node in self.nodes:
+                for path in sorted((group / f"slurm_{node}").rglob("*"), reverse=True):
+                    if path.is_dir():
+                        with contextlib.suppress(OSError):
+                            path.rmdir()
+                with contextlib.suppress(OSError):
+                    (group / f"slurm_{node}").rmdir()
 
     def _wait_for_nodes(self, resumed: str | None = None) -> None:
         end = time.monotonic() + 180
@@ -160,7 +203,7 @@ class PrivateSlurm:
             if resumed is not None:  # refused while its daemon isn't known yet, or when it is up
                 self.client("scontrol", "update", f"nodename={resumed}", "state=resume", check=False)
             states = self.client("sinfo", "--noheader", "--Node", "--partition=normal", "--format=%T", check=False)
-            if len(states.split()) == len(NODES) and set(states.split()) <= UP:
+            if len(states.split()) == len(self.nodes) and set(states.split()) <= UP:
                 return
             time.sleep(0.2)
         raise RuntimeError(f"the nodes did not come up: {states}")

@@ -7,6 +7,7 @@ fault took with it.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import debian
 import psutil
 import pytest
 import toy
@@ -22,6 +24,7 @@ from wrapped import Wrapped
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(400)]
 
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 FRAMES = 48
 BLOCK = 4
 REFUSED = 'echo "sbatch: error: Batch job submission failed: Requested node configuration is not available" >&2; exit 1'
@@ -43,12 +46,12 @@ class Run:
         self.data: dict[str, Any] = {}
         self.drivers: set[int] = set()
 
-    def start(self, *, paused: bool = True, **cluster: Any) -> None:
+    def start(self, *, paused: bool = True, after: int = 2, **cluster: Any) -> None:
         """Start the driver; where it pauses, wait for that and for its workers."""
         small = {"interface": "lo", "memory": "1200 MiB", "walltime": "00:10:00", "poll_seconds": 1}
         chosen = {"kind": "slurm", "workers": 2, "workers_timeout": 120} | small | cluster
         limits = {"isolate": True, "frame_seconds": 600.0}
-        self.data = toy.config(self.frames, self.store, chosen, params=toy.pausing(self.store), limits=limits)
+        self.data = toy.config(self.frames, self.store, chosen, params=toy.pausing(self.store, after), limits=limits)
         self.drive()
         if paused:
             toy.wait_until(lambda: toy.blocks_done(self.store) >= 2)
@@ -60,8 +63,8 @@ class Run:
         self.drivers.add(self.driver.pid)
 
     def jobs(self, states: str) -> list[str]:
-        """Return the ids of the jobs of this SLURM in some states."""
-        listed = self.slurm.client("squeue", "--noheader", f"--states={states}", "--format=%i", check=False)
+        """Return the ids of the jobs of this SLURM in some states, whatever the driver's squeue is told to do."""
+        listed = self.slurm.client(_real("squeue"), "--noheader", f"--states={states}", "--format=%i", check=False)
         return listed.split()
 
     def says(self, text: str, times: int = 1) -> None:
@@ -344,6 +347,41 @@ def test_the_driver_is_frozen_for_150_seconds(run: Run, undisturbed: dict[str, b
     time.sleep(5)
     assert run.jobs("RUNNING") == ours, "no worker was given up"
     run.ends(undisturbed, twice=0)
+
+
+@pytest.mark.slow
+def test_a_worker_goes_back_into_the_queue(run: Run, undisturbed: dict[str, bytes]) -> None:
+    """By the hand of an administrator: workers' jobs ask not to be."""
+    run.start()
+    victim = run.jobs("RUNNING")[0]
+    run.slurm.client("scontrol", "update", f"jobid={victim}", "requeue=1")
+    run.slurm.client("scontrol", "requeue", victim)
+    toy.wait_until(lambda: run.jobs("PENDING") == [victim])
+    run.slurm.client("scontrol", "update", f"jobid={victim}", "StartTime=now+3", check=False)
+    run.ends(undisturbed, twice=BLOCK)
+
+
+@pytest.mark.slow
+def test_jobs_follow_the_work_between_the_least_and_the_most(run: Run, undisturbed: dict[str, bytes]) -> None:
+    """All of them while there is enough to do, one for the last block."""
+    run.start(paused=False, after=FRAMES // BLOCK - 1, workers={"min": 1, "max": 4})
+    toy.wait_until(lambda: len(run.jobs("RUNNING")) == 4)
+    toy.wait_until(lambda: toy.blocks_done(run.store) == FRAMES // BLOCK - 1)
+    toy.wait_until(lambda: len(run.jobs("PENDING,RUNNING")) == 1)
+    run.ends(undisturbed, twice=0)
+
+
+@pytest.mark.slow
+def test_clocks_of_nodes_are_wrong(run: Run, undisturbed: dict[str, bytes]) -> None:
+    """By an hour, which a certificate that is valid from now on doesn't survive."""
+    if reason := debian.missing(["faketime"], there=FAKETIME.exists()):
+        pytest.skip(reason)
+    wrong = {"LD_PRELOAD": FAKETIME, "FAKETIME": "-3600", "FAKETIME_DONT_FAKE_MONOTONIC": 1}
+    run.start(prologue=[f"export {name}={value}" for name, value in wrong.items()])
+    text = run.ends(undisturbed, twice=0)
+    said = re.search(r"waited (-?\d+) s for a worker", text)
+    assert said is not None
+    assert 0 <= int(said[1]) < 250
 
 
 def _real(name: str) -> str:

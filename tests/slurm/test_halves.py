@@ -14,7 +14,7 @@ from stemdask import simulate
 from stemdask.config.document import Document
 from stemdask.engine import run as engine
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]  # kernels may have to be compiled, by a busy machine
 
 
 def _images(folder: Path) -> dict[str, str]:
@@ -40,7 +40,7 @@ def test_the_usual_analyses_give_the_same_bytes_on_slurm(slurm: PrivateSlurm, tm
     for name, how in (("inline", {"kind": "inline"}), ("slurm", cluster)):
         store = tmp_path / f"{name}.zarr"
         outcome = engine.execute(Document({"input": source, "output": str(store), "cluster": how, "block_frames": 3}))
-        assert outcome.complete
+        assert outcome.exit_code == 0, "a frame failed"
         stores[name] = toy.contents(store)
     assert len(stores["inline"]) > 50
     assert stores["inline"] == stores["slurm"]

@@ -66,12 +66,12 @@ def _words(folder: Path) -> str:
     return "\n".join(f"{path.name}:\n{path.read_text()}" for path in logs)
 
 
-def _requeued(slurm: PrivateSlurm, job: str) -> None:
+def _requeued(slurm: PrivateSlurm, job: str, seconds: float = 90) -> None:
     """Wait until a job is back in the queue, and spare it the two minutes that SLURM lets it wait there.
 
     Some seconds are left for the node to end the first attempt: one begun sooner is refused by it.
     """
-    toy.wait_until(lambda: _state(slurm, job) == "PENDING", 90)
+    toy.wait_until(lambda: _state(slurm, job) == "PENDING", seconds)
     slurm.client("scontrol", "update", f"jobid={job}", "StartTime=now+3", check=False)
 
 
@@ -177,6 +177,32 @@ def test_submit_hands_in_a_driver_whose_workers_are_jobs(slurm: PrivateSlurm, tm
     assert "distributed" not in said, "what Dask says is kept in the log of the run"
     assert Path(said.partition("report: ")[2].splitlines()[0]).exists()
     assert toy.contents(tmp_path / "toy.zarr") == toy.contents(tmp_path / "alone" / "toy.zarr")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+def test_a_driver_whose_node_dies_goes_on_on_another(
+    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    store = tmp_path / "toy.zarr"
+    workers = {"kind": "slurm", "workers": 2, "interface": "lo", "memory": "1200 MiB", "poll_seconds": 1}
+    _write(tmp_path, frames, workers, **toy.pausing(store))
+    done = _submit(tmp_path)
+    assert done.returncode == 0, done.stderr
+    job = done.stdout.split("job ")[-1].split(";")[0]
+    toy.wait_until(lambda: toy.blocks_done(store) >= 2)
+    (first,) = slurm.client("squeue", "--noheader", f"--jobs={job}", "--format=%N").split()
+    slurm.kill_node(first)
+    try:
+        _requeued(slurm, job, 200)
+        toy.go_on(store)
+        toy.wait_until(lambda: _state(slurm, job) == "RUNNING")
+        (second,) = slurm.client("squeue", "--noheader", f"--jobs={job}", "--format=%N").split()
+        assert _ends(slurm, job) == "COMPLETED", _words(tmp_path)
+    finally:
+        slurm.revive_node(first)
+    assert second != first
+    assert toy.contents(store) == undisturbed
 
 
 def test_submit_says_what_slurm_refuses(slurm: PrivateSlurm, frames: Path, tmp_path: Path) -> None:

@@ -186,12 +186,14 @@ def test_nothing_unencrypted_listens_beyond_loopback(slurm: PrivateSlurm, frames
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_workers_leave_before_their_walltime_and_are_replaced(slurm: PrivateSlurm, tmp_path: Path) -> None:
-    frames = toy.write_frames(tmp_path / "many.npy", 160)
+    """Five minutes of work in jobs of one."""
+    frames = toy.write_frames(tmp_path / "many.npy", 300)
     store, alone = tmp_path / "walltime.zarr", tmp_path / "alone.zarr"
     short = cluster(partition="short", walltime="00:01:00", workers=2)
     driver = toy.drive(toy.config(frames, store, short, params={"seconds": 1.0}))
-    assert driver.wait(280) == 0, toy.words_of(store)
+    assert driver.wait(500) == 0, toy.words_of(store)
     engine.execute(Document(toy.config(frames, alone)))
     assert toy.contents(store) == toy.contents(alone)
     states = {line.split()[0] for line in _jobs(slurm, "TIMEOUT")}

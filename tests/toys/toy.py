@@ -21,7 +21,7 @@ from stemdask.model import Analysis, Array, Frame, ImageFrame, Params, Stack, Va
 #: What a frame does whose first pixel holds this number.
 HARMS = (
     "nothing", "raise", "refuse", "segv", "abort", "exit", "memory", "loop", "gil", "system_exit", "recursion", "print",
-    "empty", "many", "kill", "key",
+    "empty", "many", "kill", "key", "fill",
 )  # fmt: skip
 
 
@@ -163,6 +163,10 @@ def _memory() -> None:
         held.append(np.empty(2**24))
 
 
+def _fill() -> None:
+    np.ones(1100 * 2**20, np.uint8)
+
+
 def _loop() -> None:
     while True:
         pass
@@ -192,6 +196,7 @@ _DO = {
     "abort": os.abort,
     "exit": lambda: os._exit(3),
     "memory": _memory,
+    "fill": _fill,
     "loop": _loop,
     "gil": _gil,
     "system_exit": sys.exit,

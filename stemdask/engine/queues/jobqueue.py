@@ -57,7 +57,7 @@ def script(queue: Queue, config: Batch, memory: int, security: Any, scheduler_fi
         security=security,
         **_options(queue, config, memory),
     )
-    return str(job.job_script())
+    return queue.shell(str(job.job_script()))
 
 
 def _options(queue: Queue, config: Batch, memory: int) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _options(queue: Queue, config: Batch, memory: int) -> dict[str, Any]:
         "memory": f"{memory - own} B",
         "interface": config.interface,
         "local_directory": config.local_directory or "${TMPDIR:-/tmp}",
-        "job_script_prologue": list(config.prologue),
+        "job_script_prologue": [],  # written with the rest of the script
         "nanny": False,
         "death_timeout": 60,
         "python": sys.executable,

@@ -67,7 +67,8 @@ class Jobs:
         """Ask whether the queue would accept a script; raise ClusterError with its message if not."""
         if not self._queue.rehearse:
             return
-        tested = self._call(self._queue.rehearse, script)
+        words, text = self._queue.handed(script)
+        tested = self._call([*self._queue.rehearse, *words], text)
         if tested is not None and tested.returncode and not self._queue.passing.search(tested.stderr):
             raise self._refused(tested.stderr)
 
@@ -84,7 +85,8 @@ class Jobs:
         ClusterError
             The queue refuses the script; holds its message.
         """
-        done = self._call(self._queue.submit, script)
+        words, text = self._queue.handed(script)
+        done = self._call([*self._queue.submit, *words], text)
         if done is not None and done.returncode == 0 and (id_ := self._queue.answer.fullmatch(done.stdout.strip())):
             return str(id_[1])
         said = " ".join((done.stderr or done.stdout).split()) if done is not None else "no answer"

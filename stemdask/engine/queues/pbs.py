@@ -102,6 +102,7 @@ QUEUE = Queue(
     log_id="",
     library="PBSCluster",
     replaced=("-N ",),
+    keys=("partition",),
     options=_options,
     common=lambda config: [],
     worker=_worker,

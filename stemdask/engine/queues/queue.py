@@ -15,7 +15,7 @@ from stemdask.config.clusters import Batch, BatchKind
 #: Bytes without which no worker starts: the interpreter with its libraries, twice, since frames have a helper.
 LEAST_MEMORY = 2**30
 #: Keys of a config that some queues know.
-OPTIONAL = ("qos", "constraint", "gres", "reservation", "licenses")
+OPTIONAL = ("partition", "qos", "constraint", "gres", "reservation", "licenses")
 
 
 class State(Enum):
@@ -82,6 +82,8 @@ class WorkerJob:
     log: str
     folder: Path
     """Where it starts."""
+    memory: int
+    """Bytes."""
     config: Batch
     exported: Sequence[str]
     """Variables that it inherits; no others."""
@@ -138,7 +140,9 @@ class Queue:
     """Its name in messages."""
 
     submit: Sequence[str]
-    """Command that takes a script on standard input."""
+    """Command that takes a script, as `handed` says."""
+    handed: Callable[[str], tuple[Sequence[str], str]] = lambda script: ((), script)
+    """Gives what `submit` takes of a script: words that follow, and its standard input."""
     select: Sequence[str] = ()
     """Command that lists the ids of the jobs of "{user}", where `look` needs them after it."""
     look: Sequence[str]
@@ -177,6 +181,8 @@ class Queue:
     """What the path of a log may hold for the id of the job; empty where it can hold none, and has the job's name."""
     library: str
     """Class of dask-jobqueue that writes the script of a worker."""
+    shell: Callable[[str], str] = lambda written: written
+    """Makes a shell script with directives, whose last line starts the worker, of what the class writes."""
     replaced: tuple[str, ...]
     """Beginnings of directives of its script that are written here instead."""
     options: Callable[[Batch, int], dict[str, Any]]
@@ -189,8 +195,8 @@ class Queue:
     """Directives of a worker's job."""
     driver: Callable[[DriverJob], Sequence[str]]
     """Directives of a driver's job."""
-    memory: Callable[[int], str]
-    """Directive that asks for bytes; given after the others, it counts."""
+    memory: Callable[[int], str] | None = None
+    """Directive that asks for bytes; given after the others, it counts. None where memory comes with the cores."""
     exclusive: str = ""
     """Directive by which a job has its node for itself; empty where the queue has none."""
     requeue: str

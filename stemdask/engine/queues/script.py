@@ -60,6 +60,11 @@ def too_long(walltime: str, block_frames: int, frame_seconds: float) -> str:
     )
 
 
+def job_bytes(config: Batch, frame_memory: int) -> int:
+    """Return the memory of a worker's job, bytes: what the config says, or what its workers may need."""
+    return config.memory or config.per_job * (WORKER_BYTES + frame_memory)
+
+
 def worker_script(
     store: Path, queue: Queue, config: Batch, frame_memory: int, *, isolated: bool = True
 ) -> WorkerScript:
@@ -80,7 +85,7 @@ def worker_script(
     """
     folder = run_directory(store)
     scheduler_file = folder / "scheduler.json"
-    memory = config.memory or config.per_job * (WORKER_BYTES + frame_memory)
+    memory = job_bytes(config, frame_memory)
     config = config.model_copy(update={"cores": max(config.cores, config.per_job)})
     return WorkerScript(
         queue=queue,
@@ -109,7 +114,7 @@ class WorkerScript:
     queue: Queue
     config: Batch
     base: str
-    """dask-jobqueue's script; its last line starts the worker."""
+    """dask-jobqueue's script: directives, and a last line that starts the worker."""
     scheduler_file: Path
     """Where a driver says how its scheduler is reached, for as long as it lives."""
     directory: Path
@@ -139,12 +144,12 @@ class WorkerScript:
         lines = [line for line in head.splitlines() if line.strip()]
         start = f"{self.queue.directive} "
         theirs = [line.removeprefix(start) for line in lines if line.startswith(start)]
-        prologue = [line for line in lines[1:] if not line.startswith(start)]
-        more = [self.queue.memory(int(memory_factor * self.memory))] if memory_factor > 1 else []
+        more = [self.queue.memory(int(memory_factor * self.memory))] if memory_factor > 1 and self.queue.memory else []
         job = WorkerJob(
             name=name,
             log=f"{self.directory}/{self.queue.log_id or name}.log",
             folder=Path.cwd(),
+            memory=self.memory,
             config=self.config,
             exported=_exported(self.queue.kept),
             warning=int(margin(self.config.walltime)),
@@ -159,7 +164,7 @@ class WorkerScript:
         text = [
             lines[0],
             *self.queue.directives(directives, self.config),
-            *prologue,
+            *self.config.prologue,
             f"cd {Path.cwd()}",
             "set -eo pipefail",  # after what others wrote, which may not be made for it
             *(f"export {key}={value}" for key, value in ONE_THREAD.items()),

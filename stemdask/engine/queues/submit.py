@@ -216,5 +216,5 @@ def _resources(cluster: kinds.Cluster, frame_memory: int, n_blocks: int) -> tupl
                     allowed="a number",
                 )
             return cores, Resources(cores=cores, memory=DRIVER_BYTES + cores * one)
-        case kinds.Inline() | kinds.Address():
+        case kinds.Inline() | kinds.Address() | kinds.Gateway():
             return 1, Resources(memory=DRIVER_BYTES + one)

@@ -49,9 +49,7 @@ class AddressPool(DaskPool):
             where = config.scheduler or config.scheduler_file
             raise ClusterError(f"no scheduler answers: {error}", where=where, remedy="Start it first") from error
         self._stack.callback(client.close, timeout=REPLY_SECONDS)
-        versions = set(client.run(_version).values()) - {__version__}
-        if versions:
-            raise ClusterError("the workers have another stemdask", value=sorted(versions), allowed=__version__)
+        check_versions(client)
         self.workers = max(1, self._count(client))
         self.window = self.AHEAD * self.workers
         return client
@@ -62,6 +60,13 @@ class AddressPool(DaskPool):
 
     def _count(self, client: Any) -> int:
         return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
+def check_versions(client: Any) -> None:
+    """Raise ClusterError if a worker that others started has another stemdask."""
+    versions = set(client.run(_version).values()) - {__version__}
+    if versions:
+        raise ClusterError("the workers have another stemdask", value=sorted(versions), allowed=__version__)
 
 
 def _address_in(file: Path) -> str:

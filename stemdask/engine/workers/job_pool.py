@@ -194,7 +194,7 @@ class JobPool(DaskPool):
         self._say_what_was_used()
 
     def _say_what_was_used(self) -> None:
-        asked = usage.Asked(self._script.memory, self._script.config.cores, self._config.per_job, self._slots.submitted)
+        asked = usage.Asked(self._script.memory, self._script.config.cores, self._config.per_job, self._slots.waits)
         if said := usage.sentence(usage.read(self._directory / usage.TOLD), asked):
             log.info(said)
             write_file(self._directory / usage.SAID, said + "\n")

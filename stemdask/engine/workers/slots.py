@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -116,8 +115,8 @@ class Slots:
         self._delay = self._not_before = 0.0
         self.trouble = ""
         """Why the last job wasn't taken."""
-        self.submitted: dict[str, float] = {}
-        """When each job was submitted, by its name; seconds since 1970."""
+        self.waits: list[float] = []
+        """Seconds from each submission to the look at which its worker was there; on the driver's clock."""
 
     def adopt(self, pending: Iterable[JobView]) -> None:
         """Let jobs that an earlier driver left in the queue stand for slots."""
@@ -208,6 +207,7 @@ class Slots:
         if workers:
             if not slot.came:
                 slot.came = self._any_came = True
+                self.waits.append(now - slot.submitted)
                 self._broken, self._delay, self.trouble = 0, 0.0, ""
             slot.present = max(self._heard[worker.name][1] for worker in workers)
         job = seen.get(slot.job)
@@ -221,7 +221,12 @@ class Slots:
             if not slot.running:
                 slot.running, slot.present = True, now
             if now - slot.present > self._config.replace_after:
-                log.warning("job %s runs on %s, but its worker doesn't: replacing it", job.id, job.node or "a node")
+                log.warning(
+                    "job %s runs on %s, but its worker didn't for %g s (cluster.replace_after): replacing it",
+                    job.id,
+                    job.node or "a node",
+                    self._config.replace_after,
+                )
                 self._lost(slot, job, workers)
 
     def _check_hope(self, slot: Slot, job: JobView) -> None:
@@ -251,7 +256,7 @@ class Slots:
             slot.memory_factor = MORE_MEMORY
         if slot.came or state is State.TAKEN:
             self._not_before = 0.0  # there is room for a job again
-        else:
+        elif state is not State.RUNNING:  # such a one may just start slowly, as many at once from one file system do
             self._broken += 1
             self._broken_alone += 1
             self.trouble = f"job {slot.job} ended before its worker connected: {self._script.tail(slot.job, slot.name)}"
@@ -327,7 +332,6 @@ class Slots:
             self._any_taken = True
             if self._broken < BROKEN:
                 self._delay, self.trouble = 0.0, ""
-            self.submitted[slot.name] = time.time()
             log.info("job %s stands for slot %d, attempt %d", slot.job, slot.number, slot.attempt)
 
     def _refused(self, error: ClusterError) -> None:

@@ -7,7 +7,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,8 +48,8 @@ class Asked:
     """Of a job."""
     workers: int
     """Of a job."""
-    submitted: Mapping[str, float]
-    """When each job was submitted, by its name."""
+    waits: Sequence[float]
+    """Seconds for which each job waited in the queue, and for its worker."""
 
 
 def tell(name: str) -> None:
@@ -82,8 +82,7 @@ def sentence(used: list[Used], asked: Asked) -> str:
     seconds = sum(one.ended - one.begun for one in used)
     efficiency = sum(one.cpu for one in used) / max(seconds, 1e-9)
     most = max(one.memory for one in used)
-    begun = {one.job if one.job in asked.submitted else one.job.rpartition("-")[0]: one.begun for one in used}
-    waits = [begun[job] - when for job, when in asked.submitted.items() if job in begun]
+    waits = asked.waits
     waited = f", waited {sum(waits) / len(waits):.0f} s for a worker on average" if waits else ""
     hours = seconds * asked.cores / asked.workers / 3600
     fitting = -(-int(max(HEAD_ROOM * most, LEAST_MEMORY) * asked.workers) // 2**28) * 256

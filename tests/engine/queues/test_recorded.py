@@ -1,19 +1,20 @@
 """How the words of batch systems are read that can't run here: outputs in the shape that their commands print.
 
-PBS: `qstat -f -F json` of PBS 19. LSF: `bjobs -o` and `bqueues -w` of LSF 10. Grid Engine's own are those of SGE 8.1.9,
-under which runs are tested for real.
+PBS: `qstat -f -F json` of PBS 19. LSF: `bjobs -o` and `bqueues -w` of LSF 10. HTCondor: `condor_q -json` of 24. OAR:
+`oarstat -J` of 2.5. Grid Engine's own are those of SGE 8.1.9, under which runs are tested for real.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
+import time
 from typing import Any
 
 import pytest
 
+from stemdask.engine.queues import htcondor, lsf, oar, pbs, sge
 from stemdask.engine.queues import jobs as queue_jobs
-from stemdask.engine.queues import lsf, pbs, sge
 from stemdask.engine.queues.jobs import Jobs
 from stemdask.engine.queues.queue import JobView, Partition, Queue, State
 
@@ -117,6 +118,123 @@ old.q                             -NA-      0      0      0      8      0      8
 """
 
 
+CONDOR = """\
+[
+{
+  "ClusterId": 501,
+  "JobBatchName": "stemdask-ab-1-0-1",
+  "JobCurrentStartDate": %(start)d,
+  "JobStatus": 2,
+  "RemoteHost": "slot1_3@node7.lab.org",
+  "StemdaskSeconds": 3600
+}
+,
+{
+  "ClusterId": 502,
+  "JobBatchName": "stemdask-ab-1-1-1",
+  "JobStatus": 1,
+  "StemdaskSeconds": 3600
+}
+,
+{
+  "ClusterId": 503,
+  "HoldReason": "Error from slot1_1@node8: Job has gone over cgroup memory limit of 1280 megabytes.",
+  "HoldReasonCode": 34,
+  "JobBatchName": "stemdask-ab-1-2-1",
+  "JobStatus": 5
+}
+,
+{
+  "ClusterId": 504,
+  "HoldReason": "via condor_hold (by user me)",
+  "HoldReasonCode": 1,
+  "JobBatchName": "stemdask-ab-1-3-1",
+  "JobStatus": 5
+}
+,
+{
+  "ClusterId": 505,
+  "JobBatchName": "stemdask-ab-1-4-1",
+  "JobStatus": 3
+}
+]
+"""
+OAR = """\
+{
+   "701" : {
+      "Job_Id" : 701,
+      "assigned_network_address" : [
+         "dahu-7.grenoble.grid5000.fr"
+      ],
+      "assigned_resources" : [
+         181
+      ],
+      "message" : "R=1,W=1:0:0,J=B,N=stemdask-ab-1-0-1 (Karma=0.001)",
+      "name" : "stemdask-ab-1-0-1",
+      "queue" : "default",
+      "scheduledStart" : %(start)d,
+      "startTime" : %(start)d,
+      "state" : "Running",
+      "walltime" : 3600
+   },
+   "702" : {
+      "Job_Id" : 702,
+      "assigned_network_address" : [],
+      "message" : "Cannot find enough resources for job 702",
+      "name" : "stemdask-ab-1-1-1",
+      "scheduledStart" : null,
+      "startTime" : 0,
+      "state" : "Waiting",
+      "walltime" : null
+   },
+   "703" : {
+      "Job_Id" : 703,
+      "assigned_network_address" : [],
+      "message" : "R=1,W=1:0:0,J=B (Karma=0.002)",
+      "name" : null,
+      "scheduledStart" : %(start)d,
+      "startTime" : 0,
+      "state" : "Waiting",
+      "walltime" : 3600
+   },
+   "704" : {
+      "Job_Id" : 704,
+      "assigned_network_address" : [],
+      "message" : "",
+      "name" : "stemdask-ab-1-3-1",
+      "startTime" : 0,
+      "state" : "Hold"
+   }
+}
+"""
+
+
+def test_htcondor_is_read_with_why_jobs_are_held() -> None:
+    jobs = htcondor.QUEUE.read(CONDOR % {"start": time.time() - 600})
+    running, idle, greedy, held, removed = jobs
+    assert (running.id, running.name, running.node) == ("501", "stemdask-ab-1-0-1", "node7.lab.org")
+    assert running.seconds_left == pytest.approx(3000, abs=5)
+    assert idle == JobView("502", "stemdask-ab-1-1-1", State.PENDING, "idle")
+    assert greedy.state is State.OUT_OF_MEMORY
+    assert held.state is State.PENDING
+    assert htcondor.QUEUE.hopeless.search(held.reason)
+    assert removed.state is State.ENDING
+    assert htcondor.QUEUE.read("") == [], "as it prints of no job"
+
+
+def test_oar_is_read_with_the_time_that_is_left_and_the_start_that_is_planned() -> None:
+    start = int(time.time() - 600)
+    running, hopeless, waiting, held = oar.QUEUE.read(OAR % {"start": start})
+    assert (running.id, running.state, running.node) == ("701", State.RUNNING, "dahu-7.grenoble.grid5000.fr")
+    assert running.seconds_left == pytest.approx(3000, abs=5)
+    assert (running.reason, running.starts) == ("", "")
+    assert [bool(oar.QUEUE.hopeless.search(job.reason)) for job in (hopeless, waiting, held)] == [True, False, True]
+    assert waiting.name == ""
+    assert time.mktime(time.strptime(waiting.starts, "%Y-%m-%dT%H:%M:%S")) == start
+    assert hopeless.starts == held.starts == ""
+    assert oar.QUEUE.read("") == [], "as it prints of no job"
+
+
 def test_pbs_is_read_with_ids_names_nodes_and_the_time_that_is_left() -> None:
     running, waiting, never = pbs.QUEUE.read(json.dumps(PBS))
     assert running == JobView("128.pbs.lab.org", "stemdask-ab-1-0-1", State.RUNNING, "R", "", "node24", 2400.0)
@@ -184,6 +302,8 @@ def test_queues_are_listed(queue: Queue, text: str, partitions: list[Partition])
         (lsf.QUEUE, "Memory reservation is (MB): 3072\nJob <501> is submitted to default queue <normal>.", "501"),
         (sge.QUEUE, "13", "13"),
         (sge.QUEUE, 'Your job 13 ("x") has been submitted', None),
+        (htcondor.QUEUE, "501.0 - 501.0", "501"),
+        (oar.QUEUE, "[ADMISSION RULE] Set default walltime to 7200.\nOAR_JOB_ID=701", "701"),
     ],
 )
 def test_the_id_is_found_in_an_answer_and_is_one_that_may_be_cancelled(
@@ -210,6 +330,17 @@ def test_the_id_is_found_in_an_answer_and_is_one_that_may_be_cancelled(
             "passing",
         ),
         (sge.QUEUE, 'Unable to run job: job rejected: cluster queue "nowhere.q" does not exist', "refused"),
+        (
+            htcondor.QUEUE,
+            "ERROR: Number of submitted jobs would exceed MAX_JOBS_PER_OWNER\nERROR: Failed to create cluster",
+            "full",
+        ),
+        (htcondor.QUEUE, "ERROR: Can't find address of local schedd", "passing"),
+        (htcondor.QUEUE, "ERROR: Failed to connect to queue manager submit.lab.org", "passing"),
+        (htcondor.QUEUE, "ERROR: Failed to parse command file (line 3).", "refused"),
+        (oar.QUEUE, "[ADMISSION RULE] Error: you cannot have more than 2 waiting advance reservations.", "full"),
+        (oar.QUEUE, "[ERROR] Cannot connect to executor frontend:6666. Is OAR started?", "passing"),
+        (oar.QUEUE, "[ADMISSION RULE] Error: unknown job type: x", "refused"),
     ],
 )
 def test_a_server_that_is_away_and_a_limit_are_told_from_a_refusal(queue: Queue, said: str, kind: str) -> None:

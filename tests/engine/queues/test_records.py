@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
+import subprocess
 from pathlib import Path
 from typing import get_args
 
@@ -11,7 +13,9 @@ from stemdask.config.clusters import Batch, BatchKind
 from stemdask.engine import queues
 from stemdask.engine.queues import jobqueue, records
 from stemdask.engine.queues.queue import DriverJob, Resources, WorkerJob
+from stemdask.engine.queues.script import worker_script
 from stemdask.engine.queues.slurm import QUEUE
+from stemdask.engine.workers import keys
 
 KINDS = get_args(BatchKind)
 
@@ -39,12 +43,39 @@ def test_a_record_gives_what_dask_jobqueue_knows_and_directives_that_are_one_lin
 
     queue = records.queue_of(kind)
     assert hasattr(dask_jobqueue, queue.library)
-    assert "walltime" in queue.options(Batch(kind=kind), 2**30)
-    job = WorkerJob("name", "/a/log", Path("/a"), Batch(kind=kind), ["HOME"], 90)
+    job = WorkerJob("name", "/a/log", Path("/a"), 2**30, Batch(kind=kind), ["HOME"], 90)
     driver = DriverJob("name", "/a/log", Path("/a"), 3600, Resources(2**30), Batch(kind=kind))
-    lines = queue.directives([*queue.worker(job), *queue.driver(driver), queue.memory(2**30)])
+    memory = [queue.memory(2**30)] if queue.memory else []
+    lines = queue.directives([*queue.worker(job), *queue.driver(driver), *memory])
     assert len(lines) > 3
     assert all(line.startswith(f"{queue.directive} ") and len(line.splitlines()) == 1 for line in lines)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_asks_for_its_walltime_in_the_words_of_its_queue(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "run.stemdask").mkdir()
+    keys.make(tmp_path / "run.stemdask/tls")
+    config = Batch(kind=kind, walltime="03:00:00")
+    text = worker_script(tmp_path / "run.zarr", records.queue_of(kind), config, 2**30).text("name", 0)
+    directives = [line for line in text.splitlines() if line.startswith(records.queue_of(kind).directive)]
+    assert any(re.search("03:00(:00)?|10800", line) for line in directives)
+
+
+@pytest.mark.parametrize("kind", ["htcondor", "oar"])
+def test_a_script_that_is_no_file_reaches_the_shell_as_it_was(kind: str) -> None:
+    queue = records.queue_of(kind)
+    script = f"#!/bin/bash\n{queue.directive} --a 1\nset -e\nx=\"it's $(echo 'a  b')\"\necho \"$x\" \\* '$x'\n"
+    words, text = queue.handed(script)
+    if kind == "htcondor":  # unquoted as its manual says
+        (line,) = re.findall('^arguments = "(.*)"$', text, re.MULTILINE)
+        flag, _, quoted = line.replace('""', '"').partition(" ")
+        command = ["/bin/bash", flag, quoted[1:-1].replace("''", "'")]
+        assert "$(" not in text, "which would be a macro of the description"
+    else:
+        command = ["/bin/sh", "-c", words[-1]]
+        assert words[:-1] == ["--a", "1"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == "it's a  b * $x\n"
 
 
 def test_the_job_around_a_process_is_known_by_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:

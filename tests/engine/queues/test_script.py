@@ -21,14 +21,13 @@ from stemdask.engine.queues.slurm import QUEUE
 from stemdask.engine.workers.leaving import LEAVE_AFTER
 from stemdask.fence.process import ONE_THREAD
 
-CONFIG = kinds.Batch(kind="slurm", walltime="00:30:00")
+CONFIG = kinds.Batch(kind="slurm", walltime="00:30:00", prologue=("module load python",))
 BASE = """\
 #!/usr/bin/env bash
 
 #SBATCH -p compute
 #SBATCH --mem=4096M
 
-module load python
 /env/bin/python -m distributed.cli.dask_worker tls://10.0.0.1:8786 --name dummy-name --nthreads 4 --nthreads 1
 """
 #: What runs a command where it reaches a shell, or ends the line that it stands in.

@@ -86,7 +86,7 @@ def test_what_was_used_is_said_with_what_would_have_been_enough(tmp_path: Path) 
     )
     used = usage.read(file)
     assert len(used) == 2
-    said = usage.sentence(used, usage.Asked(4 * 2**30, 1, 1, {"a": 40.0, "b": 180.0}))
+    said = usage.sentence(used, usage.Asked(4 * 2**30, 1, 1, [60.0, 20.0]))
     assert said == (
         "used: 2 workers, 2 core hours, 75 % of the processors, 1 GiB of 4 GiB a job, waited 40 s for a worker on "
         "average; next time: memory: 1536 MiB, cores: 1"

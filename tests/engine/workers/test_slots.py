@@ -248,6 +248,17 @@ def test_workers_follow_the_work_between_the_least_and_the_most(tmp_path: Path, 
     assert len(queue.jobs) == 4, "the least is there"
 
 
+def test_waiting_is_counted_from_the_submission_to_the_worker(run: Run, queue: FakeQueue) -> None:
+    run.passes(20)
+    run.comes("1")
+    run.look()
+    run.passes(10)
+    run.comes("2")
+    run.look()
+    run.look()
+    assert run.slots.waits == [20.0, 30.0]
+
+
 def test_a_job_that_stands_for_no_slot_is_ended(run: Run, queue: FakeQueue) -> None:
     queue.jobs["99"] = JobView("99", "stemdask-a-2-0-1", State.RUNNING)
     run.look()
@@ -367,6 +378,19 @@ def test_a_job_that_runs_without_a_worker_is_replaced_after_the_deadline(run: Ru
     run.look()
     assert queue.cancelled == ["1"]
     assert [*queue.jobs] == ["1", "2", "3"]
+
+
+def test_workers_that_start_slowly_end_no_run(run: Run, queue: FakeQueue, caplog: pytest.LogCaptureFixture) -> None:
+    """As hundreds do from one file system: their jobs are replaced for as long as there is patience."""
+    for _ in range(2 * BROKEN):
+        for number, job in list(queue.jobs.items()):
+            if job.state is State.PENDING:
+                queue.becomes(number, State.RUNNING)
+        run.look()
+        run.passes(301)
+        run.look()
+    assert len(queue.asked) == 2 + 2 * 2 * BROKEN
+    assert "its worker didn't for 300 s (cluster.replace_after)" in caplog.text
 
 
 def test_a_worker_that_does_not_respond_is_dropped_and_its_job_replaced(run: Run, queue: FakeQueue) -> None:
