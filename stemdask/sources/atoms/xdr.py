@@ -14,6 +14,8 @@ from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.trajectory_library import READING, check_end, index_equal, library
 from stemdask.sources.per_file import once_per_file
 
+#: First bytes of every frame: 1995 and 1993.
+XTC, TRR = b"\0\0\x07\xcb", b"\0\0\x07\xc9"
 _ANGSTROM = 10.0
 _HEAD = 100
 #: Most atoms whose coordinates XTC doesn't compress.
@@ -28,7 +30,7 @@ def index(path: str, size: int) -> FrameIndex:
     with Path(path).open("rb") as stream:
         stream.seek(last)
         head = stream.read(_HEAD)
-    length = _trr_length(head) if _is_trr(path) else _xtc_length(head)
+    length = _trr_length(head) if head.startswith(TRR) else _xtc_length(head)
     check_end(path, last + length, size)
     return index_equal(n_frames, int(file.n_atoms))
 
@@ -50,10 +52,6 @@ def _trr_length(head: bytes) -> int:
     return 76 + (16 if double else 8) + sum(parts)
 
 
-def _is_trr(path: str) -> bool:
-    return path.lower().endswith(".trr")
-
-
 def read(place: FramePlace) -> Structure:
     """Read one frame."""
     with READING:
@@ -71,4 +69,6 @@ def read(place: FramePlace) -> Structure:
 @once_per_file(4)
 def _opened(path: str) -> Any:
     module = library("MDAnalysis.lib.formats.libmdaxdr", path)
-    return (module.TRRFile if _is_trr(path) else module.XTCFile)(path)
+    with Path(path).open("rb") as stream:
+        is_trr = stream.read(len(TRR)) == TRR
+    return (module.TRRFile if is_trr else module.XTCFile)(path)
