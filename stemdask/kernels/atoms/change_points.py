@@ -87,13 +87,15 @@ def course(series: Floats, least: float = 0.0) -> Course:
         level, sloping = pieces.log_evidences(starts, stops)
         moves = sloping > level - np.log(CHANCE)
         moves &= np.array([np.ptp(_lines(values[i:j], _ONE)) >= least for i, j in zip(starts, stops, strict=True)])
-    lines = _lines(values, starts, moves)
     fitted = np.full(len(series), np.nan)
-    if len(values):
-        fitted[finite] = np.interp(finite, known, lines)
-    first, last = (
-        (lines[starts], lines[np.append(starts[1:], len(values)) - 1]) if len(values) else np.full((2, 1), np.nan)
-    )
+    if not len(values):
+        nothing = np.full(1, np.nan)
+        return Course(starts[1:], errors, moves, nothing, nothing, fitted)
+    lines = _lines(values, starts, moves)
+    fitted[finite] = np.interp(finite, known, lines)
+    # The line through a bent course leaves the values at its ends.
+    ends = np.clip(lines[[starts, np.append(starts[1:], len(values)) - 1]], values.min(), values.max())
+    first, last = ends
     return Course(known[starts[1:]], errors, moves, first, last, fitted)
 
 
@@ -234,5 +236,5 @@ def _lines(values: Floats, starts: Integers, moves: Booleans | None = None) -> F
     for k, (begin, end) in enumerate(zip(starts, [*starts[1:], len(values)], strict=True)):
         place = np.arange(end - begin) - (end - begin - 1) / 2
         slope = values[begin:end] @ place / max(float(place @ place), 1.0) if moves is None or moves[k] else 0.0
-        fitted[begin:end] = values[begin:end].mean() + slope * place if end > begin else 0.0
+        fitted[begin:end] = values[begin:end].mean() + slope * place
     return fitted
