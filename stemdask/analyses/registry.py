@@ -30,6 +30,7 @@ _MODULES: dict[Kind, tuple[str, ...]] = {
         "shape.surface",
         "order.structure",
         "time.tracks",
+        "time.phases",
         "shape.lattice_fit",
         "order.finite_rdf",
         "order.nearest",

@@ -42,6 +42,10 @@ _ARTICLES = {
         "Falk, M. L. and Langer, J. S.", "Dynamics of viscoplastic deformation in amorphous solids",
         "Phys. Rev. E", "57", "7192--7205", 1998, "10.1103/PhysRevE.57.7192",
     ),
+    "fearnhead2006": _article(
+        "Fearnhead, P.", "Exact and efficient Bayesian inference for multiple changepoint problems",
+        "Stat. Comput.", "16", "203--213", 2006, "10.1007/s11222-006-8450-8",
+    ),
     "hoyer2017": _article(
         "Hoyer, S. and Hamman, J.", "xarray: N-D labeled arrays and datasets in Python",
         "J. Open Res. Softw.", "5", "10", 2017, "10.5334/jors.148",

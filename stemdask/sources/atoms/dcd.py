@@ -81,4 +81,11 @@ def _opened(path: str) -> Any:
     return library("MDAnalysis.lib.formats.libdcd", path).DCDFile(path)
 
 
-FORMAT = AtomsFormat(name="dcd", suffixes=(".dcd",), noun="a DCD file", index=index, read=read)
+FORMAT = AtomsFormat(
+    name="dcd",
+    suffixes=(".dcd",),
+    noun="a DCD file",
+    magic=((4, b"CORD"),),  # after the length of the first record, in either order of bytes
+    index=index,
+    read=read,
+)

@@ -47,4 +47,11 @@ def _frames(path: str) -> Any:
     return library("gsd.hoomd", path).open(path, "r")
 
 
-FORMAT = AtomsFormat(name="gsd", suffixes=(".gsd",), noun="a GSD file", index=index, read=read)
+FORMAT = AtomsFormat(
+    name="gsd",
+    suffixes=(".gsd",),
+    noun="a GSD file",
+    magic=((0, b"\xdf\x65\xdf\x65\xdf\x65\xdf\x65"),),
+    index=index,
+    read=read,
+)

@@ -20,12 +20,13 @@ from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.trajectory_library import READING, check_end, index_equal, library
 from stemdask.sources.per_file import once_per_file
 
+#: First bytes of every frame: 1995 and 1993.
+XTC, TRR = b"\0\0\x07\xcb", b"\0\0\x07\xc9"
 _ANGSTROM = 10.0
 #: Frames between two words that it goes on.
 _BEAT = 100_000
 #: Bytes that hold either head.
 _HEAD = 96
-_XTC_MAGIC, _TRR_MAGIC = 1995, 1993
 #: Magic, atoms, step, time, box, and the atoms again; then, where coordinates are packed, precision, smallest and
 #: largest whole coordinates, place in the table of sizes, and bytes.
 _XTC, _PACKED = struct.Struct(">3if9fi"), struct.Struct(">f8i")
@@ -66,6 +67,11 @@ def index(path: str, size: int) -> FrameIndex:
     return index_equal(n_frames, n_atoms)
 
 
+def _is_trr(path: str) -> bool:
+    with Path(path).open("rb") as stream:
+        return stream.read(len(TRR)) == TRR
+
+
 def _check(holds: bool, stated: str) -> None:
     if not holds:
         raise ValueError(stated)
@@ -74,7 +80,7 @@ def _check(holds: bool, stated: str) -> None:
 def _xtc_head(head: bytes) -> tuple[int, int]:
     """Return atoms and bytes of a frame; raise ValueError with what can't be."""
     magic, n_atoms, _, time, *box, again = _XTC.unpack_from(head)
-    _check(magic == _XTC_MAGIC, f"the number {magic} in place of {_XTC_MAGIC}")
+    _check(head.startswith(XTC), f"the number {magic} in place of {int.from_bytes(XTC)}")
     _check(n_atoms > 0, f"{n_atoms} atoms")
     _check(again == n_atoms, f"{n_atoms} atoms and coordinates of {again}")
     _check(all(map(math.isfinite, (time, *box))), "a time or a box that isn't finite")
@@ -90,9 +96,9 @@ def _xtc_head(head: bytes) -> tuple[int, int]:
 
 def _trr_head(head: bytes) -> tuple[int, int]:
     """Return atoms and bytes of a frame; raise ValueError with what can't be."""
-    magic, *name = _TRR.unpack_from(head)[:4]
+    name = _TRR.unpack_from(head)[1:4]
     sizes, n_atoms = _TRR.unpack_from(head)[4:14], _TRR.unpack_from(head)[14]
-    _check(magic == _TRR_MAGIC and tuple(name) == _TRR_NAME, "another kind of file")
+    _check(head.startswith(TRR) and name == _TRR_NAME, "another kind of file")
     _check(n_atoms > 0, f"{n_atoms} atoms")
     double = sizes[2] == 72 or (sizes[2] == 0 and max(sizes[7:]) == 24 * n_atoms)
     number = 8 if double else 4
@@ -100,10 +106,6 @@ def _trr_head(head: bytes) -> tuple[int, int]:
     _check(all(size in (0, 3 * number * n_atoms) for size in sizes[7:]), f"another size of {n_atoms} atoms")
     _check(not any((*sizes[:2], *sizes[5:7])), "parts that no program writes")
     return n_atoms, _TRR.size + 2 * number + sum(sizes)
-
-
-def _is_trr(path: str) -> bool:
-    return path.lower().endswith(".trr")
 
 
 def read(place: FramePlace) -> Structure:

@@ -79,6 +79,30 @@ def test_trajectories_without_elements_take_them_from_beside(suffix: str, positi
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("name", ["run.0001", "run"])
+def test_a_trajectory_is_known_by_its_content_whatever_its_name(
+    suffix: str, name: str, positions: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "run.xyz").write_text(STRUCTURE)
+    named, other = tmp_path / f"named.{suffix}", tmp_path / name
+    WRITERS[suffix](named, positions)
+    named.rename(other)
+    source = open_source(str(other))
+    assert source.n_frames == len(positions)
+    np.testing.assert_allclose(source.read(2).positions, positions[2], atol=0.006)
+
+
+@pytest.mark.parametrize(("suffix", "other"), [("xtc", "trr"), ("trr", "dcd"), ("dcd", "xtc")])
+def test_a_trajectory_under_the_suffix_of_another_is_refused(
+    suffix: str, other: str, positions: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / f"run.{other}"
+    WRITERS[suffix](path, positions)
+    with pytest.raises(InputError, match=rf"the content is an? {suffix.upper()} file, the suffix says .{other}"):
+        open_source(str(path))
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
 def test_a_trajectory_cut_at_every_tenth_is_an_error(suffix: str, positions: Any, tmp_path: Path) -> None:
     path = tmp_path / f"run.{suffix}"
     WRITERS[suffix](path, np.concatenate([positions] * 2)[:7])  # of which no tenth ends with a frame
@@ -212,6 +236,7 @@ def test_a_missing_library_is_named(suffix: str, module: str, tmp_path: Path, mo
     monkeypatch.setitem(sys.modules, module, None)
     for name in [name for name in sys.modules if name.startswith(f"{module}.")]:
         monkeypatch.setitem(sys.modules, name, None)
-    (tmp_path / f"run.{suffix}").write_bytes(b"content")
+    head = {"gsd": 4 * b"\xdf\x65", "xtc": b"\0\0\x07\xcb", "dcd": b"\x54\0\0\0CORD"}[suffix]
+    (tmp_path / f"run.{suffix}").write_bytes(head + b"content")
     with pytest.raises(InputError, match=rf"needs {module}.*stemdask\[trajectories\]"):
         open_source(tmp_path / f"run.{suffix}")

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from scipy.spatial import cKDTree
 
 from stemdask.analyses.atoms.order import rdf, structure
-from stemdask.kernels.arrays import Floats, Indices
+from stemdask.kernels.arrays import Codes, Floats, Indices
 from stemdask.kernels.atoms import kinds
 from stemdask.kernels.atoms.alpha_shape import AlphaShape, alpha_shape
 from stemdask.kernels.atoms.facets import Planes, broken_bonds, nearest_plane, planes, wulff_areas
@@ -65,6 +65,13 @@ MILLER = tuple(
     )
     for index in "hkl"
 )
+FACET = Variable(
+    "atoms/facet",
+    ("frame", "atom"),
+    "int8",
+    "1",
+    "family of the facet on which the atom lies, by its number; -1: on none",
+)
 FACET_AREA = Variable("facets/area", _FAMILY, "float64", "angstrom^2", "area of the facets of the family")
 FACET_FRACTION = Variable("facets/fraction", _FAMILY, "float64", "1", "fraction of the surface in the family")
 DISTANCE = Variable(
@@ -85,7 +92,7 @@ WULFF_FRACTION = Variable(
 
 def outputs(params: FacetsParams) -> tuple[Variable, ...]:
     """Declare the surface, and each family of facets beside that of the Wulff shape."""
-    return AREA, VOLUME, SPHERICITY, *MILLER, FACET_AREA, FACET_FRACTION, DISTANCE, DISTANCE_ERR, WULFF_FRACTION
+    return AREA, VOLUME, SPHERICITY, *MILLER, FACET, FACET_AREA, FACET_FRACTION, DISTANCE, DISTANCE_ERR, WULFF_FRACTION
 
 
 def prepare(frames: Sequence[Frame], params: FacetsParams) -> Mapping[str, Array]:
@@ -105,6 +112,7 @@ def run(frame: AtomsFrame, params: FacetsParams) -> Mapping[str, Array]:
     n = len(params.families)
     area = volume = sphericity = np.nan
     areas, fractions, distances, errors, wulff = np.full((5, n), np.nan)
+    facet = np.full(len(frame.positions), -1, np.int8)
     if surface is not None:
         area, volume = surface.area, surface.volume
         sphericity = np.cbrt(36 * np.pi * volume**2) / area
@@ -112,6 +120,7 @@ def run(frame: AtomsFrame, params: FacetsParams) -> Mapping[str, Array]:
         if plane is not None:
             areas = np.bincount(every.family[plane[plane >= 0]], surface.areas[plane >= 0], n)
             fractions = areas / area
+            facet = _facet_of_atoms(surface, every.family, plane, len(facet))
             wulff = wulff_areas(params.families, _energies(frame, params))
             if frame[structure.N_GRAINS] == 1:
                 distances, errors = _distances(frame, surface, every, plane)
@@ -119,6 +128,7 @@ def run(frame: AtomsFrame, params: FacetsParams) -> Mapping[str, Array]:
         AREA.path: np.array(area),
         VOLUME.path: np.array(volume),
         SPHERICITY.path: np.array(sphericity),
+        FACET.path: facet,
         FACET_AREA.path: areas,
         FACET_FRACTION.path: fractions,
         DISTANCE.path: distances,
@@ -147,6 +157,16 @@ def _planes_of(frame: AtomsFrame, surface: AlphaShape, reach: float, params: Fac
         normals[owner == one] = surface.normals[owner == one] @ rotation
     normals[away > 2 * reach] = 0.0
     return nearest_plane(normals, planes(params.families), params.max_angle)
+
+
+def _facet_of_atoms(surface: AlphaShape, family: Indices, plane: Indices, n: int) -> Codes:
+    """Return the family that has most of the surface around each of `n` atoms; -1 where none has any."""
+    of_triangle = np.where(plane >= 0, family[plane], -1)
+    around = np.zeros((n, family.max() + 2))
+    np.add.at(around, (surface.triangles, of_triangle[:, None]), surface.areas[:, None])  # none: the last column
+    most = around.argmax(axis=1)
+    on_none = (most == around.shape[1] - 1) | (around.max(axis=1) == 0)
+    return np.where(on_none, -1, most).astype(np.int8)
 
 
 def _energies(frame: AtomsFrame, params: FacetsParams) -> Sequence[float]:

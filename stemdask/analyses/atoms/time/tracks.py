@@ -10,7 +10,7 @@ from pydantic import Field
 
 from stemdask.analyses.atoms.order import coordination
 from stemdask.analyses.atoms.sample import sample
-from stemdask.analyses.atoms.shape import positions, surface
+from stemdask.analyses.atoms.shape import facets, positions, surface
 from stemdask.errors import ConfigError
 from stemdask.kernels.atoms.fluctuation import DistanceFluctuation
 from stemdask.kernels.atoms.tracking import Linked, Tracker
@@ -74,7 +74,7 @@ LINDEMANN_INDEX = _late(
 
 
 #: What is kept of each atom where it was seen first and last, in runs that have it.
-AT_THE_ENDS = (coordination.COORDINATION, surface.DEPTH)
+AT_THE_ENDS = (coordination.COORDINATION, surface.DEPTH, facets.FACET)
 
 
 def first_and_last(variable: Variable) -> tuple[Variable, Variable]:
@@ -233,7 +233,7 @@ ANALYSIS = Analysis(
     outputs=outputs,
     shows="stemdask.figures.atoms.tracks",
     needs=("positions",),
-    after=("coordination", "surface"),
+    after=("coordination", "surface", "facets"),
     derives=True,
     prepare=prepare,
     finish=finish,

@@ -45,6 +45,17 @@ def test_an_ideal_octahedron_without_corners_has_the_facets_of_geometry():
     assert np.isnan(distance[1])
 
 
+def test_each_atom_at_the_surface_lies_on_the_facet_of_the_plane_through_it():
+    positions = nanocrystal(26).positions
+    facet = analysed(positions)["atoms/facet"]
+    height = np.stack([np.abs(positions).max(axis=1), np.abs(positions).sum(axis=1) / np.sqrt(3)])
+    on = height > height.max(axis=1, keepdims=True) - 1e-6  # on a cube face, on an octahedron's
+    assert set(facet[on[0] & ~on[1]]) == {0}
+    assert set(facet[on[1] & ~on[0]]) == {2}
+    assert (facet[on[0] & on[1]] >= 0).all()
+    assert set(facet[~on.any(axis=0)]) == {-1}
+
+
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [("octahedron", [0, 0, 1]), ("cuboctahedron", [0.63, 0, 0.37]), ("icosahedron", [0, 0, 1])],

@@ -124,6 +124,16 @@ def test_each_track_keeps_its_coordination_and_depth_where_it_was_seen_first_and
     assert np.isnan(stack.result("tracks/first_depth")).all()
 
 
+def test_atoms_that_are_lost_keep_the_facet_on_which_they_lay():
+    frames = vanishing(6, {2: 4})
+    stack = Memory(frames)
+    n = stack.arrays["atoms/x"].shape[1]
+    stack.arrays["atoms/facet"] = np.where(np.arange(n) < 4, 2, -1) + np.zeros((6, n), int)
+    finish(stack, TracksParams())
+    lost = stack.result("tracks/last_frame") == 2
+    assert set(stack.result("tracks/last_facet")[lost]) == {2}
+
+
 @pytest.mark.golden
 def test_between_the_published_stages_the_losses_are_the_difference_of_the_counts(reference):
     from ase.io import read
