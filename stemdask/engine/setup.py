@@ -101,6 +101,7 @@ def _continued(resolved: Resolved, store: Path, *, alone: bool) -> tuple[Plan, M
         limits=limits,
         fingerprint=resolved.fingerprint,
         config=resolved.text,
+        config_as_written=resolved.written,
         analysis_hashes=resolved.analysis_hashes,
     )
     plan = layout.fitted(plan)
@@ -133,6 +134,7 @@ def _extended(resolved: Resolved, stored: Plan) -> tuple[Plan, Mapping[int, Fram
         sizes=known_sizes,
         fingerprint=resolved.fingerprint,
         config=resolved.text,
+        config_as_written=resolved.written,
         analysis_hashes=now,
     )
     tried: Mapping[int, FrameResult] = {}
