@@ -49,7 +49,7 @@ SHIFT = Measure(
 ERRORS = {
     moved: Measure(
         f"error_{name}",
-        f"error, moved {name} / %",
+        f"error (moved {name}) / %",
         f"atoms taken wrongly in twins of known truth, half of whose atoms are {moved:g} distances off their sites",
     )
     for name, moved in (("little", _LITTLE), ("much", _MUCH))

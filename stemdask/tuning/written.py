@@ -125,10 +125,10 @@ def sentences(tuned: Tuned) -> list[str]:
     n = len(tuned.frames)
     first = f"{len(tuned.scores)} candidates on frame{'s' * (n > 1)} {', '.join(map(str, tuned.frames))}"
     if not tuned.chosen:
-        return [first, "the config stays as it is: no other choice is clearly better in errors and shift"]
+        return ["the config stays as it is: no other choice is clearly better in errors and shift", first]
     before, after = merit(tuned.scores[0]), merit(chosen)
     gain = f", errors and shift together {after:.3g} after {before:.3g}" if math.isfinite(before) else ""
-    return [first, f"chosen {chosen.candidate.name}{gain}"]
+    return [f"chosen {chosen.candidate.name}{gain}", first]
 
 
 def page(tuned: Tuned, target: Path) -> str:

@@ -76,4 +76,4 @@ def test_a_threshold_that_takes_everything_for_crystalline_is_given_up(
     done = CliRunner().invoke(app, ["tune", "run.yaml", "-o", "tuned.yaml", "-q"])
     assert done.exit_code == 0, done.output
     assert 0.5 <= yaml.safe_load((tmp_path / "tuned.yaml").read_text())["analyses"]["bond_order"]["threshold"] <= 0.9
-    assert "error, moved little" in (tmp_path / "tuned.html").read_text()
+    assert "error (moved little)" in (tmp_path / "tuned.html").read_text()

@@ -34,7 +34,8 @@ def draw_columns(
     Returns
     -------
     Floats
-        (ny, nx), NaN further from all columns than these are from each other, and where there are fewer than four.
+        (ny, nx), NaN further from all columns than these are from each other, as near to the border, where columns lie
+        that aren't among these, and where there are fewer than four.
     """
     if len(positions) < _FEWEST:
         return np.full(shape, np.nan)
@@ -42,7 +43,8 @@ def draw_columns(
     apart = float(np.median(tree.query(positions, k=2)[0][:, 1]))
     grid = np.moveaxis(np.indices(shape), 0, -1)
     image: Floats = LinearNDInterpolator(positions, background)(grid)
-    image[tree.query(grid)[0] > _REACH * apart] = np.nan
+    from_border = np.minimum(grid, np.array(shape) - 1 - grid).min(axis=2)
+    image[(tree.query(grid)[0] > _REACH * apart) | (from_border < apart)] = np.nan
     drawn: Image = np.zeros(shape, np.float32)
     render_shaped(drawn, positions, amplitude, precision, 1.0, terms)
     return image + drawn
