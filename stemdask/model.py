@@ -304,6 +304,8 @@ class Plan:
     """Hash of the inputs' identity and the resolved config; a store never mixes two."""
     config: str
     """The resolved config as YAML."""
+    config_as_written: str = ""
+    """What the user wrote, as YAML."""
     calibrated: bool = True
     """False: the images have no pixel size, and lengths are in pixels."""
     analysis_hashes: Mapping[str, str] = field(default_factory=dict)

@@ -33,6 +33,7 @@ FLOORS = [
     {"engine"},
     {"figures"},
     {"report"},
+    {"tuning"},
     {"cli"},
     {"__init__", "__main__"},
 ]

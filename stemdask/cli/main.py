@@ -132,6 +132,22 @@ def preview(
     raise typer.Exit(preview.show(inputs, frame, output))
 
 
+@app.command(epilog="Example: stemdask tune stack.dm4 -o tuned.yaml")
+def tune(
+    config: Sources,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Config to write; scores and a page go beside it.")],
+    settings: Settings = None,
+    frames: Annotated[
+        str | None, typer.Option("--frames", help="Look at these frames, 'a:b', instead of up to three.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Don't show how far it is.")] = False,
+) -> None:
+    """Try other parameters on a few frames, score them against known truth, and write the config with the best."""
+    from stemdask.cli import tuning
+
+    tuning.show(_document(config, settings), output, frames, quiet=quiet)
+
+
 @app.command(epilog="Example: stemdask check run.yaml")
 def check(config: Sources, settings: Settings = None, profile: Profile = None) -> None:
     """Check a config against its data and report every problem at once, each with its line."""

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +155,7 @@ class Driver:
                 remedy="Fix the cause and run again with --retry failed, or raise limits.max_failed",
             )
 
-    def _tell(self, note: str) -> None:
+    def _tell(self, note: str, seconds: float = 0.0) -> None:
         if self._progress is not None:
             self._progress(
                 Progress(
@@ -165,6 +166,7 @@ class Driver:
                     counts=dict(self._counts),
                     workers=self._pool.alive() if self._pool is not None else 0,
                     note=note or ("ending" if self._stop.requested else ""),
+                    note_seconds=seconds,
                 )
             )
 
@@ -176,16 +178,21 @@ class Driver:
             with lock.setting_up(layout.run_directory(store)):
                 layout.set_state(store, "partial", f"did {self._counts.total()} frames, {pending} to do")
             return "partial"
-        self._tell("finishing")
         done, ingredients = finished.read(metadata.attributes(store)), Ingredients(self._plan)
-        for step in self._plan.steps:
-            if registry.get(self._plan.source.kind, step.name).finish is None:
-                continue
-            made_of = ingredients.of(step.name)
-            if made_of and step.name in done and done[step.name].made_of == made_of:
-                continue
+        kind = self._plan.source.kind
+        todo = [
+            (step, made_of)
+            for step in self._plan.steps
+            if registry.get(kind, step.name).finish is not None
+            and not (
+                (made_of := ingredients.of(step.name)) and step.name in done and done[step.name].made_of == made_of
+            )
+        ]
+        for number, (step, made_of) in enumerate(todo, 1):
+            note = f"finishing {step.name} over all frames, {number} of {len(todo)}"
+            self._tell(note)
             try:
-                finishing.finish(self._plan, step, made_of, self._stop.overdue)
+                finishing.finish(self._plan, step, made_of, partial(self._is_given_up, note, time.monotonic()))
             except InterruptedError:
                 return self._cut_short(f"stopped while '{step.name}' was finishing")
             except StemdaskError:
@@ -195,6 +202,11 @@ class Driver:
         layout.set_state(store, "complete", f"did {self._counts.total()} frames")
         sync_file_system(store)
         return "complete"
+
+    def _is_given_up(self, note: str, start: float) -> bool:
+        """Say what the run is busy with, and tell whether it is to be abandoned; asked about twice a second."""
+        self._tell(note, time.monotonic() - start)
+        return self._stop.overdue()
 
     def _cut_short(self, event: str) -> str:
         with contextlib.suppress(StemdaskError):  # a full disk: the state is as it was, which isn't complete

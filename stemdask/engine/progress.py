@@ -32,11 +32,18 @@ class Progress:
     workers: int = 1
     note: str = ""
     """What the run waits for or is busy with; "" while blocks are done."""
+    note_seconds: float = 0.0
+    """How long it has been busy with that; 0 where it is waiting."""
 
     @property
     def rate(self) -> float:
         """Frames per second; NaN before the first block."""
         return self.fresh / self.seconds if self.fresh and self.seconds > 0 else float("nan")
+
+    @property
+    def said(self) -> str:
+        """What the run waits for, or is busy with and for how long."""
+        return f"{self.note}, {_clock(self.note_seconds)}" if self.note_seconds >= 1.0 else self.note
 
     @property
     def seconds_left(self) -> float:
@@ -73,7 +80,7 @@ class BarReport:
         """Show where the run stands."""
         self._bar.update(
             self._task,
-            description=progress.note or "frames",
+            description=progress.said or "frames",
             completed=progress.done,
             total=progress.total,
             summary=_summary(progress),
@@ -104,7 +111,7 @@ class LineReport:
             return
         self._next, self._note = now + self._every, progress.note
         line = f"{progress.done}/{progress.total} frames  {_summary(progress)}".rstrip()
-        line += f"  ({progress.note})" if progress.note else ""
+        line += f"  ({progress.said})" if progress.note else ""
         if line != self._last:
             self._last = line
             self._stream.write(line + "\n")

@@ -103,6 +103,7 @@ def _continued(resolved: Resolved, store: Path, *, alone: bool) -> tuple[Plan, M
         limits=limits,
         fingerprint=resolved.fingerprint,
         config=resolved.text,
+        config_as_written=resolved.written,
         analysis_hashes=resolved.analysis_hashes,
     )
     plan = layout.fitted(plan)

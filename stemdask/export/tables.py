@@ -83,7 +83,7 @@ def find_tables(results: Blocks) -> list[Table]:
             if hosts:
                 del found[group, dims]
     return [
-        Table(_name(group, dims), dims, tuple(sorted(columns, key=_order)))
+        Table(_name(group, dims, (group, ("frame", "cell")) in found), dims, tuple(sorted(columns, key=_order)))
         for (group, dims), columns in sorted(found.items())
     ]
 
@@ -119,9 +119,10 @@ def _order(column: Stored) -> tuple[bool, int, str]:
     return column.group != "frames" and column.dims == ("frame",), first, column.path
 
 
-def _name(group: str, dims: tuple[str, ...]) -> str:
+def _name(group: str, dims: tuple[str, ...], has_cells: bool) -> str:
+    """Return the name of a table: the group's, for its cells or, where it has none, for the items it is named after."""
     inner = [dim for dim in dims if dim != "frame"]
-    if not inner or inner in (["cell"], [group.removesuffix("s")]):
+    if not inner or inner == ["cell"] or (inner == [group.removesuffix("s")] and not has_cells):
         return group
     return "_".join([group.replace("/", "_"), *inner])
 

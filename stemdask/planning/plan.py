@@ -37,6 +37,7 @@ def draw(resolved: Resolved, survey: Survey, store: Path) -> Plan:
         limits=_limits(resolved, survey),
         fingerprint=resolved.fingerprint,
         config=resolved.text,
+        config_as_written=resolved.written,
         calibrated=getattr(source, "calibrated", True),
         analysis_hashes=resolved.analysis_hashes,
         frame_seconds=survey.seconds,

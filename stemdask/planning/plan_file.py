@@ -39,6 +39,7 @@ def save(plan: Plan, path: Path) -> None:
         "limits": {name: getattr(plan.limits, name) for name in Limits.__slots__},
         "fingerprint": plan.fingerprint,
         "config": plan.config,
+        "config_as_written": plan.config_as_written,
         "calibrated": plan.calibrated,
         "analysis_hashes": dict(plan.analysis_hashes),
         "frame_seconds": plan.frame_seconds,

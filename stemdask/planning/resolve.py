@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from stemdask.config.clusters import Batch
 from stemdask.config.document import Document
 from stemdask.config.keys import Config, to_yaml
 from stemdask.config.problems import validate
+from stemdask.config.yaml_lines import dump
 from stemdask.errors import ConfigError, InputError
 from stemdask.model import Kind, Source, Step
 from stemdask.planning import calibration, fingerprints, looks, polarity
@@ -32,6 +34,8 @@ class Resolved:
     config: Config
     text: str
     """The resolved config as YAML."""
+    written: str
+    """What the user wrote, as YAML."""
     fingerprint: str
     analysis_hashes: Mapping[str, str]
     """Of each analysis and all that it reads."""
@@ -56,6 +60,7 @@ def resolve(document: Document, *, fresh: bool = False) -> Resolved:
     InputError
         Where only the input fails.
     """
+    written = dump(json.loads(json.dumps(document.data, default=str)))  # plain, where a script gave it
     document = profiles.lay_under(document)
     config, problems = validate(document)
     guessed = _guessed(document)
@@ -87,7 +92,8 @@ def resolve(document: Document, *, fresh: bool = False) -> Resolved:
     config = config.model_copy(update={"input": config.input.model_copy(update=known)})
     if length is not None:
         source = _open(config, document)[0] or source
-    return Resolved(source, steps, config, to_yaml(config, steps), *fingerprints.of(source, steps, config), looked)
+    hashes = fingerprints.of(source, steps, config)
+    return Resolved(source, steps, config, to_yaml(config, steps), written, *hashes, looked)
 
 
 def open_input(document: Document) -> ImageSource | AtomsSource:

@@ -15,25 +15,33 @@ from stemdask.config import keys
 from stemdask.config.clusters import cluster_kinds
 from stemdask.config.document import store_beside
 from stemdask.config.yaml_lines import dump_value
-from stemdask.model import Kind
+from stemdask.model import Kind, Source
 from stemdask.sources import fenced
+from stemdask.sources.images.source import ImageSource
 
 
 def write(inputs: Sequence[str]) -> str:
-    """Return a commented YAML config for the data: the usual analyses on, the others as comments."""
+    """Return a commented YAML config for the data: the usual analyses on, the others as comments with all their keys.
+
+    What was taken from the data says why.
+    """
     source = fenced.open_source(list(inputs))
     described = source.describe()
     lines = [f"# {key}: {value}" for key, value in described.items() if not isinstance(value, list)]
     lines += [f"# warning: {warning}" for warning in source.warnings]
     path: Any = inputs[0] if len(inputs) == 1 else list(inputs)
-    lines += ["", "input:", f"  path: {dump_value(path)}", f"  kind: {source.kind}"]
+    lines += ["", "input:", f"  path: {dump_value(path)}"]
+    lines += [f"  # {source.kind.capitalize()}, since the format is {described['format']}.", f"  kind: {source.kind}"]
     for name in (*_EXAMPLES[source.kind], "frames"):
-        lines += _comment(keys.Input.model_fields[name], 2)
+        lines += [*_comment(keys.Input.model_fields[name], 2), *_found(source, name)]
         lines.append(f"  # {name}: {_EXAMPLES[source.kind].get(name, _FRAMES)}")
-    lines += [f"output: {dump_value(store_beside(inputs[0]))}", "", "analyses:"]
+    lines += ["# Named after the input.", f"output: {dump_value(store_beside(inputs[0]))}", "", *_WHICH]
+    usual = registry.defaults(source)
+    lines += [f"# {line}" for line in _why(source, usual)] + ["analyses:"]
     for name in registry.names(source.kind):
-        lines += _analysis(source.kind, name, on=name in registry.defaults(source))
-    lines += ["", "cluster:", f"  kind: auto    # {', '.join(cluster_kinds()[:-1])} or {cluster_kinds()[-1]}"]
+        lines += _analysis(source.kind, name, on=name in usual)
+    lines += ["", "# auto: inline for little work, else threads or processes, by what the first frames take."]
+    lines += ["cluster:", f"  kind: auto    # {', '.join(cluster_kinds()[:-1])} or {cluster_kinds()[-1]}"]
     lines += ["  workers: auto", "", "# limits:"]
     for key, field in keys.LimitsSection.model_fields.items():
         lines += [*("# " + line for line in _comment(field, 2)), f"#   {key}: {dump_value(field.get_default())}"]
@@ -68,15 +76,32 @@ _EXAMPLES: dict[Kind, dict[str, str]] = {
     "atoms": {"scale": "0.3434 angstrom", "calibrate_from": "{nearest_neighbour: 2.77 angstrom}"},
 }
 
+_WHICH = (
+    "# What is on here, a run without `analyses` does too; uncomment what else you want. Every value is the default.",
+)
+
+
+def _found(source: Source, name: str) -> list[str]:
+    """Say where the pixel size is taken from unless the config gives one."""
+    if name != "pixel_size" or not isinstance(source, ImageSource):
+        return []
+    return [
+        "  # Taken from the file." if source.calibrated else "  # The file states none: lengths are in px without it."
+    ]
+
+
+def _why(source: Source, usual: Sequence[str]) -> list[str]:
+    """Say why analyses are on that aren't always."""
+    several = f"one file holds {source.n_frames} frames, which show one area as a rule"
+    return [f"{name} is on, since {several}." for name in registry.DEFAULTS_OF_A_STACK[source.kind] if name in usual]
+
 
 def _analysis(kind: Kind, name: str, *, on: bool) -> list[str]:
     analysis = registry.get(kind, name)
-    lines = [f"  # {analysis.summary}", f"  {name}: {{}}" if on else f"  # {name}: {{}}"]
-    if on and analysis.params.model_fields:
-        lines[-1] = f"  {name}:"
-        for key, field in analysis.params.model_fields.items():
-            lines += [*_comment(field, 4), f"    {key}: {default_text(field)}"]
-    return lines
+    lines = [f"# {analysis.summary}", f"{name}:" if analysis.params.model_fields else f"{name}: {{}}"]
+    for key, field in analysis.params.model_fields.items():
+        lines += [*_comment(field, 2), f"  {key}: {default_text(field)}"]
+    return [f"  {line}" if on or line.startswith("#") else f"  # {line}" for line in lines]
 
 
 def default_text(field: FieldInfo) -> str:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import xarray as xr
-from markupsafe import Markup
 
 from stemdask.errors import StorageError, StoreError
 from stemdask.figures import trends
@@ -23,6 +16,7 @@ from stemdask.report.choice import choose, typical_of
 from stemdask.report.methods import methods
 from stemdask.report.pictures import Encoded, encode
 from stemdask.report.provenance import provenance
+from stemdask.report.template import check_free, rendered
 from stemdask.report.verdicts import Verdict, Verdicts, judge, words_of
 from stemdask.results import reader, shows
 from stemdask.results.shows import Part, Picture
@@ -39,8 +33,6 @@ LISTED = 2000
 MOST_BYTES, _LEAST_OF_SLIDES = 9_500_000, 1_500_000
 #: Quality and dots per inch of the slider's pictures, the best first: as many frames as fit are shown in the first.
 _LOOKS = ((82, 115), (70, 100), (55, 85))
-#: What a report says of itself, so that it may be written anew.
-GENERATOR = '<meta name="generator" content="stemdask">'
 
 
 def write(
@@ -75,7 +67,7 @@ def write(
     results = Results(tree, _ideal(tree, ideal) if ideal is not None else None)
     target = Path(output) if output is not None else run_directory(store) / "report.html"
     if output is not None:
-        _check_free(target)
+        check_free(target)
     page = render(results, tree, Path(store).name, frames)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,14 +90,9 @@ def render(results: Results, tree: xr.DataTree, title: str, frames: str | None =
     taken = sum(picture.size for section in shown for picture in section.pictures)
     slides = _slides(results, found, chosen, max(MOST_BYTES - taken - 200 * len(found.frames), _LEAST_OF_SLIDES))
     failed = [verdict for verdict in found.frames if verdict.level == "failed"]
-    environment = jinja2.Environment(autoescape=True, loader=jinja2.PackageLoader("stemdask.report"))
-    environment.filters |= {"anchor": _anchor, "short": _short, "key": _key}
-    script, style = (_template(name) for name in ("script.js", "style.css"))
-    return environment.get_template("report.html").render(
+    return rendered(
+        "report.html",
         title=title,
-        style=Markup(style),
-        script=Markup(script),
-        script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         headings=["Verdict", *(["Frames"] if slides else []), *(section.title for section in shown)],
         verdicts=found,
         first=_first(found, chosen),
@@ -252,35 +239,6 @@ def _listed(found: Verdicts) -> Sequence[Verdict]:
 def _said_of(slides: Sequence[_Slide], found: Verdicts) -> str:
     good = found.count("good") + found.count("doubtful")
     return f"{len(slides)} of {good} frames with results; name others with --frames." if slides else ""
-
-
-def _template(name: str) -> str:
-    return files("stemdask.report").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _anchor(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def _short(number: float) -> str:
-    return f"{number:.4g}" if math.isfinite(number) else ""
-
-
-def _key(number: float) -> str:
-    return repr(number) if math.isfinite(number) else ""
-
-
-def _check_free(target: Path) -> None:
-    if target.is_dir():
-        raise StoreError("a folder is here", where=target, remedy="Name the HTML file to write with -o")
-    if target.exists():
-        with target.open("rb") as handle:
-            if GENERATOR.encode() not in handle.read(1000):
-                raise StoreError(
-                    "this file is no report of stemdask, and nothing else is overwritten",
-                    where=target,
-                    remedy="Name another with -o",
-                )
 
 
 def _ideal(tree: xr.DataTree, path: str | Path) -> xr.DataTree:

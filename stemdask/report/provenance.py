@@ -34,7 +34,9 @@ def provenance(results: Results, tree: xr.DataTree) -> Part:
         ("version of stemdask that analysed", str(tree.attrs["stemdask_version"])),
         ("versions where this page was written", ", ".join(map(_version, ("stemdask", *_PACKAGES)))),
     ]
-    part.texts = [("Config as resolved, which repeats the run", str(tree.attrs["config"]))]
+    written = str(tree.attrs.get("config_as_written", ""))
+    part.texts = [("Config as written", written)] if written else []
+    part.texts.append(("Config as resolved, which repeats the run", str(tree.attrs["config"])))
     return part
 
 

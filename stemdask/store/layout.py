@@ -327,6 +327,7 @@ def _root_attributes(plan: Plan) -> dict[str, Any]:
         "source": f"stemdask {__version__}",
         "stemdask_version": __version__,
         "config": plan.config,
+        "config_as_written": plan.config_as_written,
         "fingerprint": plan.fingerprint,
         ANALYSIS_HASH: dict(plan.analysis_hashes),
         "created": now,

@@ -35,6 +35,17 @@ def test_what_the_run_waits_for_is_said_at_once() -> None:
     assert stream.getvalue().splitlines()[1] == "1/7301 frames  1 frames/s, 2:01:40 left  (waiting for workers)"
 
 
+def test_what_the_run_is_busy_with_says_for_how_long() -> None:
+    stream = io.StringIO()
+    with LineReport(stream, every=0) as report:
+        for seconds in (0.0, 0.5, 72.0):
+            report(Progress(9, 9, 9, 3.0, note="finishing domains over all frames, 1 of 2", note_seconds=seconds))
+    assert stream.getvalue().splitlines() == [
+        "9/9 frames  3 frames/s  (finishing domains over all frames, 1 of 2)",
+        "9/9 frames  3 frames/s  (finishing domains over all frames, 1 of 2, 1:12)",
+    ]
+
+
 def test_a_terminal_gets_a_bar_with_rate_and_time_left() -> None:
     stream = Terminal()
     with reporter(stream) as report:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import stores
 
+from stemdask import simulate
 from stemdask.analyses import registry
+from stemdask.config import document as documents
 from stemdask.config.clusters import cluster_kinds
 from stemdask.config.keys import Config, Input, LimitsSection
+from stemdask.model import Kind
 from stemdask.planning import starter
+from stemdask.planning.steps import steps
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +54,42 @@ def test_the_schema_has_every_analysis_with_its_parameters(schema: dict[str, Any
 
 def test_the_schema_has_every_kind_of_cluster(schema: dict[str, Any]) -> None:
     assert set(schema["properties"]["cluster"]["discriminator"]["mapping"]) == set(cluster_kinds())
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[Kind, str]:
+    np.save(tmp_path / "stack.npy", simulate.perovskite((64, 64), 12.0, seed=0)[0][None].repeat(3, axis=0))
+    stores.write_particles(tmp_path / "pt.xyz", [simulate.nanocrystal(10.0)])
+    return {"images": str(tmp_path / "stack.npy"), "atoms": str(tmp_path / "pt.xyz")}
+
+
+@pytest.mark.long
+@pytest.mark.processes
+@pytest.mark.parametrize("kind", ["images", "atoms"])
+def test_a_starter_config_has_every_key_and_stays_valid_uncommented(
+    kind: Kind, inputs: dict[Kind, str], tmp_path: Path
+) -> None:
+    text = starter.write([inputs[kind]])
+    (tmp_path / "on.yaml").write_text(text)
+    (tmp_path / "all.yaml").write_text(re.sub(r"^  # ((?:  )?[a-z_0-9]+:(?: |$))", r"  \1", text, flags=re.MULTILINE))
+    on, problems = steps(documents.read(tmp_path / "on.yaml"), kind)
+    assert problems == []
+    usual = registry.DEFAULTS[kind] + registry.DEFAULTS_OF_A_STACK[kind]
+    assert set(usual) <= {step.name for step in on}
+    both = documents.read(tmp_path / "all.yaml")
+    every, problems = steps(both, kind)
+    assert problems == []
+    assert {step.name for step in every} == set(registry.names(kind))
+    for step in every:
+        assert set(both.data["analyses"][step.name] or {}) == set(type(step.params).model_fields)
+        assert step.params == type(step.params)()
+
+
+@pytest.mark.long
+@pytest.mark.processes
+def test_a_starter_config_says_why(inputs: dict[Kind, str]) -> None:
+    text = starter.write([inputs["images"]])
+    assert "since the format is npy" in text
+    assert "lengths are in px without it" in text
+    assert "registration is on, since one file holds 3 frames" in text
+    assert "registration is on" not in starter.write([inputs["atoms"]])

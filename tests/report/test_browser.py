@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import needs_axe, needs_browser, opened, probed, violations
 
 from stemdask import report
 
 pytestmark = [pytest.mark.long, pytest.mark.processes]
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 #: What every test of the page needs to know of the document, as JavaScript that ends up in its title.
 PROBE = """<script>
 const slides = [...document.querySelectorAll(".slide")];
@@ -87,21 +86,25 @@ def test_words_and_badges_stand_out_from_their_ground(page: Path) -> None:
         assert (brightness("#f5f6f7") + 0.05) / (brightness(colours[name]) + 0.05) > 4.5, name
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium is installed")
+@needs_browser
 @pytest.mark.parametrize("width", [500, 800, 1600])  # headless windows aren't narrower than 500
 def test_the_page_fits_its_window_and_logs_no_error(width: int, page: Path, tmp_path: Path) -> None:
-    text = re.sub(r"script-src '[^']*'", "script-src 'unsafe-inline'", page.read_text()).replace("</body>", PROBE)
-    probe = tmp_path / "probe.html"
-    probe.write_text(text)
-    for shown in (page, probe):
-        command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
-        command += [f"--window-size={width},900", f"--user-data-dir={tmp_path}/profile", shown.as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-        assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
-    found = re.search(r"<title>(.*?)</title>", done.stdout)
-    assert found is not None
-    told = dict(re.findall(r'"(\w+)":(\w+)', found[1].replace("&quot;", '"')))
-    assert int(told["wide"]) <= int(told["window"])
-    assert told["shown"] == "1"
-    assert told["loaded"] == "true"
-    assert int(told["buttons"]) > 5
+    for shown in (page, probed(page, PROBE, tmp_path / "probe.html")):
+        title, logged = opened(shown, tmp_path, width=width)
+        assert [line for line in logged.splitlines() if "CONSOLE" in line] == []
+    told = json.loads(title)
+    assert told["wide"] <= told["window"]
+    assert told["shown"] == 1
+    assert told["loaded"]
+    assert told["buttons"] > 5
+
+
+@needs_axe
+def test_axe_core_objects_to_nothing_on_a_page_of_images(page: Path, tmp_path: Path) -> None:
+    assert violations(page, tmp_path) == []
+
+
+@needs_axe
+def test_axe_core_objects_to_nothing_on_a_page_of_structures(every_atoms_analysis: Path, tmp_path: Path) -> None:
+    page = report.write(every_atoms_analysis, tmp_path / "report.html")
+    assert violations(page, tmp_path) == []

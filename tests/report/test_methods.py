@@ -89,3 +89,12 @@ def test_an_analysis_without_words_of_its_own_names_its_parameters(every_atoms_a
     results = Results(reader.open_results(every_atoms_analysis))
     params = registry.get("atoms", "clusters").params.model_validate({"min_atoms": 7})
     assert method_of(results, Step("clusters", params)).text.endswith("(threshold 0.8, min atoms 7).")
+
+
+@pytest.mark.parametrize("key", BIBTEX)
+def test_a_reference_is_named_by_its_first_author_and_year(key: str) -> None:
+    fields = dict(re.findall(r"^  (\w+) = \{(.*)\},$", BIBTEX[key], re.MULTILINE))
+    author, year = re.fullmatch(r"([a-z]+)(\d{4})", key).groups()  # type: ignore[union-attr]
+    assert author == re.sub(r"[^a-z]", "", fields["author"].partition(",")[0].lower())
+    assert year == fields["year"]
+    assert re.fullmatch(r"10\.\d{4,5}/\S+", fields.get("doi", "10.1000/none"))

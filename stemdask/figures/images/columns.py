@@ -54,14 +54,14 @@ def plot_columns(results: Results, frame: int = 0) -> Figure:
 def plot_inspection(results: Results, frame: int = 0) -> Figure:
     """Draw image, columns and residual of a typical place, the worst, and one at the edge."""
     return inspection(
-        _as_fitted(results, frame), results.at(columns.Y.group, frame), with_residual=_is_of_these_pixels(results)
+        _as_fitted(results, frame), results.at(columns.Y.group, frame), with_residual=_has_residual(results)
     )
 
 
 def plot_residual(results: Results, frame: int = 0) -> Figure:
     """Draw what the fit leaves over of the whole image."""
-    if not _is_of_these_pixels(results):
-        raise StoreError("what was fitted are other pixels than those of the file, which the store doesn't hold")
+    if not _has_residual(results):
+        raise StoreError("the store doesn't hold what was fitted: other pixels than those of the file, or no shape")
     return residual(_as_fitted(results, frame), results.at(columns.Y.group, frame))
 
 
@@ -71,8 +71,10 @@ def _as_fitted(results: Results, frame: int) -> ImageFrame:
     return replace(image, pixels=invert(image.pixels)) if _polarity(results) == "dark" else image
 
 
-def _is_of_these_pixels(results: Results) -> bool:
-    """Tell whether what was fitted are the pixels of the file, but for their contrast."""
+def _has_residual(results: Results) -> bool:
+    """Tell whether the store holds the model of the fit, of the file's pixels but for their contrast."""
+    if columns.KURTOSIS not in results:  # an older version wrote the store
+        return False
     params = results.params("preprocess")
     changed = {} if params is None else params.model_dump(exclude_defaults=True)
     return results.params("denoise_images") is None and not changed.keys() - {"invert"}
@@ -100,8 +102,13 @@ def parts(results: Results, frame: int) -> list[Part]:
             lambda: plot_inspection(results, frame),
         )
         part.show("The columns found, over the image.", lambda: overlay(image, found))
-        if _is_of_these_pixels(results):
+        if _has_residual(results):
             part.show("What the fit leaves over.", lambda: plot_residual(results, frame))
+        else:
+            part.sentences.append(
+                "What the fit leaves over is not shown: the store doesn't hold the pixels that were fitted, which are "
+                "prepared ones, or the shape of the columns, which an older version left out."
+            )
     return [part]
 
 

@@ -8,16 +8,14 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.interpolate import LinearNDInterpolator
-from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 
 from stemdask.analyses.images.columns import columns, lattice
 from stemdask.figures.canvas import extent, height_of, scale_bar, show_image, spacing
 from stemdask.figures.style import MUTED, SUBLATTICES, new, style
-from stemdask.kernels.arrays import Booleans, Image
+from stemdask.kernels.arrays import Booleans
 from stemdask.kernels.images.finding.quality import UNUSABLE
-from stemdask.kernels.images.fitting.aberrations import N_TERMS, brightest, render_shaped
+from stemdask.kernels.images.fitting.drawing import draw_columns
 from stemdask.kernels.images.fitting.ellipses import precision_of
 from stemdask.model import Array, ImageFrame
 
@@ -25,10 +23,9 @@ from stemdask.model import Array, ImageFrame
 _CELLS = 9.0
 #: Marks of the grains, the first of them the largest.
 _GRAINS = ("o", "s", "D", "^", "v", "p")
+_PLACE = (columns.Y, columns.X)
 #: Residuals are shown up to this part of the height of a column, per cent.
 _MOST = 20.0
-#: Fewest columns that a model is drawn of, and how far it reaches from them, in distances between columns.
-_FEWEST, _REACH = 4, 0.8
 
 
 class Place(NamedTuple):
@@ -53,7 +50,7 @@ def places(frame: ImageFrame, found: xr.Dataset) -> list[Place]:
     found
         ``/columns`` of the frame: `y`, `x`, `flag`, `reduced_chi2` (column).
     """
-    where = (np.column_stack([found[v.name].values for v in (columns.Y, columns.X)]) - frame.offset) / frame.pixel_size
+    where = (np.column_stack([found[v.name].values for v in _PLACE]) - frame.offset) / frame.pixel_size
     there = np.isfinite(where).all(axis=1)
     where = where[there]
     if len(where) < 2:
@@ -75,10 +72,6 @@ def places(frame: ImageFrame, found: xr.Dataset) -> list[Place]:
 def fitted(frame: ImageFrame, found: xr.Dataset) -> Array:
     """Return the image (y, x) that the stored columns stand for, NaN outside of them.
 
-    Gaussians of one shape stand over a background between the columns. What all columns have in common beyond Gaussians
-    isn't stored; it is found again as the terms (see :mod:`stemdask.kernels.images.fitting.aberrations`) that leave the
-    least over.
-
     Parameters
     ----------
     frame
@@ -87,36 +80,16 @@ def fitted(frame: ImageFrame, found: xr.Dataset) -> Array:
         ``/columns`` of the frame.
     """
     scale = np.asarray(frame.pixel_size)
-    where = (np.column_stack([found[v.name].values for v in (columns.Y, columns.X)]) - frame.offset) / scale
+    middle = [found[v.name].values - found[w.name].values for v, w in zip(_PLACE, columns.ASYMMETRY, strict=True)]
+    where = (np.column_stack(middle) - frame.offset) / scale
     drawn = (columns.AMPLITUDE, columns.SIGMA_MAJOR, columns.SIGMA_MINOR, columns.ROTATION, columns.BACKGROUND)
     height, major, minor, turned, below = (found[v.name].values.astype(float) for v in drawn)
     good = np.isfinite(np.column_stack([where, height, major, minor, turned, below])).all(axis=1) & (minor > 0)
-    if good.sum() < _FEWEST:
-        return np.full(frame.pixels.shape, np.nan)
     pixel = float(np.sqrt(np.prod(scale)))
     precision = precision_of(major[good] / pixel, minor[good] / pixel, np.deg2rad(turned[good]))
-    grid = np.moveaxis(np.indices(frame.pixels.shape), 0, -1)
-    between: Array = LinearNDInterpolator(where[good], below[good])(grid)
-    between[cKDTree(where[good]).query(grid)[0] > _REACH * spacing(*where[good].T)] = np.nan
-    return between + _columns(frame.pixels - between, where[good], height[good], precision)
-
-
-def _columns(above: Array, where: Array, height: Array, precision: Array) -> Array:
-    """Return the columns (y, x) of the shape that leaves the least over of an image above its background."""
-    inside = np.isfinite(above)
-    scale, width = float(np.median(height)), np.sqrt(2.0 / (precision[:, 0] + precision[:, 2]))[:, None]
-
-    def drawn(terms: Array) -> Image:
-        image = np.zeros(above.shape, np.float32)
-        centre = where - brightest(terms) * width  # coma puts the brightest point beside the centre of mass
-        render_shaped(image, centre, height, precision, 1.0, terms)
-        return image
-
-    def left_over(terms: Array) -> Array:
-        rest: Array = ((above - drawn(terms))[inside] / scale).astype(float)
-        return rest
-
-    return drawn(least_squares(left_over, np.zeros(N_TERMS), diff_step=1e-3, bounds=(-1.0, 1.0), xtol=1e-4).x)
+    terms = np.array([float(found[v.name]) for v in columns.SHAPE])
+    shape = (frame.pixels.shape[0], frame.pixels.shape[1])
+    return draw_columns(shape, where[good], height[good], precision, below[good], terms)
 
 
 def inspection(frame: ImageFrame, found: xr.Dataset, *, with_residual: bool = True) -> Figure:

@@ -74,6 +74,7 @@ def open_image_files(
         pixel_size=size or (1.0, 1.0),
         offset=offset,
         calibrated=size is not None,
+        acquisition=first.acquisition,
         selection=select(frames, sum(counts), files[0]),
     )
     return source.model_copy(update={"warnings": guard.in_short(said + _try_frames(source))})

@@ -14,6 +14,7 @@ import numpy as np
 
 from stemdask.errors import InputError
 from stemdask.kernels.arrays import Array
+from stemdask.sources.images.acquisition import Acquisition
 from stemdask.sources.images.headers import colour
 from stemdask.sources.images.stack import Calibration, OpenStack, Stack, calibrate
 
@@ -31,6 +32,7 @@ class ImageSignal:
     frames: Any
     """Dask array, (n_frames, ny, nx)."""
     calibration: Calibration
+    acquisition: Acquisition
 
     @property
     def frame_bytes(self) -> int:
@@ -43,9 +45,9 @@ class ImageSignal:
 
     def opened(self, read: Callable[[int], Array] | None = None, problems: tuple[str, ...] = ()) -> OpenStack:
         """Return it as a stack that is read by Dask or by `read`."""
-        return OpenStack(
-            Stack(self.title, self.frames.shape, self.frames.dtype, self.calibration, problems), read or self.read
-        )
+        frames = self.frames
+        stack = Stack(self.title, frames.shape, frames.dtype, self.calibration, problems, self.acquisition)
+        return OpenStack(stack, read or self.read)
 
 
 def image_signals(path: str, reader: str) -> list[ImageSignal]:
@@ -90,6 +92,7 @@ def _image(path: str, signal: Mapping[str, Any], number: int) -> ImageSignal:
         number=number,
         frames=data.reshape((math.prod(data.shape[:-2]), data.shape[-2], data.shape[-1])),
         calibration=calibrate(axes[-2:]),
+        acquisition=Acquisition.of(signal),
     )
 
 

@@ -12,6 +12,7 @@ from stemdask.kernels.arrays import Array, Booleans
 from stemdask.model import ImageFrame
 from stemdask.sources import formats, guard
 from stemdask.sources.file_source import FileSource
+from stemdask.sources.images.acquisition import Acquisition
 from stemdask.sources.images.stack import OpenStack
 from stemdask.sources.per_file import once_per_file
 
@@ -33,6 +34,7 @@ class ImageSource(FileSource):
     """nm along (y, x); 1 where it isn't known."""
     offset: tuple[float, float]
     calibrated: bool
+    acquisition: Acquisition = Acquisition()
 
     @property
     def wide(self) -> bool:
@@ -80,6 +82,7 @@ class ImageSource(FileSource):
             "pixel size": pair(self.pixel_size, "nm") if self.calibrated else "not known",
             "field of view": pair((ny * self.pixel_size[0], nx * self.pixel_size[1]), unit),
             "offset": pair(self.offset, unit),
+            **self.acquisition.describe(),
             "warnings": list(self.warnings),
         }
 

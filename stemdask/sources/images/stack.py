@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from stemdask.kernels.arrays import Array
+from stemdask.sources.images.acquisition import UNKNOWN, Acquisition
 from stemdask.units import parse_length
 
 
@@ -33,6 +34,7 @@ class Stack:
     calibration: Calibration
     problems: tuple[str, ...] = ()
     """What is odd about it, in words."""
+    acquisition: Acquisition = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,18 @@ FLAG = Variable(
     flags=_FLAGS,
 )
 
+#: How all columns of a frame differ from Gaussians; see :mod:`stemdask.kernels.images.fitting.aberrations`.
+KURTOSIS = Variable("columns/kurtosis", ("frame",), "float64", "1", "kurtosis that all columns share; Gaussian: 0")
+COMA_Y = Variable("columns/coma_y", ("frame",), "float64", "1", "coma along y that all columns share; Gaussian: 0")
+COMA_X = Variable("columns/coma_x", ("frame",), "float64", "1", "coma along x that all columns share; Gaussian: 0")
+_ASYMMETRY = "from the middle of the Gaussian to where the column is brightest, along"
+ASYMMETRY_Y = Variable("columns/asymmetry_y", ("frame",), "float64", "nm", f"{_ASYMMETRY} y; the same for all columns")
+ASYMMETRY_X = Variable("columns/asymmetry_x", ("frame",), "float64", "nm", f"{_ASYMMETRY} x; the same for all columns")
+SHAPE = (KURTOSIS, COMA_Y, COMA_X)
+ASYMMETRY = (ASYMMETRY_Y, ASYMMETRY_X)
+#: By what the model of a column is drawn, besides its place and what all share.
+DRAWN = (AMPLITUDE, SIGMA_MAJOR, SIGMA_MINOR, ROTATION, BACKGROUND)
+
 #: What finding already knows of the columns, for the analysis `lattice`.
 FOUND_SUBLATTICE = Variable("columns/found_sublattice", _COLUMN, "int8", "1", "sublattice", stored=False)
 FOUND_I = Variable("columns/found_i", _COLUMN, "int32", "1", "cell along a", stored=False)
@@ -143,7 +155,7 @@ def outputs(params: ColumnsParams, known: Mapping[str, Variable]) -> tuple[Varia
     of_series = sites.SITES if registration.AREA_IMAGE.path in known else ()
     measured = (Y, X, Y_ERR, X_ERR, AMPLITUDE, AMPLITUDE_ERR, SIGMA_MAJOR, SIGMA_MINOR, ROTATION, BACKGROUND)
     found = (FOUND_SUBLATTICE, FOUND_I, FOUND_J, FOUND_GRAIN, CONFIDENCE)
-    told = (REDUCED_CHI2, FLAG, gate.QUALITY, gate.REASONS)
+    told = (REDUCED_CHI2, FLAG, *SHAPE, *ASYMMETRY, gate.QUALITY, gate.REASONS)
     return (*of_series, *measured, *told, *found, COVARIANCE, PAIRS, PAIR_COVARIANCE)
 
 
@@ -206,12 +218,19 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
         values = {path: spread(array, number, n) for path, array in values.items()}
     becomes = np.full(len(fit), -1)  # columns beyond the border are left out
     becomes[np.flatnonzero(keep)] = number
+    coma = grid.matrix @ fit.shape_terms[1:] / finer
+    asymmetry = grid.matrix @ fit.asymmetry * scale
     covariance = fit.covariance.renumbered(becomes, n).transformed(np.diag(scale) @ grid.matrix)
     a, b = (float(np.hypot(*(vector @ grid.matrix.T * scale))) for vector in (found.vectors.a, found.vectors.b))
     return (
         values
         | dict(gate.measured(quality, a, b, frame))
         | {
+            KURTOSIS.path: fit.shape_terms[0],
+            COMA_Y.path: coma[0],
+            COMA_X.path: coma[1],
+            ASYMMETRY_Y.path: asymmetry[0],
+            ASYMMETRY_X.path: asymmetry[1],
             CONFIDENCE.path: np.asarray(found.vectors.confidence),
             COVARIANCE.path: covariance.own,
             PAIRS.path: covariance.pairs,

@@ -1,0 +1,50 @@
+"""The image that measured columns stand for, from what is stored of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.interpolate import LinearNDInterpolator
+from scipy.spatial import cKDTree
+
+from stemdask.kernels.arrays import Floats, Image
+from stemdask.kernels.images.fitting.aberrations import render_shaped
+
+#: Fewest columns that a background lies between, and how far it reaches from them, in distances between columns.
+_FEWEST, _REACH = 4, 0.8
+
+
+def draw_columns(
+    shape: tuple[int, int], positions: Floats, amplitude: Floats, precision: Floats, background: Floats, terms: Floats
+) -> Floats:
+    """Draw columns of one shape over the background between them.
+
+    Parameters
+    ----------
+    shape
+        (ny, nx) of the image.
+    positions
+        (n, 2), px, (y, x), of the middle of each Gaussian, which coma puts beside where the column is brightest.
+    amplitude, background
+        (n,), height of the Gaussian, and what it stands on.
+    precision
+        (n, 3), px⁻², as of :func:`~stemdask.kernels.images.fitting.ellipses.precision_of`.
+    terms
+        (3,), how all columns deviate from Gaussians; see :mod:`~stemdask.kernels.images.fitting.aberrations`.
+
+    Returns
+    -------
+    Floats
+        (ny, nx), NaN further from all columns than these are from each other, as near to the border, where columns lie
+        that aren't among these, and where there are fewer than four.
+    """
+    if len(positions) < _FEWEST:
+        return np.full(shape, np.nan)
+    tree = cKDTree(positions)
+    apart = float(np.median(tree.query(positions, k=2)[0][:, 1]))
+    grid = np.moveaxis(np.indices(shape), 0, -1)
+    image: Floats = LinearNDInterpolator(positions, background)(grid)
+    from_border = np.minimum(grid, np.array(shape) - 1 - grid).min(axis=2)
+    image[(tree.query(grid)[0] > _REACH * apart) | (from_border < apart)] = np.nan
+    drawn: Image = np.zeros(shape, np.float32)
+    render_shaped(drawn, positions, amplitude, precision, 1.0, terms)
+    return image + drawn
