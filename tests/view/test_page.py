@@ -41,7 +41,7 @@ def test_every_property_of_the_store_can_be_a_colour(of_images: Any, images: Pat
 def test_a_range_stays_when_the_frame_changes_and_goes_with_the_property(of_images: Any):
     of_images.colour.value = "columns/amplitude"
     amplitude = of_images._things.values
-    of_images.histogram._brushed((float(np.percentile(amplitude, 80)), 1e9))
+    of_images.histogram._brushed((float(np.nanpercentile(amplitude, 80)), 1e9))
     assert "chosen; click the histogram" in of_images.count.object
     before = of_images.count.object
     of_images.control.value = 1
