@@ -33,7 +33,7 @@ FLOORS = [
     {"engine"},
     {"figures"},
     {"report"},
-    {"tuning"},
+    {"tuning", "view"},
     {"cli"},
     {"__init__", "__main__"},
 ]
@@ -43,6 +43,7 @@ MOST_FILES_AT_THE_TOP = 6
 # What a package may be imported in, as the beginning of a path.
 HOMES = {
     "atomap": ("adapters/",),
+    "bokeh": ("view/",),
     "boo": ("adapters/",),
     "hyperspy": ("adapters/",),
     "dask_jobqueue": ("engine/queues/jobqueue.py",),
@@ -50,6 +51,7 @@ HOMES = {
     "h5py": ("sources/",),
     "jinja2": ("report/",),
     "numba": ("kernels/compiled.py",),
+    "panel": ("view/",),
     "typer": ("cli/",),
 }
 # What a start of the command line must not wait for.

@@ -39,6 +39,7 @@ CORE = (
 OPTIONAL = {
     "pyboo": "the engine 'pyboo' of bond_order",
     "pyarrow": "export --format parquet",
+    "panel": "view",
     "atomap": "the engine 'atomap' of columns",
 }
 

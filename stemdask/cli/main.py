@@ -306,6 +306,19 @@ def figures(
         typer.echo(path)
 
 
+@app.command(epilog="Example: stemdask view results.zarr")
+def view(
+    store: Store,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 is any free one.")] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser here.")] = True,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow a run while it goes on.")] = False,
+) -> None:
+    """Show the frames in a browser: scrub through them, click columns and atoms, brush values, turn particles."""
+    from stemdask.view import entrance
+
+    entrance.serve(store, port=port, browser=browser, watch=watch)
+
+
 @app.command(epilog="Example: stemdask export results.zarr --format csv -o tables")
 def export(
     store: Store,

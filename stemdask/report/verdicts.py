@@ -80,12 +80,20 @@ class Verdicts:
         return f"{self.count('good')} of {n} frames are good{more}."
 
 
-def judge(results: Results) -> Verdicts:
-    """Return what became of each frame of a run."""
+def judge(results: Results, told: int = TOLD) -> Verdicts:
+    """Return what became of each frame of a run.
+
+    Parameters
+    ----------
+    results
+        Of the run.
+    told
+        Frames up to which each is told in words, which takes a while.
+    """
     frames = results.whole("frames")
     status, files, errors = (frames[name].values for name in ("frame_status", "file", "error"))
     doubts = [doubt for shown in shows.of_run(results) for doubt in shown.doubts(results)]
-    told = set(results.good()[:TOLD].tolist()) if len(status) <= TOLD else set()
+    in_words = set(results.good().tolist()) if len(status) <= told else set()
     table = _numbers(results)
     found = []
     for index, (code, file, error) in enumerate(zip(status, files, errors, strict=True)):
@@ -94,7 +102,7 @@ def judge(results: Results) -> Verdicts:
         if level == "good":
             reasons = [doubt.text for doubt in doubts if doubt.of[index]]
             level = "doubtful" if reasons else "good"
-        words = tuple(words_of(results, index)) if index in told else ()
+        words = tuple(words_of(results, index)) if index in in_words else ()
         numbers = tuple(float(column[index]) for column in table.values())
         found.append(Verdict(index, level, tuple(reasons), words, str(file), numbers))
     return Verdicts(tuple(found), tuple(table))

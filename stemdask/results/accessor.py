@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -125,6 +126,11 @@ class Accessor(Results):
 
     def _of(self, group: str) -> GroupAccessor:
         return GroupAccessor(self._group(group))
+
+    def view(self) -> Any:
+        """Return the viewer of the store, which a notebook displays; it needs ``stemdask[view]``."""
+        # The viewer lies above this room, and is an extra: it is imported when it is asked for, as figures are.
+        return import_module("stemdask.view.entrance").in_notebook(self._tree)
 
 
 class Plots:

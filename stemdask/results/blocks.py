@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ class Stored:
     long_name: str
     flags: Mapping[int, str] = field(hash=False)
     """Meaning of its integer values, where they are flags."""
+    error: str | None = None
+    """Path of the variable that holds its standard error."""
 
     @property
     def meaning(self) -> str:
@@ -104,6 +106,7 @@ def _stored(path: str, array: Any) -> Stored:
     attributes = dict(array.attrs)
     words = str(attributes.get("flag_meanings", "")).split()
     values = [int(value) for value in np.atleast_1d(attributes.get("flag_values", ()))]
+    error = attributes.get("ancillary_variables")
     return Stored(
         path=path,
         dims=tuple(array.metadata.dimension_names or ()),
@@ -111,4 +114,5 @@ def _stored(path: str, array: Any) -> Stored:
         units=str(attributes.get("units", "1")),
         long_name=str(attributes.get("long_name", "")),
         flags=dict(zip(values, words, strict=False)),
+        error=str(PurePosixPath(path).parent / error) if error and "/" not in error else error,
     )

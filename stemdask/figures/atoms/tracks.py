@@ -167,6 +167,8 @@ def _gone(found: xr.Dataset) -> list[Row]:
 
 def doubts(results: Results) -> list[Doubt]:
     """Return the frames that could not be linked to the one before."""
+    if tracks.FLAG not in results:  # it comes once all frames are done
+        return []
     flags = results.read(tracks.FLAG)
     return [Doubt("the atoms could not be linked to those before", flags.values > 0)]
 

@@ -91,6 +91,8 @@ def parts(results: Results, frame: int) -> list[Part]:
 
 def doubts(results: Results) -> list[Doubt]:
     """Return the frames whose drift isn't known."""
+    if registration.FLAG not in results:  # it comes once all frames are done
+        return []
     flags = results.read(registration.FLAG).values
     return [
         Doubt(f"drift: {text}", flags == flag)

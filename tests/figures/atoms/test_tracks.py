@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 from drawn import assert_drawn, bars, legend, share_drawn
 
-from stemdask.figures.atoms.tracks import motion, shaking, turnover
+from stemdask.figures.atoms.tracks import doubts, motion, shaking, turnover
+from stemdask.results.views import Results
 
 
 def tracks(n_frames=4, n_tracks=3):
@@ -82,3 +83,7 @@ def test_atoms_that_came_or_went_are_counted_by_coordination_and_depth():
     )
     assert legend(by_depth) == ["born", "lost"]
     assert_drawn(figure)
+
+
+def test_nothing_is_doubted_before_all_frames_are_done():
+    assert doubts(Results(xr.DataTree.from_dict({"tracks": tracks()}))) == []

@@ -4,7 +4,8 @@ import numpy as np
 import xarray as xr
 from drawn import assert_drawn, legend, title
 
-from stemdask.figures.images.registration import average, drift
+from stemdask.figures.images.registration import average, doubts, drift
+from stemdask.results.views import Results
 
 
 def registered(flags, units="nm"):
@@ -57,3 +58,8 @@ def test_an_average_of_nothing_is_drawn():
     nothing = {name: (("y", "x"), np.full((4, 4), np.nan)) for name in ("average", "variance")}
     figure = average(xr.Dataset(nothing | {"coverage": (("y", "x"), np.zeros((4, 4), int))}))
     assert title(figure.axes[0]) == "average of 0 frames"
+
+
+def test_nothing_is_doubted_before_all_frames_are_done():
+    unfinished = xr.DataTree.from_dict({"registration": registered([0, 2]).drop_vars("flag")})
+    assert doubts(Results(unfinished)) == []
