@@ -43,7 +43,7 @@ def test_nothing_is_run_that_a_file_or_a_config_holds() -> None:
 
 
 #: What makes names that nobody can know before, in folders that others can't enter, or no names at all.
-SAFE = {"TemporaryFile", "TemporaryDirectory", "mkdtemp"}
+SAFE = {"TemporaryFile", "NamedTemporaryFile", "TemporaryDirectory", "mkdtemp"}
 
 
 def predictable(text: str) -> list[str]:

@@ -80,7 +80,7 @@ class Verdicts:
         return f"{self.count('good')} of {n} frames are good{more}."
 
 
-def judge(results: Results, told: int = TOLD) -> Verdicts:
+def judge(results: Results, told: int | None = None) -> Verdicts:
     """Return what became of each frame of a run.
 
     Parameters
@@ -88,12 +88,12 @@ def judge(results: Results, told: int = TOLD) -> Verdicts:
     results
         Of the run.
     told
-        Frames up to which each is told in words, which takes a while.
+        Frames up to which each is told in words, which takes a while; None for the usual number.
     """
     frames = results.whole("frames")
     status, files, errors = (frames[name].values for name in ("frame_status", "file", "error"))
     doubts = [doubt for shown in shows.of_run(results) for doubt in shown.doubts(results)]
-    in_words = set(results.good().tolist()) if len(status) <= told else set()
+    in_words = set(results.good().tolist()) if len(status) <= (TOLD if told is None else told) else set()
     table = _numbers(results)
     found = []
     for index, (code, file, error) in enumerate(zip(status, files, errors, strict=True)):

@@ -58,6 +58,7 @@ ATOMS: dict[str, list[dict[str, Any]]] = {
         {"max_rmsd": 0.1},
     ],
     "tracks": [{"max_displacement": "1.2 angstrom", "memory": 1, "lindemann_range": "all"}],
+    "phases": [{"layer_width": "3 angstrom"}],
     "lattice_fit": [{"lattice_parameter": "3.92 angstrom", "min_bonds": 5}],
     "finite_rdf": [{"margin": "2 angstrom"}],
     "nearest": [{"n_nearest": 8}],

@@ -30,12 +30,14 @@ OF_AN_INPUT = {
 }
 #: Verbs that other tests run, with the file of these.
 ELSEWHERE = {
+    "cite": "report/test_methods.py",
     "demo": "cli/test_demo.py",
     "doctor": "slurm/test_jobs.py",
     "export": "cli/test_every_verb.py",
     "schema": "cli/test_main.py",
     "submit": "engine/queues/test_submit.py",
     "tune": "tuning/test_images.py",
+    "view": "view/test_server.py",
 }
 #: Formats that hold one half alone.
 OF_ATOMS, OF_IMAGES = ("pdb", "extxyz"), ("hspy",)

@@ -69,7 +69,8 @@ def test_every_variable_of_a_store_has_units_and_a_long_name(finished: Path) -> 
     tree = xr.open_datatree(finished / "pt.zarr", engine="zarr")
     for group in tree.subtree:
         for name, variable in group.variables.items():
-            assert variable.attrs.get("units"), f"{group.path}/{name}"
+            is_text = variable.dtype.kind not in "biuf"
+            assert is_text or variable.attrs.get("units"), f"{group.path}/{name}"
             assert variable.attrs.get("long_name"), f"{group.path}/{name}"
 
 
@@ -92,7 +93,7 @@ def test_status_and_verify_need_the_store_alone(finished: Path) -> None:
 def test_a_plan_says_what_a_run_will_take(finished: Path) -> None:
     plan = stemdask("plan", "pt.xyz", cwd=finished)
     assert plan.returncode == 0
-    for word in ("frames: 4", "blocks", "GiB", "minutes", "files"):
+    for word in ("frames: 4", "blocks", "GiB", "time: ", "files"):
         assert word in plan.stdout
 
 

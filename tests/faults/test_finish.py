@@ -66,8 +66,10 @@ def test_what_is_done_once_after_is_not_done_twice(folder: Path, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr(toy, "ANALYSIS", dataclasses.replace(toy.ANALYSIS, finish=never))
         assert _run(folder, isolate=False).complete
+        assert _run(folder, isolate=False, retry="failed").complete  # the frame fails as before: nothing else is read
+        layout.set_state(store, "partial", "of other frames", finished={"toy": {"made_of": "others", "attributes": {}}})
         with pytest.raises(StemdaskError, match="it was done already"):
-            _run(folder, isolate=False, retry="failed")
+            _run(folder, isolate=False)
 
 
 @pytest.mark.slow

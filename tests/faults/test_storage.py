@@ -29,7 +29,7 @@ def test_a_refused_write_ends_the_run_with_no_frame_blamed_and_is_continued(tmp_
     data = toy.config(frames, tmp_path / "o.zarr", block_frames=1600, limits=HERE)
 
     def limit() -> None:  # large enough for all metadata, too small for a chunk
-        resource.setrlimit(resource.RLIMIT_FSIZE, (19_000, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (24_000, resource.RLIM_INFINITY))
 
     command = [sys.executable, str(Path(toy.__file__).with_name("drive.py")), json.dumps(data), "{}"]
     refused = subprocess.run(command, stderr=subprocess.PIPE, text=True, preexec_fn=limit, check=False)

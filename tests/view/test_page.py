@@ -29,7 +29,7 @@ def test_every_property_of_the_store_can_be_a_colour(of_images: Any, images: Pat
     wanted = {
         f"{group}/{name}"
         for group in ("columns", "displacement")
-        for name, variable in tree[group].data_vars.items()
+        for name, variable in tree[group].variables.items()
         if variable.dims in (("frame", "column"), ("frame", "cell"))
     }
     assert offered == wanted
