@@ -15,6 +15,7 @@ from stemdask.export import EXPORTS
 
 #: Arguments of each verb that reads a store, or the input of one; {out} is an empty folder.
 OF_A_STORE = {
+    "cite": ["{store}"],
     "status": ["{store}"],
     "verify": ["{store}"],
     "report": ["{store}", "-o", "{out}/report.html"],
@@ -30,7 +31,6 @@ OF_AN_INPUT = {
 }
 #: Verbs that other tests run, with the file of these.
 ELSEWHERE = {
-    "cite": "report/test_methods.py",
     "demo": "cli/test_demo.py",
     "doctor": "slurm/test_jobs.py",
     "export": "cli/test_every_verb.py",
