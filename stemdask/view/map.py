@@ -80,17 +80,17 @@ class Map:
                 "x", "y", radius=1.0, fill_color=None, line_color=colour, line_alpha="alpha", line_width=width,
                 source=self._rings,
             )
-            for colour, width in (("white", 4.5), ("colour", 2.5))  # seen on black and on white
+            for colour, width in (("white", 2.6), ("colour", 1.4))  # seen on black and on white
         ]  # fmt: skip
         self._square = self.chart.rect(
             "x", "y", 1.0, 1.0, fill_color="colour", fill_alpha="alpha", line_color=None, source=self._squares
         )
         self.chart.scatter("x", "y", marker="x", size=8, line_width=2, color=MUTED, alpha="alpha", source=self._crosses)
         self._shafts = ColumnDataSource({"x0": [], "y0": [], "x1": [], "y1": [], "turned": [], "colour": []})
-        for colour, width in ((INK, 4), ("colour", 2.5)):
+        for colour, width in ((INK, 2.4), ("colour", 1.4)):
             self.chart.segment("x0", "y0", "x1", "y1", line_color=colour, line_width=width, source=self._shafts)
         self.chart.scatter(
-            "x1", "y1", marker="triangle", size=9, angle="turned", fill_color="colour", line_color=INK, line_width=0.7,
+            "x1", "y1", marker="triangle", size=6, angle="turned", fill_color="colour", line_color=INK, line_width=0.7,
             source=self._shafts,
         )  # fmt: skip
         self._picked = ColumnDataSource({"x": [], "y": []})
@@ -147,7 +147,7 @@ class Map:
         if there.sum() > 1:
             apart = spacing(*where[there].T)
             for circle in self._circles:
-                circle.glyph.radius = 0.36 * apart
+                circle.glyph.radius = 0.22 * apart
             self._square.glyph.width = self._square.glyph.height = 0.98 * apart
             if not self._spanned:
                 (top, left), (bottom, right) = where[there].min(axis=0) - apart, where[there].max(axis=0) + apart
