@@ -150,7 +150,6 @@ def test_a_trajectory_cut_within_a_frame_is_refused_at_any_length(suffix: str, n
 @pytest.mark.parametrize(
     ("suffix", "at", "number", "stated"),
     [
-        ("xtc", 0, 7, "the number 7 in place of 1995"),
         ("xtc", 4, 2**31 - 1, "2147483647 atoms and coordinates of 40"),
         ("xtc", 12, 0x7FC00000, "a time or a box that isn't finite"),
         ("xtc", 56, 0, "a precision of 0"),
@@ -174,6 +173,22 @@ def test_a_head_that_can_not_be_is_refused_before_the_library_acts_on_it(
     data[at : at + 4] = number.to_bytes(4, "big")
     path.write_bytes(data)
     with pytest.raises(InputError, match=f"frame 0 is damaged: it states {stated}"):
+        open_source(path)
+
+
+@pytest.mark.parametrize(
+    ("frame", "stated"), [(0, "content doesn't fit the suffix"), (2, "frame 2 is damaged: it states the number 7")]
+)
+def test_a_frame_that_begins_otherwise_is_none_of_an_xtc(frame: int, stated: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.xtc"
+    write_xtc(path, np.random.default_rng(0).uniform(-9, 9, (3, 40, 3)).astype(np.float32))
+    (tmp_path / "run.xyz").write_text("40\n\n" + 40 * "Pt 0 0 0\n")
+    data, at = bytearray(path.read_bytes()), -1
+    for _ in range(frame + 1):
+        at = data.index(b"\0\0\x07\xcb", at + 1)
+    data[at : at + 4] = (7).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=stated):
         open_source(path)
 
 
