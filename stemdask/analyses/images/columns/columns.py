@@ -69,12 +69,12 @@ class ColumnsParams(Params):
     two are refused where columns of several sublattices overlap."""
     shape: Literal["auto", "gaussian", "empirical"] = "auto"
     """Joint fit: Gaussians, or Gaussians with the kurtosis and coma that all columns of the image share; `auto` takes
-    what the image asks for."""
+    what the image asks for, and Gaussians where dirt between the columns can't be told from their tails."""
     widths: Literal["shared", "map", "free"] = "shared"
-    """Joint fit: one ellipse, larger or smaller by one factor for each further sublattice, a smooth map of it, or one
-    for each column."""
+    """Joint fit: one ellipse, larger or smaller by one factor for each further sublattice (by none where that would be
+    beyond 0.67 to 1.4), a smooth map of it, or one for each column."""
     background: Literal["constant", "spline"] = "spline"
-    """Joint fit: one background, or a smooth field."""
+    """Joint fit: one background, or a smooth field, which changes from cell to cell where there is dirt."""
     noise: Literal["auto", "poisson", "gaussian"] = "auto"
     """How the noise depends on the brightness: read from the image, counting statistics, or constant."""
 

@@ -178,7 +178,7 @@ class _JointFit:
             raise ValueError(f"{len(self.given)} positions but {len(self.held)} that are held or not")
         if np.ndim(image) != 2 or not np.size(image):
             raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
-        self.model, self.noise, self.warm = model, noise, start is not None
+        self.model, self.noise, self.warm, self.dirty = model, noise, start is not None, False
         usable = np.flatnonzero(np.isfinite(self.given).all(axis=1))
         self.order = usable[tile_order(self.given[usable])]
         self.n = len(self.order)
@@ -233,25 +233,26 @@ class _JointFit:
         self.kind = index[self.order].astype(np.intp)
         n_sublattices = max(len(self.kinds), 1)
         spacing = float(np.sqrt(max(scaled.size, 1) * n_sublattices / max(self.n, 1)))
-        alike, self.dirty = self.model.widths == "alike", False
+        alike = self.model.widths == "alike"
         constant = SmoothBasis(field, (0, 0))
-        spline = SmoothBasis.of(field, _BACKGROUND_CELL[0] * spacing, _BACKGROUND_CELL[1])
-        if self.model.background == "constant":
-            spline = constant
-        elif unevenness(scaled, self.given[self.order], spacing, spline) > _UNEVEN:
-            self.dirty = True
-            spline = SmoothBasis.of(field, _FINE_CELL[0] * spacing, _FINE_CELL[1])
         map_ = SmoothBasis.of(field, _WIDTH_CELL[0] * spacing, _WIDTH_CELL[1])
         return Scene(
             scaled,
             np.zeros_like(self.kind) if alike else self.kind,
             1 if alike else n_sublattices,
-            spline,
+            constant if self.model.background == "constant" else self._ground(scaled, spacing),
             {"shared": constant, "alike": constant, "map": map_, "free": None}[self.model.widths],
             Noise(0.0, 1.0),
             shaped,
             known,
         )
+
+    def _ground(self, image: Image, spacing: float) -> SmoothBasis:
+        """Return splines of the background, with knots as near as the level between the columns asks for."""
+        field = (image.shape[0], image.shape[1])
+        wide = SmoothBasis.of(field, _BACKGROUND_CELL[0] * spacing, _BACKGROUND_CELL[1])
+        self.dirty = unevenness(image, self.given[self.order], spacing, wide) > _UNEVEN
+        return SmoothBasis.of(field, _FINE_CELL[0] * spacing, _FINE_CELL[1]) if self.dirty else wide
 
     def _constraints(self, state: State) -> Constraints:
         """Return what holds the columns; how much of each is visible follows from the pixels that count."""

@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from stemdask.kernels.arrays import Floats
 from stemdask.kernels.images.fitting.ground import unevenness
-from stemdask.kernels.images.fitting.joint_fit import fit_joint
+from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
 from stemdask.kernels.images.fitting.smooth import SmoothBasis
 from stemdask.simulate import Truth, perovskite
 
@@ -75,3 +75,12 @@ def test_displacements_under_dirt_are_those_of_the_crystal(seed: int) -> None:
     slope = ((found - found.mean(axis=0)) * (true - true.mean(axis=0))).sum() / (true.var(axis=0) * len(true)).sum()
     assert slope == pytest.approx(1.0, abs=0.02)
     assert np.median(fit.sigma_major[b]) == pytest.approx(WIDTH, rel=0.05)
+
+
+def test_columns_of_one_sublattice_do_not_become_dirt() -> None:
+    """With one background for all there is nothing else that could: B grew to more than twice the width of A."""
+    image, truth = crystal(0)
+    model = ColumnModel(background="constant")
+    fit = fit_joint((image + dirt(0)).astype(np.float32), truth.positions, truth.sublattice, WIDTH, model=model)
+    a, b = (float(np.median(fit.sigma_major[truth.sublattice == k])) for k in (0, 1))
+    assert 0.67 < b / a < 1.4
