@@ -9,8 +9,9 @@ from scipy.spatial import cKDTree
 from stemdask.kernels.arrays import Floats, Image
 from stemdask.kernels.images.fitting.aberrations import render_shaped
 
-#: Fewest columns that a background lies between, and how far it reaches from them, in distances between columns.
-_FEWEST, _REACH = 4, 0.8
+#: Fewest columns that a background lies between, and how far it reaches from them, in distances to the fourth
+#: neighbour: to the middle of the largest meshes, in a honeycomb and between dumbbells too.
+_FEWEST, _REACH = 5, 0.8
 
 
 def draw_columns(
@@ -34,17 +35,17 @@ def draw_columns(
     Returns
     -------
     Floats
-        (ny, nx), NaN further from all columns than these are from each other, as near to the border, where columns lie
-        that aren't among these, and where there are fewer than four.
+        (ny, nx), NaN far from all columns, nearer to the border than columns are to each other, where some lie that
+        aren't among these, and where there are fewer than five.
     """
     if len(positions) < _FEWEST:
         return np.full(shape, np.nan)
     tree = cKDTree(positions)
-    apart = float(np.median(tree.query(positions, k=2)[0][:, 1]))
+    apart, reach = np.median(tree.query(positions, k=_FEWEST)[0][:, [1, -1]], axis=0)
     grid = np.moveaxis(np.indices(shape), 0, -1)
     image: Floats = LinearNDInterpolator(positions, background)(grid)
     from_border = np.minimum(grid, np.array(shape) - 1 - grid).min(axis=2)
-    image[(tree.query(grid)[0] > _REACH * apart) | (from_border < apart)] = np.nan
+    image[(tree.query(grid)[0] > _REACH * reach) | (from_border < apart)] = np.nan
     drawn: Image = np.zeros(shape, np.float32)
     render_shaped(drawn, positions, amplitude, precision, 1.0, terms)
     return image + drawn
