@@ -12,7 +12,7 @@ import yaml
 
 from stemdask._version import __version__
 from stemdask.errors import StoreError
-from stemdask.store import metadata
+from stemdask.store import lock, metadata
 from stemdask.store.disk import sync_file_system
 from stemdask.store.layout import open_group, run_directory
 
@@ -69,6 +69,9 @@ def is_store(path: Path) -> bool:
 def check_store(path: Path) -> None:
     """Refuse what can't be read as a store.
 
+    A driver at work mends the metadata before it begins, and writes those of a group before the root's: until then
+    the two disagree, which is no damage.
+
     Raises
     ------
     StoreError
@@ -80,13 +83,18 @@ def check_store(path: Path) -> None:
             where=path,
             remedy="Name the .zarr folder that 'stemdask run' wrote; if this is it, run again with --fresh",
         )
-    known = metadata.read(path)
-    if known is not None and known.damaged:
+    being_written = _damaged(path) and lock.holder(run_directory(path)) is not None
+    if not being_written and (damaged := _damaged(path)):  # a driver may have ended between two looks
         raise StoreError(
-            f"its metadata are damaged: {', '.join(known.damaged[:3])}",
+            f"its metadata are damaged: {', '.join(damaged[:3])}",
             where=path,
             remedy=f"Run 'stemdask verify {path} --repair', which makes them again",
         )
+
+
+def _damaged(path: Path) -> tuple[str, ...]:
+    known = metadata.read(path)
+    return known.damaged if known is not None else ()
 
 
 def is_taken(path: Path) -> bool:

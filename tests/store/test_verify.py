@@ -186,6 +186,17 @@ def test_a_damaged_root_is_made_again_from_its_copy(made: tuple[Path, Path], sto
     assert root.read_bytes() == text, "a run mends what it can"
 
 
+def test_a_group_ahead_of_its_root_is_damage_only_where_no_driver_writes(store: Path) -> None:
+    group = store / "toy/zarr.json"
+    known = json.loads(group.read_bytes())
+    group.write_text(json.dumps({**known, "attributes": {**known["attributes"], "of": "the next second"}}))
+    with lock.driving(layout.run_directory(store)):
+        assert reader.status(store).state == "complete"
+        assert "toy" in reader.open_results(store)
+    with pytest.raises(StoreError, match=r"metadata are damaged: toy/zarr\.json"):
+        reader.open_results(store)
+
+
 def test_a_root_that_is_lost_with_its_copy_is_no_store(store: Path) -> None:
     (store / "zarr.json").write_bytes(b"{")
     shutil.rmtree(store.with_name("out.stemdask"))
