@@ -138,7 +138,7 @@ def test_a_run_is_followed_while_it_goes_on(opened: Callable[..., Opened], brows
         toy.wait_until(lambda: toy.blocks_done(store) >= 2)
         with serving(store, "--watch") as url:
             seen = opened(url)
-            assert "a bad frame" in seen.text()
+            seen.wait_for(lambda: "a bad frame" in seen.text())
             assert re.search(r"\d+ pending.*The run is running", seen.text(), re.DOTALL)
             toy.go_on(store)
             seen.wait_for(lambda: "The run is partial" in seen.text() or "The run is complete" in seen.text())

@@ -17,7 +17,8 @@ from stemdask.analyses.images.stack.series import expected_columns, spread
 from stemdask.errors import FrameError
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
 from stemdask.kernels.images.finding.quality import assess
-from stemdask.kernels.images.finding.separation import NoLatticeError
+from stemdask.kernels.images.finding.separation import NoLatticeError, TooFewCellsError
+from stemdask.kernels.images.finding.tails import judge_faint
 from stemdask.kernels.images.fitting.centre_of_mass import centre_of_mass
 from stemdask.kernels.images.fitting.column_fit import FLAG_MEANINGS, ColumnFit
 from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
@@ -162,7 +163,9 @@ def outputs(params: ColumnsParams, known: Mapping[str, Variable]) -> tuple[Varia
 def prepare(frames: Sequence[ImageFrame], params: ColumnsParams) -> Mapping[str, Array]:
     """Find the columns of a series, once, on the average of its frames."""
     as_it_is = PixelGrid(np.eye(2), np.zeros(2))
-    return sites.find_sites(frames, lambda average, nm: _find(average, params, nm, as_it_is))
+    return sites.find_sites(
+        frames, lambda average, nm, most: _find(average, _at_most(params, most), nm, as_it_is), params.sublattices
+    )
 
 
 def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
@@ -182,6 +185,10 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     found = _find(for_finding, params, nm, grid) if series is None else series.columns
     _refuse_overlap(found, params)
     fit = measure(pixels, found, params, None if series is None else series.shape)
+    faint = None if params.sublattices is not None else judge_faint(pixels, found, fit)
+    if series is None and faint is not None and faint.are_tails:
+        found = _find(for_finding, _at_most(params, int(faint.kinds.min())), nm, grid)
+        fit, faint = measure(pixels, found, params), None
     quality = assess(found, fit, pixels, dark=bool(frame.get(INVERTED, np.asarray(False))))
     if series is None and len(quality.usable):
         gate.refuse(quality)
@@ -224,7 +231,7 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     a, b = (float(np.hypot(*(vector @ grid.matrix.T * scale))) for vector in (found.vectors.a, found.vectors.b))
     return (
         values
-        | dict(gate.measured(quality, a, b, frame))
+        | dict(gate.measured(quality, a, b, frame, tails=faint is not None and faint.may_be_tails))
         | {
             KURTOSIS.path: fit.shape_terms[0],
             COMA_Y.path: coma[0],
@@ -244,6 +251,10 @@ def covariance_of(frame: ImageFrame) -> PositionCovariance:
     return PositionCovariance(frame[COVARIANCE], frame[PAIRS], frame[PAIR_COVARIANCE])
 
 
+def _at_most(params: ColumnsParams, sublattices: int | None) -> ColumnsParams:
+    return params.model_copy(update={"sublattices": sublattices})
+
+
 def _find(pixels: Array, params: ColumnsParams, nm: float, grid: PixelGrid) -> Columns:
     vectors = None
     if params.vectors is not None:
@@ -255,7 +266,9 @@ def _find(pixels: Array, params: ColumnsParams, nm: float, grid: PixelGrid) -> C
         return find_columns(pixels, _separation(params, nm), vectors=vectors, sublattices=params.sublattices)
     except NoLatticeError as error:
         remedy = "Look at the frame; if columns are there, give their distance: separation: '12 px'"
-        if vectors is not None:
+        if isinstance(error, TooFewCellsError):
+            remedy = "Use an image that shows about four cells or more along each side"
+        elif vectors is not None:
             remedy = "Look at the frame, and whether columns repeat with these vectors: [x, y] each, y downwards"
         raise FrameError(str(error), where="columns", remedy=remedy) from None
 

@@ -17,21 +17,22 @@ from stemdask.model import Array, ImageFrame, Variable
 
 #: What makes a frame fail: fewer fits that found a column; columns wider, in units of their shortest distance; more of
 #: their height left over by the fit; columns further from where their neighbours expect them, in units of the distance,
-#: where less than 95 % are true; heights less even, or less even where they are alike on both sides of a single centre,
-#: or the noise where the image is brightest is less than this part of that where it is darkest.
+#: where less than 95 % are true; heights less even, or less even where the scale may be compressed: they are alike on
+#: both sides of a single centre, and the noise where the image is brightest is less than this many times that where it
+#: is darkest, or this part of it, wherever they are alike.
 _LEAST_USABLE = 0.5
 _WIDEST = 0.6
 _WORST_MISFIT = 0.2
 WIDEST_SCATTER = 0.12
 _LEAST_EVEN = 0.35
-_UNEVEN, _ALIKE_IN_PAIRS, _QUIET = 0.1, 0.75, 0.3
+_UNEVEN, _ALIKE_IN_PAIRS, _COUNTED, _QUIET = 0.1, 0.75, 3.0, 0.3
 
 #: What is said of a frame that passes; from this scatter on less than 99 % are true.
 _MANY_USABLE, _MANY_CONVERGED, _GOOD_FIT, _IN_PLACE = 0.9, 0.8, 0.15, 0.08
 #: Shortest lattice vectors of crystals in projection are this long, nm; another length speaks of a wrong scale.
 PLAUSIBLE_NM = (0.12, 3.0)
 
-FEW, NOT_CONVERGED, MISFIT, SCALE, SCATTERED = 1, 2, 4, 8, 16
+FEW, NOT_CONVERGED, MISFIT, SCALE, SCATTERED, TAILS = 1, 2, 4, 8, 16, 32
 #: What each bit of the reasons says.
 DOUBTS = {
     FEW: "many fits found no column",
@@ -39,6 +40,7 @@ DOUBTS = {
     MISFIT: "the columns are not of the fitted shape",
     SCALE: "no crystal has such a lattice vector",
     SCATTERED: "more than one in a hundred may be no column",
+    TAILS: "the faintest columns may be where the tails of others meet",
 }
 QUALITY_REASONS = {-1: "unknown", 0: "good"} | {
     sum(chosen): " and ".join(DOUBTS[reason] for reason in chosen)
@@ -87,7 +89,11 @@ def _spots(quality: Quality) -> Iterator[tuple[str, str, str, str]]:
     signs = [
         sign
         for sign, there in (
-            ("those opposite each other are alike", quality.inversion > _ALIKE_IN_PAIRS),
+            # A particle may be as symmetric, but not on a scale that evens out heights: there nothing is quiet.
+            (
+                "those opposite each other are alike",
+                quality.inversion > _ALIKE_IN_PAIRS and not quality.bright_noise > _COUNTED,
+            ),
             ("noise is least where it is brightest, as on a logarithmic scale", quality.bright_noise < _QUIET),
         )
         if there
@@ -98,7 +104,7 @@ def _spots(quality: Quality) -> Iterator[tuple[str, str, str, str]]:
         yield what, f"{quality.unevenness:.0%}", f"{_UNEVEN if signs else _LEAST_EVEN:.0%} or less", remedy
 
 
-def measured(quality: Quality, a: float, b: float, frame: ImageFrame) -> Mapping[str, Array]:
+def measured(quality: Quality, a: float, b: float, frame: ImageFrame, *, tails: bool) -> Mapping[str, Array]:
     """Return the quality of a frame that passes, and what is doubtful about it.
 
     Parameters
@@ -109,6 +115,8 @@ def measured(quality: Quality, a: float, b: float, frame: ImageFrame) -> Mapping
         Lengths of the lattice vectors, nm, or px where there is no pixel size.
     frame
         The frame.
+    tails
+        Nothing tells that the faintest sublattices are columns.
     """
     doubts = {
         FEW: quality.usable_part < _MANY_USABLE,
@@ -116,6 +124,7 @@ def measured(quality: Quality, a: float, b: float, frame: ImageFrame) -> Mapping
         MISFIT: quality.misfit > _GOOD_FIT,
         SCALE: frame.calibrated and not is_plausible(a, b),
         SCATTERED: quality.scatter > _IN_PLACE,
+        TAILS: tails,
     }
     reasons = sum(reason for reason, doubt in doubts.items() if doubt)
     return {QUALITY.path: np.asarray(quality.usable_part), REASONS.path: np.asarray(reasons, np.int8)}

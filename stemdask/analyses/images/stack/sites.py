@@ -11,6 +11,8 @@ from stemdask.analyses.images.stack import preprocess, registration
 from stemdask.errors import FrameError, StemdaskError
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns
 from stemdask.kernels.images.finding.quality import assess
+from stemdask.kernels.images.finding.tails import judge_faint
+from stemdask.kernels.images.fitting.column_fit import ColumnFit
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.kernels.images.stacks.filters import invert
 from stemdask.model import Array, ImageFrame, Variable
@@ -39,7 +41,9 @@ SHAPE = _site("shape", ("term",), "float64", "1", "how columns deviate from a Ga
 SITES = (Y, X, SUBLATTICE, GRAIN, I, J, SIGMA, VECTORS, DISTANCE, CONFIDENCE, SHAPE)
 
 
-def find_sites(frames: Sequence[ImageFrame], find: Callable[[Array, float], Columns]) -> dict[str, Array]:
+def find_sites(
+    frames: Sequence[ImageFrame], find: Callable[[Array, float, int | None], Columns], sublattices: int | None
+) -> dict[str, Array]:
     """Find the columns of the average of a stack, which reaches as far as any frame: some enter the field later.
 
     Parameters
@@ -47,7 +51,9 @@ def find_sites(frames: Sequence[ImageFrame], find: Callable[[Array, float], Colu
     frames
         With what the registration prepared.
     find
-        Finds columns on an image of this pixel size, nm, or raises FrameError.
+        Finds columns on an image of this pixel size, nm, of at most so many sublattices, or raises FrameError.
+    sublattices
+        Most sublattices that the user expects; None to leave out those that are where tails of others meet.
     """
     frame = _any_of(frames)
     average, first = frame[registration.AREA_IMAGE], frame[registration.AREA_FIRST]
@@ -59,13 +65,20 @@ def find_sites(frames: Sequence[ImageFrame], find: Callable[[Array, float], Colu
     try:
         if not average.size:
             raise FrameError("the frames show different areas", where="registration")
-        found = find(average, nm)
-        positions, shape = _refined(average, found, dark)
+        found = find(average, nm, sublattices)
+        fit = _fitted(average, found)
+        faint = judge_faint(average, found, fit)
+        if sublattices is None and faint.are_tails:
+            found = find(average, nm, int(faint.kinds.min()))
+            fit = _fitted(average, found)
+        gate.refuse(assess(found, fit, average, dark=dark))
     except FrameError:
         sites = dict.fromkeys((Y, X, SUBLATTICE, GRAIN, I, J, SIGMA), none)
         sites |= {VECTORS: np.full((2, 2), np.nan), DISTANCE: np.array(np.nan), CONFIDENCE: np.array(0.0)}
         sites[SHAPE] = np.zeros(3)
     else:
+        good = fit.good & np.isfinite(fit.positions).all(axis=1)
+        positions = np.where(good[:, None], fit.positions, np.concatenate([found.positions, found.ghosts]))
         place = (positions + first) * scale + frame.offset
         sublattice = np.concatenate([found.sublattice, found.ghost_sublattice])
         beyond = np.full(len(found.ghosts), BEYOND)
@@ -80,7 +93,7 @@ def find_sites(frames: Sequence[ImageFrame], find: Callable[[Array, float], Colu
             VECTORS: np.stack([found.vectors.a, found.vectors.b]) * scale,
             DISTANCE: np.array(found.distance * nm),
             CONFIDENCE: np.array(found.vectors.confidence),
-            SHAPE: shape,
+            SHAPE: fit.shape_terms,
         }
     return {variable.path: sites[variable].astype(variable.dtype) for variable in SITES}
 
@@ -95,21 +108,13 @@ def _any_of(frames: Sequence[ImageFrame]) -> ImageFrame:
     raise StemdaskError("no frame of the stack can be read", where="columns")
 
 
-def _refined(average: Array, found: Columns, dark: bool) -> tuple[Array, Array]:
-    """Return the positions of columns and ghosts, and the shape that they share, fitted to the average.
+def _fitted(average: Array, found: Columns) -> ColumnFit:
+    """Fit columns and ghosts to the average.
 
     At low dose a fit of one frame leans on its start, so an error of the start would be the same in every frame.
-
-    Raises
-    ------
-    FrameError
-        What was found aren't columns.
     """
     start = np.concatenate([found.positions, found.ghosts])
     grain = np.concatenate([found.grain, found.ghost_grain])
     kind = np.concatenate([found.sublattice, found.ghost_sublattice]) + MAX_SUBLATTICES * grain
     held = np.repeat([False, True], [len(found.positions), len(found.ghosts)])
-    fit = fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian", held=held)
-    gate.refuse(assess(found, fit, average, dark=dark))
-    good = fit.good & np.isfinite(fit.positions).all(axis=1)
-    return np.where(good[:, None], fit.positions, start), fit.shape_terms
+    return fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian", held=held)

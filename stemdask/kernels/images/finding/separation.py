@@ -36,6 +36,10 @@ class NoLatticeError(ValueError):
     """The image shows no lattice, or none of the separation asked for; the text says what was seen."""
 
 
+class TooFewCellsError(NoLatticeError):
+    """What repeats does so too seldom for a lattice to be told from chance."""
+
+
 @dataclass(frozen=True, slots=True)
 class LatticeVectors:
     """Two shortest lattice vectors as seen in the autocorrelation."""
@@ -69,7 +73,7 @@ def estimate_lattice(
     Raises
     ------
     NoLatticeError
-        If no pair of vectors predicts the autocorrelation.
+        If no pair of vectors predicts the autocorrelation; TooFewCellsError if there is a pair, and too small an image.
 
     Examples
     --------
@@ -84,9 +88,9 @@ def estimate_lattice(
     while True:
         allowed = None if separation is None else (separation[0] / pixel, separation[1] / pixel)
         try:
-            found = _estimate(image, allowed, min_confidence)
+            found = _estimate(image, allowed, min_confidence, pixel)
         except NoLatticeError as error:
-            refusal = refusal or error
+            refusal = error if refusal is None or isinstance(error, TooFewCellsError) else refusal
         else:
             if best is None or found.confidence > best.confidence + _MORE:
                 best = LatticeVectors(pixel * found.a, pixel * found.b, found.confidence)
@@ -109,8 +113,10 @@ def _binned(image: Image) -> Image:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
-def _estimate(image: Image, separation: tuple[float, float] | None, min_confidence: float) -> LatticeVectors:
-    """Find the vectors at one resolution."""
+def _estimate(
+    image: Image, separation: tuple[float, float] | None, min_confidence: float, pixel: float
+) -> LatticeVectors:
+    """Find the vectors at one resolution; `pixel` is its unit in px of the image."""
     power, window_y, window_x, max_lag = _mean_power(image)
     found = []
     for scale in _SCALES:
@@ -124,12 +130,20 @@ def _estimate(image: Image, separation: tuple[float, float] | None, min_confiden
             + ("" if separation is None else f" with a separation of {separation[0]:.3g} to {separation[1]:.3g} px")
         )
     areas = np.array([abs(_cross(guess.a, guess.b)) for guess in found])
-    confidences = np.array([guess.confidence for guess in found])
+    confidences = np.nan_to_num([guess.confidence for guess in found])
     # The plateau: the lattice on which most scales agree, each by its confidence. One scale alone is chance.
-    agree = (np.abs(areas[:, None] / areas - 1.0) < 0.1) & (confidences > 0)
+    alike = np.abs(areas[:, None] / areas - 1.0) < 0.1
+    agree = alike & (confidences > 0)
     plateau = agree[int(np.argmax(agree @ confidences))]
     best = found[int(np.argmax(np.where(plateau, confidences, -1.0)))]
     confidence = best.confidence if plateau.sum() > 1 else 0.0
+    seldom = found[int(np.argmax(alike.sum(axis=1)))]
+    if np.isnan([guess.confidence for guess in found]).all() and alike.sum(axis=1).max() > len(_SCALES) // 2:
+        a, b = (pixel * float(np.hypot(*vector)) for vector in (seldom.a, seldom.b))
+        ny, nx = (round(pixel * side) for side in image.shape)
+        raise TooFewCellsError(
+            f"no lattice: what repeats after {a:.0f} and {b:.0f} px does so too seldom in {ny} × {nx} px"
+        )
     if confidence < min_confidence:
         raise NoLatticeError(
             f"no lattice: the best two vectors predict the autocorrelation with a confidence of {confidence:.2f} "
@@ -226,19 +240,22 @@ def _shortest_pair(
                 continue
             confidence = _confidence(lags, max_lag, a, b, float(heights.max()))
             # Pairs come shortest first; a longer one must explain more, not the same.
-            if best is None or confidence > best.confidence + _MORE:
+            if best is None or np.nan_to_num(confidence) > np.nan_to_num(best.confidence) + _MORE:
                 best = LatticeVectors(a, b, confidence)
     return best
 
 
 def _confidence(lags: Image, max_lag: int, a: Floats, b: Floats, highest: float) -> float:
-    """Lower quartile of the autocorrelation over other lattice vectors, in units of its highest peak."""
+    """Lower quartile of the autocorrelation over other lattice vectors, in units of its highest peak.
+
+    NaN where the lags hold too few of them.
+    """
     n, m = np.mgrid[-_REPEATS : _REPEATS + 1, 0 : _REPEATS + 1].reshape(2, -1)
     other = ((m > 0) | (n > 0)) & (np.abs(n) + np.abs(m) > 1)
     points = n[other, None] * a + m[other, None] * b
     points = points[np.hypot(points[:, 0], points[:, 1]) <= 0.9 * max_lag]
     if len(points) < _FEWEST_POINTS:
-        return 0.0
+        return np.nan
     # Fringes, unlike columns, stay correlated along their own direction.
     angle = np.arange(48) * (np.pi / 48)
     circle = 0.5 * min(np.hypot(*a), np.hypot(*b)) * np.stack([np.sin(angle), np.cos(angle)], axis=1)

@@ -93,22 +93,32 @@ def test_each_fault_is_said(fault: dict[str, float], words: str) -> None:
         gate.refuse(PASSES._replace(**fault))  # type: ignore[arg-type]
 
 
+def test_a_symmetric_particle_passes_whose_noise_is_that_of_counts() -> None:
+    particle = PASSES._replace(unevenness=0.2, inversion=0.99)
+    gate.refuse(particle._replace(bright_noise=8.0))
+    with pytest.raises(FrameError, match="those opposite each other are alike"):
+        gate.refuse(particle._replace(bright_noise=1.0))
+
+
 def test_what_is_not_known_is_no_fault() -> None:
     gate.refuse(PASSES._replace(width=np.nan, misfit=np.nan, unevenness=np.nan, inversion=np.nan, bright_noise=np.nan))
 
 
 def test_a_frame_that_passes_says_what_is_doubtful() -> None:
     frame = ImageFrame(0, np.zeros((8, 8)), (0.02, 0.02))
-    assert gate.measured(PASSES, 0.4, 0.4, frame)[gate.REASONS.path] == 0
+    assert gate.measured(PASSES, 0.4, 0.4, frame, tails=False)[gate.REASONS.path] == 0
     doubtful = PASSES._replace(usable=np.arange(50) < 40, misfit=0.17)
-    found = gate.measured(doubtful, 8.0, 8.0, frame)
+    found = gate.measured(doubtful, 8.0, 8.0, frame, tails=False)
     assert found[gate.QUALITY.path] == pytest.approx(0.8)
     assert gate.QUALITY_REASONS[int(found[gate.REASONS.path])] == (
         "many fits found no column and the columns are not of the fitted shape and no crystal has such a lattice vector"
     )
-    scattered = gate.measured(PASSES._replace(scatter=0.1), 0.4, 0.4, frame)[gate.REASONS.path]
-    assert gate.QUALITY_REASONS[int(scattered)] == "more than one in a hundred may be no column"
-    in_pixels = gate.measured(PASSES, 8.0, 8.0, replace(frame, pixel_size=(1.0, 1.0), calibrated=False))
+    scattered = gate.measured(PASSES._replace(scatter=0.1), 0.4, 0.4, frame, tails=True)[gate.REASONS.path]
+    assert gate.QUALITY_REASONS[int(scattered)] == (
+        "more than one in a hundred may be no column and the faintest columns may be where the tails of others meet"
+    )
+    uncalibrated = replace(frame, pixel_size=(1.0, 1.0), calibrated=False)
+    in_pixels = gate.measured(PASSES, 8.0, 8.0, uncalibrated, tails=False)
     assert in_pixels[gate.REASONS.path] == 0
 
 

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from stemdask.kernels.images.finding.separation import NoLatticeError, estimate_lattice, reduce_vectors
+from stemdask.kernels.images.finding.separation import (
+    NoLatticeError,
+    TooFewCellsError,
+    estimate_lattice,
+    reduce_vectors,
+)
 from stemdask.simulate import MotifColumn, lattice_image, perovskite
 
 
@@ -77,3 +82,17 @@ def test_a_cell_that_repeats_beyond_the_longest_lag_is_found_in_coarser_pixels()
     motif = tuple(MotifColumn(at, 5000.0 - 300.0 * k, 6.0, k) for k, at in enumerate(fractions))
     image, _ = lattice_image((700, 720), [[0.0, 130.0], [130.0, 0.0]], motif, background=2.0)
     np.testing.assert_allclose(lengths(estimate_lattice(image)), 130.0, rtol=0.01)
+
+
+@pytest.mark.parametrize("cells", [2.4, 6.0])
+def test_an_image_of_too_few_cells_says_so(cells: float) -> None:
+    side = 66.0
+    image, _ = perovskite((round(cells * side), round(1.3 * cells * side)), side, sigma_a=12.0, sigma_b=12.0)
+    if cells > 4.0:
+        assert estimate_lattice(image).separation == pytest.approx(side, rel=0.02)
+        return
+    with pytest.raises(TooFewCellsError, match=r"what repeats after 6\d and 6\d px does so too seldom in 158 × 206 px"):
+        estimate_lattice(image)
+    with pytest.raises(NoLatticeError) as noise:
+        estimate_lattice(np.random.default_rng(0).normal(size=image.shape).astype(np.float32))
+    assert not isinstance(noise.value, TooFewCellsError)

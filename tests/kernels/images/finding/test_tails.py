@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import special
+
+from stemdask.analyses import chain, registry
+from stemdask.kernels.arrays import Floats, Image
+from stemdask.kernels.images.finding.columns import Columns, find_columns
+from stemdask.kernels.images.finding.tails import Faint, judge_faint
+from stemdask.kernels.images.fitting.column_fit import ColumnFit
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
+from stemdask.model import ImageFrame, Step
+
+A = 20.0
+#: A square cell and one of a close-packed plane, and the empty middles of the gaps in them.
+CELLS = {
+    "square": (np.eye(2), np.array([[0.5, 0.5]])),
+    "hexagonal": (np.array([[1.0, 0.0], [0.5, np.sqrt(0.75)]]), np.array([[1.0, 1.0], [2.0, 2.0]]) / 3.0),
+}
+
+
+def airy(first_zero: float) -> Callable[[Floats], Floats]:
+    def profile(distance: Floats) -> Floats:
+        along = np.maximum(distance, 1e-6) * special.jn_zeros(1, 1)[0] / first_zero
+        return np.asarray((2.0 * special.j1(along) / along) ** 2)
+
+    return profile
+
+
+def gaussian(distance: Floats) -> Floats:
+    return np.asarray(np.exp(-0.5 * (distance / 3.6) ** 2))
+
+
+def particle(cell: str, profile: Callable[[Floats], Floats], in_gaps: float = 0.0, counts: float = 30_000.0) -> Image:
+    """Draw a round particle that gets thinner towards its rim, 300 px wide, with counting noise."""
+    side, random = 420, np.random.default_rng(0)
+    turn = np.radians(12.0)
+    basis = A * CELLS[cell][0] @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    cells = np.stack(np.meshgrid(np.arange(-30, 31), np.arange(-30, 31), indexing="ij"), axis=-1).reshape(-1, 2)
+    image = np.full((side, side), 0.03)
+    y, x = np.indices(image.shape)
+    for place, height in [(np.zeros(2), 1.0), *((gap, in_gaps) for gap in CELLS[cell][1])]:
+        at = (cells + place) @ basis
+        for column in at[np.hypot(*at.T) < 150.0] if height else ():
+            depth = np.clip((150.0 - np.hypot(*column)) / 80.0, 0.12, 1.0) ** 0.6
+            part = tuple(slice(max(int(c) + side // 2 - 50, 0), int(c) + side // 2 + 51) for c in column)
+            away = np.hypot(y[part] - side / 2 - column[0], x[part] - side / 2 - column[1])
+            image[part] += height * depth * profile(away)
+    return random.poisson(counts * image).astype(np.float32)
+
+
+def fitted(image: Image) -> tuple[Columns, ColumnFit]:
+    found = find_columns(image)
+    kinds = np.concatenate([found.sublattice, found.ghost_sublattice])
+    held = np.arange(len(kinds)) >= len(found.positions)
+    start = np.concatenate([found.positions, found.ghosts])
+    return found, fit_joint(image, start, kinds, np.repeat(found.widths, kinds.max() + 1), held=held)
+
+
+def judged(image: Image) -> Faint:
+    return judge_faint(image, *fitted(image))
+
+
+#: Where the first ring of the probe is highest, in units of the distance from the middle of a gap to the next column.
+RINGS = [("square", 0.75), ("square", 0.85), ("square", 1.0), ("hexagonal", 0.85), ("hexagonal", 1.0)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("cell", "ring"), RINGS)
+def test_spots_where_rings_of_the_probe_meet_are_explained_by_them(cell: str, ring: float) -> None:
+    to_gap = A / np.sqrt(2.0 if cell == "square" else 3.0)
+    faint = judged(particle(cell, airy(ring * to_gap * special.jn_zeros(1, 1)[0] / special.jn_zeros(2, 1)[0])))
+    assert len(faint.kinds) > 0
+    assert faint.explained > 0.9
+    assert faint.are_tails
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("height", [0.08, 0.11])
+def test_faint_columns_in_the_gaps_are_not_explained_by_tails(height: float) -> None:
+    faint = judged(particle("square", gaussian, height))
+    assert faint.kinds.tolist() == [1]
+    assert faint.explained < 0.4
+    assert not faint.may_be_tails
+
+
+@pytest.mark.long
+def test_a_crystal_that_fills_the_field_cannot_tell_faint_columns_from_tails() -> None:
+    image = particle("square", gaussian, 0.11)[130:290, 130:290]
+    faint = judged(image)
+    assert faint.kinds.tolist() == [1]
+    assert np.isnan(faint.explained)
+    assert faint.may_be_tails
+    assert not faint.are_tails
+
+
+@pytest.mark.long
+def test_a_particle_of_one_element_has_one_sublattice_whatever_the_rings_of_the_probe() -> None:
+    image = particle("square", airy(10.5))
+    steps = [Step(name, registry.get("images", name).params()) for name in ("columns", "lattice")]
+    assert find_columns(image).sublattice.max() > 0, "or the test says nothing"
+    values = chain.analyse("images", steps, ImageFrame(0, image, (1.0, 1.0)))
+    assert np.unique(values["columns/sublattice"]).tolist() == [0]
+    asked = [Step("columns", registry.get("images", "columns").params(sublattices=2)), steps[1]]
+    values = chain.analyse("images", asked, ImageFrame(0, image, (1.0, 1.0)))
+    assert np.unique(values["columns/sublattice"]).tolist() == [0, 1], "who asks for two gets two"
