@@ -2,9 +2,9 @@
 
 Started as ``python -m stemdask.fence.child PARENT REQUESTS ANSWERS DEATHS``: jobs, each a function of stemdask that is
 named, come in on one descriptor, and messages go out on the other, so that what a reader or an analysis prints can't
-enter a message. A job goes to the fork; when that dies, its code goes out on the third descriptor, and the next job has
-a new fork, which costs milliseconds where another start costs seconds. What is to outlive a death is done in the first
-process. Both end with their parent.
+enter a message. A job goes to the fork; when that dies, its code goes out on the third descriptor. As soon as a byte
+comes back the next job has a new fork, which costs milliseconds where another start costs seconds. What is to outlive a
+death is done in the first process. Both end with their parent.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ def main(parent: int, requests: int, answers: int, deaths: int) -> None:
         if code == 0 and _is_closed(requests):
             return
         os.write(deaths, DEATH.pack(code))
+        if not os.read(deaths, 1):  # the other side has emptied both pipes of what the fork left in them
+            return
 
 
 def _serve(requests: int, message: tuple[dict[str, Any], dict[str, Array]] | None) -> None:

@@ -6,13 +6,12 @@ import atexit
 import contextlib
 import logging
 import os
-import select
 import signal
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -20,7 +19,7 @@ import psutil
 
 from stemdask.errors import ClusterError, ConfigError, StemdaskError
 from stemdask.fence import process, wire
-from stemdask.fence.child import DEATH
+from stemdask.fence.channel import Channel, ClosedError, ForkDiedError
 from stemdask.model import Array
 
 log = logging.getLogger(__name__)
@@ -31,9 +30,9 @@ START_SECONDS = 300.0
 COMPILE_SECONDS = 120.0
 #: Signals that others send: the kernel when memory is short, a scheduler at the end of a job.
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
-_TICK = 0.5
 #: Seconds for a process to go that was killed.
 _END_SECONDS = 30.0
+#: A process, or a fork for one job, is started at most so many times while others kill it.
 _STARTS = 3
 
 
@@ -60,6 +59,14 @@ class Died(Exception):
             return f"its process was ended by {signal.Signals(-self.code).name}"
         except ValueError:
             return f"its process was ended by signal {-self.code}"
+
+
+class _NotTakenError(Exception):
+    """The fork ended before it took its job."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(code)
 
 
 class Overdue(TimeoutError):
@@ -93,7 +100,7 @@ class Fence:
         self._give_up = give_up
         self._process: process.Process | None = None
         self._kept: dict[str, _Kept] = {}
-        self._requests = self._answers = self._deaths = -1
+        self._channel: Channel | None = None
         self._fork = 0
         self._number = 0
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this
@@ -163,11 +170,18 @@ class Fence:
             self._bury()
             if keep:
                 self._kept.pop(job, None)
-            if not self._fork:
-                self._restore()
-            found = self._do(job, _Kept(given or {}, arrays or {}), seconds, cpu_seconds, keep=keep and not self._fork)
+            what = _Kept(given or {}, arrays or {})
+            for left in reversed(range(_STARTS)):
+                if not self._fork:
+                    self._restore()
+                try:
+                    found = self._do(job, what, seconds, cpu_seconds, keep=keep and not self._fork)
+                    break
+                except _NotTakenError as died:  # a new fork takes it
+                    if not left:
+                        raise Died(died.code, self._words()) from died
             if keep:
-                self._kept[job] = _Kept(given or {}, arrays or {}, everywhere=not self._fork)
+                self._kept[job] = replace(what, everywhere=not self._fork)
             return found
 
     def _restore(self) -> None:
@@ -181,16 +195,16 @@ class Fence:
         self, job: str, what: _Kept, seconds: float, cpu_seconds: float | None, *, keep: bool
     ) -> tuple[Any, dict[str, Array]]:
         """Have a job done, in the first process if that is to keep it."""
+        self._number += 1
+        folder = os.getcwd()  # noqa: PTH109
+        request = {"job": job, "given": what.given, "folder": folder, "keep": keep, "number": self._number}
         try:
-            self._number += 1
-            folder = os.getcwd()  # noqa: PTH109
-            request = {"job": job, "given": what.given, "folder": folder, "keep": keep, "number": self._number}
-            self._write(wire.pack(request, what.arrays))
+            self._write(wire.pack(request, what.arrays), _Clock(seconds, cpu_seconds, self._fork, "", self._give_up))
             header, values = self._receive(seconds, cpu_seconds)
         except (Overdue, InterruptedError):
             self._end_fork()
             raise
-        except Died:
+        except (Died, _NotTakenError):
             raise
         except BaseException:
             self._end()
@@ -213,11 +227,9 @@ class Fence:
     def _end(self) -> None:
         for kept in self._kept.values():
             kept.everywhere = False
-        for descriptor in (self._requests, self._answers, self._deaths):
-            if descriptor >= 0:
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
-        self._requests = self._answers = self._deaths = -1
+        if self._channel is not None:
+            self._channel.close()
+        self._channel = None
         self._fork = 0
         if self._process is not None and self._owner == os.getpid():
             self._process.kill()
@@ -226,10 +238,7 @@ class Fence:
 
     def _bury(self) -> None:
         """Take note of a fork that somebody killed between two jobs: the next one is not to blame."""
-        poll = select.poll()
-        poll.register(self._deaths, select.POLLIN)
-        if poll.poll(0):
-            os.read(self._deaths, DEATH.size)
+        if self._channel is not None and self._channel.bury():
             self._fork = 0
 
     def _end_fork(self) -> None:
@@ -239,7 +248,7 @@ class Fence:
                 os.kill(self._fork, signal.SIGKILL)
             try:
                 self._receive(_END_SECONDS, None)
-            except Died:
+            except (Died, _NotTakenError):
                 if self._is_there:
                     return
             except Overdue:
@@ -259,34 +268,23 @@ class Fence:
                 return
 
     def _spawn(self) -> None:
-        child_in, self._requests = os.pipe()
-        self._answers, child_out = os.pipe()
-        self._deaths, child_deaths = os.pipe()
-        os.set_blocking(self._answers, False)
+        channel = self._channel = Channel()
         try:
             self._owner = os.getpid()
             self._thread = threading.current_thread()  # with which the process ends
-            self._process = process.start(child_in, child_out, child_deaths, self._output)
+            self._process = process.start(*channel.ends, self._output)
         finally:
-            os.close(child_in)
-            os.close(child_out)
-            os.close(child_deaths)
+            channel.handed_over()
 
-    def _write(self, message: bytes) -> None:
-        view = memoryview(message)
-        with contextlib.suppress(BrokenPipeError):  # the end of the answers says why
-            while view:
-                view = view[os.write(self._requests, view) :]
+    def _write(self, message: bytes, clock: _Clock) -> None:
+        assert self._channel is not None
+        self._channel.write(message, clock)
 
     def _receive(self, seconds: float, cpu_seconds: float | None) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Return the next message of the job that is no beat.
-
-        A fork that dies before it takes its job leaves it to the next one: by then it may have been asked for again,
-        and what the first asking comes to must not be taken for the answer.
-        """
+        """Return the next message of the job that is no beat; one that was given up may have left others."""
         at = ""
         while True:
-            clock = _Clock(seconds, cpu_seconds, self._fork, at)
+            clock = _Clock(seconds, cpu_seconds, self._fork, at, self._give_up)
             prefix = self._read(wire.PREFIX, clock)
             header, values = wire.unpack(prefix, self._read(wire.body_length(prefix), clock))
             if "process" in header:
@@ -299,34 +297,19 @@ class Fence:
                 return header, values
 
     def _read(self, n: int, clock: _Clock) -> bytes:
-        parts = bytearray()
-        poll = select.poll()
-        poll.register(self._answers, select.POLLIN)
-        poll.register(self._deaths, select.POLLIN)
-        while len(parts) < n:
-            ready = {descriptor for descriptor, _ in poll.poll(1000 * min(max(clock.left(), 0.0), _TICK))}
-            if not ready:
-                clock.check()
-                if self._give_up is not None and self._give_up():
-                    raise InterruptedError
-            elif self._answers in ready:
-                try:
-                    part = os.read(self._answers, min(n - len(parts), 1 << 20))
-                except BlockingIOError:
-                    continue
-                if not part:
-                    code = self._process.wait() if self._process is not None else 0
-                    words = self._words()
-                    self._end()
-                    raise Died(code, words)
-                parts += part
-            else:  # all that the fork had said is read, the rest of it will never come
-                death = os.read(self._deaths, DEATH.size)
-                self._fork = 0
-                if death:
-                    raise Died(DEATH.unpack(death)[0], self._words())
-                poll.unregister(self._deaths)
-        return bytes(parts)
+        assert self._channel is not None
+        try:
+            return self._channel.read(n, clock)
+        except ForkDiedError as died:
+            self._fork = 0
+            if not died.taken:
+                raise _NotTakenError(died.code) from died
+            raise Died(died.code, self._words()) from died
+        except ClosedError:
+            code = self._process.wait() if self._process is not None else 0
+            words = self._words()
+            self._end()
+            raise Died(code, words) from None
 
     def _words(self) -> str:
         """Return what the process said of its end."""
@@ -355,11 +338,14 @@ class _Kept:
 class _Clock:
     """The time of a job since its last beat."""
 
-    def __init__(self, seconds: float, cpu_seconds: float | None, process: int, at: str) -> None:
+    def __init__(
+        self, seconds: float, cpu_seconds: float | None, process: int, at: str, give_up: Callable[[], bool] | None
+    ) -> None:
         self._end = time.monotonic() + seconds
         self._process = process
         self._cpu_end = None if cpu_seconds is None else self._spent() + cpu_seconds
         self._at = at
+        self._give_up = give_up
 
     def left(self) -> float:
         return self._end - time.monotonic()
@@ -367,6 +353,8 @@ class _Clock:
     def check(self) -> None:
         if self.left() <= 0 or (self._cpu_end is not None and self._spent() > self._cpu_end):
             raise Overdue(self._at)
+        if self._give_up is not None and self._give_up():
+            raise InterruptedError
 
     def _spent(self) -> float:
         try:
