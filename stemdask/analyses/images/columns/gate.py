@@ -32,7 +32,7 @@ _MANY_USABLE, _MANY_CONVERGED, _GOOD_FIT, _IN_PLACE = 0.9, 0.8, 0.15, 0.08
 #: Shortest lattice vectors of crystals in projection are this long, nm; another length speaks of a wrong scale.
 PLAUSIBLE_NM = (0.12, 3.0)
 
-FEW, NOT_CONVERGED, MISFIT, SCALE, SCATTERED, TAILS = 1, 2, 4, 8, 16, 32
+FEW, NOT_CONVERGED, MISFIT, SCALE, SCATTERED, TAILS, UNRESOLVED = 1, 2, 4, 8, 16, 32, 64
 #: What each bit of the reasons says.
 DOUBTS = {
     FEW: "many fits found no column",
@@ -41,6 +41,7 @@ DOUBTS = {
     SCALE: "no crystal has such a lattice vector",
     SCATTERED: "more than one in a hundred may be no column",
     TAILS: "the faintest columns may be where the tails of others meet",
+    UNRESOLVED: "fainter columns may be several in one, or others beside them are missing",
 }
 QUALITY_REASONS = {-1: "unknown", 0: "good"} | {
     sum(chosen): " and ".join(DOUBTS[reason] for reason in chosen)
@@ -125,6 +126,7 @@ def measured(quality: Quality, a: float, b: float, frame: ImageFrame, *, tails: 
         SCALE: frame.calibrated and not is_plausible(a, b),
         SCATTERED: quality.scatter > _IN_PLACE,
         TAILS: tails,
+        UNRESOLVED: quality.unresolved,
     }
     reasons = sum(reason for reason, doubt in doubts.items() if doubt)
     return {QUALITY.path: np.asarray(quality.usable_part), REASONS.path: np.asarray(reasons, np.int8)}

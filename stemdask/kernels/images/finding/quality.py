@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft
 
-from stemdask.kernels.arrays import AnyFloats, Booleans, Floats, Indices
+from stemdask.kernels.arrays import AnyFloats, Booleans, Codes, Floats, Indices
 from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.kernels.images.finding.columns import Columns
 from stemdask.kernels.images.finding.sites import predict_sites, to_grid
@@ -27,9 +27,15 @@ UNUSABLE = (RAN_AWAY, NO_SIGNAL)
 #: Standard deviation over the median of absolute deviations, and variance of a value less the mean of eight like it.
 _DEVIATION = 1.4826
 _OF_EIGHT = 1.125
+#: Standard error of a median of normal numbers, in units of that of their mean.
+_OF_MEDIAN = 1.2533
 #: Neighbours that a column needs for its height to be compared with theirs, and columns that a kind needs.
 _LEAST_AROUND = 3
 _LEAST_COLUMNS = 8
+#: Columns of a sublattice may be several at once where beyond doubt they are so many times as wide as those of any
+#: higher one (0.75 to 1.1 in real and multislice images), or the fit leaves so much around them, in units of their
+#: height, and so many times what it leaves around any higher one.
+_WIDER, _SEVERAL, _MORE_THAN_HIGHER = 1.2, 0.06, 2.0
 #: Part of the columns that must lie on both sides of a centre of inversion, how many standard deviations of chance
 #: their correlation must be, and what part of it the next best centre may reach.
 _LEAST_PAIRED, _SIGNIFICANT, _NEXT_BEST = 0.5, 3.0, 0.8
@@ -52,6 +58,9 @@ class Quality(NamedTuple):
     """How far columns differ in height from those of their kind around them, beyond the noise; of the evenest kind."""
     inversion: float
     """Correlation of the heights on both sides of a single centre; 0 where there is no such centre."""
+    unresolved: bool
+    """The columns of one sublattice are wider, or less like the fit, than those of any higher one, as where two
+    columns are nearer to each other than the image resolves."""
     bright_noise: float
     """Variance of the noise where the image is brightest over where it is darkest: small on a logarithmic scale."""
 
@@ -99,21 +108,41 @@ def assess(found: Columns, fit: ColumnFit, image: AnyFloats, *, dark: bool = Fal
     kinds = [_kind(found, fit, good[(kind == label.T).all(axis=1)]) for kind in np.unique(label, axis=1).T]
     scatter = np.concatenate([np.empty(0), *(kind.scatter for kind in kinds)])
     compared = [kind for kind in kinds if np.isfinite(kind.rise).sum() >= _LEAST_COLUMNS]
-    height = fit.amplitude[good] * (1.0 + fit.shape_terms[0])
-    level = fit.background[good] + 0.5 * height
+    largest = found.grain[good] == 0
+    height = fit.amplitude * (1.0 + fit.shape_terms[0])
+    level = fit.background + 0.5 * height
     variance = np.maximum(fit.noise.gain * level + fit.noise.readout, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        excess = np.sqrt(np.maximum(fit.reduced_chi2[good] - 1.0, 0.0) * variance) / height
+        excess = (fit.reduced_chi2 - 1.0) * variance / height**2
     return Quality(
         usable=usable,
         converged=float((flag != NOT_CONVERGED).mean()) if len(flag) else 0.0,
         width=half_width(fit.shape_terms) * _median(fit.sigma_major[good]) / found.distance,
-        misfit=_median(excess),
+        misfit=_median(np.sqrt(np.maximum(excess[good], 0.0))),
         scatter=_median(scatter) / found.distance,
         unevenness=min((kind.unevenness for kind in compared), default=np.nan),
         inversion=max((_inversion(kind.rise) for kind in compared), default=np.nan),
+        unresolved=_unresolved(excess, fit, good[largest], found.sublattice[good[largest]]),
         bright_noise=_bright_noise(fit, image, dark) if compared else np.nan,
     )
+
+
+def _unresolved(excess: Floats, fit: ColumnFit, of: Indices, sublattice: Codes) -> bool:
+    kinds = [of[sublattice == kind] for kind in np.unique(sublattice)]
+    order = np.argsort([-_median(fit.amplitude[kind]) for kind in kinds])
+    higher_width = higher_left = 0.0
+    for kind in (kinds[n] for n in order):
+        precision = 2.0 / np.sqrt(len(kind))
+        width = _median(np.sqrt(fit.sigma_major[kind] * fit.sigma_minor[kind]))
+        least_width = width * (1.0 - precision * _median(fit.amplitude_err[kind] / fit.amplitude[kind]))
+        left = _median(excess[kind])
+        least_left = left - precision * _OF_MEDIAN * _DEVIATION * _median(np.abs(excess[kind] - left))
+        if 0.0 < _WIDER * higher_width < least_width:
+            return True
+        if higher_width and least_left > max(_SEVERAL**2, _MORE_THAN_HIGHER**2 * higher_left):
+            return True
+        higher_width, higher_left = max(higher_width, width), max(higher_left, left)
+    return False
 
 
 def _bright_noise(fit: ColumnFit, image: AnyFloats, dark: bool) -> float:

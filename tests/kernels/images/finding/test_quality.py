@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stemdask.kernels.images.finding.columns import Columns
+from stemdask.kernels.images.finding.columns import Columns, find_columns
 from stemdask.kernels.images.finding.quality import Quality, assess
 from stemdask.kernels.images.finding.separation import LatticeVectors
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, NOT_CONVERGED, RAN_AWAY, ColumnFit
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.kernels.images.fitting.noise import Noise
+from stemdask.simulate import MotifColumn, lattice_image
 
 SIDE, SPACING = 11, 10.0
 I, J = (index.ravel().astype(np.int32) for index in np.indices((SIDE, SIDE)))  # noqa: E741
@@ -108,6 +110,29 @@ def test_the_evenest_sublattice_counts() -> None:
     two = replace(found(), sublattice=(I % 2).astype(np.int8), i=I // 2)
     heights = np.where(I % 2, 50.0, 100.0 * np.random.default_rng(2).exponential(size=N))
     assert assess(two, fitted(amplitude=heights), IMAGE).unevenness == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("counts", [50.0, 3_000.0])
+@pytest.mark.parametrize("apart", [0.0, 9.0, 18.0])
+def test_two_columns_nearer_than_the_image_resolves_are_seen_to_be_no_single_one(apart: float, counts: float) -> None:
+    """9 px are 1.8 widths: one maximum. At 18 px there are two."""
+    half, electrons = 0.5 * apart / 40.0, 2.0 * np.pi * 5.0**2 * counts
+    pair = [MotifColumn((0.5 + side, 0.5), 0.3 * electrons, 5.0, 1) for side in (-half, half)]
+    motif = (MotifColumn((0.0, 0.0), electrons, 5.0, 0), *pair)
+    basis = np.array([[0.0, 40.0], [40.0, 0.0]])
+    image = np.asarray(lattice_image((330, 340), basis, motif, background=0.1 * counts, seed=1)[0], np.float32)
+    columns = find_columns(image)
+    kinds = np.concatenate([columns.sublattice, columns.ghost_sublattice])
+    start, held = np.concatenate([columns.positions, columns.ghosts]), np.arange(len(kinds)) >= len(columns.positions)
+    fit = fit_joint(image, start, kinds, np.repeat(columns.widths, kinds.max() + 1), held=held)
+    assert assess(columns, fit, image).unresolved == (apart == 9.0)
+
+
+def test_a_brighter_sublattice_that_fits_badly_is_not_called_unresolved() -> None:
+    two = replace(found(), sublattice=(I % 2).astype(np.int8), i=I // 2)
+    worse, bright = np.where(I % 2, 9.0, 1.0), np.where(I % 2, 200.0, 100.0)
+    assert not assess(two, fitted(amplitude=bright, reduced_chi2=worse), IMAGE).unresolved
+    assert assess(two, fitted(amplitude=20_000 / bright, reduced_chi2=worse), IMAGE).unresolved
 
 
 def test_spots_alike_on_both_sides_of_the_direct_beam_are_told_from_columns_and_superlattices() -> None:
