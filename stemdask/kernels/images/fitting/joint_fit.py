@@ -57,6 +57,8 @@ _ROUNDS = 3
 #: How far the level between columns may be from a field with the wider cells, in units of the columns' height: 0.02 in
 #: clean images, 0.1 with dirt.
 _UNEVEN = 0.05
+#: From so many columns on, so many of them tell the shape that all share: its terms to better than 0.005, which moves
+_MANY, _ENOUGH = 5_000, 2_000
 #: By how much chi² must fall, in units of what chance makes of it, for columns to be taken as other than Gaussians.
 _EVIDENCE = 40.0
 
@@ -131,6 +133,8 @@ def fit_joint(
     array([[20.3, 22.8],
            [20.3, 34.1]])
     """
+    if model.shape == "auto" and start is None:
+        model = model._replace(shape=_shape_of_many(image, positions, sublattice, sigma, noise, model, held))
 
     def fitted(model: ColumnModel) -> _JointFit:
         fit = _JointFit(image, positions, sublattice, sigma, noise, model, start, held)
@@ -151,6 +155,42 @@ def fit_joint(
         return shaped
     # Too little is known for a shape where columns don't come to rest with it.
     return min(shaped, fitted(fit.model._replace(shape="gaussian")).result(), key=lost)
+
+
+def _shape_of_many(
+    image: AnyFloats,
+    positions: ArrayLike,
+    sublattice: ArrayLike,
+    sigma: ArrayLike,
+    noise: NoiseKind | Noise,
+    model: ColumnModel,
+    held: ArrayLike | None,
+) -> Shape | tuple[float, float, float]:
+    """Return the shape of the columns where they are densest; "auto" of an image that has too few to look at a part."""
+    places = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
+    sought = np.isfinite(places).all(axis=1)
+    if held is not None:
+        sought &= ~np.asarray(held, dtype=bool).reshape(-1)
+    if np.count_nonzero(sought) < _MANY:
+        return "auto"
+    side = int(np.sqrt(_ENOUGH * np.size(image) / np.count_nonzero(sought)))
+    cells = np.floor(places[sought] / (side / 2)).astype(np.intp)
+    count = np.zeros(np.array(np.shape(image)) // (side // 2) + 2, dtype=np.intp)
+    np.add.at(count, tuple(np.clip(cells, 0, np.array(count.shape) - 1).T), 1)
+    four = count[:-1, :-1] + count[1:, :-1] + count[:-1, 1:] + count[1:, 1:]
+    low = np.array(np.unravel_index(np.argmax(four), four.shape)) * (side / 2)
+    low = np.minimum(low.astype(np.intp), np.array(np.shape(image)) - side).clip(0)
+    near = ((places > low - 0.1 * side) & (places < low + 1.1 * side)).all(axis=1)
+    part = fit_joint(
+        image[low[0] : low[0] + side, low[1] : low[1] + side],
+        places[near] - low,
+        np.asarray(sublattice)[near],
+        sigma,
+        noise=noise,
+        model=model,
+        held=None if held is None else np.asarray(held)[near],
+    )
+    return tuple(part.shape_terms.tolist()) if part.shape_terms.any() else "gaussian"
 
 
 class _JointFit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stemdask.kernels.images.fitting import joint_fit
 from stemdask.kernels.images.fitting.aberrations import (
     N_TERMS,
     brightest,
@@ -14,6 +15,7 @@ from stemdask.kernels.images.fitting.aberrations import (
     shaped_information,
     shaped_score,
 )
+from stemdask.kernels.images.fitting.column_fit import ColumnFit
 from stemdask.kernels.images.fitting.ellipses import changed_precision, determinant, relative_determinant
 from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
 from stemdask.simulate import Truth, perovskite
@@ -190,3 +192,22 @@ def test_a_shape_that_is_known_is_held() -> None:
     known = (-0.1, 0.05, 0.0)
     fit = fit_joint(image, truth.positions, truth.sublattice, 2.7, model=ColumnModel(shape=known))
     assert tuple(fit.shape_terms) == known
+
+
+@pytest.mark.long
+def test_many_columns_have_the_shape_of_a_part_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, truth = coma_image(3.8, side=720)
+    assert len(truth.positions) > 5_000
+
+    def fitted() -> ColumnFit:
+        return fit_joint(image, truth.positions, truth.sublattice, 2.6)
+
+    of_a_part = fitted()
+    monkeypatch.setattr(joint_fit, "_MANY", np.inf)
+    of_all = fitted()
+    np.testing.assert_allclose(of_a_part.shape_terms, of_all.shape_terms, atol=0.01)
+    assert np.abs(of_a_part.shape_terms).max() > 0.05
+    inside = of_all.flag == 0
+    away = (of_a_part.positions - of_all.positions)[inside] / of_all.errors[inside]
+    assert np.abs(np.median(away, axis=0)).max() < 0.15
+    assert np.percentile(np.abs(away - np.median(away, axis=0)), 95) < 0.1
