@@ -1,9 +1,10 @@
-"""Speed, precision and truthfulness of fitting columns, beside atomap and picasso, on images whose columns are known.
+"""Speed, precision and truthfulness of fitting columns, beside atomap, picasso and SingleOrigin, on known columns.
 
-    python benchmarks/columns.py [--python OTHER/bin/python]
+    python benchmarks/columns.py [--python OTHER/bin/python] [--singleorigin OTHER/bin/python]
 
 One thread, CPU time of the process, all in one run; the bound is Cramér and Rao's. `--python` names an interpreter that
-has picasso (`pip install picassosr`), if this one lacks it; it runs in a process of its own, on the same images.
+has picasso (`pip install picassosr`), `--singleorigin` one that has SingleOrigin (`pip install "singleorigin<3"`: 3.0.1
+fits no groups of columns); they run in processes of their own, on the same images.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMB
     os.environ[name] = "1"
 
 import numpy as np  # noqa: E402  # after the number of its threads
+from scipy.spatial import cKDTree  # noqa: E402
 
 ROUNDS = 3
 PICASSO = """
@@ -36,6 +38,50 @@ for _ in range(4):
     fit = gaussfit.fit_spots(gaussfit.ELLIPTIC, spots, guess, mle=True)[0]
     least.append(time.process_time() - start)
 np.savez(sys.argv[2], seconds=min(least[1:]), theta=np.asarray(fit))
+"""
+
+SINGLEORIGIN = """
+import sys, time
+import matplotlib
+matplotlib.use("Agg")
+import numpy as np
+from SingleOrigin.cell_transform import UnitCell
+from SingleOrigin.find_atom_columns import HRImage
+with np.load(sys.argv[1]) as given:
+    image, vectors, origin = (given[name] for name in ("image", "vectors", "origin"))
+cell = UnitCell(sys.argv[3])
+cell.project_zone_axis([0, 0, 1], [1, 0, 0], [0, 1, 0], ignore_elements=["O"])
+start = time.process_time()
+lattice = HRImage(image / image.max()).add_lattice("perovskite", cell)
+lattice.specify_basis_vectors(*vectors)
+lattice.define_reference_lattice(origin=tuple(origin))
+lattice.fit_atom_columns(parallelize=False)
+seconds = time.process_time() - start
+np.savez(sys.argv[2], seconds=seconds, places=lattice.at_cols[["y_fit", "x_fit"]].to_numpy(float))
+"""
+PEROVSKITE = """data_SrTiO3
+_cell_length_a 3.905
+_cell_length_b 3.905
+_cell_length_c 3.905
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+loop_
+_space_group_symop_operation_xyz
+'x, y, z'
+loop_
+_atom_site_type_symbol
+_atom_site_label
+_atom_site_symmetry_multiplicity
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+Sr Sr1 1 0.0 0.0 0.0 1.0
+Ti Ti1 1 0.5 0.5 0.5 1.0
+O O1 1 0.5 0.5 0.0 1.0
+O O2 1 0.5 0.0 0.5 1.0
+O O3 1 0.0 0.5 0.5 1.0
 """
 
 
@@ -64,6 +110,30 @@ def picasso(python: str, image: np.ndarray, start: np.ndarray, half: int) -> tup
         with np.load(found) as result:
             theta, seconds = result["theta"], float(result["seconds"])
     return corner + theta[:, [2, 1]], seconds
+
+
+def single_origin(python: str, image: np.ndarray, truth: object, inner: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """Fit A and B columns with SingleOrigin in its own interpreter; return them in the order of the truth, or NaN."""
+    a = truth.positions[truth.sublattice == 0]
+    middle = a[np.argmin(np.hypot(*(a - 0.5 * np.array(image.shape)).T))]
+    away = a - middle
+    near = away[np.argsort(np.hypot(*away.T))[1:5]]
+    right = near[np.argmax(near[:, 1])]
+    down = near[np.argmax(near[:, 0])]
+    with tempfile.TemporaryDirectory() as folder:
+        given, found, cell = (Path(folder, name) for name in ("given.npz", "found.npz", "cell.cif"))
+        cell.write_text(PEROVSKITE)
+        np.savez(given, image=image.astype(float), vectors=[right[::-1], down[::-1]], origin=middle[::-1])
+        command = [python, "-c", SINGLEORIGIN, given, found, cell]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(f"SingleOrigin didn't run: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+            return None
+        with np.load(found) as result:
+            places, seconds = result["places"], float(result["seconds"])
+    places = places[np.isfinite(places).all(axis=1)]
+    distance, which = cKDTree(places).query(truth.positions)
+    return np.where((inner & (distance < 3.0))[:, None], places[which], np.nan), seconds
 
 
 def row(name: str, n: int, seconds: float, ratios: list[float]) -> None:
@@ -112,7 +182,7 @@ def isolated(python: str) -> None:
     row("atomap, 2D Gaussian", len(few), time.process_time() - begin, error(fit.positions, few))
 
 
-def perovskite_lattice(python: str) -> None:
+def perovskite_lattice(python: str, origin_python: str) -> None:
     """A and B columns whose tails overlap, in an image of 2,000 px: 16 px, widths 2.8, 5,000 and 2,000 electrons."""
     from stemdask.adapters import atomap
     from stemdask.kernels.images.fitting.cramer_rao import joint_bound
@@ -176,15 +246,20 @@ def perovskite_lattice(python: str) -> None:
     found[few] = fit.positions
     of = few & np.all((truth.positions > 20) & (truth.positions < 235), axis=1)
     row("atomap, 2D Gaussian, A then B", int(few.sum()), seconds, errors(found, of))
+    beside = single_origin(origin_python, image[:256, :256], truth, of)
+    if beside is not None:
+        there = of & np.isfinite(beside[0]).all(axis=1)
+        name = f"SingleOrigin, {there.sum()} of {of.sum()} columns"
+        row(name, int(few.sum()), beside[1], errors(np.nan_to_num(beside[0]), there))
 
 
-def slopes() -> None:
+def slopes(origin_python: str) -> None:
     """Found against true displacement of B, at 100,000 electrons per A column."""
     from stemdask.adapters import atomap
     from stemdask.kernels.images.fitting.joint_fit import fit_joint
     from stemdask.simulate import perovskite
 
-    print("\n| A-B distance / width | stemdask: slope | atomap: slope |\n|---|---|---|")
+    print("\n| A-B distance / width | stemdask: slope | atomap: slope | SingleOrigin (B found) |\n|---|---|---|---|")
     for ratio in (3.3, 3.8, 4.2, 4.7):
         shifts, spacing = np.random.default_rng(1), ratio * 2.6 * np.sqrt(2)
         image, truth = perovskite(
@@ -203,16 +278,22 @@ def slopes() -> None:
         fits[1][truth.inside] = atomap.measure(image, sites[truth.inside], truth.sublattice[truth.inside]).positions
         true = truth.displacement[of][:, ::-1].ravel()
         slope = [np.polyfit(true, (fit - sites)[of].ravel(), 1)[0] for fit in fits]
-        print(f"| {ratio} | {slope[0]:.3f} | {slope[1]:.3f} |", flush=True)
+        beside, words = single_origin(origin_python, image, truth, of), "–"
+        if beside is not None:
+            shift = (beside[0] - sites)[of].ravel()
+            known = np.isfinite(shift)
+            words = f"{np.polyfit(true[known], shift[known], 1)[0]:.3f} ({known.mean():.0%})"
+        print(f"| {ratio} | {slope[0]:.3f} | {slope[1]:.3f} | {words} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", default=sys.executable, help="an interpreter that has picasso")
+    parser.add_argument("--singleorigin", default=sys.executable, help="an interpreter that has SingleOrigin")
     chosen = parser.parse_args()
     isolated(chosen.python)
-    perovskite_lattice(chosen.python)
-    slopes()
+    perovskite_lattice(chosen.python, chosen.singleorigin)
+    slopes(chosen.singleorigin)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ _OF_MEDIAN = 1.2533
 _LEAST_AROUND = 3
 _LEAST_COLUMNS = 8
 #: Columns of a sublattice may be several at once where beyond doubt they are so many times as wide as those of any
-#: higher one (0.75 to 1.1 in real and multislice images), or the fit leaves so much around them, in units of their
-#: height, and so many times what it leaves around any higher one.
-_WIDER, _SEVERAL, _MORE_THAN_HIGHER = 1.2, 0.06, 2.0
+#: clearly higher one (0.75 to 1.1 in real and multislice images), or the fit leaves so much around them, in units of
+#: their height, and so many times what it leaves around any clearly higher one.
+_CLEARLY_HIGHER, _WIDER, _SEVERAL, _MORE_THAN_HIGHER = 1.5, 1.2, 0.06, 1.7
 #: Part of the columns that must lie on both sides of a centre of inversion, how many standard deviations of chance
 #: their correlation must be, and what part of it the next best centre may reach.
 _LEAST_PAIRED, _SIGNIFICANT, _NEXT_BEST = 0.5, 3.0, 0.8
@@ -59,7 +59,7 @@ class Quality(NamedTuple):
     inversion: float
     """Correlation of the heights on both sides of a single centre; 0 where there is no such centre."""
     unresolved: bool
-    """The columns of one sublattice are wider, or less like the fit, than those of any higher one, as where two
+    """The columns of one sublattice are wider, or less like the fit, than those of any clearly higher one, as where two
     columns are nearer to each other than the image resolves."""
     bright_noise: float
     """Variance of the noise where the image is brightest over where it is darkest: small on a logarithmic scale."""
@@ -129,19 +129,21 @@ def assess(found: Columns, fit: ColumnFit, image: AnyFloats, *, dark: bool = Fal
 
 def _unresolved(excess: Floats, fit: ColumnFit, of: Indices, sublattice: Codes) -> bool:
     kinds = [of[sublattice == kind] for kind in np.unique(sublattice)]
-    order = np.argsort([-_median(fit.amplitude[kind]) for kind in kinds])
-    higher_width = higher_left = 0.0
-    for kind in (kinds[n] for n in order):
+    height, width, left, least_width, least_left = np.empty((5, len(kinds)))
+    for n, kind in enumerate(kinds):
         precision = 2.0 / np.sqrt(len(kind))
-        width = _median(np.sqrt(fit.sigma_major[kind] * fit.sigma_minor[kind]))
-        least_width = width * (1.0 - precision * _median(fit.amplitude_err[kind] / fit.amplitude[kind]))
-        left = _median(excess[kind])
-        least_left = left - precision * _OF_MEDIAN * _DEVIATION * _median(np.abs(excess[kind] - left))
-        if 0.0 < _WIDER * higher_width < least_width:
+        height[n], left[n] = _median(fit.amplitude[kind]), _median(excess[kind])
+        width[n] = _median(np.sqrt(fit.sigma_major[kind] * fit.sigma_minor[kind]))
+        least_width[n] = width[n] * (1.0 - precision * _median(fit.amplitude_err[kind] / fit.amplitude[kind]))
+        least_left[n] = left[n] - precision * _OF_MEDIAN * _DEVIATION * _median(np.abs(excess[kind] - left[n]))
+    for n in range(len(kinds)):
+        higher = height > _CLEARLY_HIGHER * height[n]
+        if not higher.any():
+            continue
+        if least_width[n] > _WIDER * width[higher].max():
             return True
-        if higher_width and least_left > max(_SEVERAL**2, _MORE_THAN_HIGHER**2 * higher_left):
+        if least_left[n] > max(_SEVERAL**2, _MORE_THAN_HIGHER**2 * left[higher].max()):
             return True
-        higher_width, higher_left = max(higher_width, width), max(higher_left, left)
     return False
 
 

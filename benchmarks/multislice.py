@@ -1,0 +1,110 @@
+"""Columns found in multislice images of many structures, with no config: how many, how true, how honest their errors.
+
+    python benchmarks/multislice.py sto001.npz gaas.npz ... [--jitter 0.3]
+
+Each file holds one periodic cell: `image` (x, y), `sampling_A` (2,), `truth` (n, 3 or more): x and y in Å and the
+kind of each column that the detector shows. It is repeated to some 420 px, its brightest pixel is 100, 1,000 and 20,000
+electrons over a background of 3 %, noise is drawn, and `--jitter` shifts each row by so many px (RMS).
+
+The image of a column may be off its atoms by the same vector in each cell (channelling, neighbours): that is taken out.
+*68 %*: columns whose error is less than one standard error, along x and y. *Significant*: cells whose displacement of B
+against A, less its median, is one that chance makes in 5 of 100.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from stemdask.analyses import chain, registry
+from stemdask.analyses.images.columns.gate import QUALITY_REASONS
+from stemdask.errors import StemdaskError
+from stemdask.model import ImageFrame, Step
+
+COUNTS = (100, 1_000, 20_000)
+SIDE = 420
+#: Squared length of a pair of normal numbers that chance exceeds in 5 of 100.
+FIVE_PERCENT = 5.99
+#: How far from its place a column may be to be that column, in units of the shortest distance, and some px.
+NEAR = 0.18, 1.0
+
+
+def drawn(path: Path, counts: int, jitter: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Return an image, its columns (n, 2) in px and their kinds, and the pixel in nm; it ends within cells."""
+    data = np.load(path)
+    cell, pixel = np.asarray(data["image"], float).T, float(np.mean(data["sampling_A"]))
+    repeats = [max(1, round(SIDE / side)) for side in cell.shape]
+    corners = np.argwhere(np.ones(repeats)) * cell.shape
+    one = data["truth"][:, 1::-1] / data["sampling_A"][::-1]
+    truth, kind = (one + corners[:, None]).reshape(-1, 2), np.tile(data["truth"][:, 2], len(corners))
+    image, random = np.tile(cell / cell.max(), repeats), np.random.default_rng(counts)
+    if jitter:
+        shift = random.normal(0.0, jitter, (len(image), 1))
+        wave = np.fft.rfftfreq(image.shape[1])
+        image = np.fft.irfft(np.fft.rfft(image) * np.exp(-2j * np.pi * wave * shift), image.shape[1])
+    counted = random.poisson(counts * np.clip(image + 0.03, 0.0, None)).astype(np.float32)
+    return counted[7:-5, 4:-9], truth - [7, 4], kind, pixel / 10.0
+
+
+def within(error: np.ndarray, kind: np.ndarray, standard: np.ndarray) -> float:
+    """Return the part of errors below one standard error, without what all columns of a kind have in common."""
+    own = (
+        error
+        - np.array([np.median(error[kind == k], axis=0) for k in np.unique(kind)])[np.unique(kind, False, True)[1]]
+    )
+    known = np.isfinite(standard)
+    return float((np.abs(own) < standard)[known].mean())
+
+
+def row(path: Path, counts: int, jitter: float) -> str:
+    image, truth, kind, pixel = drawn(path, counts, jitter)
+    steps = [Step(name, registry.get("images", name).params()) for name in ("columns", "lattice", "displacement")]
+    try:
+        found = chain.analyse("images", steps, ImageFrame(0, image, (pixel, pixel)))
+    except StemdaskError as error:
+        return f"refused: {error.what}"
+    used = found["columns/sublattice"] >= 0
+    places = np.column_stack([found["columns/y"], found["columns/x"]])[used] / pixel
+    standard = np.column_stack([found["columns/y_err"], found["columns/x_err"]])[used] / pixel
+    distance = float(np.median(cKDTree(places).query(places, 2)[0][:, 1]))
+    near = NEAR[0] * distance + NEAR[1]
+    inside = ((truth > 0.5 * distance + 1) & (truth < np.array(image.shape) - 2 - 0.5 * distance)).all(axis=1)
+    recall = float((cKDTree(places).query(truth[inside])[0] < near).mean())
+    away, which = cKDTree(truth).query(places)
+    true = away < near
+    honest = within((places - truth[which])[true], kind[which][true], standard[true])
+    cells = [f"{recall:.3f}", f"{true.mean():.3f}", f"{honest:.0%}"]
+    shift = np.column_stack([found["displacement/u"], found["displacement/v"]])
+    error = np.column_stack([found["displacement/u_err"], found["displacement/v_err"]])
+    known = np.isfinite(shift).all(axis=1)
+    chance = (
+        (((shift - np.median(shift[known], axis=0)) / error)[known] ** 2).sum(axis=1) if known.any() else np.empty(0)
+    )
+    cells.append(f"{(chance > FIVE_PERCENT).mean():.0%}" if len(chance) else "–")
+    reasons = int(found["frames/quality_reasons"])
+    return " / ".join(cells) + (f" ({QUALITY_REASONS[reasons]})" if reasons else "")
+
+
+def rows(paths: list[Path], jitter: float) -> Iterator[str]:
+    for path in paths:
+        yield " | ".join([path.stem, *(row(path, counts, jitter) for counts in COUNTS)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--jitter", type=float, default=0.0, help="px (RMS) by which rows are shifted")
+    chosen = parser.parse_args()
+    print("recall / precision / 68 % / significant\n")
+    print("| | " + " | ".join(f"{counts:,} electrons" for counts in COUNTS) + " |")
+    print("|---" * (len(COUNTS) + 1) + "|")
+    for text in rows(chosen.files, chosen.jitter):
+        print(f"| {text} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
