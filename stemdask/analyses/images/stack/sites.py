@@ -39,7 +39,7 @@ SHAPE = _site("shape", ("term",), "float64", "1", "how columns deviate from a Ga
 SITES = (Y, X, SUBLATTICE, GRAIN, I, J, SIGMA, VECTORS, DISTANCE, CONFIDENCE, SHAPE)
 
 
-def find_sites(frames: Sequence[ImageFrame], find: Callable[[Array, float], Columns]) -> dict[str, Array]:
+def find_sites(frames: Sequence[ImageFrame], find: Callable[[Array, float, Array], Columns]) -> dict[str, Array]:
     """Find the columns of the average of a stack, which reaches as far as any frame: some enter the field later.
 
     Parameters
@@ -47,9 +47,10 @@ def find_sites(frames: Sequence[ImageFrame], find: Callable[[Array, float], Colu
     frames
         With what the registration prepared.
     find
-        Finds columns on an image of this pixel size, nm, or raises FrameError.
+        Finds columns on the average with its pixel size, nm, and the place (2,), px, of its first pixel in a frame that
+        has not drifted, or raises FrameError.
     """
-    frame = _any_of(frames)
+    frame = any_of(frames)
     average, first = frame[registration.AREA_IMAGE], frame[registration.AREA_FIRST]
     dark = bool(frame.get(preprocess.INVERTED, np.asarray(False)))
     if dark:
@@ -59,7 +60,7 @@ def find_sites(frames: Sequence[ImageFrame], find: Callable[[Array, float], Colu
     try:
         if not average.size:
             raise FrameError("the frames show different areas", where="registration")
-        found = find(average, nm)
+        found = find(average, nm, first)
         positions, shape = _refined(average, found, dark)
     except FrameError:
         sites = dict.fromkeys((Y, X, SUBLATTICE, GRAIN, I, J, SIGMA), none)
@@ -85,7 +86,7 @@ def find_sites(frames: Sequence[ImageFrame], find: Callable[[Array, float], Colu
     return {variable.path: sites[variable].astype(variable.dtype) for variable in SITES}
 
 
-def _any_of(frames: Sequence[ImageFrame]) -> ImageFrame:
+def any_of(frames: Sequence[ImageFrame]) -> ImageFrame:
     """Return a frame that can be read; the run gives the others their status and reason."""
     for index in range(len(frames)):
         try:
@@ -107,7 +108,7 @@ def _refined(average: Array, found: Columns, dark: bool) -> tuple[Array, Array]:
     """
     start = np.concatenate([found.positions, found.ghosts])
     grain = np.concatenate([found.grain, found.ghost_grain])
-    kind = np.concatenate([found.sublattice, found.ghost_sublattice]) + MAX_SUBLATTICES * grain
+    kind = np.maximum(np.concatenate([found.sublattice, found.ghost_sublattice]), 0) + MAX_SUBLATTICES * grain
     held = np.repeat([False, True], [len(found.positions), len(found.ghosts)])
     fit = fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian", held=held)
     gate.refuse(assess(found, fit, average, dark=dark))
