@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.columns import edits
 from stemdask.analyses.images.stack import registration
 from stemdask.errors import StoreError
-from stemdask.results import edited, layers, shows
+from stemdask.results import edited, layers, shows, viewers
 from stemdask.results.group import GroupAccessor
 from stemdask.results.layers import Layer
 from stemdask.results.views import Results
@@ -164,8 +163,7 @@ class Accessor(Results):
 
     def view(self) -> Any:
         """Return the viewer of the store, which a notebook displays; it needs ``stemdask[view]``."""
-        # The viewer lies above this room, and is an extra: it is imported when it is asked for, as figures are.
-        return import_module("stemdask.view.entrance").in_notebook(self._tree)
+        return viewers.in_notebook(self._tree)
 
 
 class Plots:
