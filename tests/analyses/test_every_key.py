@@ -84,6 +84,8 @@ ELSEWHERE = {
     "images.preprocess.invert": "planning/test_polarity.py",
     "images.columns.engine": "adapters/test_atomap.py",
     "images.columns.edits": "analyses/images/columns/test_edits.py",
+    "images.lattice.structure": "analyses/images/columns/test_structure.py",
+    "images.lattice.zone": "analyses/images/columns/test_structure.py",
     "images.strain.octahedral_tilt": "analyses/images/cells/test_strain.py",
     "images.domains.classes": "analyses/images/maps/test_domains.py",
     "images.domains.regions": "analyses/images/maps/test_domains.py",

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from stemdask.analyses.images.columns import columns, edits, gate, lattice
 from stemdask.errors import StoreError
 from stemdask.figures.canvas import height_of, show_image
-from stemdask.figures.images.inspection import inspection, mark_columns, residual
+from stemdask.figures.images.inspection import inspection, mark_columns, residual, sublattice_name
 from stemdask.figures.numbers import median_row
 from stemdask.figures.style import new, style
 from stemdask.kernels.images.finding.quality import UNUSABLE
@@ -153,7 +153,7 @@ def _counts(found: xr.Dataset) -> list[tuple[str, int]]:
         ):
             counts += [(name, int(count))] if count else []
         for value in np.unique(kinds[kinds >= 0]):
-            counts.append((f"of sublattice {lattice.SUBLATTICES[int(value)]}", int((kinds == value).sum())))
+            counts.append((f"of sublattice {sublattice_name(found, int(value))}", int((kinds == value).sum())))
     return counts
 
 
