@@ -14,7 +14,7 @@ from stemdask.analyses.atoms.shape import positions
 from stemdask.analyses.atoms.time import tracks
 from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.columns import edits
-from stemdask.analyses.images.stack import registration
+from stemdask.analyses.images.stack import registration, rotation
 from stemdask.errors import StoreError
 from stemdask.results import edited, layers, shows, viewers
 from stemdask.results.group import GroupAccessor
@@ -121,9 +121,19 @@ class Accessor(Results):
             group = self._of(name)
             if group.is_placed:
                 layer = group.to_napari(name)
+                if group.item == "cell" and rotation.ANGLE in self:
+                    layer[1]["affine"] = self._onto_image()
                 layer[1]["visible"] = all(layer[2] != other[2] for other in found)
                 found.append(layer)
         return found
+
+    def _onto_image(self) -> Any:
+        """Return the affine map (4, 4) of frame, y and x by which turned coordinates lie over the image."""
+        turn = rotation.Turn.by(*(float(np.nanmedian(self.read(variable))) for variable in rotation.TURN))
+        affine = np.eye(4)
+        affine[1:3, 1:3] = turn.matrix.T
+        affine[1:3, 3] = turn.middle - turn.matrix.T @ turn.middle
+        return affine
 
     def write_edits(self, path: str, points: Any) -> int:
         """Write columns that a person corrected as a file that ``columns: {edits: ...}`` obeys.

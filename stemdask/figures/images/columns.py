@@ -78,6 +78,8 @@ def _has_residual(results: Results) -> bool:
         return False
     params = results.params("preprocess")
     changed = {} if params is None else params.model_dump(exclude_defaults=True)
+    if not changed.get("rotate", {}).get("pixels"):
+        changed.pop("rotate", None)
     return results.params("denoise_images") is None and not changed.keys() - {"invert"}
 
 

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from stemdask.analyses.images.columns import columns, lattice, structure
 from stemdask.analyses.images.columns.scan_distortion import positions_of
+from stemdask.analyses.images.stack import rotation
 from stemdask.analyses.images.stack.pixels import pixels_of
 from stemdask.kernels.images.crystal.displacement import (
     REFERENCES,
@@ -161,6 +162,10 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         scatter.append(errors)
         others.append(np.stack([entry.vector for entry in measured.values()]))
     found, shared = Displacements.joined(parts), _systematic(frame, params)
+    significant = found.significant(shared if params.remove == "none" else None)
+    if rotation.ANGLE in frame:
+        turn = rotation.Turn.by(*(float(frame[variable]) for variable in rotation.TURN))
+        found, shared = found.turned(turn.matrix, _PM * turn.middle), turn.spread(shared[::-1])[::-1]
     largest = max(scatter, key=lambda one: len(one.displacements.column), default=None)
     jitter, excess = (np.zeros(2), np.ones(2)) if largest is None else (largest.jitter, largest.excess)
     vectors = np.concatenate(others, axis=1) if others else np.empty((len(REFERENCES), 0, 2))
@@ -177,7 +182,7 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         V_ERR.path: found.error[:, 1],
         MAGNITUDE.path: found.magnitude,
         ANGLE.path: found.angle,
-        SIGNIFICANT.path: found.significant(shared if params.remove == "none" else None),
+        SIGNIFICANT.path: significant,
         DISAGREEMENT.path: np.hypot(differences[..., 0], differences[..., 1]).max(axis=(0, 1)),
         NOISE_FLOOR.path: np.asarray(noise_floor(found.vector, i[found.column], j[found.column])),
     }
@@ -343,7 +348,7 @@ ANALYSIS = Analysis(
     outputs=outputs,
     shows="stemdask.figures.images.displacement",
     needs=("columns", "lattice"),
-    after=("scan_distortion",),
+    after=("preprocess", "scan_distortion"),
     run=run,
     finish=finish,
 )
