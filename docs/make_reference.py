@@ -31,7 +31,9 @@ Every analysis, with its config keys and the variables that it writes.
 {MADE}
 
 Variables have a `frame` dimension unless they are constants of the run; `column`, `cell`, `atom` and `bond` are padded
-with NaN or -1 to the largest frame.
+with NaN or -1 to the largest frame. Some are there only where a key asks for them: `columns/edit_*` and `n_edits` with
+`edits`, `lattice/structure_*` and `scale` with `structure`, `displacement/polarisation_*` with `born_charge`,
+`embedding/*` with `embedding`.
 """
 
 CONFIG = f"""\
@@ -64,13 +66,22 @@ example that a test runs.
 KINDS = (clusters.Auto, *get_args(clusters.Named))
 
 
+#: Keys with which an analysis writes more variables than with its defaults.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "columns": {"edits": "edits.csv"},
+    "lattice": {"structure": "BaTiO3.cif"},
+    "displacement": {"born_charge": 1.0},
+    "domains": {"embedding": "tsne"},
+}
+
+
 def analyses() -> str:
     """Return the page of the analyses."""
     parts = [ANALYSES]
     titles: dict[Kind, str] = {"images": "Images", "atoms": "Atoms"}
     for kind, title in titles.items():
         parts.append(f"## {title}\n")
-        steps = [Step(analysis.name, analysis.params()) for analysis in registry.of_kind(kind)]
+        steps = [Step(one.name, one.params(**OPTIONS.get(one.name, {}))) for one in registry.of_kind(kind)]
         declared = chain.outputs(kind, steps)
         parts += [_analysis(*pair) for pair in zip(registry.of_kind(kind), declared, strict=True)]
     return "\n".join([*parts, _files()])

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from stemdask._version import __version__
+from stemdask.results import viewers
 
 # Loaded on first use: `import stemdask` must stay cheap at the start of a worker and of the command line.
 _HOMES = {
@@ -30,3 +31,12 @@ def __getattr__(name: str) -> Any:
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
+
+
+def _in_notebook(tree: Any) -> Any:
+    from stemdask.view.entrance import in_notebook
+
+    return in_notebook(tree)
+
+
+viewers.in_notebook = _in_notebook

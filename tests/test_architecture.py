@@ -60,7 +60,7 @@ HEAVY += ("scipy", "skimage", "sklearn", "xarray", "zarr")
 
 
 class Import(NamedTuple):
-    """One import statement of a file, wherever in it, for types alone too."""
+    """One import of a file, wherever in it, for types alone or by its name too."""
 
     line: int
     module: str
@@ -88,6 +88,8 @@ def imports(path: Path) -> list[Import]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: write absolute imports"
             found.append(Import(node.lineno, node.module or "", tuple(alias.name for alias in node.names)))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            found += [Import(node.lineno, str(name.value)) for name in node.args if isinstance(name, ast.Constant)]
     return found
 
 
@@ -209,6 +211,7 @@ def test_a_sound_house_passes(house: Path) -> None:
         ("import stemdask.report.page\n", "report"),
         ("def late():\n    from stemdask.report import page\n", "report"),
         ("if TYPE_CHECKING:\n    from stemdask.report.page import Page\n", "report"),
+        ("def late():\n    return importlib.import_module('stemdask.report.page')\n", "report"),
         ("from stemdask import run\n", "__init__"),
         ("import stemdask\n", "__init__"),
     ],

@@ -8,9 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from stemdask.analyses import registry
+from stemdask.analyses.given_file import seal
 from stemdask.config.document import Document
 from stemdask.config.problems import in_words, nearest
-from stemdask.errors import StemdaskError
+from stemdask.errors import InputError, StemdaskError
 from stemdask.model import Kind, Step
 
 
@@ -29,9 +30,11 @@ def steps(document: Document, kind: Kind, defaults: Sequence[str] | None = None)
             continue
         model = registry.get(kind, name).params
         try:
-            found[name] = Step(name, model.model_validate({} if values is None else values))
+            found[name] = Step(name, seal(model.model_validate({} if values is None else values)))
         except ValidationError as error:
             problems += in_words(error, document, path, model)
+        except InputError as error:
+            problems.append(document.problem((*path, str(error.where)), error.what))
     names = _with_needed(found, kind)
     added = {name: Step(name, registry.get(kind, name).params()) for name in names if name not in found}
     return tuple((found | added)[name] for name in _in_order(names, kind)), problems

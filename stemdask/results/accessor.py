@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
 from stemdask.analyses import registry
 from stemdask.analyses.atoms.shape import positions
 from stemdask.analyses.atoms.time import tracks
 from stemdask.analyses.images.cells import displacement
-from stemdask.analyses.images.stack import registration
+from stemdask.analyses.images.columns import edits
+from stemdask.analyses.images.stack import registration, rotation
 from stemdask.errors import StoreError
-from stemdask.results import layers, shows
+from stemdask.results import edited, layers, shows, viewers
 from stemdask.results.group import GroupAccessor
 from stemdask.results.layers import Layer
 from stemdask.results.views import Results
@@ -120,17 +121,59 @@ class Accessor(Results):
             group = self._of(name)
             if group.is_placed:
                 layer = group.to_napari(name)
+                if group.item == "cell" and rotation.ANGLE in self:
+                    layer[1]["affine"] = self._onto_image()
                 layer[1]["visible"] = all(layer[2] != other[2] for other in found)
                 found.append(layer)
         return found
+
+    def _onto_image(self) -> Any:
+        """Return the affine map (4, 4) of frame, y and x by which turned coordinates lie over the image."""
+        turn = rotation.Turn.by(*(float(np.nanmedian(self.read(variable))) for variable in rotation.TURN))
+        affine = np.eye(4)
+        affine[1:3, 1:3] = turn.matrix.T
+        affine[1:3, 3] = turn.middle - turn.matrix.T @ turn.middle
+        return affine
+
+    def write_edits(self, path: str, points: Any) -> int:
+        """Write columns that a person corrected as a file that ``columns: {edits: ...}`` obeys.
+
+        Parameters
+        ----------
+        path
+            CSV file to write.
+        points
+            (n, 3), frame, y and x, nm: all columns of the corrected frames, such as the data of the layer `columns` of
+            `to_napari` after some were added, deleted or dragged. Frames that aren't among them stay as they are.
+
+        Returns
+        -------
+        int
+            Number of corrections in the file, with those that the run itself obeyed.
+
+        Raises
+        ------
+        StoreError
+            The points aren't such, or the images can't be read on this machine.
+
+        Examples
+        --------
+        >>> import stemdask as sd
+        >>> tree = sd.open_results("stack.zarr")
+        >>> [points] = [data for data, options, _ in tree.stemdask.to_napari() if options["name"] == "columns"]
+        >>> tree.stemdask.write_edits("edits.csv", points[1:])
+        1
+        """
+        rows = edited.corrections(self, np.asarray(points, float))
+        edits.write(path, rows)
+        return len(rows)
 
     def _of(self, group: str) -> GroupAccessor:
         return GroupAccessor(self._group(group))
 
     def view(self) -> Any:
         """Return the viewer of the store, which a notebook displays; it needs ``stemdask[view]``."""
-        # The viewer lies above this room, and is an extra: it is imported when it is asked for, as figures are.
-        return import_module("stemdask.view.entrance").in_notebook(self._tree)
+        return viewers.in_notebook(self._tree)
 
 
 class Plots:

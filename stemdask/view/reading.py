@@ -17,7 +17,7 @@ from stemdask.analyses.atoms.time import tracks
 from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.columns import columns, lattice
 from stemdask.analyses.images.maps import denoise
-from stemdask.analyses.images.stack import registration
+from stemdask.analyses.images.stack import registration, rotation
 from stemdask.errors import StemdaskError
 from stemdask.figures.canvas import spacing
 from stemdask.figures.numbers import with_error
@@ -162,7 +162,7 @@ class Frames:
         usable = np.isfinite(where).all(axis=1)
         if dim == "column" and self._blocks.has(columns.FLAG.path):
             usable &= ~np.isin(self._of(columns.FLAG.path, frame, n), UNUSABLE)
-        return Things(where, self._of(shown.path, frame, n), usable)
+        return Things(self._in_image(where, frame) if dim == "cell" else where, self._of(shown.path, frame, n), usable)
 
     def vectors(self, frame: int, path: str) -> tuple[Floats, Floats]:
         """Return the middles (n, 2), y and x, and the displacements (n, 2), u and v, of the cells that have any."""
@@ -173,7 +173,26 @@ class Frames:
             for pair in ((displacement.Y, displacement.X), (u, v))
         )
         there = np.isfinite(middles).all(axis=1) & np.isfinite(arrows).all(axis=1)
-        return middles[there].astype(float), arrows[there].astype(float)
+        return self._in_image(middles[there].astype(float), frame), self._along_image(
+            arrows[there].astype(float), frame
+        )
+
+    def _in_image(self, places: Array, frame: int) -> Array:
+        """Return places (n, 2) of cells, whose coordinates may be turned, where the image shows them."""
+        turn = self._turn(frame)
+        return places if turn is None else turn.back(places)
+
+    def _along_image(self, arrows: Floats, frame: int) -> Floats:
+        """Return vectors (n, 2), u and v, whose coordinates may be turned, as the image shows them."""
+        turn = self._turn(frame)
+        return arrows if turn is None else np.asarray((arrows[:, ::-1] @ turn.matrix)[:, ::-1])
+
+    def _turn(self, frame: int) -> rotation.Turn | None:
+        """Return how the coordinates of cells are turned against those of the image; None where they aren't."""
+        if not self._blocks.has(rotation.ANGLE.path):
+            return None
+        one = slice(frame, frame + 1)
+        return rotation.Turn.by(*(float(self._blocks.read(variable.path, one)[0]) for variable in rotation.TURN))
 
     def vectors_there(self) -> list[Stored]:
         """Return the first components of the vectors that there are."""

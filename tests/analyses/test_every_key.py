@@ -83,6 +83,9 @@ TABLE: dict[Kind, dict[str, list[dict[str, Any]]]] = {"images": IMAGES, "atoms":
 ELSEWHERE = {
     "images.preprocess.invert": "planning/test_polarity.py",
     "images.columns.engine": "adapters/test_atomap.py",
+    "images.columns.edits": "analyses/images/columns/test_edits.py",
+    "images.lattice.structure": "analyses/images/columns/test_structure.py",
+    "images.lattice.zone": "analyses/images/columns/test_structure.py",
     "images.strain.octahedral_tilt": "analyses/images/cells/test_strain.py",
     "images.domains.classes": "analyses/images/maps/test_domains.py",
     "images.domains.regions": "analyses/images/maps/test_domains.py",

@@ -50,7 +50,7 @@ def test_the_run_ends_well_and_its_report_shows_it(name: str, stack: Path, tmp_p
 
 
 def test_pixels_are_shown_before_and_after(stack: Path, tmp_path: Path) -> None:
-    store = stores.run(stack, tmp_path / "out.zarr", {"preprocess": {"rotate": 90}})
+    store = stores.run(stack, tmp_path / "out.zarr", {"preprocess": {"rotate": {"angle": 90, "pixels": True}}})
     before, after = reader.open_results(store).stemdask.plot.preprocessing(1).axes
     assert [title(axes) for axes in (before, after)] == ["as in the file", "to measure on"]
     turned = before.images[0].get_array()[:, ::-1].T  # a quarter counter-clockwise

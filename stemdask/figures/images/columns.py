@@ -8,12 +8,13 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from stemdask.analyses.images.columns import columns, gate, lattice
+from stemdask.analyses.images.columns import columns, edits, gate, lattice
 from stemdask.errors import StoreError
 from stemdask.figures.canvas import height_of, show_image
-from stemdask.figures.images.inspection import inspection, mark_columns, residual
+from stemdask.figures.images.inspection import inspection, mark_columns, residual, sublattice_name
 from stemdask.figures.numbers import median_row
 from stemdask.figures.style import new, style
+from stemdask.kernels.images.finding.quality import UNUSABLE
 from stemdask.kernels.images.fitting.column_fit import OK, WEAK
 from stemdask.kernels.images.stacks.filters import invert
 from stemdask.model import ImageFrame
@@ -77,6 +78,8 @@ def _has_residual(results: Results) -> bool:
         return False
     params = results.params("preprocess")
     changed = {} if params is None else params.model_dump(exclude_defaults=True)
+    if not changed.get("rotate", {}).get("pixels"):
+        changed.pop("rotate", None)
     return results.params("denoise_images") is None and not changed.keys() - {"invert"}
 
 
@@ -85,6 +88,8 @@ def parts(results: Results, frame: int) -> list[Part]:
     found = results.at(columns.Y.group, frame)
     part = Part(f"Columns of frame {frame}", rows=[("columns are", _polarity(results))])
     part.rows += [(name, str(count)) for name, count in _counts(found)]
+    if edits.N_EDITS in results:
+        part.rows.append(("corrections by hand", str(int(found[edits.N_EDITS.name]))))
     flags = found[columns.FLAG.name].values[np.isfinite(found[columns.Y.name].values)]
     part.rows.append(("fits that ended well", f"{int(np.isin(flags, (OK, WEAK)).sum())} of {flags.size}"))
     part.rows.append(("of them less than half as bright as those around", str(int((flags == WEAK).sum()))))
@@ -117,6 +122,8 @@ def words(results: Results, frame: int) -> list[str]:
     (name, count), *of_sublattices = _counts(results.at(columns.Y.group, frame))
     said = [f"{count} {_polarity(results)} {name}", *(f"{count} {name}" for name, count in of_sublattices)]
     said.append(f"{100 * float(results.read(gate.QUALITY, frame)):.3g} % could be measured")
+    if edits.N_EDITS in results:
+        said.append(f"{int(results.read(edits.N_EDITS, frame))} corrected by hand")
     doubt = _doubt(results, frame)
     return [*said, f"doubtful: {doubt}"] if doubt else said
 
@@ -141,17 +148,22 @@ def _counts(found: xr.Dataset) -> list[tuple[str, int]]:
     counts = [("columns", int(good.sum()))]
     if lattice.SUBLATTICE.name in found:
         kinds = found[lattice.SUBLATTICE.name].values[good]
-        for value in np.unique(kinds):
-            name = f"of sublattice {lattice.SUBLATTICES[int(value)]}" if value >= 0 else "that could not be measured"
-            counts.append((name, int((kinds == value).sum())))
+        lost = (kinds < 0) & np.isin(found[columns.FLAG.name].values[good], UNUSABLE)
+        for name, count in (
+            ("that could not be measured", lost.sum()),
+            ("on no site of the lattice", ((kinds < 0) & ~lost).sum()),
+        ):
+            counts += [(name, int(count))] if count else []
+        for value in np.unique(kinds[kinds >= 0]):
+            counts.append((f"of sublattice {sublattice_name(found, int(value))}", int((kinds == value).sum())))
     return counts
 
 
 def method(params: columns.ColumnsParams) -> Method:
     """Say how columns were found and measured."""
     if params.engine == "atomap":
-        return Method("Atomic columns were found by their lattice and measured by atomap.", ("nord2017",))
-    found = "Atomic columns were found by their lattice"
+        return Method(f"{_found(params)} and measured by atomap.", ("nord2017",))
+    found = _found(params)
     if params.separation != "auto":
         given = params.separation if isinstance(params.separation, tuple) else (params.separation,)
         found += f" (distance of like columns {' to '.join(map(str, given))})"
@@ -169,6 +181,13 @@ def method(params: columns.ColumnsParams) -> Method:
         "those of the Fisher information.",
         ("debacker2016", "ober2004", *(() if params.shape == "gaussian" else ("anderson2000",))),
     )
+
+
+def _found(params: columns.ColumnsParams) -> str:
+    if params.edits is None:
+        return "Atomic columns were found by their lattice"
+    checksum = f" (SHA-256 {params.edits.sha256[:16]}…)" if params.edits.sha256 else ""
+    return f"Atomic columns were found by their lattice, corrected by hand as {params.edits.path}{checksum} lists"
 
 
 SHOWS = Shows(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 
 from stemdask.analyses.images.cells import displacement
+from stemdask.analyses.images.stack import rotation
 from stemdask.figures.canvas import (
     arrows,
     colour_wheel,
@@ -22,6 +25,7 @@ from stemdask.figures.canvas import (
 )
 from stemdask.figures.numbers import number
 from stemdask.figures.style import INK, SUBLATTICES, new, quantity, style
+from stemdask.kernels.images.stacks.pixel_grid import turn
 from stemdask.model import Array, ImageFrame, Variable
 from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
@@ -161,7 +165,19 @@ def distribution(found: xr.Dataset) -> Figure:
 
 def plot_displacement(results: Results, frame: int = 0) -> Figure:
     """Draw the displacement vectors, over their image where it can be read."""
-    return quiver(results.at(displacement.U.group, frame), results.image(frame))
+    image = results.image(frame)
+    if image is not None and rotation.ANGLE in results:
+        image = _turned(image, *(float(results.read(variable, frame)) for variable in rotation.TURN))
+    return quiver(results.at(displacement.U.group, frame), image)
+
+
+def _turned(image: ImageFrame, angle: float, y: float, x: float) -> ImageFrame | None:
+    """Return an image in the coordinates of the displacements, to be drawn; None where its pixels aren't square."""
+    if not np.isclose(*image.pixel_size, rtol=0.005):
+        return None
+    pixels, _ = turn(image.pixels.astype(np.float32), angle)
+    low_y, low_x = (np.array([y, x]) - 0.5 * (np.array(pixels.shape) - 1) * image.pixel_size).tolist()
+    return replace(image, pixels=pixels, offset=(low_y, low_x))
 
 
 def plot_maps(results: Results, frame: int = 0) -> Figure:

@@ -181,7 +181,7 @@ def mark_columns(
     size = float(np.clip(points, 2, 14)) ** 2
     for value in np.unique(kind[good]):
         colour = SUBLATTICES[value % len(SUBLATTICES)] if value >= 0 else MUTED
-        name = f"{lattice.SUBLATTICES[int(value)]}: {(good & (kind == value)).sum()}"
+        name = f"{sublattice_name(found, int(value))}: {(good & (kind == value)).sum()}"
         for number in np.unique(grain[good & (kind == value)]):
             chosen = good & (kind == value) & (grain == number)
             look: dict[str, Any] = {"marker": "x", "color": colour}
@@ -191,6 +191,21 @@ def mark_columns(
             name = f"_{name}"  # a sublattice has one entry in the legend
     if lattice.NEAR_DISLOCATION.name in found and (near := found[lattice.NEAR_DISLOCATION.name].values == 1).any():
         axes.scatter(x[near], y[near], s=size, color=SUBLATTICES[3], label=f"near a dislocation: {near.sum()}")
+
+
+def sublattice_name(found: xr.Dataset, number: int) -> str:
+    """Return the letter of a sublattice, with its elements where a structure tells them, such as "A (Ba)".
+
+    Parameters
+    ----------
+    found
+        ``/columns``.
+    number
+        Of the sublattice; -1 none.
+    """
+    elements = found.attrs.get("elements", [])
+    named = f" ({elements[number]})" if 0 <= number < len(elements) and elements[number] else ""
+    return f"{lattice.SUBLATTICES[number]}{named}"
 
 
 def bare(axes: Axes) -> None:

@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from stemdask.analyses.images.columns import columns, lattice
+from stemdask.figures.images.inspection import sublattice_name
 from stemdask.figures.style import MUTED, SUBLATTICES, new, style
 from stemdask.results.shows import Doubt, Method, Part, Shows
 from stemdask.results.views import Results
@@ -39,7 +40,7 @@ def cell(found: xr.Dataset, mean: xr.Dataset) -> Figure:
                 chosen = kinds[there] == value
                 colour = SUBLATTICES[value % len(SUBLATTICES)] if value >= 0 else MUTED
                 look = {"s": 5, "linewidths": 0, "alpha": 0.5, "color": colour}
-                axes.scatter(*fractions[chosen].T, label=lattice.SUBLATTICES[int(value)], **look)
+                axes.scatter(*fractions[chosen].T, label=sublattice_name(found, int(value)), **look)
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=2)
         axes.set(xlim=(-0.25, 0.75), ylim=(0.75, -0.25), aspect="equal", title="All columns in one cell")
         axes.set(xlabel="along a / a", ylabel="along b / b")
@@ -55,8 +56,8 @@ def parts(results: Results, frame: int) -> list[Part]:
     """State the lattice vectors, what is wrong with the scale, and show the mean cell."""
     mean = results.at(lattice.A_Y.group, frame)
     part = Part(f"Lattice of frame {frame}")
-    if warning := results.attributes(lattice.A_Y.group).get("warning"):
-        part.sentences.append(str(warning))
+    attributes = results.attributes(lattice.A_Y.group)
+    part.sentences += [str(attributes[name]) for name in ("comment", "warning") if name in attributes]
     for name, vector in _VECTORS.items():
         length = float(np.hypot(float(mean[vector[0].name]), float(mean[vector[1].name])))
         part.rows.append((f"lattice vector {name}", amount(f"{length:.4f}", mean[vector[0].name].attrs["units"])))
@@ -90,6 +91,9 @@ def doubts(results: Results) -> list[Doubt]:
 def method(params: lattice.LatticeParams) -> Method:
     """Say what the lattice was fitted to."""
     known = "" if params.constant is None else f" The scale was compared with a lattice constant of {params.constant}."
+    if params.structure is not None:
+        zone = " ".join(map(str, params.zone))
+        known = f" Sublattices were identified, and the scale was checked, by {params.structure.path} along [{zone}]."
     return Method(f"The mean lattice was fitted to the columns of sublattice A.{known}")
 
 

@@ -130,7 +130,10 @@ def test_a_frame_without_a_lattice_is_refused_with_a_remedy(measured):
 
 def test_positions_stay_in_the_frame_of_the_source(measured):
     image, truth = perovskite(**CRYSTAL)
-    turned = ("preprocess", PreprocessParams(crop=("20 px", "30 px", "190 px", "200 px"), rotate=30.0))
+    turned = (
+        "preprocess",
+        PreprocessParams(crop=("20 px", "30 px", "190 px", "200 px"), rotate={"angle": 30.0, "pixels": True}),
+    )
     results = measured(image, before=(turned,)).results
     found = places(results)
     off, _ = KDTree(truth.positions).query(found)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from stemdask.analyses.images.columns import columns, lattice
+from stemdask.analyses.images.columns import columns, lattice, structure
 from stemdask.analyses.images.columns.scan_distortion import positions_of
+from stemdask.analyses.images.stack import rotation
 from stemdask.analyses.images.stack.pixels import pixels_of
-from stemdask.kernels.images.crystal.displacement import REFERENCES, Displacements, displacements, noise_floor
-from stemdask.kernels.images.crystal.lattice import fit_lattice
+from stemdask.kernels.images.crystal.displacement import (
+    REFERENCES,
+    Displacements,
+    displacements,
+    noise_floor,
+    nominal_site,
+)
+from stemdask.kernels.images.crystal.lattice import Lattice, fit_lattice
 from stemdask.kernels.images.crystal.scatter import LineNoise, with_scatter
 from stemdask.kernels.images.finding.motif import mean_cell
 from stemdask.kernels.images.finding.sites import to_grid
@@ -140,6 +148,11 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
             )
             for reference in REFERENCES
         }
+        if structure.SITE in frame and params.remove == "none":
+            corner = of[sublattice[of] == lattice.LETTERS.index(params.framework)]
+            mean = fit_lattice(positions[corner], i[corner], j[corner])
+            site = _site_of_structure(frame, params)
+            measured = {name: _against(found, mean, site, i[of], j[of]) for name, found in measured.items()}
         chosen = measured[params.reference]
         lines = scan._replace(line=scan.line[of], felt=scan.felt[of])
         errors = with_scatter(
@@ -149,6 +162,10 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         scatter.append(errors)
         others.append(np.stack([entry.vector for entry in measured.values()]))
     found, shared = Displacements.joined(parts), _systematic(frame, params)
+    significant = found.significant(shared if params.remove == "none" else None)
+    if rotation.ANGLE in frame:
+        turn = rotation.Turn.by(*(float(frame[variable]) for variable in rotation.TURN))
+        found, shared = found.turned(turn.matrix, _PM * turn.middle), turn.spread(shared[::-1])[::-1]
     largest = max(scatter, key=lambda one: len(one.displacements.column), default=None)
     jitter, excess = (np.zeros(2), np.ones(2)) if largest is None else (largest.jitter, largest.excess)
     vectors = np.concatenate(others, axis=1) if others else np.empty((len(REFERENCES), 0, 2))
@@ -165,7 +182,7 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         V_ERR.path: found.error[:, 1],
         MAGNITUDE.path: found.magnitude,
         ANGLE.path: found.angle,
-        SIGNIFICANT.path: found.significant(shared if params.remove == "none" else None),
+        SIGNIFICANT.path: significant,
         DISAGREEMENT.path: np.hypot(differences[..., 0], differences[..., 1]).max(axis=(0, 1)),
         NOISE_FLOOR.path: np.asarray(noise_floor(found.vector, i[found.column], j[found.column])),
     }
@@ -180,6 +197,26 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         values[POLARISATION_U.path] = found.vector[:, 0] * scale
         values[POLARISATION_V.path] = found.vector[:, 1] * scale
     return values
+
+
+def _site_of_structure(frame: ImageFrame, params: DisplacementParams) -> Array:
+    """Return where the structure has a displaced column, from one of the framework, in units of a and b."""
+    displaced, framework = (lattice.LETTERS.index(letter) for letter in (params.displaced, params.framework))
+    return np.asarray(frame[structure.SITE][displaced] - frame[structure.SITE][framework])
+
+
+def _against(found: Displacements, mean: Lattice, site: Array, i: Array, j: Array) -> Displacements:
+    """Return displacements against a site of the structure, which need not be one of high symmetry.
+
+    The centre of a cell lies by the same vector from the site everywhere; the nearest such site is meant.
+    """
+    if not len(found.column) or not np.isfinite(site).all():
+        return found
+    basis = np.stack([mean.a, mean.b])
+    centre = found.centre - mean.at(i[found.column], j[found.column])
+    off = site - nominal_site(np.median(centre, axis=0) @ np.linalg.inv(basis), mean.a, mean.b)
+    step = (off - np.round(off)) @ basis
+    return replace(found.without(step[::-1]), centre=found.centre + step)
 
 
 def _line_noise(frame: ImageFrame, params: DisplacementParams) -> LineNoise:
@@ -253,11 +290,16 @@ def finish(stack: Stack, params: DisplacementParams) -> None:
     """Say what is displaced against what, or why nothing is."""
     counts, heights, error = _heights(stack)
     found = [letter for letter, count in zip(lattice.LETTERS, counts, strict=True) if count]
-    pair = f"{params.displaced} against {params.framework}"
+    names = structure.names(stack) if stack.has(structure.COLUMN.path) else lattice.LETTERS
+    displaced, framework = (names[lattice.LETTERS.index(letter)] for letter in (params.displaced, params.framework))
+    pair = f"{displaced} against {framework}"
     if {params.displaced, params.framework} <= set(found):
         ratio = heights[lattice.LETTERS.index(params.displaced)] / heights[lattice.LETTERS.index(params.framework)]
         named = f"{pair}: {params.displaced} is {ratio:.2f} times as high as {params.framework}; A is the highest"
-        stack.set_attributes(U.group, {"comment": named if np.isfinite(ratio) else f"{pair}; A is the highest"})
+        said = named if np.isfinite(ratio) else f"{pair}; A is the highest"
+        if names is not lattice.LETTERS and params.remove == "none":
+            said += "; displacements are from the place in the structure"
+        stack.set_attributes(U.group, {"comment": said})
     elif len(found) > 1:
         words = f"no displacement of {pair}: the sublattices found are {', '.join(found)}; choose two of these"
         stack.set_attributes(U.group, {"warning": f"{words}: displacement: {{displaced: ..., framework: ...}}"})
@@ -306,7 +348,7 @@ ANALYSIS = Analysis(
     outputs=outputs,
     shows="stemdask.figures.images.displacement",
     needs=("columns", "lattice"),
-    after=("scan_distortion",),
+    after=("preprocess", "scan_distortion"),
     run=run,
     finish=finish,
 )

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.columns import columns, lattice
 from stemdask.analyses.images.columns.scan_distortion import positions_of
+from stemdask.analyses.images.stack import rotation
 from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.kernels.images.crystal.octahedral_tilt import octahedral_tilt
 from stemdask.kernels.images.crystal.strain import (
@@ -108,9 +109,15 @@ def run(frame: ImageFrame, params: StrainParams) -> Mapping[str, Array]:
     The cells are those of the displacement where it is measured; else all that have their four A columns. Each grain is
     measured against its own lattice.
     """
+    positions = positions_of(frame)
+    errors = np.column_stack([frame[columns.Y_ERR], frame[columns.X_ERR]]).astype(np.float64)
+    if rotation.ANGLE in frame:
+        turn = rotation.Turn.by(*(float(frame[variable]) for variable in rotation.TURN))
+        own = columns.covariance_of(frame).transformed(turn.matrix).own
+        positions, errors = turn.onto(positions), np.sqrt(own[:, [0, 1], [0, 1]])
     measured = _Columns(
-        positions_of(frame),
-        np.column_stack([frame[columns.Y_ERR], frame[columns.X_ERR]]).astype(np.float64),
+        positions,
+        errors,
         frame[lattice.SUBLATTICE],
         frame[lattice.I].astype(np.int64),
         frame[lattice.J].astype(np.int64),
@@ -199,6 +206,6 @@ ANALYSIS = Analysis(
     outputs=outputs,
     shows="stemdask.figures.images.strain",
     needs=("columns", "lattice"),
-    after=("scan_distortion", "displacement"),
+    after=("preprocess", "scan_distortion", "displacement"),
     run=run,
 )

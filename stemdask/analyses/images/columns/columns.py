@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from stemdask.analyses.images.columns import gate
+from stemdask.analyses.given_file import ReadFile
+from stemdask.analyses.images.columns import edits, gate
 from stemdask.analyses.images.stack import registration, sites
 from stemdask.analyses.images.stack.pixels import pixels_of
 from stemdask.analyses.images.stack.preprocess import INVERTED
 from stemdask.analyses.images.stack.series import expected_columns, spread
-from stemdask.errors import FrameError
+from stemdask.errors import FrameError, InputError
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
 from stemdask.kernels.images.finding.quality import assess
 from stemdask.kernels.images.finding.separation import NoLatticeError, TooFewCellsError
@@ -78,6 +79,10 @@ class ColumnsParams(Params):
     """Joint fit: one background, or a smooth field, which changes from cell to cell where there is dirt."""
     noise: Literal["auto", "poisson", "gaussian"] = "auto"
     """How the noise depends on the brightness: read from the image, counting statistics, or constant."""
+    edits: ReadFile | None = None
+    """CSV file of columns corrected by hand before the fit: frame, action (add, remove or move), y, x and, to move,
+    new_y, new_x, in pixels of the file. Without a frame: every frame; in a series always. An added or a moved column
+    is fitted from there; a correction that means no column fails the frame."""
 
 
 _COLUMN = ("frame", "column")
@@ -154,18 +159,30 @@ CONFIDENCE = Variable("columns/confidence", ("frame",), "float64", "1", "confide
 def outputs(params: ColumnsParams, known: Mapping[str, Variable]) -> tuple[Variable, ...]:
     """Declare the columns, the sites of a series, and what is handed on of their lattice and common errors."""
     of_series = sites.SITES if registration.AREA_IMAGE.path in known else ()
+    of_hand = (*edits.EDITS, edits.N_EDITS) if params.edits is not None else ()
     measured = (Y, X, Y_ERR, X_ERR, AMPLITUDE, AMPLITUDE_ERR, SIGMA_MAJOR, SIGMA_MINOR, ROTATION, BACKGROUND)
     found = (FOUND_SUBLATTICE, FOUND_I, FOUND_J, FOUND_GRAIN, CONFIDENCE)
     told = (REDUCED_CHI2, FLAG, *SHAPE, *ASYMMETRY, gate.QUALITY, gate.REASONS)
-    return (*of_series, *measured, *told, *found, COVARIANCE, PAIRS, PAIR_COVARIANCE)
+    return (*of_series, *of_hand, *measured, *told, *found, COVARIANCE, PAIRS, PAIR_COVARIANCE)
 
 
 def prepare(frames: Sequence[ImageFrame], params: ColumnsParams) -> Mapping[str, Array]:
-    """Find the columns of a series, once, on the average of its frames."""
+    """Read corrections by hand; find the columns of a series, once, on the average of its frames."""
+    given = edits.read(params.edits, len(frames)) if params.edits is not None else {}
+    if registration.AREA_IMAGE not in sites.any_of(frames):
+        return given
     as_it_is = PixelGrid(np.eye(2), np.zeros(2))
-    return sites.find_sites(
-        frames, lambda average, nm, most: _find(average, _at_most(params, most), nm, as_it_is), params.sublattices
-    )
+
+    def find(average: Array, nm: float, first: Array, most: int | None) -> Columns:
+        found = _find(average, _at_most(params, most), nm, as_it_is)
+        if not given:
+            return found
+        try:
+            return edits.of_series(frames, given, first).obeyed(found, (average.shape[0], average.shape[1]))
+        except FrameError as error:  # not of this frame: of all
+            raise InputError(error.what, where=error.where, value=error.value, remedy=error.remedy) from None
+
+    return given | sites.find_sites(frames, find, params.sublattices)
 
 
 def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
@@ -182,12 +199,22 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     finer = abs(float(np.linalg.det(grid.matrix))) ** 0.5
     nm = float(np.sqrt(frame.pixel_size[0] * frame.pixel_size[1])) * finer
     series = expected_columns(frame, pixels, grid)
-    found = _find(for_finding, params, nm, grid) if series is None else series.columns
+    corrected: dict[str, Array] = {}
+    by_hand = None if params.edits is None else edits.of_frame(frame, grid)
+    if by_hand is not None:
+        n_edits = len(by_hand.words if series is None else frame[edits.ACTION])
+        corrected = {edits.N_EDITS.path: np.asarray(n_edits)}
+
+    def find(most: int | None) -> Columns:
+        found = _find(for_finding, _at_most(params, most), nm, grid)
+        return found if by_hand is None else by_hand.obeyed(found, (pixels.shape[0], pixels.shape[1]))
+
+    found = find(params.sublattices) if series is None else series.columns
     _refuse_overlap(found, params)
     fit = measure(pixels, found, params, None if series is None else series.shape)
     faint = None if params.sublattices is not None else judge_faint(pixels, found, fit)
     if series is None and faint is not None and faint.are_tails:
-        found = _find(for_finding, _at_most(params, int(faint.kinds.min())), nm, grid)
+        found = find(int(faint.kinds.min()))
         fit, faint = measure(pixels, found, params), None
     quality = assess(found, fit, pixels, dark=bool(frame.get(INVERTED, np.asarray(False))))
     if series is None and len(quality.usable):
@@ -231,6 +258,7 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
     a, b = (float(np.hypot(*(vector @ grid.matrix.T * scale))) for vector in (found.vectors.a, found.vectors.b))
     return (
         values
+        | corrected
         | dict(gate.measured(quality, a, b, frame, tails=faint is not None and faint.may_be_tails))
         | {
             KURTOSIS.path: fit.shape_terms[0],
@@ -322,8 +350,8 @@ def measure(
     return fit_joint(
         pixels,
         np.concatenate([found.positions, found.ghosts]),
-        # In every grain the sublattices have widths of their own.
-        np.concatenate([found.sublattice, found.ghost_sublattice])
+        # In every grain the sublattices have widths of their own; a column of none is as wide as those of A.
+        np.maximum(np.concatenate([found.sublattice, found.ghost_sublattice]), 0)
         + MAX_SUBLATTICES * np.concatenate([found.grain, found.ghost_grain]),
         np.repeat(found.widths, MAX_SUBLATTICES),
         noise=params.noise,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
+from pydantic import model_validator
 
-from stemdask.analyses.images.columns import columns, gate
+from stemdask.analyses.given_file import ReadFile
+from stemdask.analyses.images.columns import columns, gate, structure
 from stemdask.kernels.images.crystal.dislocations import near_dislocation
 from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
@@ -19,11 +21,13 @@ LETTERS: tuple[Sublattice, ...] = get_args(Sublattice)
 SUBLATTICES = {-1: "none"} | dict(enumerate(LETTERS))
 
 
-_TOLERANCE = 0.02
+#: How far a known constant, and a structure, may be from what is measured.
+_TOLERANCE, _TOLERANCE_OF_STRUCTURE = 0.02, 0.05
+_LARGEST_INDEX = 9
 _UNEQUAL = 0.005
-PLAUSIBLE, ABSURD, UNEQUAL, DIFFERENT = range(4)
+UNCALIBRATED, PLAUSIBLE, ABSURD, UNEQUAL, DIFFERENT = range(-1, 4)
 CALIBRATION_FLAGS = {
-    -1: "unknown",
+    UNCALIBRATED: "unknown",
     PLAUSIBLE: "plausible",
     ABSURD: "no crystal has such a lattice vector",
     UNEQUAL: "the pixels are not square",
@@ -36,6 +40,19 @@ class LatticeParams(Params):
 
     constant: LengthNm | None = None
     """Known length of the lattice vector a or b, whichever is nearer: the scale of the image is checked against it."""
+    structure: ReadFile | None = None
+    """CIF of the crystal: names the sublattices by their elements, checks the scale, and is what displacements are
+    measured against. A frame whose lattice isn't the structure's fails."""
+    zone: tuple[int, int, int] = (0, 0, 1)
+    """Zone axis [u, v, w] of the structure along which the image was taken."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LatticeParams:
+        if not any(self.zone) or max(map(abs, self.zone)) > _LARGEST_INDEX:
+            raise ValueError(f"a zone axis is three small numbers, not all 0, got {list(self.zone)}")
+        if self.structure is not None and self.constant is not None:
+            raise ValueError("the structure holds the lattice constant: give one of structure and constant")
+        return self
 
 
 _COLUMN, _FRAME = ("frame", "column"), ("frame",)
@@ -61,7 +78,13 @@ CALIBRATION = Variable(
 def outputs(params: LatticeParams) -> tuple[Variable, ...]:
     """Declare the lattice, and the place of each column in it."""
     of_columns = (SUBLATTICE, I, J, GRAIN, NEAR_DISLOCATION)
-    return (*of_columns, A_Y, A_X, B_Y, B_X, ORIGIN_Y, ORIGIN_X, CONFIDENCE, CALIBRATION)
+    of_structure = structure.VARIABLES if params.structure is not None else ()
+    return (*of_columns, *of_structure, A_Y, A_X, B_Y, B_X, ORIGIN_Y, ORIGIN_X, CONFIDENCE, CALIBRATION)
+
+
+def prepare(frames: Sequence[ImageFrame], params: LatticeParams) -> Mapping[str, Array]:
+    """Project the structure along its zone axis."""
+    return structure.read(params.structure, params.zone) if params.structure is not None else {}
 
 
 def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
@@ -69,6 +92,11 @@ def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
 
     Of the two shortest vectors, a is the one nearest to +x and b turns from +x towards +y (downwards); see
     :func:`stemdask.kernels.images.crystal.lattice.name_vectors`.
+
+    Raises
+    ------
+    FrameError
+        The lattice isn't that of the structure.
     """
     sublattice, grain = frame[columns.FOUND_SUBLATTICE], frame[columns.FOUND_GRAIN]
     i, j = frame[columns.FOUND_I], frame[columns.FOUND_J]
@@ -80,7 +108,13 @@ def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
         of = np.flatnonzero((sublattice == 0) & (grain == number))
         own = fit_lattice(positions[of], i[of], j[of])
         dislocation[of] = near_dislocation(positions[of], own.a, own.b)
+    of_structure: Mapping[str, Array] = {}
+    scale = None
+    if params.structure is not None:
+        of_structure = structure.matched(frame, lattice, sublattice, params.structure.path)
+        scale = float(of_structure[structure.SCALE.path])
     return {
+        **of_structure,
         SUBLATTICE.path: sublattice,
         I.path: i,
         J.path: j,
@@ -93,13 +127,15 @@ def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
         ORIGIN_Y.path: lattice.origin[0],
         ORIGIN_X.path: lattice.origin[1],
         CONFIDENCE.path: frame[columns.CONFIDENCE],
-        CALIBRATION.path: np.int8(_calibration(np.hypot(*lattice.a), np.hypot(*lattice.b), frame, params)),
+        CALIBRATION.path: np.int8(_calibration(np.hypot(*lattice.a), np.hypot(*lattice.b), frame, params, scale)),
     }
 
 
-def _calibration(a: float, b: float, frame: ImageFrame, params: LatticeParams) -> int:
+def _calibration(a: float, b: float, frame: ImageFrame, params: LatticeParams, scale: float | None) -> int:
     if not np.isfinite(a + b) or not frame.calibrated:
-        return -1
+        return UNCALIBRATED
+    if scale is not None and abs(scale - 1.0) > _TOLERANCE_OF_STRUCTURE:
+        return DIFFERENT
     if not gate.is_plausible(a, b):
         return ABSURD
     if abs(frame.pixel_size[0] / frame.pixel_size[1] - 1.0) > _UNEQUAL:
@@ -115,8 +151,17 @@ def _ratio(a: float, b: float, constant: float) -> float:
 
 
 def finish(stack: Stack, params: LatticeParams) -> None:
-    """Say in words what is wrong with the scale, and how to put it right."""
+    """Name the sublattices; say in words what is wrong with the scale, and how to put it right."""
+    if params.structure is not None:
+        found = structure.elements(stack)
+        stack.set_attributes(
+            SUBLATTICE.group, {"elements": found[: max((k + 1 for k, of in enumerate(found) if of), default=0)]}
+        )
     flag = stack.read(CALIBRATION.path)
+    if params.structure is not None and (flag == UNCALIBRATED).all():
+        pixel = float(np.nanmedian(stack.read(structure.SCALE.path)))
+        said = f"by {params.structure.path} a pixel is {pixel:.4g} nm wide: input: {{pixel_size: {pixel:.4g} nm}}"
+        stack.set_attributes(CALIBRATION.group, {"comment": said} if np.isfinite(pixel) else {})
     if not (flag > PLAUSIBLE).any():
         return
     worst = int(np.bincount(flag[flag > PLAUSIBLE]).argmax())
@@ -131,6 +176,10 @@ def finish(stack: Stack, params: LatticeParams) -> None:
     if worst == DIFFERENT and params.constant is not None:
         ratio = _ratio(a, b, params.constant.nm())
         remedy = f"if {params.constant} is right, multiply the pixel size by {ratio:.5g}: input: {{pixel_size: ... nm}}"
+    elif worst == DIFFERENT and params.structure is not None:
+        ratio = float(np.median(stack.read(structure.SCALE.path)[of]))
+        name = params.structure.path
+        remedy = f"if {name} is right, multiply the pixel size by {ratio:.5g}: input: {{pixel_size: ... nm}}"
     elif worst == UNEQUAL:
         remedy = "if the scan was square, give one pixel size: input: {pixel_size: ... nm}"
     stack.set_attributes(CALIBRATION.group, {"warning": f"{words}; {remedy}"})
@@ -144,6 +193,7 @@ ANALYSIS = Analysis(
     outputs=outputs,
     shows="stemdask.figures.images.lattice",
     needs=("columns",),
+    prepare=prepare,
     run=run,
     finish=finish,
 )

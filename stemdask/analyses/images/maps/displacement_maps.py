@@ -9,7 +9,7 @@ import numpy as np
 
 from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.columns import lattice
-from stemdask.analyses.images.stack import registration
+from stemdask.analyses.images.stack import registration, rotation
 from stemdask.kernels.arrays import Booleans, Integers
 from stemdask.kernels.images.denoising.cell_grid import CellGrid, gather, lattice_steps, scatter, spanning
 from stemdask.model import Array, Stack
@@ -150,22 +150,32 @@ class MapStack:
     def _origins(self, frames: slice, i: Integers, j: Integers, present: Booleans) -> Array:
         """Where index (0, 0) lies in each frame, drift removed: (frame, 2), nm, (y, x)."""
         origins = np.full((len(i), 2), np.nan)
-        for axis, (place, shift) in enumerate(zip(_PLACE, _SHIFT, strict=True)):
+        for axis, place in enumerate(_PLACE):
             position = np.asarray(self.stack.read(place.path, frames), dtype=float)
             offset = position - i * self.vectors[0, axis] - j * self.vectors[1, axis]
             for frame in np.flatnonzero(present.any(axis=1)):
                 origins[frame, axis] = np.median(offset[frame, present[frame]])
-            origins[:, axis] -= self.stack.read(shift.path, frames)
-        return origins
+        drift = np.column_stack([self.stack.read(shift.path, frames) for shift in _SHIFT])
+        return np.asarray(origins - drift @ _turned(self.stack).T)
+
+
+def _turned(stack: Stack) -> Array:
+    """Return the matrix (2, 2) by which the coordinates of displacements are turned against those of the images."""
+    angle = stack.read(rotation.ANGLE.path) if stack.has(rotation.ANGLE.path) else np.zeros(1)
+    known = angle[np.isfinite(angle)]
+    return rotation.Turn.by(float(known[0]) if len(known) else 0.0, 0.0, 0.0).matrix
 
 
 def _lattice_vectors(stack: Stack) -> Array:
-    """Median lattice vectors a and b of the stack as rows, (y, x), nm; unit vectors where there are none."""
+    """Median lattice vectors a and b of the stack as rows, (y, x), nm, in the coordinates of the displacements.
+
+    Unit vectors where there are none.
+    """
     if not stack.has(lattice.A_Y.path):
         return np.eye(2)[::-1]
     found = np.array([[np.asarray(stack.read(part.path), dtype=float) for part in vector] for vector in _VECTORS])
     usable = np.isfinite(found).all(axis=(0, 1))
     if not usable.any():
         return np.eye(2)[::-1]
-    vectors: Array = np.median(found[..., usable], axis=-1)
+    vectors: Array = np.median(found[..., usable], axis=-1) @ _turned(stack).T
     return vectors if abs(np.linalg.det(vectors)) > 1e-12 else np.eye(2)[::-1]

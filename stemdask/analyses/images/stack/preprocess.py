@@ -1,7 +1,7 @@
 """Preprocessing: which pixels are looked at, and what is done to them before columns are found; off by default.
 
-Everything downstream keeps the coordinates of the source: the pixels that are passed on carry the matrix that takes
-them there.
+Columns keep the coordinates of the source: the pixels that are passed on carry the matrix that takes them there. Only
+displacements and strain are turned where the config says so.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
+from stemdask.analyses.images.stack import rotation
 from stemdask.errors import FrameError
 from stemdask.kernels.images.stacks import filters
 from stemdask.kernels.images.stacks.hot_pixels import find_hot_pixels
@@ -30,6 +31,19 @@ def _edge(value: Any) -> Length:
 Edge = Annotated[Length, BeforeValidator(_edge), AsText]
 
 
+class Rotation(Params):
+    """How coordinates or pixels are turned."""
+
+    angle: Annotated[float, Field(gt=-360, lt=360)] = 0.0
+    """Degree, counter-clockwise as displayed."""
+    pixels: bool = False
+    """Interpolate the pixels, and find and measure columns on these; results keep the coordinates of the file."""
+
+
+def _rotation(value: Any) -> Any:
+    return {"angle": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 class PreprocessParams(Params):
     """What is done to the pixels, in the order of the keys."""
 
@@ -41,8 +55,9 @@ class PreprocessParams(Params):
     """Columns are dark (ABF, bright field): invert the contrast."""
     crop: tuple[Edge, Edge, Edge, Edge] | None = None
     """Region to keep, as distances from the top left corner: top, left, bottom, right; px or nm."""
-    rotate: Annotated[float, Field(gt=-360, lt=360)] = 0.0
-    """Rotate the image, degree, counter-clockwise as displayed."""
+    rotate: Annotated[Rotation, BeforeValidator(_rotation)] = Rotation()
+    """Rotate the coordinates of displacements and strain about the middle of the image, degree, counter-clockwise as
+    displayed; pixels stay as they are. {angle: -3.5, pixels: true} interpolates the image instead."""
     upsample: Annotated[int, Field(ge=1, le=8)] = 1
     """Upsampling factor along each axis, by cubic splines."""
     flatten: LengthPx | None = None
@@ -76,7 +91,8 @@ GRID_ORIGIN = Variable(
 
 def outputs(params: PreprocessParams) -> tuple[Variable, ...]:
     """Declare the pixels that are handed on, and how many were left out."""
-    return N_HOT_PIXELS, INVERTED, VALID_FRACTION, MEASURED, FOR_FINDING, GRID_MATRIX, GRID_ORIGIN
+    turned = rotation.TURN if params.rotate.angle and not params.rotate.pixels else ()
+    return (*turned, N_HOT_PIXELS, INVERTED, VALID_FRACTION, MEASURED, FOR_FINDING, GRID_MATRIX, GRID_ORIGIN)
 
 
 def prepare(frames: Sequence[ImageFrame], params: PreprocessParams) -> Mapping[str, Array]:
@@ -110,7 +126,12 @@ def run(frame: ImageFrame, params: PreprocessParams) -> Mapping[str, Array]:
         filtered = filters.flatten(filtered, params.flatten.nm(nm) / nm * params.upsample)
     if params.smooth is not None:
         filtered = filters.gaussian(filtered, params.smooth.nm(nm) / nm * params.upsample)
-    return {
+    turned: dict[str, Array] = {}
+    if params.rotate.angle and not params.rotate.pixels:
+        middle = frame.offset + 0.5 * (np.array(frame.pixels.shape) - 1) * frame.pixel_size
+        values = (params.rotate.angle, *middle)
+        turned = {variable.path: np.asarray(value) for variable, value in zip(rotation.TURN, values, strict=True)}
+    return turned | {
         MEASURED.path: filtered if params.measure_on == "filtered" else pixels,
         FOR_FINDING.path: filtered,
         GRID_MATRIX.path: grid.matrix,
@@ -146,8 +167,9 @@ def _placed(pixels: Array, pixel_size: tuple[float, float], params: PreprocessPa
                 allowed="top < bottom and left < right within the image, 8 px at least",
             )
         origin = cut.origin
-    if params.rotate or params.upsample > 1:
-        pixels, turned = turn(pixels, params.rotate, params.upsample)
+    angle = params.rotate.angle if params.rotate.pixels else 0.0
+    if angle or params.upsample > 1:
+        pixels, turned = turn(pixels, angle, params.upsample)
         matrix, origin = turned.matrix, turned.origin + origin
     return pixels, PixelGrid(matrix, origin)
 

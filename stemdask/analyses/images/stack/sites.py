@@ -42,7 +42,7 @@ SITES = (Y, X, SUBLATTICE, GRAIN, I, J, SIGMA, VECTORS, DISTANCE, CONFIDENCE, SH
 
 
 def find_sites(
-    frames: Sequence[ImageFrame], find: Callable[[Array, float, int | None], Columns], sublattices: int | None
+    frames: Sequence[ImageFrame], find: Callable[[Array, float, Array, int | None], Columns], sublattices: int | None
 ) -> dict[str, Array]:
     """Find the columns of the average of a stack, which reaches as far as any frame: some enter the field later.
 
@@ -51,11 +51,12 @@ def find_sites(
     frames
         With what the registration prepared.
     find
-        Finds columns on an image of this pixel size, nm, of at most so many sublattices, or raises FrameError.
+        Finds columns on the average with its pixel size, nm, and the place (2,), px, of its first pixel in a frame that
+        has not drifted, of at most so many sublattices, or raises FrameError.
     sublattices
         Most sublattices that the user expects; None to leave out those that are where tails of others meet.
     """
-    frame = _any_of(frames)
+    frame = any_of(frames)
     average, first = frame[registration.AREA_IMAGE], frame[registration.AREA_FIRST]
     dark = bool(frame.get(preprocess.INVERTED, np.asarray(False)))
     if dark:
@@ -65,11 +66,11 @@ def find_sites(
     try:
         if not average.size:
             raise FrameError("the frames show different areas", where="registration")
-        found = find(average, nm, sublattices)
+        found = find(average, nm, first, sublattices)
         fit = _fitted(average, found)
         faint = judge_faint(average, found, fit)
         if sublattices is None and faint.are_tails:
-            found = find(average, nm, int(faint.kinds.min()))
+            found = find(average, nm, first, int(faint.kinds.min()))
             fit = _fitted(average, found)
         gate.refuse(assess(found, fit, average, dark=dark))
     except FrameError:
@@ -98,7 +99,7 @@ def find_sites(
     return {variable.path: sites[variable].astype(variable.dtype) for variable in SITES}
 
 
-def _any_of(frames: Sequence[ImageFrame]) -> ImageFrame:
+def any_of(frames: Sequence[ImageFrame]) -> ImageFrame:
     """Return a frame that can be read; the run gives the others their status and reason."""
     for index in range(len(frames)):
         try:
@@ -115,6 +116,6 @@ def _fitted(average: Array, found: Columns) -> ColumnFit:
     """
     start = np.concatenate([found.positions, found.ghosts])
     grain = np.concatenate([found.grain, found.ghost_grain])
-    kind = np.concatenate([found.sublattice, found.ghost_sublattice]) + MAX_SUBLATTICES * grain
+    kind = np.maximum(np.concatenate([found.sublattice, found.ghost_sublattice]), 0) + MAX_SUBLATTICES * grain
     held = np.repeat([False, True], [len(found.positions), len(found.ghosts)])
     return fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian", held=held)

@@ -93,6 +93,16 @@ class Displacements:
             distance = (vv * u**2 - 2.0 * uv * u * v + uu * v**2) / (uu * vv - uv**2)
         return np.where(np.isfinite(distance), distance > CHI2_95, -1).astype(np.int8)
 
+    def turned(self, matrix: Floats, middle: Floats) -> Displacements:
+        """Return the displacements in coordinates (y, x) turned by a `matrix` (2, 2) about a point (2,)."""
+        of_vectors = matrix[::-1, ::-1]
+        return replace(
+            self,
+            centre=(self.centre - middle) @ matrix.T + middle,
+            vector=self.vector @ of_vectors.T,
+            covariance=of_vectors @ self.covariance @ of_vectors.T,
+        )
+
     def without(self, offset: Floats) -> Displacements:
         """Return the displacements less `offset`, (2,) or (n, 2)."""
         return replace(self, vector=self.vector - offset)

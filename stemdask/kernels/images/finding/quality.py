@@ -128,7 +128,7 @@ def assess(found: Columns, fit: ColumnFit, image: AnyFloats, *, dark: bool = Fal
 
 
 def _unresolved(excess: Floats, fit: ColumnFit, of: Indices, sublattice: Codes) -> bool:
-    kinds = [of[sublattice == kind] for kind in np.unique(sublattice)]
+    kinds = [of[sublattice == kind] for kind in np.unique(sublattice[sublattice >= 0])]
     height, width, left, least_width, least_left = np.empty((5, len(kinds)))
     for n, kind in enumerate(kinds):
         precision = 2.0 / np.sqrt(len(kind))

@@ -26,6 +26,8 @@ _FULL = 0.87
 _REPEATS = 3
 _FEWEST_POINTS = 8
 _DIP = 0.85
+#: Autocorrelation at which an image repeats; that of noise reaches 0.3.
+_REPEATING = 0.5
 #: By so much a lattice of longer vectors has to be clearer.
 _MORE = 0.1
 #: Shortest lattice vector that can be told from the pixel grid.
@@ -248,14 +250,14 @@ def _shortest_pair(
 def _confidence(lags: Image, max_lag: int, a: Floats, b: Floats, highest: float) -> float:
     """Lower quartile of the autocorrelation over other lattice vectors, in units of its highest peak.
 
-    NaN where the lags hold too few of them.
+    NaN where the lags hold too few of them, of an image that does repeat.
     """
     n, m = np.mgrid[-_REPEATS : _REPEATS + 1, 0 : _REPEATS + 1].reshape(2, -1)
     other = ((m > 0) | (n > 0)) & (np.abs(n) + np.abs(m) > 1)
     points = n[other, None] * a + m[other, None] * b
     points = points[np.hypot(points[:, 0], points[:, 1]) <= 0.9 * max_lag]
     if len(points) < _FEWEST_POINTS:
-        return np.nan
+        return np.nan if highest > _REPEATING else 0.0
     # Fringes, unlike columns, stay correlated along their own direction.
     angle = np.arange(48) * (np.pi / 48)
     circle = 0.5 * min(np.hypot(*a), np.hypot(*b)) * np.stack([np.sin(angle), np.cos(angle)], axis=1)

@@ -70,7 +70,7 @@ def faint_sublattices(found: Columns, fit: ColumnFit) -> Integers:
         return np.empty(0, np.int64)
     largest = found.grain == 0
     sublattice, amplitude = found.sublattice[largest], fit.amplitude[: len(largest)][largest]
-    kinds = np.unique(sublattice)
+    kinds = np.unique(sublattice[sublattice >= 0])  # a column that was added belongs to none
     heights = np.array([np.median(amplitude[sublattice == kind]) for kind in kinds])
     return np.asarray(kinds[heights < _FAINT * heights.max(initial=0.0)], np.int64)
 

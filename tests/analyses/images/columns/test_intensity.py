@@ -52,7 +52,9 @@ def test_the_voronoi_cells_share_out_all_counts():
 def test_finer_and_turned_pixels_count_the_same():
     image, truth = perovskite((160, 160), noise=None)
     plain = measured(image, truth)
-    prepared = preprocess.run(ImageFrame(0, image, (NM, NM)), preprocess.PreprocessParams(rotate=20, upsample=2))
+    prepared = preprocess.run(
+        ImageFrame(0, image, (NM, NM)), preprocess.PreprocessParams(rotate={"angle": 20, "pixels": True}, upsample=2)
+    )
     turned = measured(
         image, truth, **{path: array for path, array in prepared.items() if path.startswith("preprocess/")}
     )

@@ -39,7 +39,7 @@ def test_a_crop_that_leaves_nothing_is_a_sentence():
 
 def test_crop_turn_and_upsampling_keep_the_place_of_every_pixel():
     ramp = np.add.outer(1000.0 * np.arange(96), np.arange(120.0))  # the value says where a pixel lies
-    found = prepared(ramp, crop=(16, 8, 80, 112), rotate=33.0, upsample=2)
+    found = prepared(ramp, crop=(16, 8, 80, 112), rotate={"angle": 33.0, "pixels": True}, upsample=2)
     y, x = np.nonzero(np.isfinite(found["preprocess/measured"]))
     source = np.column_stack([y, x]) @ found["preprocess/grid_matrix"].T + found["preprocess/grid_origin"]
     inside = ((source > (26, 18)) & (source < (69, 101))).all(axis=1)  # a spline bends a ramp at its ends

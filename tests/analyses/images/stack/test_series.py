@@ -150,7 +150,7 @@ def test_independent_frames_find_their_own_columns(analysed, frames):
 
 
 def test_turned_and_cropped_pixels_give_places_in_the_source(analysed, frames, series):
-    prepared = PreprocessParams(rotate=17.0, crop=(8, 10, 120, 130))
+    prepared = PreprocessParams(rotate={"angle": 17.0, "pixels": True}, crop=(8, 10, 120, 130))
     found = analysed(
         frames[0][:4], ("preprocess", prepared), ("registration", RegistrationParams()), *CHAIN[:1], pixel_size=(NM, NM)
     ).results
