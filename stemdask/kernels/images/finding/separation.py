@@ -139,8 +139,9 @@ def _estimate(
     plateau = agree[int(np.argmax(agree @ confidences))]
     best = found[int(np.argmax(np.where(plateau, confidences, -1.0)))]
     confidence = best.confidence if plateau.sum() > 1 else 0.0
-    seldom = found[int(np.argmax(alike.sum(axis=1)))]
-    if np.isnan([guess.confidence for guess in found]).all() and alike.sum(axis=1).max() > len(_SCALES) // 2:
+    unknown = alike & np.isnan([guess.confidence for guess in found])
+    if confidence < min_confidence and unknown.sum(axis=1).max() > len(_SCALES) // 2:
+        seldom = found[int(np.argmax(unknown.sum(axis=1)))]
         a, b = (pixel * float(np.hypot(*vector)) for vector in (seldom.a, seldom.b))
         ny, nx = (round(pixel * side) for side in image.shape)
         raise TooFewCellsError(
