@@ -82,7 +82,7 @@ class Folder:
 
     def _sweep(self) -> None:
         """Remove what an export left behind whose process is gone."""
-        for left in (*self._path.glob(f"{_PARTIAL}*"), *self._path.glob(f".{_LIST}.*.partial")):
+        for left in self._path.glob(f"{_PARTIAL}*"):
             number = next((part for part in re.split(r"[.-]", left.name) if part.isdecimal()), "")
             if number and not psutil.pid_exists(int(number)):
                 left.unlink(missing_ok=True)

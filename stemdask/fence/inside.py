@@ -48,8 +48,8 @@ def send(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
 def limit_memory(n_bytes: int, *, files: bool = True) -> None:
     """Allow so many bytes beyond what this process has, and no file that is larger unless it may write them.
 
-    What is limited is what a process allocates (RLIMIT_DATA of Linux), not its address space: a file that is mapped to be
-    read takes address space of its size, but no memory that isn't given back when others need it.
+    What is limited is what a process allocates (RLIMIT_DATA of Linux), not its address space: a file that is mapped to
+    be read takes address space of its size, but no memory that isn't given back when others need it.
     """
     if _answers is None:
         return

@@ -1,4 +1,4 @@
-"""Files larger than what may be allocated are opened and read frame by frame; small ones that unpack to much are not."""
+"""Files larger than what may be allocated are read frame by frame; small ones that unpack to as much are refused."""
 
 from __future__ import annotations
 
