@@ -6,6 +6,7 @@ import codecs
 import multiprocessing
 import os
 import sys
+import tempfile
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,21 @@ def _view(store: str, frame: int) -> int:
     return 0
 
 
+def _preview(path: str, to: str, scratch: str) -> int:
+    from stemdask.cli import preview
+
+    tempfile.tempdir = scratch
+    return preview.show([path], 0, Path(to))
+
+
+def _tune(data: dict[str, Any], to: str) -> int:
+    from stemdask.cli import tuning
+    from stemdask.config.document import Document
+
+    tuning.show(Document(data), Path(to), None, quiet=True)
+    return 0
+
+
 #: What each does, and the exit code with which it ends unless it raises an error of ours.
 VERBS = {
     "run": _run,
@@ -129,4 +145,6 @@ VERBS = {
     "report": _report,
     "figures": _figures,
     "view": _view,
+    "preview": _preview,
+    "tune": _tune,
 }
