@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,11 +94,13 @@ def read_image(source: ImageSource, index: int, *, memory: int = OPENING_MEMORY)
 def hashes(source: ImageSource | AtomsSource, indices: Iterable[int]) -> dict[int, int]:
     """Read frames behind the fence and return their hashes; 0 for one that can't be read."""
     described = _described(source)
+    frame_bytes = math.prod(source.shape) * 8 if isinstance(source, ImageSource) else 0
+    memory = max(OPENING_MEMORY, 4 * frame_bytes)  # as stored, as decoded, as numbers, and as they are hashed
     found = {}
     with lent() as fence:
         for index in indices:
             try:
-                given = {"source": described, "index": index, "memory": OPENING_MEMORY}
+                given = {"source": described, "index": index, "memory": memory}
                 found[index], _ = fence.ask("stemdask.sources.fenced:hashed", given, seconds=WAITING_SECONDS)
             except (StemdaskError, Overdue, Died, Raised):
                 found[index] = 0

@@ -108,6 +108,24 @@ def test_a_store_that_is_extended_is_sound_at_every_moment(
     assert {name for name in complete if extended.get(name) != complete[name]} == set()
 
 
+def test_two_exports_into_one_folder_at_once_leave_what_the_next_one_replaces(
+    folder: Path, complete: dict[str, bytes], tmp_path: Path
+) -> None:
+    given = {"store": str(folder / "o.zarr"), "to": str(tmp_path / "out")}
+    for verb in ("export", "figures"):
+        both = [verbs.start(verb, tmp_path / f"{verb}-{k}", **given) for k in range(2)]
+        for k, process in enumerate(both):
+            process.join(240)
+            assert process.exitcode == 0, (tmp_path / f"{verb}-{k}").read_text()
+    alone = {"store": str(folder / "o.zarr"), "to": str(tmp_path / "alone")}
+    for verb in ("export", "figures"):
+        assert _do(verb, **given) == (0, ""), verb
+        assert _do(verb, **alone) == (0, ""), verb
+    files = [{p.name: p.read_bytes() for p in (tmp_path / name).glob("[!.]*")} for name in ("out", "alone")]
+    assert files[0] == files[1]
+    assert not list((tmp_path / "out").glob(".partial*"))
+
+
 @pytest.fixture
 def read_only(folder: Path, complete: dict[str, bytes]) -> Iterator[Path]:
     """The folder of a complete store, mounted so that nobody writes to it."""
