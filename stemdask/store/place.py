@@ -77,9 +77,11 @@ def is_readable(path: Path) -> bool:
     for _ in range(_LOOKS):
         if is_store(path):
             return True
-        if not (run_directory(path) / _REPLACED).exists():
-            break
-        time.sleep(0.05)
+        with contextlib.suppress(PermissionError):  # the run directory of another user
+            if (run_directory(path) / _REPLACED).exists():
+                time.sleep(0.05)
+                continue
+        break
     return is_store(path)
 
 
