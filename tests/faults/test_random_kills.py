@@ -107,7 +107,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scene]]
             pytest.param(name, n, marks=pytest.mark.slow)
             for name, n in (
                 ("run", 60), ("processes", 40), ("retry", 20), ("grow", 20), ("extend", 40),
-                ("repair", 30), ("export", 30), ("report", 20), ("figures", 20), ("preview", 20), ("tune", 6),
+                ("repair", 30), ("export", 30), ("report", 20), ("figures", 20), ("preview", 20),
             )
         ),
     ],

@@ -89,7 +89,6 @@ def scenes(folder: Path, frames: Path, params: Mapping[str, Any], **config: Any)
     scratch = folder / "scratch"
     scratch.mkdir()
     previewed = {"path": structures, "to": str(place / "p.png"), "scratch": str(scratch)}
-    tuned = {"data": {"input": {"path": structures}, "output": str(place / "o.zarr")}, "to": str(place / "t.yaml")}
     of_store = {"store": str(store), "to": str(out)}
     return {
         "run": run,
@@ -102,7 +101,6 @@ def scenes(folder: Path, frames: Path, params: Mapping[str, Any], **config: Any)
         "report": Scene("report", of_store, place, files, before=complete),
         "figures": Scene("figures", of_store, place, files, before=extended),
         "preview": Scene("preview", previewed, place, written),
-        "tune": Scene("tune", tuned, place, written),
     }
 
 

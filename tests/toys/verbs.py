@@ -128,14 +128,6 @@ def _preview(path: str, to: str, scratch: str) -> int:
     return preview.show([path], 0, Path(to))
 
 
-def _tune(data: dict[str, Any], to: str) -> int:
-    from stemdask.cli import tuning
-    from stemdask.config.document import Document
-
-    tuning.show(Document(data), Path(to), None, quiet=True)
-    return 0
-
-
 #: What each does, and the exit code with which it ends unless it raises an error of ours.
 VERBS = {
     "run": _run,
@@ -146,5 +138,4 @@ VERBS = {
     "figures": _figures,
     "view": _view,
     "preview": _preview,
-    "tune": _tune,
 }
