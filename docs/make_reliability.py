@@ -31,8 +31,8 @@ TAIL = """\
 * A file made in order to make a library run code: the fence limits time and memory, not rights (`SECURITY.md`).
 * A trajectory that is cut between two frames, and a single structure cut between two lines whose format states no
   number of atoms.
-* Pixels or digits that changed in a format without checksums: nobody can see that. Damage within the packed coordinates
-  of an XTC can also make the library in C write past its buffers, so that a later frame of the same process fails.
+* Pixels or digits that changed in a format without checksums: nobody can see that.
+* A `preview` that is killed leaves the store of its one frame in the temporary directory.
 * Metadata of the root that are lost together with the run directory.
 * Two faults at once in the same metadata.
 """

@@ -282,7 +282,7 @@ class Limits:
 
     seconds: float
     memory: int
-    """Bytes of address space that the process of a frame may take beyond its start."""
+    """Bytes that the process of a frame may allocate beyond its start."""
     isolate: bool
     max_failed: float
     """Fraction of the frames that may fail before the run stops."""

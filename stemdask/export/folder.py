@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -27,7 +28,6 @@ class Folder:
         self._path = path
         self._overwrite = overwrite
         self._written: list[Path] = []
-        self._made = self._read_list()
         self._sweep()
 
     @contextmanager
@@ -42,23 +42,19 @@ class Folder:
             The file system refused a write.
         """
         target = self._path / name
-        made = self._made.get(name, [])
-        if target.exists() and not self._overwrite and _state(target) not in made:
-            raise StoreError(
-                "this file was not made by an export, or was changed since",
-                where=target,
-                remedy="Name another folder, or move the file away",
-            )
+        self._check(target)
         partial = target.with_name(f"{_PARTIAL}{os.getpid()}-{name}")
         try:
             self._path.mkdir(parents=True, exist_ok=True)
             yield partial
             disk.sync_file(partial)
             # First the list, then the name: whenever this ends, the file that is there is one of those listed.
-            self._made[name] = [*made[-1:], _state(partial)]
-            disk.write_file(self._path / _LIST, json.dumps(self._made))
-            partial.replace(target)
-            disk.sync_file(target)
+            with _alone(self._path):
+                made = self._check(target)
+                made[name] = [*made.get(name, [])[-1:], _state(partial)]
+                disk.write_file(self._path / _LIST, json.dumps(made))
+                partial.replace(target)
+                disk.sync_file(target)
         except OSError as error:
             raise StorageError(
                 f"can't be written: {error.strerror or error}", where=target, remedy="Name another folder"
@@ -72,6 +68,17 @@ class Folder:
         """The files written so far."""
         return list(self._written)
 
+    def _check(self, target: Path) -> dict[str, list[list[int]]]:
+        """Return what exports made; refuse a file that is none of it."""
+        made = self._read_list()
+        if target.exists() and not self._overwrite and _state(target) not in made.get(target.name, []):
+            raise StoreError(
+                "this file was not made by an export, or was changed since",
+                where=target,
+                remedy="Name another folder, or move the file away",
+            )
+        return made
+
     def _read_list(self) -> dict[str, list[list[int]]]:
         """Return size and time of the files that exports made, by name; both versions of one being replaced."""
         try:
@@ -82,10 +89,22 @@ class Folder:
 
     def _sweep(self) -> None:
         """Remove what an export left behind whose process is gone."""
-        for left in (*self._path.glob(f"{_PARTIAL}*"), *self._path.glob(f".{_LIST}.*.partial")):
+        for left in self._path.glob(f"{_PARTIAL}*"):
             number = next((part for part in re.split(r"[.-]", left.name) if part.isdecimal()), "")
             if number and not psutil.pid_exists(int(number)):
                 left.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one export at a time add to a folder, where the file system has locks."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _state(file: Path) -> list[int]:

@@ -15,6 +15,8 @@ _answers: int | None = None
 """Descriptor to write to; None outside the fence."""
 _number = 0
 """Of the job that is being done."""
+#: Place of what is allocated among the numbers of ``/proc/self/statm``, which are pages.
+_DATA = 5
 
 
 def enter(answers: int) -> None:
@@ -44,12 +46,16 @@ def send(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
 
 
 def limit_memory(n_bytes: int, *, files: bool = True) -> None:
-    """Allow so much address space beyond what this process has, and no file that is larger unless it may write them."""
+    """Allow so many bytes beyond what this process has, and no file that is larger unless it may write them.
+
+    What is limited is what a process allocates (RLIMIT_DATA of Linux), not its address space: a file that is mapped to
+    be read takes address space of its size, but no memory that isn't given back when others need it.
+    """
     if _answers is None:
         return
-    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    now = int(Path("/proc/self/statm").read_text().split()[_DATA]) * resource.getpagesize()
     for kind, limit in (
-        (resource.RLIMIT_AS, now + n_bytes),
+        (resource.RLIMIT_DATA, now + n_bytes),
         (resource.RLIMIT_FSIZE, n_bytes if files else resource.RLIM_INFINITY),
     ):
         resource.setrlimit(kind, (limit, resource.getrlimit(kind)[1]))

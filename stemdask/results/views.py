@@ -13,7 +13,7 @@ from stemdask.analyses import chain, registry
 from stemdask.errors import StemdaskError, StoreError
 from stemdask.kernels.arrays import Indices
 from stemdask.model import FrameStatus, ImageFrame, Kind, Params, Step, Variable
-from stemdask.sources import opening
+from stemdask.sources import fenced
 from stemdask.sources.atoms.source import AtomsSource
 from stemdask.sources.images.source import ImageSource
 
@@ -138,18 +138,33 @@ class Results:
         for key in ("calibrate_from", "invert"):
             section.pop(key, None)
         try:
-            return opening.open_source(section.pop("path"), **section)
+            return fenced.open_source(section.pop("path"), **section, memory=self._memory)
         except (StemdaskError, OSError):
             return None
 
+    @property
+    def _memory(self) -> int:
+        """Bytes that reading the input may take: as much as a frame, where more was allowed to one than usual."""
+        allowed = self.config().get("limits", {}).get("frame_memory", "auto")
+        return max(fenced.OPENING_MEMORY, allowed) if isinstance(allowed, int) else fenced.OPENING_MEMORY
+
     def image(self, frame: int) -> ImageFrame | None:
         """Read the image of a frame from the input; None where it can't be read from here."""
-        source = self.source()
         try:
-            found = source.read(frame) if source is not None else None
-        except (StemdaskError, OSError):
+            return self.read_image(frame)
+        except (StemdaskError, OSError, IndexError):
             return None
-        return found if isinstance(found, ImageFrame) else None
+
+    def read_image(self, frame: int) -> ImageFrame | None:
+        """Read the image of a frame from the input, where a damaged file does no harm; None where there are no images.
+
+        Raises
+        ------
+        InputError
+            The file can't be read, or isn't what was opened.
+        """
+        source = self.source()
+        return fenced.read_image(source, frame, memory=self._memory) if isinstance(source, ImageSource) else None
 
     def needed_image(self, frame: int) -> ImageFrame:
         """Read the image of a frame from the input; raise StoreError if it can't be read on this machine."""

@@ -10,7 +10,7 @@ from stemdask.fence import inside
 
 T = TypeVar("T")
 
-#: Each takes some 70 MB of address space, which is limited behind the fence.
+#: Each takes some 8 MB, for its stack, of what may be allocated behind the fence.
 _THREADS = 16
 #: Files that are handed to the threads at a time.
 _AT_A_TIME = 4096

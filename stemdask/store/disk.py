@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import glob
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
+
+import psutil
 
 from stemdask.errors import StorageError
 
@@ -33,6 +36,7 @@ def write_file(path: Path, content: str | bytes) -> None:
     data = content.encode() if isinstance(content, str) else content
 
     def write() -> None:
+        _sweep(path)
         new = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             with new.open("wb") as file:
@@ -99,6 +103,15 @@ def storage_error(error: OSError, path: Path) -> StorageError:
         where=error.filename or path,
         remedy="Free some space or check permissions and quota, then run again: it continues where it stopped",
     )
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of a file left beside its place."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        number = left.name.rsplit(".", 2)[1]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            with contextlib.suppress(OSError):  # another user's, in a folder of everybody
+                left.unlink()
 
 
 def _sync(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from stemdask.errors import StoreError
 from stemdask.store import lock, metadata
 from stemdask.store.disk import sync_file_system
 from stemdask.store.layout import open_group, run_directory
+
+#: What a store is called, in the run directory, from when another one takes its place until that is done.
+_REPLACED = "replaced.zarr"
+#: Looks for a store that is being put there, 50 ms apart; its driver may have been killed in between.
+_LOOKS = 20
 
 
 def path_of(text: str) -> Path:
@@ -66,6 +72,19 @@ def is_store(path: Path) -> bool:
     return not path.is_symlink() and metadata.is_known(path)
 
 
+def is_readable(path: Path) -> bool:
+    """Tell whether there is a store at `path`; wait for one that a driver is just putting in the place of another."""
+    for _ in range(_LOOKS):
+        if is_store(path):
+            return True
+        with contextlib.suppress(PermissionError):  # the run directory of another user
+            if (run_directory(path) / _REPLACED).exists():
+                time.sleep(0.05)
+                continue
+        break
+    return is_store(path)
+
+
 def check_store(path: Path) -> None:
     """Refuse what can't be read as a store.
 
@@ -77,7 +96,7 @@ def check_store(path: Path) -> None:
     StoreError
         Nothing is there, or nothing that stemdask made, or its metadata are damaged.
     """
-    if not is_store(path):
+    if not is_readable(path):
         raise StoreError(
             "this is not a store that stemdask made" if path.exists() else "there is no store here",
             where=path,
@@ -144,7 +163,7 @@ def install(make: Callable[[Path], None], store: Path) -> None:
 
 def replace(make: Callable[[Path], None], store: Path) -> None:
     """Make a store and put it in the place of the one that is there, which is then removed."""
-    new, old = run_directory(store) / "new.zarr", run_directory(store) / "replaced.zarr"
+    new, old = run_directory(store) / "new.zarr", run_directory(store) / _REPLACED
     _remove(new)
     make(new)
     sync_file_system(new)
@@ -157,7 +176,7 @@ def replace(make: Callable[[Path], None], store: Path) -> None:
 def recover(store: Path, *, sweep: bool) -> None:
     """Undo a replacement that was interrupted; sweep what killed writers left, where no other one is at work."""
     directory = run_directory(store)
-    old = directory / "replaced.zarr"
+    old = directory / _REPLACED
     if is_store(old) and not store.exists():
         old.rename(store)
     _remove(old)

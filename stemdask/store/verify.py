@@ -20,6 +20,8 @@ from stemdask.store import checksums, disk, layout, lock, metadata, place, statu
 #: Damaged files that `Damage.text` names one by one.
 NAMED = 20
 _THREADS = 4
+#: Looks at a store that changes under them.
+_LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
         For a repair: a run is writing the store; the file system refused a write.
     """
     store = Path(path)
-    if not place.is_store(store):
+    if not place.is_readable(store):
         raise StoreError(
             "this can't be read as a store that stemdask made" if store.exists() else "there is no store here",
             where=store,
@@ -82,7 +84,7 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
         if repair:
             place.sweep_partial(store)
         repaired = metadata.mend(store) if repair else ()
-        found = _check(store)
+        found = _check_at_rest(store)
         notes = [*found.notes]
         if repaired:
             notes.append("the metadata were made again")
@@ -92,9 +94,25 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
         return Damage(store, found.chunks, (*repaired, *found.damaged), found.blocks, tuple(notes))
 
 
+def _check_at_rest(store: Path) -> Damage:
+    """Check a store; again where a driver ended it meanwhile, or put another one in its place."""
+    for left in reversed(range(_LOOKS)):
+        before = metadata.attributes(store)
+        try:
+            found = _check(store)
+        except (OSError, KeyError, StoreError):
+            if not left or metadata.attributes(store) == before:
+                raise
+        else:
+            if found.sound or not left or metadata.attributes(store) == before:
+                return found
+    raise AssertionError
+
+
 def _check(store: Path) -> Damage:
     known = metadata.read(store)
-    assert known is not None
+    if known is None:
+        raise StoreError("there is no store here any more", where=store, remedy="Look again")
     bad_nodes = {name.removesuffix(f"/{metadata.NAME}") for name in known.damaged}
     if {metadata.NAME, "frames", layout.STATUS} & bad_nodes:
         return Damage(store, 0, known.damaged, (), ("no chunk was read: the metadata must be repaired first",))

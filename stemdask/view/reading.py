@@ -29,9 +29,7 @@ from stemdask.report.verdicts import Verdicts, judge
 from stemdask.results import reader
 from stemdask.results.blocks import Blocks, Stored
 from stemdask.results.views import Results
-from stemdask.sources.atoms.source import AtomsSource
 from stemdask.sources.frame_hash import frame_hash
-from stemdask.sources.images.source import ImageSource
 from stemdask.store import statuses
 from stemdask.store.layout import INPUT_HASH, count_of, open_group
 from stemdask.units import amount
@@ -104,9 +102,8 @@ class Frames:
 
     def __init__(self, store: Path) -> None:
         self.store = store
-        self._source: ImageSource | AtomsSource | None = None
-        self._opened = False
         self.refresh()
+        self._input = self._results  # for all that follow: a folder of many files takes a while to open
 
     def refresh(self) -> None:
         """Read again what became of the frames, and which arrays there are."""
@@ -267,17 +264,15 @@ class Frames:
 
     def image(self, frame: int) -> Seen:
         """Read the image of a frame from the input, and tell whether it is what was analysed."""
-        if not self._opened:  # a folder of many files takes a while to open
-            self._source, self._opened = self._results.source(), True
-        if self._source is None:
-            path = self._results.config()["input"]["path"]
+        if self._input.source() is None:
+            path = self._input.config()["input"]["path"]
             why = "it was moved, or its path is relative to the folder in which the run was started"
             return Seen(None, f"The image is not shown: its file ({path}) can't be read from here; {why}.")
         try:
-            image = self._source.read(frame)
+            image = self._input.read_image(frame)
         except (StemdaskError, OSError, IndexError) as error:
             return Seen(None, f"The image is not shown: {error}")
-        if not isinstance(image, ImageFrame):
+        if image is None:
             return Seen(None)
         known = int(self._blocks.read(INPUT_HASH, slice(frame, frame + 1))[0]) if self._blocks.has(INPUT_HASH) else 0
         changed = known not in (0, frame_hash(image))

@@ -10,10 +10,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import toy
+import verbs
 
 from stemdask.engine.workers import keys
 from stemdask.store.layout import run_directory
@@ -125,3 +127,64 @@ def test_another_user_gets_into_a_cluster_of_which_nothing_is_encrypted(folder: 
         port = int(cluster.scheduler_address.rpartition(":")[2])
         got = _intrude(folder, [port], [])
         assert got == [[port, "tcp", "Scheduler"]]
+
+
+def _all_of(folder: Path) -> dict[str, object]:
+    """Return each file below a folder with its bytes, mode and times."""
+    states = {}
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        content = path.read_bytes() if path.is_file() else b""
+        states[str(path)] = (status.st_mode, status.st_uid, status.st_mtime_ns, status.st_ino, content)
+    return states
+
+
+@pytest.fixture(params=[0o077, 0o022], ids=["closed", "readable"])
+def others_store(folder: Path, request: pytest.FixtureRequest) -> Path:
+    """A complete store that is its owner's alone, or that everybody may read."""
+    before = os.umask(request.param)
+    try:
+        frames = toy.write_frames(folder / "f.npy", 8)
+        assert verbs.do("run", data=toy.config(frames, folder / "o.zarr", limits={"isolate": False})) == 0
+    finally:
+        os.umask(before)
+    return folder / "o.zarr"
+
+
+def test_a_store_of_another_user_is_read_as_far_as_its_owner_lets_and_never_changed(
+    others_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Path(tempfile.mkdtemp(prefix="stemdask-own-"))
+    own.chmod(0o777)
+    monkeypatch.setenv("TOY_UID", str(NOBODY))
+    monkeypatch.setenv("TMPDIR", str(own))
+    store, readable = others_store, bool(others_store.stat().st_mode & 0o004)
+    data = toy.config(store.parent / "f.npy", store, limits={"isolate": False})
+    extended = data | {"analyses": data["analyses"] | {"brightness": {}}}
+    ways: list[tuple[str, dict[str, Any], bool]] = [
+        ("run", {"data": data}, False),
+        ("run", {"data": extended}, False),
+        ("repair", {"store": str(store)}, False),
+        ("export", {"store": str(store), "to": str(store.parent / "out")}, False),
+        ("report", {"store": str(store), "to": str(store.parent / "report.html")}, False),
+        ("verify", {"store": str(store)}, readable),
+        ("export", {"store": str(store), "to": str(own / "out")}, readable),
+        ("report", {"store": str(store), "to": str(own / "report.html")}, readable),
+        ("figures", {"store": str(store), "to": str(own / "figures")}, readable),
+        ("view", {"store": str(store), "frame": 1}, readable),
+    ]
+    before = _all_of(store.parent)
+    try:
+        for number, (verb, given, works) in enumerate(ways):
+            words = tmp_path / f"{number}"
+            process = verbs.start(verb, words, **given)
+            process.join(240)
+            said = words.read_text()
+            assert (process.exitcode == 0) == works, (verb, given, process.exitcode, said)
+            if not works:
+                assert process.exitcode in (2, 4, 5, 74), (verb, process.exitcode, said)
+                assert said.count("\n") == 1, said
+                assert "damaged" not in said
+            assert _all_of(store.parent) == before, verb
+    finally:
+        shutil.rmtree(own)

@@ -79,7 +79,7 @@ def _campaign(scene: Scene, name: str, words: Path, n_kills: int, seed: int) -> 
             if process.exitcode is not None:
                 break
             victim = choose.choice(["driver", "one of its processes", "group"])
-            kills[victim, _phase(scene) if scene.before is None else name] += 1
+            kills[victim, _phase(scene) if scene.verb == "run" and scene.before is None else name] += 1
             _kill(process, victim, choose)
             process.join(240)
             assert process.exitcode is not None, f"{scene.verb} hangs after a kill of {victim}"
@@ -107,7 +107,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scene]]
             pytest.param(name, n, marks=pytest.mark.slow)
             for name, n in (
                 ("run", 60), ("processes", 40), ("retry", 20), ("grow", 20), ("extend", 40),
-                ("repair", 30), ("export", 30), ("report", 20), ("figures", 20),
+                ("repair", 30), ("export", 30), ("report", 20), ("figures", 20), ("preview", 20),
             )
         ),
     ],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import seeds
 import toy
 import verbs
 
@@ -70,6 +71,9 @@ def scenes(folder: Path, frames: Path, params: Mapping[str, Any], **config: Any)
         # The list that a folder keeps of its files holds their times.
         return {path.name: path.read_bytes() for path in sorted(out.rglob("[!.]*")) if path.is_file()}
 
+    def written() -> object:
+        return {path.name: path.read_bytes() for path in sorted(place.iterdir())}
+
     def made(scene: Scene, name: str) -> Path:
         scene.set_up()
         scene.do()
@@ -81,6 +85,10 @@ def scenes(folder: Path, frames: Path, params: Mapping[str, Any], **config: Any)
     extended = made(extend, "extended")
     damaged = Path(shutil.copytree(complete, folder / "damaged"))
     _damage(damaged / "o.zarr")
+    structures = str(seeds.write(folder, "xyz"))
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    previewed = {"path": structures, "to": str(place / "p.png"), "scratch": str(scratch)}
     of_store = {"store": str(store), "to": str(out)}
     return {
         "run": run,
@@ -92,6 +100,7 @@ def scenes(folder: Path, frames: Path, params: Mapping[str, Any], **config: Any)
         "export": Scene("export", of_store, place, files, before=complete),
         "report": Scene("report", of_store, place, files, before=complete),
         "figures": Scene("figures", of_store, place, files, before=extended),
+        "preview": Scene("preview", previewed, place, written),
     }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import multiprocessing
 import os
 import sys
+import tempfile
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,14 @@ import toy
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["verbs", "stemdask.engine.run", "stemdask.export.csv", "stemdask.report", "stemdask.figures.saved"]
+    [
+        "verbs",
+        "stemdask.engine.run",
+        "stemdask.export.csv",
+        "stemdask.report",
+        "stemdask.figures.saved",
+        "stemdask.view.reading",
+    ]
 )
 
 
@@ -32,6 +41,8 @@ def _do(verb: str, words: Path, environment: dict[str, str], given: dict[str, An
     if "TOY_NO_SYNC" in os.environ:
         _force_nothing()
     toy.install()
+    if uid := environment.get("TOY_UID"):
+        _become(int(uid))
     sys.exit(do(verb, **given))
 
 
@@ -44,6 +55,15 @@ def do(verb: str, **given: Any) -> int:
     except StemdaskError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
+
+
+def _become(uid: int) -> None:
+    """Become another user; all is imported before: another user need not be allowed to read this Python."""
+    codecs.lookup("unicode-escape")  # of which Jinja asks
+    os.setgroups([])
+    os.setgid(uid)
+    os.setuid(uid)
+    os.chdir("/")
 
 
 def _force_nothing() -> None:
@@ -88,5 +108,34 @@ def _figures(store: str, to: str) -> int:
     return 0
 
 
+def _verify(store: str) -> int:
+    from stemdask.results import reader
+
+    return 0 if reader.verify(store).sound else 1
+
+
+def _view(store: str, frame: int) -> int:
+    from stemdask.view.reading import Frames
+
+    sys.stderr.write(Frames(Path(store)).image(frame).trouble)
+    return 0
+
+
+def _preview(path: str, to: str, scratch: str) -> int:
+    from stemdask.cli import preview
+
+    tempfile.tempdir = scratch
+    return preview.show([path], 0, Path(to))
+
+
 #: What each does, and the exit code with which it ends unless it raises an error of ours.
-VERBS = {"run": _run, "repair": _repair, "export": _export, "report": _report, "figures": _figures}
+VERBS = {
+    "run": _run,
+    "verify": _verify,
+    "repair": _repair,
+    "export": _export,
+    "report": _report,
+    "figures": _figures,
+    "view": _view,
+    "preview": _preview,
+}

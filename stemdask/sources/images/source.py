@@ -14,6 +14,7 @@ from stemdask.sources import formats, guard
 from stemdask.sources.file_source import FileSource
 from stemdask.sources.images.acquisition import Acquisition
 from stemdask.sources.images.stack import OpenStack
+from stemdask.sources.packed import pack
 from stemdask.sources.per_file import once_per_file
 
 #: Squares of larger ones, and of the inverse of larger ones, are none in float32.
@@ -67,6 +68,12 @@ class ImageSource(FileSource):
             offset=self.offset,
             calibrated=self.calibrated,
         )
+
+    def only(self, index: int) -> ImageSource:
+        """Return one frame as a source of its own, which names no other file."""
+        file, number, first = self.locate(index)
+        alone = (number - first, number - first + 1, 1)
+        return self.model_copy(update={"files": (file,), "ends": pack([number - first + 1]), "selection": alone})
 
     def describe(self) -> dict[str, Any]:
         """Return what a person wants to know about the input, in words and numbers."""
