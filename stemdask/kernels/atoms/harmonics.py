@@ -31,7 +31,7 @@ SCRATCH = 27 * LANES
 @cache
 def polynomial_norms() -> Floats:
     """Return the norm of each row of the polynomials (22,), that of Y_lm times √2 for m > 0."""
-    norms = []
+    norms: list[float] = []
     for degree in POLYNOMIAL:
         for m, factor in enumerate(_FACTORS[degree]):
             norm = (2 * degree + 1) / (4 * pi) * factorial(degree - m) / factorial(degree + m)
