@@ -204,9 +204,11 @@ def bond_order(
 def _order(
     lists: _Lists, harmonics: _Harmonics, layout: _Layout, choices: _Choices, scratch: _Scratch, order: BondOrder
 ) -> None:
-    """Do all atoms in blocks of lanes: first their own coefficients, then all that needs those of their neighbours.
+    """Do all atoms in blocks of lanes: their own coefficients, and what needs those of their neighbours.
 
-    Degree 6 comes first in the layout, where the products of bonds expect it.
+    The second follows the first as soon as the last neighbour of a block has its coefficients, while these are still
+    in the cache where atoms are numbered by place. Degree 6 comes first in the layout, where the products of bonds
+    expect it.
     """
     first, other, point, points, weight, symmetric = lists
     rows, scale, seen = scratch
@@ -220,6 +222,7 @@ def _order(
         longest = max(longest, first[i + 1] - first[i])
         seen[i] = first[i]
     sorting = np.empty(longest * LANES)
+    behind = 0
     for begin in range(0, n, LANES):
         own = block[: width * LANES]
         if harmonics.from_polynomials:
@@ -227,17 +230,30 @@ def _order(
         else:
             block_from_recurrence(first, point, points, weight, begin, harmonics.recurrence, own)
         _invariants(block, begin, layout, choices.normalised, order.q, order.w)
-        for i in range(begin, min(begin + LANES, n)):
+        known = min(begin + LANES, n)
+        for i in range(begin, known):
             for k in range(width):
                 rows[i, k] = block[k * LANES + i - begin]
             for k in range(width, stride):
                 rows[i, k] = 0.0
             scale[i] = np.sqrt(4 * np.pi / 13) / order.q[layout.place[0], i]
-    for begin in range(0, n, LANES):
-        _averaged(first, other, rows, choices.with_itself, begin, total, block)
-        _invariants(block, begin, layout, choices.normalised, order.q_avg, order.w_avg)
-        block_of_products(first, other, rows, scale, symmetric, begin, seen, s6)
-        block_of_flags(first, s6, choices.criterion, begin, sorting, flags)
+        while behind < known and _last_neighbour(first, other, behind) < known:
+            _averaged(first, other, rows, choices.with_itself, behind, total, block)
+            _invariants(block, behind, layout, choices.normalised, order.q_avg, order.w_avg)
+            block_of_products(first, other, rows, scale, symmetric, behind, seen, s6)
+            block_of_flags(first, s6, choices.criterion, behind, sorting, flags)
+            behind += LANES
+
+
+@kernel
+def _last_neighbour(first: Integers, other: Integers32, begin: int) -> int:
+    """Return the largest number of a neighbour of the atoms of a block, whose lists are sorted, and of these atoms."""
+    end = min(begin + LANES, len(first) - 1)
+    last = end - 1
+    for i in range(begin, end):
+        if first[i + 1] > first[i]:
+            last = max(last, other[first[i + 1] - 1])
+    return last
 
 
 @kernel(fastmath={"contract"})
