@@ -112,7 +112,7 @@ def agreement(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 def melts(seeds: int) -> str:
     """Melt particles by molecular dynamics and tell how many atoms are called disordered."""
     rows = []
-    for name, molten in (("EMT", _emt), ("second-moment potential", _second_moment)):
+    for name, molten in (("EMT", _emt), ("second-moment potential", _second_moment), ("Lennard-Jones", _lennard_jones)):
         for element, frames in molten(max(3, seeds // 20)):
             ours, ptm, cna = [], [], []
             for positions, numbers in frames:
@@ -161,6 +161,15 @@ def _second_moment(n_frames: int) -> list[tuple[str, Frames]]:
     sites = nanocrystal(20).positions
     frames = dynamics(sites, lambda frame, r: 2600.0, n_frames + 10, 40, seed=3)[10:]
     return [("Pt", [(positions, np.full(len(sites), 78)) for positions in frames])]
+
+
+def _lennard_jones(n_frames: int) -> list[tuple[str, Frames]]:
+    from ase import Atoms
+    from ase.calculators.lj import LennardJones
+
+    positions = nanocrystal(18, "Ag").positions * (3.76 / 2.889)
+    atoms = Atoms(f"Ar{len(positions)}", positions, calculator=LennardJones(sigma=3.4, epsilon=0.0104, rc=8.5))
+    return [("Ar", _langevin(atoms, 110.0, 10.0, 1200, min(n_frames, 3)))]
 
 
 def coordination(seeds: int) -> str:
