@@ -115,8 +115,14 @@ def _neighbours(results: Results, frame: int) -> str:
         elif cutoff == 0:
             never.append(name)
     rules = {"first_minimum": "the first minimum of g(r) of their elements", "bulk_distance": "a bulk distance × 1.2"}
-    rule = rules[params.by] if params.cutoff == "auto" else "the given distance"
+    rule = rules.get(params.by, rules["first_minimum"]) if params.cutoff == "auto" else "the given distance"
     text = f"Atoms are neighbours below {rule}: {', '.join(reached) or 'none'}."
+    if params.by == "lattice":
+        text = (
+            "Neighbours of an atom on a crystal lattice are those in its first shell. Other "
+            + text[0].lower()
+            + text[1:]
+        )
     return text + (f" {', '.join(never)} are too far apart to be bonds." if never else "")
 
 
@@ -126,7 +132,12 @@ def method(params: coordination.CoordinationParams) -> Method:
         "first_minimum": "the first minimum of g(r) of their elements",
         "bulk_distance": "1.2 times a bulk distance",
     }
-    reach = rules[params.by] if params.cutoff == "auto" else str(params.cutoff)
+    reach = rules.get(params.by, rules["first_minimum"]) if params.cutoff == "auto" else str(params.cutoff)
+    if params.by == "lattice":
+        return Method(
+            "Coordination numbers count the atoms in the first shell of the crystal lattice, for atoms on none those "
+            f"nearer than {reach}."
+        )
     return Method(f"Coordination numbers count the atoms nearer than {reach}.")
 
 

@@ -17,13 +17,13 @@ from stemdask.kernels.arrays import Codes, Floats, Integers, Integers32
 from stemdask.kernels.atoms.crystallinity import Criterion, Crystallinity, block_of_flags, block_of_products
 from stemdask.kernels.atoms.harmonics import (
     LANES,
+    POLYNOMIAL,
     SCRATCH,
     WIDE,
-    MomentMap,
     Recurrence,
-    block_from_moments,
+    block_from_polynomials,
     block_from_recurrence,
-    moment_map,
+    polynomial_norms,
     recurrence,
 )
 from stemdask.kernels.atoms.neighbours import Neighbours
@@ -73,8 +73,8 @@ class _Lists(NamedTuple):
 class _Harmonics(NamedTuple):
     """How the coefficients are made."""
 
-    from_moments: bool
-    moments: MomentMap
+    from_polynomials: bool
+    norms: Floats
     recurrence: Recurrence
 
 
@@ -188,10 +188,9 @@ def bond_order(
     q, q_avg, w, w_avg = values[:-2].reshape(4, len(every), n)
     order = BondOrder(q, q_avg, w, w_avg, s6, values[-2], flags, values[-1])
     weight = np.empty(0) if neighbours.weight is None else neighbours.weight
-    moments = set(every) <= {2, 4, 6}
     _order(
         _Lists(neighbours.first, neighbours.other, neighbours.point, neighbours.points, weight, neighbours.symmetric),
-        _Harmonics(moments, moment_map(every if moments else (6,)), recurrence(every)),
+        _Harmonics(every == POLYNOMIAL[: len(every)], polynomial_norms(), recurrence(every)),
         layout,
         _Choices(convention == "lechner-dellago", normalisation == "steinhardt", criterion),
         _Scratch(rows.reshape(n, stride), scale, space.get("seen", n, np.int64)),
@@ -205,9 +204,11 @@ def bond_order(
 def _order(
     lists: _Lists, harmonics: _Harmonics, layout: _Layout, choices: _Choices, scratch: _Scratch, order: BondOrder
 ) -> None:
-    """Do all atoms in blocks of lanes: first their own coefficients, then all that needs those of their neighbours.
+    """Do all atoms in blocks of lanes: their own coefficients, and what needs those of their neighbours.
 
-    Degree 6 comes first in the layout, where the products of bonds expect it.
+    The second follows the first as soon as the last neighbour of a block has its coefficients, while these are still
+    in the cache where atoms are numbered by place. Degree 6 comes first in the layout, where the products of bonds
+    expect it.
     """
     first, other, point, points, weight, symmetric = lists
     rows, scale, seen = scratch
@@ -221,27 +222,41 @@ def _order(
         longest = max(longest, first[i + 1] - first[i])
         seen[i] = first[i]
     sorting = np.empty(longest * LANES)
+    behind = 0
     for begin in range(0, n, LANES):
         own = block[: width * LANES]
-        if harmonics.from_moments:
-            block_from_moments(first, point, points, weight, begin, harmonics.moments, sums, own)
+        if harmonics.from_polynomials:
+            block_from_polynomials(first, point, points, weight, begin, harmonics.norms, sums, own)
         else:
             block_from_recurrence(first, point, points, weight, begin, harmonics.recurrence, own)
         _invariants(block, begin, layout, choices.normalised, order.q, order.w)
-        for i in range(begin, min(begin + LANES, n)):
+        known = min(begin + LANES, n)
+        for i in range(begin, known):
             for k in range(width):
                 rows[i, k] = block[k * LANES + i - begin]
             for k in range(width, stride):
                 rows[i, k] = 0.0
             scale[i] = np.sqrt(4 * np.pi / 13) / order.q[layout.place[0], i]
-    for begin in range(0, n, LANES):
-        _averaged(first, other, rows, choices.with_itself, begin, total, block)
-        _invariants(block, begin, layout, choices.normalised, order.q_avg, order.w_avg)
-        block_of_products(first, other, rows, scale, symmetric, begin, seen, s6)
-        block_of_flags(first, s6, choices.criterion, begin, sorting, flags)
+        while behind < known and _last_neighbour(first, other, behind) < known:
+            _averaged(first, other, rows, choices.with_itself, behind, total, block)
+            _invariants(block, behind, layout, choices.normalised, order.q_avg, order.w_avg)
+            block_of_products(first, other, rows, scale, symmetric, behind, seen, s6)
+            block_of_flags(first, s6, choices.criterion, behind, sorting, flags)
+            behind += LANES
 
 
 @kernel
+def _last_neighbour(first: Integers, other: Integers32, begin: int) -> int:
+    """Return the largest number of a neighbour of the atoms of a block, whose lists are sorted, and of these atoms."""
+    end = min(begin + LANES, len(first) - 1)
+    last = end - 1
+    for i in range(begin, end):
+        if first[i + 1] > first[i]:
+            last = max(last, other[first[i + 1] - 1])
+    return last
+
+
+@kernel(fastmath={"contract"})
 def _invariants(block: Floats, begin: int, layout: _Layout, normalised: bool, q: Floats, w: Floats) -> None:
     """Write q and w of the atoms of a block, whose last row is zero."""
     count = min(LANES, q.shape[1] - begin)
@@ -260,12 +275,17 @@ def _invariants(block: Floats, begin: int, layout: _Layout, normalised: bool, q:
                 real = block[ar + lane] * block[br + lane] - block[ai + lane] * block[bi + lane]
                 imaginary = block[ar + lane] * block[bi + lane] + block[ai + lane] * block[br + lane]
                 cubic[lane] += coefficient * (real * block[cr + lane] + imaginary * block[ci + lane])
-        area = 4 * np.pi / (2 * layout.degree[d] + 1)
-        for lane in range(count):
-            q[layout.place[d], begin + lane] = np.sqrt(area * norm[lane])
-            power = norm[lane] * np.sqrt(norm[lane]) if normalised else 1.0
+        area, place = 4 * np.pi / (2 * layout.degree[d] + 1), layout.place[d]
+        if normalised:
+            for lane in range(LANES):
+                cubic[lane] /= norm[lane] * np.sqrt(norm[lane])
+        for lane in range(LANES):
             # NaN where the coefficients are, also for odd l, which has no terms.
-            w[layout.place[d], begin + lane] = (cubic[lane] + 0.0 * norm[lane]) / power
+            cubic[lane] += 0.0 * norm[lane]
+            norm[lane] = np.sqrt(area * norm[lane])
+        for lane in range(count):
+            q[place, begin + lane] = norm[lane]
+            w[place, begin + lane] = cubic[lane]
 
 
 @kernel

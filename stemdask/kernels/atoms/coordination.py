@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 
 from stemdask.kernels.arrays import Floats, Integers, Integers32
 from stemdask.kernels.atoms.neighbours import find_neighbours
+from stemdask.kernels.atoms.surroundings import Surroundings
+from stemdask.kernels.atoms.templates import TEMPLATES
 from stemdask.kernels.atoms.workspace import Workspace
 from stemdask.kernels.compiled import kernel
 
@@ -61,6 +63,43 @@ def coordination(
     number, same = np.zeros((2, len(of)), np.int32)
     lists = _Lists(neighbours.first, neighbours.other, neighbours.point, neighbours.points)
     _count(lists, of, limits, number, same)
+    return Coordination(number, same)
+
+
+def coordination_by_lattice(found: Surroundings, species: ArrayLike) -> Coordination:
+    """Count the places of the first shell of each atom's lattice at which there is an atom.
+
+    Thermal motion that mixes the shells of a body-centred crystal, whose second one is only 15 % farther away, leaves
+    no cutoff between them; the places of the lattice still tell which of the neighbours belong to the first.
+
+    Parameters
+    ----------
+    found
+        The lattice of each atom.
+    species
+        (n,), a number for each element.
+
+    Returns
+    -------
+    Coordination
+        -1 for an atom on no lattice, or on one that the atoms of its own element form alone.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from stemdask.kernels.atoms.surroundings import surroundings
+    >>> iron = bulk("Fe", cubic=True)
+    >>> on_lattice = surroundings(iron.positions, iron.numbers.astype(np.uint8), iron.cell[:])
+    >>> coordination_by_lattice(on_lattice, [0, 0]).number
+    array([8, 8], dtype=int32)
+    """
+    of = np.asarray(species)
+    number, same = np.full((2, len(of)), -1, np.int32)
+    for kind, template in TEMPLATES.items():
+        atoms = np.flatnonzero((found.match.kind == kind) & ~found.own)
+        near = found.match.place[atoms, : template.n_first]
+        number[atoms] = (near >= 0).sum(axis=1)
+        same[atoms] = ((near >= 0) & (of[near] == of[atoms, None])).sum(axis=1)
     return Coordination(number, same)
 
 

@@ -62,7 +62,7 @@ def crystallinity(first: Integers, s6: Floats, criterion: Criterion) -> Crystall
     return result
 
 
-@kernel
+@kernel(fastmath={"contract", "reassoc"})
 def block_of_products(
     first: Integers,
     other: Integers32,

@@ -1,19 +1,16 @@
 """Spherical harmonics of bonds, summed over the neighbours of each atom.
 
-For l <= 6 and even no harmonic is evaluated at all: the 28 moments of degree 6 of the unit vectors, which need
-nothing but products, hold all of them, and one sparse linear map takes them out. Any other l comes from the
-recurrence of the normalised Legendre functions.
+Those of l = 4 and 6 need neither an angle nor a root: of even l they are polynomials in z²/r², (x + iy)²/r² and
+z (x + iy)/r². Any other l comes from the recurrence of the normalised Legendre functions.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from itertools import product
-from math import comb, factorial, pi, sqrt
+from math import factorial, pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stemdask.kernels.arrays import Floats, Integers, Integers32
 from stemdask.kernels.compiled import kernel
@@ -22,155 +19,102 @@ from stemdask.kernels.compiled import kernel
 LANES = 64
 #: The same, unsigned: numba needn't ask whether an index counts from the end, and the loops become vector code.
 WIDE = np.uint64(LANES)
-#: Exponents (a, b, c) of x^a y^b z^c in the order of the moments.
-MONOMIALS = [(a, b, 6 - a - b) for a in range(6, -1, -1) for b in range(6 - a, -1, -1)]
-
-
-class MomentMap(NamedTuple):
-    """Real harmonic coefficients = Σ values · moments[columns], in the rows of the output."""
-
-    rows: NDArray[np.uint64]
-    columns: NDArray[np.uint64]
-    values: Floats
-
-
-def _polynomial(degree: int, m: int) -> tuple[dict[tuple[int, int, int], float], dict[tuple[int, int, int], float]]:
-    """Return the real and imaginary parts of Y_lm as polynomials of degree 6 in the unit vector."""
-    norm = (-1) ** m * sqrt((2 * degree + 1) / (4 * pi) * factorial(degree - m) / factorial(degree + m))
-    parts: tuple[dict[tuple[int, int, int], float], ...] = ({}, {})
-    for k in range((degree - m) // 2 + 1):
-        z = degree - 2 * k - m
-        legendre = (-1) ** k * comb(degree, k) * comb(2 * degree - 2 * k, degree) * factorial(z + m) / factorial(z)
-        legendre /= 2**degree
-        # (x + iy)^m z^.. r^2k, and r^(6 - l) = 1 to lift it to degree 6.
-        power = k + (6 - degree) // 2
-        for i, (a, b) in product(range(m + 1), product(range(power + 1), repeat=2)):
-            if a + b <= power:
-                number = comb(m, i) * comb(power, a) * comb(power - a, b)
-                exponents = (m - i + 2 * a, i + 2 * b, z + 2 * (power - a - b))
-                part = parts[i % 2]
-                part[exponents] = part.get(exponents, 0.0) + (-1) ** (i // 2) * number * norm * legendre
-    return parts[0], parts[1]
+#: The l of the polynomials, in the order in which their real vectors follow each other.
+POLYNOMIAL = (6, 4)
+#: Constant factors of the derivatives of the Legendre polynomials of these l, which the polynomials leave out.
+_FACTORS = {6: (1 / 16, 21 / 8, 105 / 8, 315 / 2, 945 / 2, 10395, 10395), 4: (1 / 8, 5 / 2, 15 / 2, 105, 105)}
+#: Rows of the scratch after the 22 sums: the sum of the weights, and of a neighbour per lane the vector and weight.
+_TOTAL, _VECTOR = 22 * LANES, 23 * LANES
+SCRATCH = 27 * LANES
 
 
 @cache
-def moment_map(degrees: tuple[int, ...]) -> MomentMap:
-    """Return the map from the moments of degree 6 to the real vectors of even degrees up to 6, one after the other."""
-    rows, columns, values = [], [], []
-    row = 0
-    for degree in degrees:
-        for m in range(degree + 1):
-            parts = _polynomial(degree, m)[: 1 if m == 0 else 2]
-            for part in parts:
-                for exponents, value in part.items():
-                    if abs(value) > 1e-14:
-                        rows.append(row)
-                        columns.append(MONOMIALS.index(exponents))
-                        values.append(value * (sqrt(2) if m else 1.0))
-                row += 1
-    return MomentMap(np.array(rows, np.uint64), np.array(columns, np.uint64), np.array(values))
+def polynomial_norms() -> Floats:
+    """Return the norm of each row of the polynomials (22,), that of Y_lm times √2 for m > 0."""
+    norms: list[float] = []
+    for degree in POLYNOMIAL:
+        for m, factor in enumerate(_FACTORS[degree]):
+            norm = (2 * degree + 1) / (4 * pi) * factorial(degree - m) / factorial(degree + m)
+            norms += [factor * sqrt(norm)] if m == 0 else 2 * [(-1) ** m * factor * sqrt(2 * norm)]
+    return np.array(norms)
 
 
-#: Rows of the scratch after the 28 moments: the vectors and weights of two neighbours, and the sum of the weights.
-_VECTORS, _TOTAL = 28 * LANES, 36 * LANES
-SCRATCH = 37 * LANES
-
-
-@kernel
-def block_from_moments(
+@kernel(fastmath={"contract"})
+def block_from_polynomials(
     first: Integers,
     point: Integers32,
     points: Floats,
     weight: Floats,
     begin: int,
-    mapping: MomentMap,
-    moments: Floats,
+    norms: Floats,
+    scratch: Floats,
     block: Floats,
 ) -> None:
-    """Average real harmonics over the neighbours of the atoms from `begin` on, one atom a lane.
+    """Average real harmonics of l = 6, then 4, over the neighbours of the atoms from `begin` on, one atom a lane.
 
-    `moments` is scratch of length SCRATCH. Row r of the result is ``block[r * LANES:][:LANES]``; NaN in the lane of
-    an atom without neighbours.
+    `scratch` is of length SCRATCH. Row r of the result is ``block[r * LANES:][:LANES]``, as many rows as it has room
+    for; NaN in the lane of an atom without neighbours.
     """
     n = min(LANES, len(first) - 1 - begin)
     longest = 0
     for lane in range(n):
         longest = max(longest, first[begin + lane + 1] - first[begin + lane])
-    moments[:] = 0.0
+    scratch[:_VECTOR] = 0.0
     # Lanes that have no more neighbours hold any vector and count it nothing.
-    moments[_VECTORS : _VECTORS + LANES] = 1.0
-    moments[_VECTORS + 4 * LANES : _VECTORS + 5 * LANES] = 1.0
-    for k in range(0, longest, 2):
+    scratch[_VECTOR:] = 1.0
+    for k in range(longest):
         for lane in range(n):
-            i, end = np.uint64(begin + lane), np.uint64(first[begin + lane + 1])
-            for second in range(2):
-                e = np.uint64(first[begin + lane] + k + second)
-                row = np.uint64(_VECTORS + 4 * second * LANES + lane)
-                if e < end:
-                    p = np.uint64(point[e])
-                    moments[row] = points[p, 0] - points[i, 0]
-                    moments[row + WIDE] = points[p, 1] - points[i, 1]
-                    moments[row + WIDE + WIDE] = points[p, 2] - points[i, 2]
-                    moments[row + WIDE + WIDE + WIDE] = weight[e] if len(weight) else 1.0
-                else:
-                    moments[row], moments[row + WIDE + WIDE + WIDE] = 1.0, 0.0
+            e, x_ = np.uint64(first[begin + lane] + k), np.uint64(_VECTOR + lane)
+            if e < np.uint64(first[begin + lane + 1]):
+                i, p = np.uint64(begin + lane), np.uint64(point[e])
+                scratch[x_] = points[p, 0] - points[i, 0]
+                scratch[x_ + WIDE] = points[p, 1] - points[i, 1]
+                scratch[x_ + 2 * WIDE] = points[p, 2] - points[i, 2]
+                scratch[x_ + 3 * WIDE] = weight[e] if len(weight) else 1.0
+            else:
+                scratch[x_ + 3 * WIDE] = 0.0
         for lane in range(LANES):
-            x, y, z = moments[28 * LANES + lane], moments[29 * LANES + lane], moments[30 * LANES + lane]
-            X, Y, Z = moments[32 * LANES + lane], moments[33 * LANES + lane], moments[34 * LANES + lane]
-            w, W = moments[31 * LANES + lane], moments[35 * LANES + lane]
-            moments[_TOTAL + lane] += w + W
-            xx, yy, zz, yz = x * x, y * y, z * z, y * z
-            rr = xx + yy + zz
-            w = w / (rr * rr * rr)
-            xxx, xxy, xxz = x * xx, y * xx, z * xx
-            xyy, xyz, xzz = x * yy, x * yz, x * zz
-            yyy, yyz, yzz, zzz = y * yy, z * yy, y * zz, z * zz
-            wxxx, wxxy, wxxz, wxyy, wxyz = w * xxx, w * xxy, w * xxz, w * xyy, w * xyz
-            wxzz, wyyy, wyyz, wyzz, wzzz = w * xzz, w * yyy, w * yyz, w * yzz, w * zzz
-            XX, YY, ZZ, YZ = X * X, Y * Y, Z * Z, Y * Z
-            RR = XX + YY + ZZ
-            W = W / (RR * RR * RR)
-            XXX, XXY, XXZ = X * XX, Y * XX, Z * XX
-            XYY, XYZ, XZZ = X * YY, X * YZ, X * ZZ
-            YYY, YYZ, YZZ, ZZZ = Y * YY, Z * YY, Y * ZZ, Z * ZZ
-            WXXX, WXXY, WXXZ, WXYY, WXYZ = W * XXX, W * XXY, W * XXZ, W * XYY, W * XYZ
-            WXZZ, WYYY, WYYZ, WYZZ, WZZZ = W * XZZ, W * YYY, W * YYZ, W * YZZ, W * ZZZ
-            moments[lane] += wxxx * xxx + WXXX * XXX
-            moments[1 * LANES + lane] += wxxx * xxy + WXXX * XXY
-            moments[2 * LANES + lane] += wxxx * xxz + WXXX * XXZ
-            moments[3 * LANES + lane] += wxxx * xyy + WXXX * XYY
-            moments[4 * LANES + lane] += wxxx * xyz + WXXX * XYZ
-            moments[5 * LANES + lane] += wxxx * xzz + WXXX * XZZ
-            moments[6 * LANES + lane] += wxxx * yyy + WXXX * YYY
-            moments[7 * LANES + lane] += wxxx * yyz + WXXX * YYZ
-            moments[8 * LANES + lane] += wxxx * yzz + WXXX * YZZ
-            moments[9 * LANES + lane] += wxxx * zzz + WXXX * ZZZ
-            moments[10 * LANES + lane] += wxxy * yyy + WXXY * YYY
-            moments[11 * LANES + lane] += wxxy * yyz + WXXY * YYZ
-            moments[12 * LANES + lane] += wxxy * yzz + WXXY * YZZ
-            moments[13 * LANES + lane] += wxxy * zzz + WXXY * ZZZ
-            moments[14 * LANES + lane] += wxxz * zzz + WXXZ * ZZZ
-            moments[15 * LANES + lane] += wxyy * yyy + WXYY * YYY
-            moments[16 * LANES + lane] += wxyy * yyz + WXYY * YYZ
-            moments[17 * LANES + lane] += wxyy * yzz + WXYY * YZZ
-            moments[18 * LANES + lane] += wxyy * zzz + WXYY * ZZZ
-            moments[19 * LANES + lane] += wxyz * zzz + WXYZ * ZZZ
-            moments[20 * LANES + lane] += wxzz * zzz + WXZZ * ZZZ
-            moments[21 * LANES + lane] += wyyy * yyy + WYYY * YYY
-            moments[22 * LANES + lane] += wyyy * yyz + WYYY * YYZ
-            moments[23 * LANES + lane] += wyyy * yzz + WYYY * YZZ
-            moments[24 * LANES + lane] += wyyy * zzz + WYYY * ZZZ
-            moments[25 * LANES + lane] += wyyz * zzz + WYYZ * ZZZ
-            moments[26 * LANES + lane] += wyzz * zzz + WYZZ * ZZZ
-            moments[27 * LANES + lane] += wzzz * zzz + WZZZ * ZZZ
-    block[:] = 0.0
-    for t in range(len(mapping.rows)):
-        row, column, value = mapping.rows[t] * WIDE, mapping.columns[t] * WIDE, mapping.values[t]
-        for lane in range(WIDE):
-            block[row + lane] += value * moments[column + lane]
-    for begin in range(0, len(block), LANES):
+            x, y, z = scratch[23 * LANES + lane], scratch[24 * LANES + lane], scratch[25 * LANES + lane]
+            w = scratch[26 * LANES + lane]
+            xx, yy, zz = x * x, y * y, z * z
+            inverse = 1.0 / (xx + yy + zz)
+            u = zz * inverse
+            c, s = (xx - yy) * inverse, 2 * x * y * inverse  # (x + iy)² of the unit vector
+            # Real and imaginary parts of w (x + iy)^m, times z for odd m.
+            a1, b1 = w * z * inverse * x, w * z * inverse * y
+            a2, b2 = w * c, w * s
+            a3, b3 = a1 * c - b1 * s, a1 * s + b1 * c
+            a4, b4 = a2 * c - b2 * s, a2 * s + b2 * c
+            a5, b5 = a3 * c - b3 * s, a3 * s + b3 * c
+            a6, b6 = a4 * c - b4 * s, a4 * s + b4 * c
+            of1, of2 = (33 * u - 30) * u + 5, (33 * u - 18) * u + 1
+            of3, of4 = 11 * u - 3, 11 * u - 1
+            scratch[lane] += w * (((231 * u - 315) * u + 105) * u - 5)
+            scratch[LANES + lane] += of1 * a1
+            scratch[2 * LANES + lane] += of1 * b1
+            scratch[3 * LANES + lane] += of2 * a2
+            scratch[4 * LANES + lane] += of2 * b2
+            scratch[5 * LANES + lane] += of3 * a3
+            scratch[6 * LANES + lane] += of3 * b3
+            scratch[7 * LANES + lane] += of4 * a4
+            scratch[8 * LANES + lane] += of4 * b4
+            scratch[9 * LANES + lane] += a5
+            scratch[10 * LANES + lane] += b5
+            scratch[11 * LANES + lane] += a6
+            scratch[12 * LANES + lane] += b6
+            scratch[13 * LANES + lane] += w * ((35 * u - 30) * u + 3)
+            scratch[14 * LANES + lane] += (7 * u - 3) * a1
+            scratch[15 * LANES + lane] += (7 * u - 3) * b1
+            scratch[16 * LANES + lane] += (7 * u - 1) * a2
+            scratch[17 * LANES + lane] += (7 * u - 1) * b2
+            scratch[18 * LANES + lane] += a3
+            scratch[19 * LANES + lane] += b3
+            scratch[20 * LANES + lane] += a4
+            scratch[21 * LANES + lane] += b4
+            scratch[_TOTAL + lane] += w
+    for row in range(len(block) // LANES):
         for lane in range(LANES):
-            block[begin + lane] /= moments[_TOTAL + lane]
+            block[row * LANES + lane] = norms[row] * scratch[row * LANES + lane] / scratch[_TOTAL + lane]
 
 
 class Recurrence(NamedTuple):
@@ -211,7 +155,7 @@ def block_from_recurrence(
     coefficients: Recurrence,
     block: Floats,
 ) -> None:
-    """Do the same as `block_from_moments` for any l."""
+    """Do the same as `block_from_polynomials` for any l."""
     start, up, down, offset = coefficients
     block[:] = 0.0
     for lane in range(min(LANES, len(first) - 1 - begin)):

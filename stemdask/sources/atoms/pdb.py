@@ -32,7 +32,8 @@ _RECORDS = frozenset(
 def index(path: str, size: int) -> FrameIndex:
     """Find the byte range and the atom count of every MODEL, or of every structure closed by END.
 
-    An END behind the last frame is no frame. A file that closes its models by ENDMDL must close the last one too.
+    An END behind the last frame is no frame. A file that closes its models by ENDMDL must close the last one too, and
+    one of a single model must close it by that or by END.
     """
     found = FrameIndex()
     begin = seen = taken = n_closed = end = 0
@@ -53,9 +54,9 @@ def index(path: str, size: int) -> FrameIndex:
             in_model = kind == MODEL
             begin = offset + place
         seen += total
-    if in_model and n_closed:
+    if in_model and (n_closed or not found.starts):
         raise _cut_off(path, found)
-    if in_model:
+    if in_model:  # of a writer that closes no model
         found.warnings.append(f"{path}: model {len(found.starts) + 1} has no ENDMDL: it may be cut off")
     if seen > taken or in_model:
         found.add(begin, end, seen - taken)
@@ -176,7 +177,7 @@ def _cut_off(path: str, found: FrameIndex) -> InputError:
     return InputError(
         f"model {len(found.starts) + 1} has no ENDMDL: the file is cut off",
         where=path,
-        remedy="Copy the file again, or remove its last model if a program still writes it",
+        remedy="Copy the file again, remove its last model if a program still writes it, or append ENDMDL if it is all",
     )
 
 

@@ -73,7 +73,7 @@ ANALYTIC = {
 
 @pytest.mark.golden
 @pytest.mark.parametrize("name", GOLDEN)
-@pytest.mark.parametrize("degrees", [(4, 6), (4, 5, 6, 8)], ids=["by moments", "by recurrence"])
+@pytest.mark.parametrize("degrees", [(4, 6), (4, 5, 6, 8)], ids=["by polynomials", "by recurrence"])
 def test_every_array_of_pyboo_is_reproduced(reference, name, degrees):
     golden = np.load(reference / "golden" / f"pyboo_{name}.npz")
     neighbours = find_neighbours(golden["pos"], float(golden["R_max"]))
@@ -93,7 +93,7 @@ def test_every_array_of_pyboo_is_reproduced(reference, name, degrees):
 
 
 @pytest.mark.parametrize("name", SHELLS)
-@pytest.mark.parametrize("degrees", [(4, 6), (4, 6, 8)], ids=["by moments", "by recurrence"])
+@pytest.mark.parametrize("degrees", [(4, 6), (4, 6, 8)], ids=["by polynomials", "by recurrence"])
 def test_perfect_shells_have_their_published_values(name, degrees):
     order = bond_order(cluster(SHELLS[name]), degrees, normalisation="steinhardt")
     q4, q6, w4, w6 = ANALYTIC[name]

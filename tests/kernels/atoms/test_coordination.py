@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from crystals import inner, particle
 
-from stemdask.kernels.atoms.coordination import coordination
+from stemdask.kernels.atoms.coordination import coordination, coordination_by_lattice
 from stemdask.kernels.atoms.pair_cutoffs import pair_cutoffs
 from stemdask.kernels.atoms.rdf import bin_edges
+from stemdask.kernels.atoms.surroundings import surroundings
 
 
 def test_a_cubic_lattice_has_six_five_four_and_three_neighbours_inside_and_at_its_edges():
@@ -68,3 +69,30 @@ def test_of_a_body_centred_crystal_the_second_shell_is_apart_while_it_shakes_lit
         counted.append(int(np.median(number[inner(positions, 6.5)])))
     assert counted == [8, 8, 14]  # at 0.1 angstrom both shells are one peak
     assert cutoffs == pytest.approx([2.69, 2.70, 3.46], abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["Fe", "Pt", "Co", "Si", "CdSe", "NaCl", "FePt"])
+@pytest.mark.parametrize("sigma", [0.05, 0.1])
+def test_the_lattice_gives_the_neighbours_of_its_first_shell_also_where_shells_mix(name, sigma):
+    positions, numbers = particle(name, 16.0, sigma)
+    species = np.unique(numbers, return_inverse=True)[1]
+    number = coordination_by_lattice(surroundings(positions, numbers), species).number
+    expected = np.vectorize(({"Fe": {26: 8}} | NUMBERS)[name].get)(numbers)
+    assert (number == expected)[inner(positions, 6.5)].mean() >= 0.99
+    assert (number <= expected).all()
+
+
+def test_atoms_of_a_sublattice_of_their_own_or_of_none_have_no_coordination_by_lattice():
+    positions, numbers = particle("CeO2", 12.0)
+    found = coordination_by_lattice(surroundings(positions, numbers), numbers)
+    assert set(found.number[inner(positions)]) == {-1}
+    assert (
+        coordination_by_lattice(surroundings(np.zeros((3, 3)), np.full(3, 78, np.uint8)), np.zeros(3)).number.tolist()
+        == [-1] * 3
+    )
+
+
+def test_neighbours_of_the_own_element_are_counted_on_the_lattice():
+    positions, numbers = particle("FePt", 14.0)
+    found = coordination_by_lattice(surroundings(positions, numbers), numbers)
+    assert set(found.same_element[inner(positions)]) == {4}

@@ -125,6 +125,10 @@ def test_a_cif_that_ends_within_a_line_is_refused_unless_it_is_a_comment(tmp_pat
 
 def test_a_model_cut_off_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "t.pdb", MODELS[: MODELS.rindex("ENDMDL")], "model 4 has no ENDMDL")
+    only = MODELS[: MODELS.index("ENDMDL")]
+    refused(tmp_path / "t.pdb", only, "model 1 has no ENDMDL.*append ENDMDL if it is all")
+    (tmp_path / "t.pdb").write_text(only + "END\n")
+    assert open_source(tmp_path / "t.pdb").n_atoms.tolist() == [2]
     refused(tmp_path / "t.pdb", ATOM + ATOM[:50], "may be cut off")
     refused(tmp_path / "t.pdb", ATOM + ATOM[:50] + "\n", "less than 54 characters")
 

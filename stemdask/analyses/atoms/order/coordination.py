@@ -1,4 +1,4 @@
-"""Coordination number of each atom, by the first minimum of g(r) of each pair of elements or by bulk distances."""
+"""Coordination number of each atom, by the first minima of g(r) of its elements, bulk distances, or its lattice."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import numpy as np
 from stemdask.analyses.atoms.order import rdf
 from stemdask.analyses.atoms.sample import sample
 from stemdask.errors import FrameError
-from stemdask.kernels.atoms.coordination import Coordination, coordination
+from stemdask.kernels.atoms.coordination import Coordination, coordination, coordination_by_lattice
 from stemdask.kernels.atoms.pair_cutoffs import PairCutoffs, pair_cutoffs
 from stemdask.kernels.atoms.rdf import bin_edges
+from stemdask.kernels.atoms.surroundings import surroundings
 from stemdask.kernels.atoms.workspace import thread_workspace
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
 from stemdask.sources.atoms.elements import chemical_symbol, nearest_distance
 from stemdask.units import LengthAngstrom
 
-Rule: TypeAlias = Literal["first_minimum", "bulk_distance"]
+Rule: TypeAlias = Literal["first_minimum", "bulk_distance", "lattice"]
 
 #: Two atoms are neighbours below this multiple of the nearest-neighbour distance of the bulk metal.
 REACH = 1.2
@@ -40,8 +41,10 @@ class CoordinationParams(Params):
     """Coordination numbers."""
 
     rule: Rule = "first_minimum"
-    """Two atoms are neighbours below the first minimum of g(r) of their elements, or below 1.2 times the distance of
-    nearest neighbours in the bulk element, the mean of both (bulk_distance, as in the published tutorial)."""
+    """Two atoms are neighbours below the first minimum of g(r) of their elements; below 1.2 times the distance of
+    nearest neighbours in the bulk element, the mean of both (bulk_distance, as in the published tutorial); or if one
+    stands in the first shell of the other's crystal lattice (lattice: 8 neighbours in bcc, however warm), and by the
+    first minima where there is none."""
     cutoff: Literal["auto"] | LengthAngstrom = "auto"
     """Distance below which atoms are neighbours, whatever their elements; auto: by the rule."""
     lattice_parameter: Literal["auto"] | LengthAngstrom = "auto"
@@ -59,14 +62,17 @@ COORDINATION = Variable("atoms/coordination", _ATOM, "int32", "1", "coordination
 COORDINATION_SAME_ELEMENT = Variable(
     "atoms/coordination_same_element", _ATOM, "int32", "1", "neighbours of the atom's own element"
 )
-#: The coordination number by the rule that doesn't hold, to compare.
+_BY_BULK_DISTANCE = Variable(
+    "atoms/coordination_bulk_distance", _ATOM, "int32", "1", "coordination number by bulk distances"
+)
+_BY_FIRST_MINIMUM = Variable(
+    "atoms/coordination_first_minimum", _ATOM, "int32", "1", "coordination number by the first minima of g(r)"
+)
+#: The coordination number by a rule that doesn't hold, to compare.
 BY_OTHER_RULE: Mapping[Rule, Variable] = {
-    "first_minimum": Variable(
-        "atoms/coordination_bulk_distance", _ATOM, "int32", "1", "coordination number by bulk distances"
-    ),
-    "bulk_distance": Variable(
-        "atoms/coordination_first_minimum", _ATOM, "int32", "1", "coordination number by the first minima of g(r)"
-    ),
+    "first_minimum": _BY_BULK_DISTANCE,
+    "bulk_distance": _BY_FIRST_MINIMUM,
+    "lattice": _BY_FIRST_MINIMUM,
 }
 ELEMENT_1 = Variable(
     "coordination/element_1", ("pair",), "uint8", "1", "atomic number of the one", stage="prepare", coordinate=True
@@ -115,9 +121,10 @@ def run(frame: AtomsFrame, params: CoordinationParams) -> Mapping[str, Array]:
     if params.cutoff != "auto":
         used = _without_error(np.full(bulk.cutoff.shape, params.cutoff.angstrom()))
     _check_known(elements, used)
-    found = _count(frame, species, used)
+    counted = _count(frame, species, used)
+    found = _by_lattice(frame, species, counted) if params.by == "lattice" else counted
     _hold_together(found.number, used)
-    by_other = minima if params.by == "bulk_distance" else bulk
+    by_other = bulk if params.by == "first_minimum" else minima
     # -1 where the rule needs elements that aren't known.
     other = np.full(len(species), -1) if np.isnan(by_other.cutoff).any() else _count(frame, species, by_other).number
     histogram = np.bincount(np.minimum(found.number, LARGEST), minlength=LARGEST + 1)
@@ -158,6 +165,14 @@ def _hold_together(number: Array, used: PairCutoffs) -> None:
 def _count(frame: AtomsFrame, species: Array, cutoffs: PairCutoffs) -> Coordination:
     space = thread_workspace()
     return coordination(frame.positions, species, cutoffs.cutoff, frame.cell, frame.periodic, workspace=space)
+
+
+def _by_lattice(frame: AtomsFrame, species: Array, counted: Coordination) -> Coordination:
+    """Count by the lattice of each atom, and keep what was counted of atoms on none."""
+    crystal = surroundings(frame.positions, frame.numbers, frame.cell, frame.periodic)
+    found = coordination_by_lattice(crystal, species)
+    there = found.number >= 0
+    return Coordination(*(np.where(there, new, old) for new, old in zip(found, counted, strict=True)))
 
 
 def _first_minima(frame: AtomsFrame, species: Array, bulk: PairCutoffs) -> PairCutoffs:
@@ -213,7 +228,7 @@ def _reaches(params: CoordinationParams) -> Array:
 ANALYSIS = Analysis(
     name="coordination",
     kind="atoms",
-    summary="Coordination number of each atom, by the first minima of g(r) or by bulk distances, and its histogram",
+    summary="Coordination number of each atom, by first minima of g(r), bulk distances or its lattice, and a histogram",
     params=CoordinationParams,
     outputs=outputs,
     shows="stemdask.figures.atoms.coordination",

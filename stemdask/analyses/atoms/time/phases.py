@@ -76,6 +76,11 @@ class Quantity(NamedTuple):
         share = self.variable in (CORE_ORDER, SURFACE_ORDER, FRACTION)
         return LEAST if share else LEAST * abs(float(np.nanmedian(values)))
 
+    def changes(self, values: Floats) -> list[Transition]:
+        """Return the rises and falls that matter, beyond the noise of the values (frames,)."""
+        least = self.least(values)
+        return transitions(course(values, least), least)
+
 
 QUANTITIES = (
     Quantity(N_ATOMS),
@@ -164,8 +169,7 @@ def finish(stack: Stack, params: PhasesParams) -> None:
         series = (values if quantity.kind is None else values[:, quantity.kind]).astype(float)
         series[series < 0] = np.nan  # whole numbers of frames without results
         if np.isfinite(series).any():
-            least = quantity.least(series)
-            found += [(k, change) for change in transitions(course(series, least), least)]
+            found += [(k, change) for change in quantity.changes(series)]
     found.sort(key=lambda one: one[1].start)
     stack.write(QUANTITY.path, np.array([k for k, _ in found], np.int8))
     for variable, field in zip((START, START_ERR, STOP, STOP_ERR, BEFORE, AFTER), Transition._fields, strict=True):

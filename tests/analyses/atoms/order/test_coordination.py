@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ase
 import ase.io
 import pytest
 from ase.cluster import Octahedron
+from crystals import inner, particle
 
 import stemdask as sd
 from stemdask import export
 from stemdask.errors import InputError
+from stemdask.figures.atoms.coordination import parts
 from stemdask.results.reader import open_results
+from stemdask.results.views import Results
 
 
 @pytest.fixture
@@ -46,6 +50,18 @@ def test_atoms_without_elements_have_neighbours_by_the_first_minima(two_types: P
         export.write(store, fmt, two_types.parent / fmt)
     symbols = ase.io.read(two_types.parent / "extxyz" / "frames.extxyz").get_chemical_symbols()
     assert set(symbols) == {"X"}
+
+
+def test_warm_iron_has_eight_neighbours_by_its_lattice_where_g_of_r_has_one_shell_of_fourteen(tmp_path: Path) -> None:
+    positions, numbers = particle("Fe", 14.0, 0.1)
+    ase.io.write(tmp_path / "iron.xyz", ase.Atoms(numbers, positions))
+    store = run(tmp_path / "iron.xyz", coordination={"rule": "lattice"})
+    atoms = open_results(store)["atoms"]
+    inside = inner(positions, 6.5)
+    assert (atoms.coordination.values[0][inside] == 8).mean() >= 0.99
+    assert (atoms.coordination_first_minimum.values[0][inside] == 14).mean() >= 0.99
+    (part,) = parts(Results(open_results(store)), 0)
+    assert any("on a crystal lattice are those in its first shell" in text for text in part.sentences)
 
 
 def test_bulk_distances_ask_for_elements(two_types: Path) -> None:
