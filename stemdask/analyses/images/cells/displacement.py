@@ -256,8 +256,8 @@ def finish(stack: Stack, params: DisplacementParams) -> None:
     pair = f"{params.displaced} against {params.framework}"
     if {params.displaced, params.framework} <= set(found):
         ratio = heights[lattice.LETTERS.index(params.displaced)] / heights[lattice.LETTERS.index(params.framework)]
-        named = f"{pair}: {params.displaced} is {ratio:.2f} times as high as {params.framework}; A is the highest"
-        stack.set_attributes(U.group, {"comment": named if np.isfinite(ratio) else f"{pair}; A is the highest"})
+        named = f"{pair}: columns of {params.displaced} are {ratio:.2f} times as high as those of {params.framework}"
+        stack.set_attributes(U.group, {"comment": named if np.isfinite(ratio) else pair})
     elif len(found) > 1:
         words = f"no displacement of {pair}: the sublattices found are {', '.join(found)}; choose two of these"
         stack.set_attributes(U.group, {"warning": f"{words}: displacement: {{displaced: ..., framework: ...}}"})
