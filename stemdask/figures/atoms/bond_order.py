@@ -75,7 +75,7 @@ def order_of_stages(stages: Mapping[int, xr.Dataset], *, normalised: bool = Fals
     """
     n = len(stages)
     with style():
-        figure, panels = new(1.9 * n + 1.0, 4.6, 2, n, sharex="row", sharey=True, squeeze=False)
+        figure, panels = new(2.0 * n + 0.8, 4.8, 2, n, sharex="row", sharey=True, squeeze=False)
         for row, variable, column in ((0, bond_order.Q4_AVG, 0), (1, bond_order.W6_AVG, 2)):
             for axes, (frame, atoms) in zip(panels[row], stages.items(), strict=True):
                 look = {"s": 5, "alpha": 0.6, "linewidths": 0, "color": ACCENT}
