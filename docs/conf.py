@@ -12,6 +12,8 @@ import stemdask
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))  # for figure_scraper
 DEMO = DOCS / "gallery" / "stemdask-demo"
+REPORTS = DOCS / "auto_reports"
+(REPORTS / "site").mkdir(parents=True, exist_ok=True)  # before Sphinx looks whether html_extra_path is there
 
 project = "stemdask"
 author = "The stemdask developers"
@@ -27,10 +29,11 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["gallery/*", "auto_gallery/*.ipynb"]
+exclude_patterns = ["gallery/*", "auto_gallery/*.ipynb", "auto_reports/made/*", "auto_reports/site/*"]
 html_theme = "pydata_sphinx_theme"
 html_title = "stemdask"
 html_static_path = ["_static"]
+html_extra_path = ["auto_reports/site"]  # whole reports, as reports/*.html
 html_theme_options = {"show_toc_level": 2, "navigation_depth": 2, "header_links_before_dropdown": 6}
 html_sidebars = {"*": []}  # pages at the top have no section to show
 html_context = {"default_mode": "light"}
@@ -82,7 +85,13 @@ def _run_demo(_app: object) -> None:
         subprocess.run([sys.executable, "-m", "stemdask", "demo", "-o", str(DEMO)], check=True)
 
 
+def _write_reports(_app: object) -> None:
+    """Run the examples whose reports the page of reports shows."""
+    subprocess.run([sys.executable, str(DOCS / "report_examples.py"), str(REPORTS)], check=True)
+
+
 def setup(app: Any) -> None:
     """Connect what happens before pages are read."""
     app.connect("builder-inited", _run_demo, priority=100)
+    app.connect("builder-inited", _write_reports, priority=100)
     app.connect("source-read", _link_inside)

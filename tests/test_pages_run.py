@@ -113,7 +113,9 @@ def test_the_code_in_the_place_of_another_program_runs(page: str, folder: Path) 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     for package in ("myst_nb", "pydata_sphinx_theme", "sphinx_copybutton", "sphinx_gallery"):
         pytest.importorskip(package)
-    made = shutil.ignore_patterns(".*", "build", "tests", "stemdask-demo", "auto_gallery", "api", "__pycache__")
+    made = shutil.ignore_patterns(
+        ".*", "build", "tests", "stemdask-demo", "auto_gallery", "auto_reports", "api", "__pycache__"
+    )
     docs = shutil.copytree(ROOT, tmp_path / "copy", ignore=made) / "docs"
     subprocess.run(
         [sys.executable, "-m", "sphinx", "-W", "--keep-going", str(docs), str(tmp_path / "site")],

@@ -14,7 +14,7 @@ from stemdask.model import Array, AtomsFrame, FrameStatus, Source, Step
 from stemdask.sources.frame_hash import frame_hash
 
 _ADDRESS = re.compile(r"0x[0-9a-f]+", re.IGNORECASE)
-_LONGEST_REASON = 200
+_LONGEST_REASON = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,10 @@ def evaluate(
 
 def failed(reason: str, seconds: float = 0.0, input_hash: int = 0) -> FrameResult:
     """Return the result of a frame that has none, with a reason of one line that is the same in every run."""
-    line = "".join(c if c.isprintable() else " " for c in _ADDRESS.sub("0x…", reason))
-    return FrameResult(FrameStatus.FAILED, " ".join(line.split())[:_LONGEST_REASON], seconds, input_hash=input_hash)
+    line = " ".join("".join(c if c.isprintable() else " " for c in _ADDRESS.sub("0x…", reason)).split())
+    if len(line) > _LONGEST_REASON:
+        line = line[: _LONGEST_REASON - 2].rpartition(" ")[0] + " …"
+    return FrameResult(FrameStatus.FAILED, line, seconds, input_hash=input_hash)
 
 
 def message_of(result: FrameResult) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -10,8 +10,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import offset_copy
 from skimage.color import lab2rgb
 
 from stemdask.figures.style import ACCENT, INK, MUTED, quantity
@@ -48,7 +48,7 @@ def show_image(
 def scale_bar(axes: Axes, unit: str) -> None:
     """Draw a bar of a round length into the lower right corner of axes of lengths in `unit`."""
     left, right = axes.get_xlim()
-    length = round_length(0.3 * abs(right - left))
+    length = round_length(0.2 * abs(right - left))
     fraction = length / abs(right - left)
     ground = Rectangle((0.97 - fraction - 0.02, 0.02), fraction + 0.04, 0.115, color="white", alpha=0.75, lw=0)
     bar = Rectangle((0.97 - fraction, 0.035), fraction, 0.018, color=INK, lw=0)
@@ -79,6 +79,28 @@ def extent(frame: ImageFrame) -> tuple[float, float, float, float]:
     """Return left, right, bottom and top of an image; pixel centres lie at offset + index × pixel size."""
     (ny, nx), (dy, dx), (oy, ox) = frame.pixels.shape, frame.pixel_size, frame.offset
     return ox - dx / 2, ox + (nx - 0.5) * dx, oy + (ny - 0.5) * dy, oy - dy / 2
+
+
+def legend_below(axes: Axes, *entries: Any, **options: Any) -> None:
+    """Write the legend below axes, clear of their ticks and label, whatever their height."""
+    figure: Any = axes.figure
+    below = offset_copy(axes.transAxes, fig=figure, y=-36, units="points")
+    place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below, "borderaxespad": 0, "ncols": 3}
+    axes.legend(*entries, **(place | options))
+
+
+def value_bar(axes: Axes, drawn: Any, **options: Any) -> None:
+    """Draw the colours of an image or map beside its axes, as high as they are, whatever their shape."""
+    place = axes.inset_axes((1.02, 0.0, 0.035, 1.0), label="<colorbar>")
+    figure: Any = axes.figure
+    figure.colorbar(drawn, cax=place, **options)
+
+
+def height_over(y: Array, x: Array, width: float) -> float:
+    """Return the height in inches, with an inch for labels, of axes of that width which places fill."""
+    if y.size < 2:
+        return width + 1.0
+    return float(np.clip(width * np.ptp(y) / max(np.ptp(x), 1e-12), 0.25 * width, 1.6 * width)) + 1.0
 
 
 def height_of(frame: ImageFrame, width: float) -> float:
@@ -152,13 +174,13 @@ def squares(axes: Axes, y: Array, x: Array, **look: Any) -> Any:
     corners = np.sqrt(0.5) * spacing(y, x) * turned * np.exp(0.25j * np.pi * np.array([1, 3, 5, 7]))
     outline = (np.asarray(x) + 1j * np.asarray(y))[:, None] + corners
     outlines = list(np.stack([outline.real, outline.imag], axis=-1))
-    drawn = PolyCollection(outlines, linewidths=0, antialiaseds=False, **look)
+    drawn = PolyCollection(outlines, linewidths=0.8, edgecolors="face", **look)  # no gap shines through
     axes.add_collection(drawn)
     axes.autoscale_view()
     return drawn
 
 
-def value_map(figure: Figure, axes: Axes, places: xr.Dataset, values: xr.DataArray, *, signed: bool) -> None:
+def value_map(axes: Axes, places: xr.Dataset, values: xr.DataArray, *, signed: bool) -> None:
     """Draw a value of each cell or column as a square of its colour, with a colour bar.
 
     Parameters
@@ -180,7 +202,7 @@ def value_map(figure: Figure, axes: Axes, places: xr.Dataset, values: xr.DataArr
         high = max(abs(low), abs(high)) or 1.0
         low = -high
     drawn = squares(axes, y, x, array=shown, cmap="RdBu_r" if signed else "viridis", clim=(low, high))
-    figure.colorbar(drawn, ax=axes, shrink=0.8, pad=0.01)
+    value_bar(axes, drawn)
 
 
 def curve(axes: Axes, x: Array, values: Array, errors: Array | None = None, **options: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection, QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.quiver import Quiver
 
@@ -22,6 +23,7 @@ def described(figure: Figure) -> str:
     ]
     said = [text for axes in panels[:_MOST] if (text := _panel(axes))]
     more = [f"And {len(panels) - _MOST} panels like these."] if len(panels) > _MOST else []
+    more += [f"Legend: {_entries(legend)}." for legend in figure.legends]
     return " ".join([*(f"Panel {k}: {text}" if len(panels) > 1 else text for k, text in enumerate(said, 1)), *more])
 
 
@@ -31,8 +33,12 @@ def _panel(axes: Axes) -> str:
         parts += [f"{text} from {_number(low)} to {_number(high)}" for text, (low, high) in _reach(axes) if text]
     legend = axes.get_legend()
     if legend is not None:
-        parts.append("legend: " + ", ".join(text.get_text() for text in legend.get_texts()))
+        parts.append(f"legend: {_entries(legend)}")
     return "; ".join(_plain(part) for part in parts if part) + "."
+
+
+def _entries(legend: Legend) -> str:
+    return ", ".join(text.get_text() for text in legend.get_texts())
 
 
 def _reach(axes: Axes) -> list[tuple[str, tuple[float, float]]]:

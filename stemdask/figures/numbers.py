@@ -68,9 +68,10 @@ def median_row(text: str, array: xr.DataArray, digits: int = 4) -> Row:
     return text, amount(f"{np.median(finite):.{digits}g}", array.attrs["units"]) if finite.size else "none"
 
 
-def number(array: xr.DataArray, digits: int = 6) -> str:
-    """Return a scalar with its unit."""
-    return amount(f"{float(array.values):.{digits}g}", array.attrs.get("units", "1"))
+def number(array: xr.DataArray, digits: int = 4) -> str:
+    """Return a scalar with its unit; of an integer all digits."""
+    text = f"{int(array)}" if array.dtype.kind in "iu" else f"{float(array.values):.{digits}g}"
+    return amount(text, array.attrs.get("units", "1"))
 
 
 def measured(array: xr.DataArray, error: xr.DataArray | None, shift: xr.DataArray | None = None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,6 +91,7 @@ def render(results: Results, tree: xr.DataTree, title: str, frames: str | None =
     taken = sum(picture.size for section in shown for picture in section.pictures)
     slides = _slides(results, found, chosen, max(MOST_BYTES - taken - 200 * len(found.frames), _LEAST_OF_SLIDES))
     failed = [verdict for verdict in found.frames if verdict.level == "failed"]
+    listed = _listed(found)
     return rendered(
         "report.html",
         title=title,
@@ -99,7 +101,9 @@ def render(results: Results, tree: xr.DataTree, title: str, frames: str | None =
         warnings=_warnings(results, tree),
         failed=failed[:NAMED],
         failed_more=max(0, len(failed) - NAMED),
-        listed=_listed(found),
+        listed=listed,
+        told=_told(listed),
+        files=len({verdict.file for verdict in listed}) > 1,
         slides=slides,
         slides_said=_said_of(slides, found),
         slides_start=next((k for k, slide in enumerate(slides) if slide.why == "typical"), 0),
@@ -166,11 +170,11 @@ def _slides(results: Results, found: Verdicts, chosen: Mapping[int, str], room: 
         return []
 
     def draw(frame: int, quality: int, dpi: int) -> _Slide:
-        drawn = [
-            encode(Picture(partial(plot, results, frame), f"{name.replace('_', ' ')} of frame {frame}.".capitalize()),
-                   dpi=dpi, quality=quality)
-            for plot, name in names
-        ]  # fmt: skip
+        drawn = []
+        for plot, name in names:
+            caption = f"{name.replace('_', ' ')} of frame {frame}.".capitalize()
+            with suppress(StoreError):  # the image can't be read from here
+                drawn.append(encode(Picture(partial(plot, results, frame), caption), dpi=dpi, quality=quality))
         words = [*found.frames[frame].reasons, *words_of(results, frame)]
         return _Slide(frame, chosen[frame], "; ".join(words), drawn)
 
@@ -236,9 +240,21 @@ def _listed(found: Verdicts) -> Sequence[Verdict]:
     return [found.frames[k] for k in sorted({*evenly, *(verdict.frame for verdict in bad)})]
 
 
+def _told(listed: Sequence[Verdict]) -> list[tuple[str, ...]]:
+    """Return what the table says of each frame: its doubts, and what was found and is not the same in all of them."""
+    in_words = [set(verdict.words) for verdict in listed if verdict.words]
+    everywhere = set.intersection(*in_words) if in_words else set()
+    told = [(*verdict.reasons, *(one for one in verdict.words if one not in everywhere)) for verdict in listed]
+    return told if any(told) else []
+
+
 def _said_of(slides: Sequence[_Slide], found: Verdicts) -> str:
     good = found.count("good") + found.count("doubtful")
-    return f"{len(slides)} of {good} frames with results; name others with --frames." if slides else ""
+    if not slides:
+        return ""
+    if len(slides) == good:
+        return f"All {good} frames with results."
+    return f"{len(slides)} of {good} frames with results; choose others with stemdask report --frames."
 
 
 def _ideal(tree: xr.DataTree, path: str | Path) -> xr.DataTree:

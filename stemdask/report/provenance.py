@@ -52,7 +52,10 @@ def _described(results: Results) -> list[tuple[str, str]]:
     ]
     if results.kind == "images":
         given = results.config()["input"].get("pixel_size") is not None
-        rows.append(("pixel size comes from", "the config" if given else "the file, where it has one"))
+        stated = described.get("pixel size")
+        unread = {None: "the file, if it states one", "not known": "nothing: lengths are in pixels"}
+        of_file = unread.get(stated, "the file")
+        rows.append(("pixel size comes from", "the config" if given else of_file))
     return rows
 
 

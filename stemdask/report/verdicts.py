@@ -121,6 +121,8 @@ def _numbers(results: Results) -> Mapping[str, Floats]:
     if "quality" in frames:
         table["measured / %"] = np.where(good, 100 * frames["quality"].values, np.nan)
     for variable in trends_of(results):
+        if variable.name in (f"n_{dim}s" for dim in _COUNTED):  # counted already
+            continue
         values = results.by_frame(variable)
         name = quantity(values.attrs["long_name"], values.attrs["units"])
         table[name] = np.asarray(values.values, dtype=float)

@@ -12,6 +12,8 @@ from stemdask.tuning.scores import Score
 MARGIN = 0.05
 #: Part of the columns or bonds of the config that a candidate must find.
 _FINDS = 0.98
+#: Scores that differ by less than this part of them are the same.
+_SAME = 1e-3
 
 
 def choose(scores: Sequence[Score]) -> int:
@@ -43,6 +45,8 @@ def objection(score: Score, first: Score) -> str:
     """Say what speaks against a candidate, beside the config as it is; nothing where it could be taken."""
     if score.failure:
         return score.failure
+    if score is not first and _is_same(score, first):
+        return "changes nothing"
     found = score.values.get("columns", np.nan) / first.values.get("columns", np.nan)
     if found < _FINDS:
         return f"finds {100 * found:.0f} % of the columns"
@@ -58,6 +62,12 @@ def objection(score: Score, first: Score) -> str:
     if score.values.get("chi2", np.nan) > (1.0 + MARGIN) * first.values.get("chi2", np.nan):
         return "explains the image less"
     return ""
+
+
+def _is_same(one: Score, other: Score) -> bool:
+    """Tell whether two candidates have the same scores, as two names of one choice do."""
+    ours, theirs = ([values.get(name, np.nan) for name in one.values] for values in (one.values, other.values))
+    return bool(ours) and bool(np.allclose(ours, theirs, rtol=_SAME, atol=0.0, equal_nan=True))
 
 
 def _errors(score: Score) -> list[float]:

@@ -18,6 +18,9 @@ from stemdask.kernels.compiled import when_compiling
 from stemdask.model import Array, Frame, Kind, Step
 from stemdask.tuning.frames import pack, unpack
 
+#: A job may take as many times as long as it may compute: a busy machine lets it wait.
+_WAITS = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -39,7 +42,7 @@ def run_all(
     workers
         Jobs at a time.
     seconds, memory
-        What a job may take.
+        What a job may take: time of a core, s, and bytes.
     done
         Called after each.
     """
@@ -63,9 +66,10 @@ def _ask(fence: Fence, job: Job, seconds: float, memory: int) -> FrameResult:
     told, arrays = pack(job.frame)
     given = {"frame": told, "steps": steps, "memory": memory}
     try:
-        return result_of(*fence.ask(f"{__name__}:analyse", given, arrays, seconds=seconds))
+        most = _WAITS * seconds
+        return result_of(*fence.ask(f"{__name__}:analyse", given, arrays, seconds=most, cpu_seconds=seconds))
     except Overdue:
-        return failed(f"took longer than {seconds:.0f} s")
+        return failed(f"took more than {seconds:.0f} s of a core")
     except Died as death:
         return failed(death.cause())
     except (Raised, FrameError, InputError) as error:

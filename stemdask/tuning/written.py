@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import textwrap
 from collections.abc import Mapping
 from copy import deepcopy
@@ -24,6 +25,8 @@ from stemdask.tuning.tune import Tuned
 #: What a tuned config says of itself, so that it may be written anew.
 _MADE = "# Tuned by stemdask"
 _WIDTH = 110
+#: Where the first sentence of an error ends.
+_MORE = re.compile(r" \(got |\. ")
 
 
 def check(target: Path) -> None:
@@ -151,7 +154,7 @@ def _rows(tuned: Tuned) -> list[dict[str, Any]]:
         {
             "name": score.candidate.name,
             "numbers": [score.values.get(measure.name, math.nan) for measure in tuned.measures],
-            "words": "chosen" if number == tuned.chosen else objection,
+            "words": "chosen" if number == tuned.chosen else _brief(objection),
         }
         for number, (score, objection) in enumerate(zip(tuned.scores, tuned.objections, strict=True))
     ]
@@ -185,7 +188,12 @@ def _said(tuned: Tuned, values: Mapping[str, float], objection: str) -> str:
         for m in decisive
         if math.isfinite(values.get(m.name, math.nan)) and (title := _title(tuned, m.title))
     ]
-    return ", ".join([*known, *([objection] if objection else [])]) or "not known"
+    return ", ".join([*known, *([_brief(objection)] if objection else [])]) or "not known"
+
+
+def _brief(objection: str) -> str:
+    """Return what is wrong with a candidate; of an error without what was found, and what to do."""
+    return _MORE.split(objection, maxsplit=1)[0]
 
 
 def _title(tuned: Tuned, title: str) -> str:

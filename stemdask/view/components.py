@@ -32,6 +32,22 @@ class FrameControl(JSComponent):  # type: ignore[misc]
     _stylesheets = [_STYLE]  # noqa: RUF012 - as Panel declares it
 
 
+class Words(JSComponent):  # type: ignore[misc]
+    """Words as HTML; Panel's own pane asks the network for its style whenever they change in a notebook."""
+
+    object = param.String(default="", doc="HTML.")
+
+    _esm = """
+export function render({ model }) {
+  const words = document.createElement("div");
+  const show = () => { words.innerHTML = model.object; };
+  model.on("object", show);
+  show();
+  return words;
+}
+"""
+
+
 class Particle(JSComponent):  # type: ignore[misc]
     """A particle that is turned, zoomed, cut by depth and clicked in the browser."""
 

@@ -17,7 +17,7 @@ from stemdask.model import FrameStatus
 from stemdask.view import words
 from stemdask.view.charts import Histogram, OverFrames
 from stemdask.view.colours import Scale
-from stemdask.view.components import FrameControl, Particle
+from stemdask.view.components import FrameControl, Particle, Words
 from stemdask.view.map import Map
 from stemdask.view.reading import Frames, Part, Thing, Things, nearest
 
@@ -105,15 +105,14 @@ class Page:
 
     def _make_drawings(self) -> None:
         look = {"stylesheets": [_STYLE], "margin": 0, **_WIDE}
-        self.head, self.of_frame, self.key, self.count, self.values, self.failed = (
-            pn.pane.HTML("", **look) for _ in range(6)
-        )
+        self.head, self.of_frame, self.key, self.count, self.values, self.failed = (Words(**look) for _ in range(6))
         self.histogram = Histogram(self._choose_range)
         self.series, self.trends = (OverFrames(self.frames.n_frames, self._go) for _ in range(2))
         self.panes = [
             pn.pane.Bokeh(drawn.chart, margin=0, **_WIDE) for drawn in (self.histogram, self.series, self.trends)
         ]
-        self.place_of_series = pn.Column(margin=0, **_WIDE)
+        # Hidden, not added on demand: what comes into a notebook later asks the network for its style.
+        self.place_of_series = pn.Column(self.panes[1], visible=False, margin=0, **_WIDE)
         self.seen: Map | Particle
         if self.frames.kind == "atoms":
             self.seen = self.drawing = Particle(height=_TALL, **_WIDE)
@@ -289,7 +288,7 @@ class Page:
         shown, n = self.frames.property(self.colour.value), self.frames.n_frames
         self._picked, self._parts = index, iter(())
         self._thing = None if index is None else self.frames.thing(shown, self.control.value, index)
-        self.place_of_series.objects = [self.panes[1]] * (self._thing is not None and n > 1)
+        self.place_of_series.visible = self._thing is not None and n > 1
         if self._thing is not None and n > 1:
             self._parts = self.frames.series(shown, self._thing)
             self.series.draw(quantity(shown.name, shown.units), np.full(n, np.nan), np.full(n, np.nan))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import needs_axe, needs_browser, opened, probed, violations
+from browser import BROWSER, needs_axe, needs_browser, opened, probed, violations
 
 from stemdask import report
 
@@ -97,6 +97,21 @@ def test_the_page_fits_its_window_and_logs_no_error(width: int, page: Path, tmp_
     assert told["shown"] == 1
     assert told["loaded"]
     assert told["buttons"] > 5
+
+
+@needs_browser
+def test_the_page_fits_a_phone_and_what_is_scrolled_fades(page: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        window = browser.new_page(viewport={"width": 400, "height": 800})
+        window.goto(page.as_uri())
+        assert window.evaluate("document.documentElement.scrollWidth") <= 400
+        table = window.locator(".scroll.tall")
+        assert "more" in (table.get_attribute("class") or "")
+        table.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+        window.wait_for_function("!document.querySelector('.scroll.tall').classList.contains('more')")
+        browser.close()
 
 
 @needs_axe

@@ -129,7 +129,7 @@ def test_rows_of_images_hold_the_numbers_of_the_store(every_image_analysis: Path
     assert float(rows["median magnitude"].split()[0]) == pytest.approx(0.6 * 29.7, rel=0.1)
     rows = dict(found["Lattice of frame 0"].rows)
     assert float(rows["lattice vector a"].removesuffix(" nm")) == pytest.approx(14 * 0.0297, rel=0.01)
-    assert dict(found["Registration"].rows) == {"registered": "4"}
+    assert dict(found["Registration"].rows) == {"frames: registered": "4"}
     assert dict(found["Denoised displacements"].rows)["method"] == tree["denoised"].attrs["method"]
     assert dict(found["Domains"].rows) == {"domains": "2"}
     assert dict(found["Preprocessing of frame 0"].rows)["hot pixels"].startswith("8.0: Exclude single pixels")
@@ -217,6 +217,26 @@ def test_the_page_holds_every_part_and_every_picture(ideal_particle: Path, tmp_p
     assert set(re.findall(r'href="#(.*?)"', text)) == set(re.findall(r'<h2 id="(.*?)"', text))
 
 
+def test_the_table_says_what_differs_between_frames(every_image_analysis: Path, ideal_particle: Path) -> None:
+    tree = reader.open_results(every_image_analysis)
+    table = page.render(Results(tree), tree, "t").split('class="frames"')[1].split("</table>")[0]
+    assert "B against A" not in table  # the same in every frame
+    assert re.search(r"median displacement [\d.]+ pm", table)
+    alone = reader.open_results(ideal_particle)
+    table = page.render(Results(alone), alone, "t").split('class="frames"')[1].split("</table>")[0]
+    assert "what was found" not in table  # the verdict above has said so
+    assert "file" not in table
+
+
+def test_a_range_of_separations_is_shown_with_its_scores(tmp_path: Path) -> None:
+    analyses = {"columns": {"separation": ["8 px", "34 px"]}, "lattice": {}}
+    store = stores.run(stores.write_stack(tmp_path / "stack.npy", 1), tmp_path / "scored.zarr", analyses, "0.0297 nm")
+    rows = [row for row in parts(store)["Lattice of frame 0"].rows if row[0].endswith("score")]
+    assert rows[0][0].startswith("cell 0.41")
+    assert float(rows[0][1]) > 0.8
+    assert len(rows) > 1
+
+
 def test_a_stack_has_a_slide_for_each_frame_that_is_chosen(every_image_analysis: Path, tmp_path: Path) -> None:
     text = report.write(every_image_analysis, tmp_path / "r.html").read_text()
     assert headings(text)[:2] == ["Verdict", "Frames"]
@@ -224,6 +244,16 @@ def test_a_stack_has_a_slide_for_each_frame_that_is_chosen(every_image_analysis:
     assert slides == ["0", "1", "2", "3"]
     asked = report.write(every_image_analysis, tmp_path / "asked.html", frames="1:3").read_text()
     assert re.findall(r'<section class="slide" data-name="Frame (\d)', asked) == ["1", "2"]
+
+
+def test_a_stack_whose_input_is_gone_has_its_slides_without_images(tmp_path: Path) -> None:
+    stack = stores.write_stack(tmp_path / "stack.npy", 2)
+    store = stores.run(stack, tmp_path / "moved.zarr", {"displacement": {}}, "0.0297 nm")
+    stack.unlink()
+    text = report.write(store, tmp_path / "r.html").read_text()
+    slides = text.split('class="slide"')[1:]
+    assert len(slides) == 2
+    assert all("Displacement of frame" in slide and "Inspection of frame" not in slide for slide in slides)
 
 
 def test_frames_that_are_not_there_are_refused(every_image_analysis: Path, tmp_path: Path) -> None:
@@ -255,7 +285,7 @@ def test_a_summary_has_a_line_for_each_frame(every_image_analysis: Path, every_a
     lines = report.summary(every_atoms_analysis)
     assert [line.split(":")[0] for line in lines] == ["frame 0", "frame 1", "frame 2"]
     diameter = float(reader.open_results(every_atoms_analysis)["particle/diameter"][0])
-    assert f"diameter {diameter:.3f} angstrom" in lines[0]
+    assert f"diameter {diameter:.2f} Å" in lines[0]
     assert re.search(
         r"\d+ bright columns; .*median displacement 1\d\.\d pm, noise floor", report.summary(every_image_analysis)[0]
     )

@@ -129,7 +129,7 @@ _WORDS = """() => {
         : [...(node.shadowRoot ?? node).childNodes].map(read).join("") + (after[node.tagName] ?? "");
     return read(document.body);
 }"""
-_MODELS = "[...Bokeh.documents[0]._all_models.values()]"
+_MODELS = "Bokeh.documents.flatMap(document => [...document._all_models.values()])"
 _DRAWN = f"{_MODELS}.find(model => model.class_name == 'FrameControl').data.drawn"
 _PLACE_ON_MAP = f"""([y, x]) => {{
     const map = {_MODELS}.find(model => model.type == 'Figure' && model.y_range.start > model.y_range.end);

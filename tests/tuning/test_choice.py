@@ -35,6 +35,12 @@ def test_what_gains_in_one_and_loses_in_another_stays_out() -> None:
     assert choose([score(), score(error=1.2, shift=2.0), score(shift=0.1, error=1.71), score(error=float("nan"))]) == 0
 
 
+def test_another_name_for_the_same_is_said_to_change_nothing() -> None:
+    assert objection(score(error=1.7001), score()) == "changes nothing"
+    first = score()
+    assert objection(first, first) == ""
+
+
 def test_a_wrong_shape_that_stays_where_it_is_is_no_reason_to_keep_it() -> None:
     still = score(shift=0.04, error=8.6)
     assert objection(score(error=1.8, shift=1.9), still) == ""

@@ -68,9 +68,9 @@ def test_what_is_picked_is_drawn_over_the_frames_with_its_errors(of_images: Any,
     x[2] = np.nan  # failed
     np.testing.assert_array_equal(drawn["value"], x)
     np.testing.assert_allclose((drawn["high"] - drawn["low"])[[0, 1, 3, 4]], 2 * error[[0, 1, 3, 4]], rtol=1e-5)
-    assert of_images.panes[1] in of_images.place_of_series.objects
+    assert of_images.place_of_series.visible
     of_images._pick(None)
-    assert of_images.place_of_series.objects == []
+    assert not of_images.place_of_series.visible
 
 
 def test_a_frame_without_results_keeps_its_image_and_loses_its_columns(of_images: Any):

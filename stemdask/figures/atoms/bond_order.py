@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from stemdask.analyses.atoms.order import bond_order
 from stemdask.analyses.atoms.shape import positions, shape
@@ -26,6 +27,8 @@ IDEAL = {
     "bcc": (0.03637, 0.51069, 0.013161),
     "ico": (0.0, 0.66332, -0.169754),
 }
+#: Marks of these where there is no room for their names.
+_SHAPES = ("s", "D", "^", "v")
 #: Coarse-grained q6 above which an atom of a nanocrystal counts as crystalline in the published analysis.
 ORDER_LINE = 0.54
 #: Length of (Q4, Q6), over that of perfect fcc, below which atoms are disordered (Yang et al. 2021, Nature 592, 60).
@@ -72,18 +75,21 @@ def order_of_stages(stages: Mapping[int, xr.Dataset], *, normalised: bool = Fals
     """
     n = len(stages)
     with style():
-        figure, panels = new(1.9 * n + 1.0, 4.6, 2, n, sharex="row", sharey=True, squeeze=False)
+        figure, panels = new(2.0 * n + 0.8, 4.8, 2, n, sharex="row", sharey=True, squeeze=False)
         for row, variable, column in ((0, bond_order.Q4_AVG, 0), (1, bond_order.W6_AVG, 2)):
             for axes, (frame, atoms) in zip(panels[row], stages.items(), strict=True):
                 look = {"s": 5, "alpha": 0.6, "linewidths": 0, "color": ACCENT}
                 axes.scatter(atoms[variable.name], atoms[bond_order.Q6_AVG.name], **look)
-                _marks(axes, {key: (_mark(value, column, normalised), value[1]) for key, value in IDEAL.items()})
+                for (name, ideal), marker in zip(IDEAL.items(), _SHAPES, strict=True):
+                    look = {"marker": marker, "color": SUBLATTICES[1], "mfc": "none", "ls": "none", "ms": 5}
+                    axes.plot(_mark(ideal, column, normalised), ideal[1], label=name, **look)
                 axes.axhline(ORDER_LINE, color=INK, lw=0.8, ls=(0, (4, 3)))
                 axes.set_xlabel(SYMBOLS[variable.name])
                 if row == 0:
                     axes.set_title(f"frame {frame}")
                     _disorder(axes)
             panels[row, 0].set_ylabel(SYMBOLS[bond_order.Q6_AVG.name])
+        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(IDEAL))
     return figure
 
 
@@ -103,7 +109,18 @@ def _mark(ideal: tuple[float, float, float], column: int, normalised: bool) -> f
 def _marks(axes: Axes, marks: Mapping[str, tuple[float, float]]) -> None:
     for name, (x, y) in marks.items():
         axes.plot(x, y, marker="x", color=SUBLATTICES[1], ms=6, mew=1.4, ls="none")
-        axes.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", color=SUBLATTICES[1], fontsize=8)
+        above = name in ("fcc", "ico")  # hcp and bcc lie close together
+        axes.annotate(
+            name,
+            (x, y),
+            xytext=(0, 6 if above else -6),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if above else "top",
+            color=SUBLATTICES[1],
+            fontsize=8,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )
 
 
 def plot_order(results: Results, frame: int = 0) -> Figure:

@@ -16,6 +16,7 @@ from stemdask.figures.several import BESIDE, beside, frame_map
 from stemdask.figures.style import ACCENT, MUTED, SUBLATTICES, new, quantity, style
 from stemdask.results.shows import Doubt, Method, Part, Shows
 from stemdask.results.views import Results
+from stemdask.units import amount
 
 
 def pair_distribution(found: xr.Dataset, ideal: xr.Dataset | None = None) -> Figure:
@@ -118,7 +119,7 @@ def words(results: Results, frame: int) -> list[str]:
     """State the first minimum, or the cutoff that was given."""
     cutoff, error = results.read(rdf.CUTOFF, frame), float(results.read(rdf.CUTOFF_ERR, frame))
     name = "cutoff" if error == 0 else rdf.CUTOFF.long_name
-    return [f"{name} {float(cutoff):.2f} {cutoff.attrs['units']}"]
+    return [f"{name} {amount(f'{float(cutoff):.2f}', cutoff.attrs['units'])}"]
 
 
 def doubts(results: Results) -> list[Doubt]:

@@ -6,6 +6,7 @@ from stemdask.analyses.atoms.shape import shape
 from stemdask.figures.numbers import rows_of
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
+from stemdask.units import amount
 
 
 def parts(results: Results, frame: int) -> list[Part]:
@@ -16,7 +17,7 @@ def parts(results: Results, frame: int) -> list[Part]:
 def words(results: Results, frame: int) -> list[str]:
     """State the diameter."""
     diameter = results.read(shape.DIAMETER, frame)
-    return [f"diameter {float(diameter):.3f} {diameter.attrs['units']}"]
+    return [f"diameter {amount(f'{float(diameter):.2f}', diameter.attrs['units'])}"]
 
 
 SHOWS = Shows(parts, {}, words)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from stemdask.analyses.images.columns import columns, edits, gate, lattice
 from stemdask.errors import StoreError
-from stemdask.figures.canvas import height_of, show_image
+from stemdask.figures.canvas import height_of, legend_below, show_image
 from stemdask.figures.images.inspection import inspection, mark_columns, residual, sublattice_name
 from stemdask.figures.numbers import median_row
 from stemdask.figures.style import new, style
@@ -42,7 +42,7 @@ def overlay(frame: ImageFrame, found: xr.Dataset) -> Figure:
         show_image(axes, frame, str(y.attrs["units"]))
         mark_columns(axes, frame, found, inches=_WIDTH)
         if n:
-            axes.legend(loc="upper left", bbox_to_anchor=(0, -0.06), ncols=5, borderaxespad=0)
+            legend_below(axes)
         axes.set_title(f"Columns found: {n}")
     return figure
 
@@ -91,8 +91,8 @@ def parts(results: Results, frame: int) -> list[Part]:
     if edits.N_EDITS in results:
         part.rows.append(("corrections by hand", str(int(found[edits.N_EDITS.name]))))
     flags = found[columns.FLAG.name].values[np.isfinite(found[columns.Y.name].values)]
-    part.rows.append(("fits that ended well", f"{int(np.isin(flags, (OK, WEAK)).sum())} of {flags.size}"))
-    part.rows.append(("of them less than half as bright as those around", str(int((flags == WEAK).sum()))))
+    part.rows.append(("fits that converged well", f"{int(np.isin(flags, (OK, WEAK)).sum())} of {flags.size}"))
+    part.rows.append(("of them less than half as high as their neighbours", str(int((flags == WEAK).sum()))))
     if doubt := _doubt(results, frame):
         part.sentences.append(f"Doubtful: {doubt}.")
     for error, position in ((columns.Y_ERR, columns.Y), (columns.X_ERR, columns.X)):

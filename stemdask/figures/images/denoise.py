@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.maps import denoise, denoise_comparison
-from stemdask.figures.canvas import arrows, colour_wheel, map_axes
+from stemdask.figures.canvas import arrows, colour_wheel, height_over, map_axes
 from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, new, quantity, style
 from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
@@ -35,7 +35,7 @@ def denoising(measured: xr.Dataset, denoised: xr.Dataset) -> Figure:
     typical = float(np.percentile(np.hypot(u, v), 90)) if u.size else 1.0
     shown = (("as measured", u, v), ("denoised", du, dv), ("removed", u - du, v - dv))
     with style():
-        figure, panels = new(11.0, 4.3, 1, 3, sharex=True, sharey=True)
+        figure, panels = new(11.0, height_over(y, x, 3.1), 1, 3, sharex=True, sharey=True)
         for axes, (title, a, b) in zip(panels, shown, strict=True):
             map_axes(axes, lengths)
             if a.size:
@@ -103,7 +103,9 @@ def component_maps(components: xr.Dataset, most: int = 4) -> Figure:
     u, v = (np.asarray(components[part.name].values, dtype=float) for part in parts)
     shown = [k for k in range(len(u)) if np.isfinite(u[k]).any()][:most]
     with style():
-        figure, panels = new(2.3 * max(len(shown), 1) + 1, 4.4, 2, max(len(shown), 1), squeeze=False)
+        rows, columns = u.shape[1:]
+        height = 2.0 * float(np.clip(2.2 * rows / max(columns, 1), 0.8, 3.5)) + 0.9
+        figure, panels = new(2.3 * max(len(shown), 1) + 1, height, 2, max(len(shown), 1), squeeze=False)
         image = None
         for column, k in enumerate(shown):
             reach = float(np.nanpercentile(np.abs(np.stack([u[k], v[k]])), 99.5)) or 1.0

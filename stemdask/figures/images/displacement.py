@@ -15,12 +15,14 @@ from stemdask.figures.canvas import (
     arrows,
     colour_wheel,
     height_of,
+    height_over,
     map_axes,
     round_length,
     scatter_uv,
     show_image,
     spacing,
     squares,
+    value_bar,
     wheel,
 )
 from stemdask.figures.numbers import number
@@ -65,7 +67,9 @@ def quiver(found: xr.Dataset, frame: ImageFrame | None = None) -> Figure:
             key = round_length(typical)
             axes.quiverkey(drawn, 0.86, 1.03, key, amount(f"{key:g}", units), labelpos="E", coordinates="axes")
             colour_wheel(axes, (1.05, 0.02, 0.12, 0.12))
-            axes.set_title(f"Displacement, median {amount(f'{np.median(magnitude):.1f}', units)}")
+            noise = _noise(found)
+            median = f"{np.median(magnitude):.{_digits(noise) if np.isfinite(noise) else 1}f}"
+            axes.set_title(f"Displacement, median {amount(median, units)}")
         else:
             axes.set_title("Displacement: no cell found")
     return figure
@@ -83,12 +87,12 @@ def maps(found: xr.Dataset) -> Figure:
     units, lengths = (str(found[variable.name].attrs["units"]) for variable in (displacement.U, displacement.Y))
     divergence, curl, error = gradients(y, x, u, v, _noise(found))
     with style():
-        figure, panels = new(9.6, 7.8, 2, 2, sharex=True, sharey=True)
+        figure, panels = new(9.6, 2.0 * height_over(y, x, 3.9), 2, 2, sharex=True, sharey=True)
         for axes in panels.flat:
             map_axes(axes, lengths)
             axes.label_outer()
         shown = squares(panels[0, 0], y, x, array=np.hypot(u, v), cmap="viridis", clim=(0, _most(np.hypot(u, v))))
-        figure.colorbar(shown, ax=panels[0, 0], shrink=0.8, pad=0.01)
+        value_bar(panels[0, 0], shown)
         squares(panels[0, 1], y, x, array=np.arctan2(-v, u), cmap=wheel(), clim=(-np.pi, np.pi))
         colour_wheel(panels[0, 1], (1.08, 0.4, 0.18, 0.18))
         reach = max(_most(divergence), _most(curl))
@@ -96,7 +100,7 @@ def maps(found: xr.Dataset) -> Figure:
             there = np.isfinite(values)
             look = {"cmap": "RdBu_r", "clim": (-reach, reach)}
             shown = squares(axes, y[there], x[there], array=values[there], **look)
-            figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.01)
+            value_bar(axes, shown)
         noise = "" if not np.isfinite(error) else f" (noise alone: ± {error:.2g})"
         titles = (quantity("magnitude", units), "direction", f"divergence / 10⁻³{noise}", f"curl / 10⁻³{noise}")
         for axes, title in zip(panels.flat, titles, strict=True):
@@ -156,9 +160,10 @@ def distribution(found: xr.Dataset) -> Figure:
         if u.size and sigma > 0:
             r = np.linspace(0, reach, 300)
             noise = u.size * (reach / 50) * r / sigma**2 * np.exp(-0.5 * (r / sigma) ** 2)
-            right.plot(r, noise, color=INK, lw=1, label=f"noise alone, σ = {amount(f'{sigma:.1f}', units)}")
-            right.set_ylim(0, 1.15 * max(patch.get_height() for patch in right.patches))
-            right.legend()
+            floor = amount(f"{sigma:.{_digits(sigma)}f}", units)
+            right.plot(r, noise, color=INK, lw=1, label=f"noise alone, σ = {floor}")
+            right.set_ylim(0, 1.4 * max(patch.get_height() for patch in right.patches))  # the legend is above the bars
+            right.legend(loc="upper right")
         right.set(xlabel=quantity("magnitude", units), ylabel="vectors", title="Magnitude")
     return figure
 
@@ -194,11 +199,11 @@ def parts(results: Results, frame: int) -> list[Part]:
     """State medians and errors, and show the vectors."""
     found = results.at(displacement.U.group, frame)
     part = Part(f"Displacement of frame {frame}")
-    part.sentences += _said(results)
+    part.sentences += map(_sentence, _said(results))
     if not np.isfinite(found[displacement.U.name].values).any():
         part.sentences = part.sentences or ["No cell was found whose displacement could be measured."]
         return [part]
-    part.sentences += [f"{said[0].upper()}{said[1:]}." for said in _mean(found)]
+    part.sentences += map(_sentence, _mean(found))
     part.rows.append(("median magnitude", _median(found, displacement.MAGNITUDE, _noise(found))))
     for component, error in ((displacement.U, displacement.U_ERR), (displacement.V, displacement.V_ERR)):
         own = float(found[error.name].median())
@@ -207,7 +212,7 @@ def parts(results: Results, frame: int) -> list[Part]:
     part.rows.append(("significant at 95 %", f"{int((known == 1).sum())} of {known.size}"))
     floor = results.read(displacement.NOISE_FLOOR, frame)
     part.rows.append((displacement.NOISE_FLOOR.long_name, number(floor, digits=2)))
-    part.show("Displacement of the cells; colour = direction.", lambda: plot_displacement(results, frame))
+    part.show("Displacement of the cells; the colour is its direction.", lambda: plot_displacement(results, frame))
     part.show("Magnitude, direction, divergence and curl of the displacements.", lambda: maps(found))
     part.show("All vectors, and what their standard errors alone would give.", lambda: distribution(found))
     return [part]
@@ -229,6 +234,10 @@ def words(results: Results, frame: int) -> list[str]:
     return said if units == displacement.U.units else [*said, _UNCALIBRATED]
 
 
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
 def _said(results: Results) -> list[str]:
     """Return what is displaced against what, or why nothing is."""
     attributes = results.attributes(displacement.U.group)
@@ -240,13 +249,13 @@ def _mean(found: xr.Dataset) -> list[str]:
     values = [(found[value.name], float(found[shared.name])) for value, shared in _MEANS]
     if not all(np.isfinite(shared) and np.isfinite(value.values).any() for value, shared in values):
         return []
-    along = " and ".join(
+    along = ", ".join(
         f"{_median(found, component, float(found[shared.name]), stated=True)} along {axis}"
         for (component, shared), axis in zip(_MEANS, "xy", strict=True)
     )
     unsure = all(abs(float(value.median())) < 2.0 * shared for value, shared in values)
-    more = ", which is not distinguishable from zero without a reference" if unsure else ""
-    return [f"the mean is known only as far as the shape of the columns is: {along}{more}"]
+    more = " and not distinguishable from zero without a reference" if unsure else ""
+    return [f"mean {along}, known as far as the shape of the columns is{more}"]
 
 
 def _median(found: xr.Dataset, variable: Variable, error: float, *, stated: bool = False) -> str:
@@ -289,8 +298,8 @@ def method(params: displacement.DisplacementParams) -> Method:
     }[params.remove]
     text = (
         f"The displacement of each column of {params.displaced} was measured {against}; {removed}. Its standard errors "
-        "hold the covariance of the columns that it is made of; it is significant outside of the 95 % ellipse of its "
-        "errors."
+        "include the covariance of the columns from which it is computed; it counts as significant where zero lies "
+        "outside the 95 % ellipse of its errors."
     )
     if params.born_charge is not None:
         text += f" Polarisation follows from an effective charge of {params.born_charge:g} e."

@@ -15,7 +15,17 @@ from stemdask.analyses.images.maps import denoise, domain_embedding, domain_seri
 from stemdask.analyses.images.maps import domains as analysis
 from stemdask.analyses.images.maps.domain_params import DomainsParams
 from stemdask.errors import StoreError
-from stemdask.figures.canvas import colour_wheel, curve, direction_colour, map_axes, scatter_uv, spacing, squares
+from stemdask.figures.canvas import (
+    colour_wheel,
+    curve,
+    direction_colour,
+    height_over,
+    legend_below,
+    map_axes,
+    scatter_uv,
+    spacing,
+    squares,
+)
 from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, frame_axis, new, quantity, style
 from stemdask.model import Array, Variable
 from stemdask.results.shows import Method, Part, Shows
@@ -46,21 +56,24 @@ def domain_map(cells: xr.Dataset, label: Array, directions: Sequence[float], cla
     (y, x, u, v), label = values[:, good], np.asarray(label)[good]
     colours = dict(enumerate(domain_colours(directions))) | {-1: to_rgb(_NONE)}
     with style():
-        figure, (left, right) = new(9.6, 4.8, 1, 2, width_ratios=(1.5, 1))
+        figure, (left, right) = new(9.6, float(np.clip(height_over(y, x, 5.0), 3.9, 6.5)), 1, 2, width_ratios=(1.5, 1))
         map_axes(left, lengths)
         scatter_uv(right, u, v, units, s=0)
         for domain in (-1, *range(len(directions))):
             chosen = label == domain
             if chosen.any():
-                name = "not significant" if domain < 0 else f"{classes[domain]}, {round(directions[domain])}°"
+                name = (
+                    "not significant"
+                    if domain < 0
+                    else f"{classes[domain]}, {round(directions[domain])}°".replace("-", "\N{MINUS SIGN}")
+                )
                 look = {"color": colours[domain], "label": f"{name}: {100 * chosen.mean():.0f} %"}
                 right.scatter(u[chosen], v[chosen], s=7, linewidths=0, **look)
         if u.size:
             squares(left, y, x, facecolors=[colours[domain] for domain in label])
             scale = (float(np.percentile(np.hypot(u, v), 90)) or 1.0) / (0.9 * spacing(y, x))
             left.quiver(x, y, u, v, color=INK, angles="xy", scale_units="xy", scale=scale, width=0.0022, pivot="mid")
-            below = {"loc": "upper left", "bbox_to_anchor": (0, -0.11), "ncols": 2, "borderaxespad": 0}
-            left.legend(*right.get_legend_handles_labels(), markerscale=3, **below)
+            legend_below(left, *right.get_legend_handles_labels(), markerscale=3)
         left.set_title(f"{len(directions)} domain{'s' if len(directions) != 1 else ''}")
         right.set_title("Displacements")
         colour_wheel(right, (1.02, 0.02, 0.18, 0.18))
@@ -153,7 +166,7 @@ def fractions(domains: xr.Dataset, directions: Sequence[float], classes: Sequenc
     walls = of(series.WALL_LENGTH)
     pairs = [(k, m) for k in range(len(classes)) for m in range(k) if np.nansum(walls[:, k, m]) > 0]
     with style():
-        figure, panels = new(7.0, 8.6, 5, 1, sharex=True)
+        figure, panels = new(7.0, 10.0, 5, 1, sharex=True)
         for domain, (name, colour) in enumerate(zip(classes, domain_colours(directions), strict=True)):
             curve(panels[0], frame, fraction[:, domain], color=colour, label=name)
             curve(panels[1], frame, length[:, domain], error[:, domain], color=colour)
@@ -163,11 +176,11 @@ def fractions(domains: xr.Dataset, directions: Sequence[float], classes: Sequenc
             look: dict[str, Any] = {"color": SUBLATTICES[number % len(SUBLATTICES)]}
             curve(panels[3], frame, of(series.WALL_X)[:, k, m], label=f"{classes[m]} | {classes[k]}", **look)
             curve(panels[4], frame, of(series.WALL_Y)[:, k, m], **look)
-        panels[0].set(ylabel="part of the cells / %", title="Domains over the stack")
-        panels[1].set(ylabel=quantity("mean displacement", units))
-        panels[2].set(ylabel=quantity("length of the walls", lengths))
-        panels[3].set(ylabel=quantity("mean x of a wall", lengths))
-        panels[4].set(ylabel=quantity("mean y of a wall", lengths))
+        panels[0].set(ylabel="cells / %", title="Domains over the stack")
+        panels[1].set(ylabel=quantity("displacement", units))
+        panels[2].set(ylabel=quantity("wall length", lengths))
+        panels[3].set(ylabel=quantity("wall at x", lengths))
+        panels[4].set(ylabel=quantity("wall at y", lengths))
         for axes in panels[:3]:
             axes.set_ylim(bottom=0)
         for axes in (panels[0], *([panels[3]] if pairs else [])):
@@ -249,9 +262,12 @@ def parts(results: Results, frame: int) -> list[Part]:
         part.show("What speaks for each number of domains.", lambda: plot_evidence(results))
     if not about["classes"]:
         return [part]
-    part.show(f"Domains of frame {frame}; grey = none.", lambda: plot_domains(results, frame))
+    part.show(f"Domains of frame {frame}; grey: none.", lambda: plot_domains(results, frame))
     if results.n_frames > 1:
-        part.show("Domains over the frames.", lambda: plot_domains_in_time(results))
+        part.show(
+            "Part of the cells, mean displacement, length and mean position of the walls, frame after frame.",
+            lambda: plot_domains_in_time(results),
+        )
     if analysis.CONFUSION in results:
         part.show("How well the classes are told apart.", lambda: plot_confusion(results))
     if domain_embedding.POSITION in results:

@@ -29,7 +29,7 @@ def intensity_map(found: xr.Dataset, values: xr.DataArray) -> Figure:
     """
     with style():
         figure, axes = new(6.4, 5.4)
-        value_map(figure, axes, found, values, signed=False)
+        value_map(axes, found, values, signed=False)
     return figure
 
 

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from stemdask.analyses.images.columns import columns, lattice
 from stemdask.figures.images.inspection import sublattice_name
 from stemdask.figures.style import MUTED, SUBLATTICES, new, style
+from stemdask.kernels.images.finding.separation import scored_lattices
+from stemdask.kernels.images.stacks.filters import invert
 from stemdask.results.shows import Doubt, Method, Part, Shows
 from stemdask.results.views import Results
 from stemdask.units import amount
@@ -62,8 +64,25 @@ def parts(results: Results, frame: int) -> list[Part]:
         length = float(np.hypot(float(mean[vector[0].name]), float(mean[vector[1].name])))
         part.rows.append((f"lattice vector {name}", amount(f"{length:.4f}", mean[vector[0].name].attrs["units"])))
     part.rows.append((lattice.CONFIDENCE.long_name, f"{float(mean[lattice.CONFIDENCE.name]):.2f}"))
+    part.rows += _scored(results, frame)
     part.show("The columns of the first grain, all brought into one cell.", lambda: plot_lattice(results, frame))
     return [part]
+
+
+def _scored(results: Results, frame: int) -> list[tuple[str, str]]:
+    """Return the score of each lattice that a range of separations allows; nothing without a range."""
+    params, image = results.params("columns"), results.image(frame)
+    if not isinstance(params, columns.ColumnsParams) or not isinstance(params.separation, tuple) or image is None:
+        return []
+    dark = bool(results.config()["input"].get("invert"))
+    nm = float(np.sqrt(np.prod(image.pixel_size)))
+    least, greatest = (length.px(nm) for length in params.separation)
+    scored = scored_lattices(invert(image.pixels) if dark else image.pixels, (least, greatest))
+    units = str(results.at(columns.Y.group, frame)[columns.Y.name].attrs["units"])
+    sizes = [" × ".join(f"{nm * np.hypot(*vector):.4g}" for vector in (one.a, one.b)) for one in scored]
+    return [
+        (f"cell {amount(size, units)}, score", _score(one.confidence)) for size, one in zip(sizes, scored, strict=True)
+    ]
 
 
 def words(results: Results, frame: int) -> list[str]:
@@ -98,3 +117,7 @@ def method(params: lattice.LatticeParams) -> Method:
 
 
 SHOWS = Shows(parts, {"lattice": plot_lattice}, words, doubts, method=method)
+
+
+def _score(confidence: float) -> str:
+    return f"{confidence:.2f}" if np.isfinite(confidence) else "repeats too seldom to be judged"

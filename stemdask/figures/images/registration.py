@@ -7,8 +7,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from stemdask.analyses.images.stack import registration
-from stemdask.figures.canvas import curve
+from stemdask.figures.canvas import curve, extent, value_bar
 from stemdask.figures.style import ACCENT, INK, SUBLATTICES, frame_axis, new, quantity, style
+from stemdask.model import ImageFrame
 from stemdask.results.shows import Doubt, Method, Part, Shows
 from stemdask.results.views import Results
 
@@ -45,24 +46,30 @@ def drift(found: xr.Dataset) -> Figure:
     return figure
 
 
-def average(found: xr.Dataset) -> Figure:
+def average(found: xr.Dataset, frame: ImageFrame | None = None) -> Figure:
     """Draw the average of the aligned frames, and the standard deviation about it.
 
     Parameters
     ----------
     found
         ``/registration``: `average`, `variance`, `coverage` (y, x).
+    frame
+        An image of the stack, whose pixel size the axes have; without it they count pixels.
     """
+    unit = "nm" if frame is not None and frame.calibrated else "pixel"
+    shown_at = None if frame is None else extent(frame)
     deviation = np.sqrt(np.maximum(found[registration.VARIANCE.name].values, 0))  # which rounding takes below zero
     images = ((found[registration.AVERAGE.name].values, "average"), (deviation, "standard deviation"))
     with style():
-        figure, panels = new(9.0, 4.2, 1, 2, sharex=True, sharey=True)
+        ny, nx = deviation.shape
+        figure, panels = new(9.0, float(np.clip(3.6 * ny / nx, 1.2, 6.0)) + 1.0, 1, 2, sharex=True, sharey=True)
         for axes, (pixels, title) in zip(panels, images, strict=True):
             low, high = np.nanpercentile(pixels, (0.5, 99.8)) if np.isfinite(pixels).any() else (0, 1)
-            shown = axes.imshow(pixels, cmap="gray", vmin=low, vmax=high)
-            axes.set(title=f"{title} of {int(found[registration.COVERAGE.name].max())} frames", xlabel="x / px")
-            figure.colorbar(shown, ax=axes, shrink=0.8, label="intensity")
-        panels[0].set_ylabel("y / px")
+            shown = axes.imshow(pixels, cmap="gray", vmin=low, vmax=high, extent=shown_at)
+            n_frames = int(found[registration.COVERAGE.name].max())
+            axes.set(title=f"{title} of {n_frames} frames", xlabel=quantity("x", unit))
+            value_bar(axes, shown, label="intensity")
+        panels[0].set_ylabel(quantity("y", unit))
     return figure
 
 
@@ -74,18 +81,18 @@ def plot_drift(results: Results) -> Figure:
 def plot_average(results: Results) -> Figure:
     """Draw the average of the aligned frames; raise StoreError where the run made none."""
     results.read(registration.AVERAGE)
-    return average(results.whole(registration.FLAG.group))
+    return average(results.whole(registration.FLAG.group), results.image(int(results.good()[0])))
 
 
 def parts(results: Results, frame: int) -> list[Part]:
     """Count the frames by what they are, and show their drift and their average."""
     found = results.whole(registration.FLAG.group)
     flags = found[registration.FLAG.name].values
-    rows = [(text, str(int((flags == value).sum()))) for value, text in registration.FLAGS.items()]
+    rows = [(f"frames: {text}", str(int((flags == value).sum()))) for value, text in registration.FLAGS.items()]
     part = Part("Registration", rows=[(text, count) for text, count in rows if count != "0"])
     part.show("Drift of the specimen; bands: standard errors.", lambda: drift(found))
     if registration.AVERAGE in results:
-        part.show("What the aligned frames have in common, and how they differ.", lambda: average(found))
+        part.show("What the aligned frames have in common, and how they differ.", lambda: plot_average(results))
     return [part]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from stemdask.analyses.images.cells import strain
-from stemdask.figures.canvas import value_map
+from stemdask.figures.canvas import height_over, value_map
 from stemdask.figures.numbers import median_row
 from stemdask.figures.style import ACCENT, new, style
 from stemdask.results.shows import Method, Part, Shows
@@ -22,9 +23,10 @@ def strain_maps(found: xr.Dataset) -> Figure:
         ``/strain`` of the frame: `y`, `x`, `exx`, `eyy`, `exy`, `rotation` (cell).
     """
     with style():
-        figure, panels = new(9.4, 7.6, 2, 2, sharex=True, sharey=True)
+        y, x = (place[np.isfinite(place)] for place in (found[strain.Y.name].values, found[strain.X.name].values))
+        figure, panels = new(9.4, 2.0 * height_over(y, x, 3.9), 2, 2, sharex=True, sharey=True)
         for axes, measured in zip(panels.flat, (strain.EXX, strain.EYY, strain.EXY, strain.ROTATION), strict=True):
-            value_map(figure, axes, found, found[measured.value.name], signed=True)
+            value_map(axes, found, found[measured.value.name], signed=True)
             axes.label_outer()
     return figure
 
@@ -41,7 +43,7 @@ def ratio_map(found: xr.Dataset) -> Figure:
     finite = ratio.values[ratio.notnull().values]
     with style():
         figure, (left, right) = new(9.4, 3.9, 1, 2, width_ratios=(1.4, 1))
-        value_map(figure, left, found, ratio, signed=False)
+        value_map(left, found, ratio, signed=False)
         left.set_title("Length of b over length of a")
         right.hist(finite, bins="auto", color=ACCENT)
         right.set(xlabel="length of b over length of a", ylabel="cells", title=f"{finite.size} cells")

@@ -22,6 +22,12 @@ for (const table of document.querySelectorAll("table.frames")) {
     });
   }
 }
+// What can be scrolled further fades on its right, since phones hide the bar that would say so.
+for (const box of document.querySelectorAll(".scroll")) {
+  const tell = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  box.addEventListener("scroll", tell, { passive: true });
+  new ResizeObserver(tell).observe(box);
+}
 for (const slides of document.querySelectorAll(".slides")) {
   const shown = [...slides.children];
   if (shown.length < 2) continue;

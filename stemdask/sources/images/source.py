@@ -88,7 +88,7 @@ class ImageSource(FileSource):
             "dtype": self.dtype,
             "pixel size": pair(self.pixel_size, "nm") if self.calibrated else "not known",
             "field of view": pair((ny * self.pixel_size[0], nx * self.pixel_size[1]), unit),
-            "offset": pair(self.offset, unit),
+            "offset": f"y {self.offset[0]:.6g}, x {self.offset[1]:.6g} {unit}",
             **self.acquisition.describe(),
             "warnings": list(self.warnings),
         }

@@ -86,7 +86,7 @@ def test_nothing_is_compared_where_no_error_is_known():
 
 
 @pytest.mark.parametrize(
-    ("said", "sentence"), [({"warning": "all columns are alike"}, "all columns are alike"), ({}, "No cell")]
+    ("said", "sentence"), [({"warning": "all columns are alike"}, "All columns are alike."), ({}, "No cell")]
 )
 def test_where_nothing_is_displaced_a_sentence_stands_alone(said, sentence):
     results = SimpleNamespace(at=lambda group, frame: cells(0), attributes=lambda group: said)

@@ -87,7 +87,7 @@ def test_fractions_displacements_and_walls_are_drawn_by_frame(frames):
     assert legend(part) == ["up", "down"]
     assert [list(axes.lines[0].get_ydata()) for axes in (x, y)] == [[3] * frames, [7] * frames]
     assert (legend(x), len(x.lines)) == (["up | down"], 1)
-    labels = ["part of the cells / %", "mean displacement / pm", "length of the walls / nm"]
+    labels = ["cells / %", "displacement / pm", "wall length / nm"]
     assert [axes.get_ylabel() for axes in figure.axes[:3]] == labels
     assert share_drawn(figure) > 0
 

@@ -16,7 +16,7 @@ def test_every_column_that_has_an_intensity_is_drawn_where_it_is():
     values = xr.DataArray(np.arange(36.0), dims="column", attrs=ABOUT)
     values[:2] = np.nan
     figure = intensity_map(places, values)
-    axes, _ = figure.axes
+    (axes,) = figure.axes
     (squares,) = axes.collections
     np.testing.assert_array_equal(squares.get_array(), np.arange(2.0, 36))
     centres = [path.vertices[:4].mean(axis=0) for path in squares.get_paths()]

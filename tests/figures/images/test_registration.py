@@ -5,6 +5,7 @@ import xarray as xr
 from drawn import assert_drawn, legend, title
 
 from stemdask.figures.images.registration import average, doubts, drift
+from stemdask.model import ImageFrame
 from stemdask.results.views import Results
 
 
@@ -42,16 +43,29 @@ def test_drift_without_calibration_is_in_pixels():
     assert drift(registered([0, 0], "pixel")).axes[0].get_ylabel() == "drift / px"
 
 
+def averaged(pixels):
+    data = {"average": pixels, "variance": pixels**2, "coverage": np.full(pixels.shape, 4)}
+    return xr.Dataset({name: (("y", "x"), values) for name, values in data.items()})
+
+
 def test_the_average_stands_beside_the_deviation_of_its_frames():
     pixels = np.random.default_rng(0).random((8, 9))
-    data = {"average": pixels, "variance": pixels**2, "coverage": np.full((8, 9), 4)}
-    figure = average(xr.Dataset({name: (("y", "x"), values) for name, values in data.items()}))
+    figure = average(averaged(pixels))
     mean, deviation, *_ = figure.axes
     np.testing.assert_array_equal(mean.images[0].get_array(), pixels)
     np.testing.assert_allclose(deviation.images[0].get_array(), pixels)
     assert [title(axes) for axes in (mean, deviation)] == ["average of 4 frames", "standard deviation of 4 frames"]
     assert (mean.get_xlabel(), mean.get_ylabel()) == ("x / px", "y / px")
     assert_drawn(figure)
+
+
+def test_the_average_has_the_lengths_of_its_image():
+    pixels = np.random.default_rng(0).random((8, 9))
+    left, *_ = average(averaged(pixels), ImageFrame(0, pixels, (0.02, 0.02), (1.0, 2.0))).axes
+    assert left.get_xlabel() == "x / nm"
+    np.testing.assert_allclose(left.get_xlim(), (1.99, 2.17))
+    left, *_ = average(averaged(pixels), ImageFrame(0, pixels, (1.0, 1.0), calibrated=False)).axes
+    assert left.get_xlabel() == "x / px"
 
 
 def test_an_average_of_nothing_is_drawn():

@@ -23,11 +23,11 @@ def strained(n=36):
 def test_each_strain_has_a_map_with_its_name_and_its_values():
     found = strained()
     figure = strain_maps(found)
-    maps, scales = figure.axes[:4], figure.axes[4:]
+    maps = figure.axes
     assert [title(axes) for axes in maps] == ["strain along x", "strain along y", "shear strain", "rotation / °"]
     for axes, name in zip(maps, NAMES, strict=True):
         np.testing.assert_array_equal(axes.collections[0].get_array(), found[name])
-    assert len(scales) == 4
+    assert [len(axes.child_axes) for axes in maps] == [1] * 4  # its colours
     assert [axes.get_xlabel() for axes in maps] == ["", "", "x / nm", "x / nm"]  # where the ticks are
     assert [axes.get_ylabel() for axes in maps] == ["y / nm", "", "y / nm", ""]
     assert_drawn(figure)
@@ -37,7 +37,7 @@ def test_the_ratio_of_the_axes_is_a_map_and_a_histogram_of_all_cells_that_have_o
     found = strained()
     found["c_over_a"][:6] = np.nan
     figure = ratio_map(found)
-    left, right, _ = figure.axes
+    left, right = figure.axes
     np.testing.assert_array_equal(left.collections[0].get_array(), found["c_over_a"][6:])
     assert sum(bars(right)[0]) == 30
     assert title(right) == "30 cells"

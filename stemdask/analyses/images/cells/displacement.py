@@ -295,8 +295,8 @@ def finish(stack: Stack, params: DisplacementParams) -> None:
     pair = f"{displaced} against {framework}"
     if {params.displaced, params.framework} <= set(found):
         ratio = heights[lattice.LETTERS.index(params.displaced)] / heights[lattice.LETTERS.index(params.framework)]
-        named = f"{pair}: {params.displaced} is {ratio:.2f} times as high as {params.framework}; A is the highest"
-        said = named if np.isfinite(ratio) else f"{pair}; A is the highest"
+        named = f"{pair}: columns of {params.displaced} are {ratio:.2f} times as high as those of {params.framework}"
+        said = named if np.isfinite(ratio) else pair
         if names is not lattice.LETTERS and params.remove == "none":
             said += "; displacements are from the place in the structure"
         stack.set_attributes(U.group, {"comment": said})

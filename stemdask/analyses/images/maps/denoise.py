@@ -169,7 +169,7 @@ def statement(method: str, n_components: int, lost: Array, step: float, total: f
     if method == "none":
         return "The displacements are as measured."
     found = [
-        f"{amount(f'{loss:.1f}', units)} of a step in {place}"
+        f"{amount(f'{loss:.1f}', units)} of one in {place}"
         for place, loss in zip(STEPS, lost, strict=True)
         if np.isfinite(loss)
     ]
@@ -178,7 +178,7 @@ def statement(method: str, n_components: int, lost: Array, step: float, total: f
     if np.isfinite(total):
         said += f" Estimated RMS error of u and v: {amount(f'{total:.2f}', units)}."
     if found:
-        said += f" Of an injected step of {amount(f'{step:g}', units)} it loses {', '.join(found)}."
+        said += f" Of a true step of {amount(f'{step:g}', units)}, which was injected, it loses {', '.join(found)}."
     return said
 
 

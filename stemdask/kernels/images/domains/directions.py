@@ -29,9 +29,9 @@ def angle(u: Floats, v: Floats) -> Floats:
 
 
 def in_words(u: float, v: float) -> str:
-    """Say where a vector points, in whole degrees from -179 to 180."""
+    """Say where a vector points, in whole degrees from −179 to 180."""
     whole = round(float(angle(np.asarray(u), np.asarray(v)))) if u or v else 0
-    return f"{180 if whole == -180 else whole} degree"
+    return f"{180 if whole == -180 else whole}°".replace("-", "\N{MINUS SIGN}")
 
 
 def vector(direction: Floats | float) -> Floats:

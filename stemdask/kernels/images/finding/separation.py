@@ -8,6 +8,7 @@ that prediction holds is the confidence: about 1 for a crystal, about 0 for nois
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,6 +104,38 @@ def estimate_lattice(
     if best is None:
         raise refusal or NoLatticeError("no lattice")
     return best
+
+
+def scored_lattices(image: Image, separation: tuple[float, float]) -> list[LatticeVectors]:
+    """Return the lattices that repeat with a separation within a range, the shortest first.
+
+    Parameters
+    ----------
+    image
+        (ny, nx); a NaN counts as missing.
+    separation
+        Range in px of the shorter vector.
+
+    Returns
+    -------
+    Their confidence is NaN where they repeat too seldom to be judged.
+    """
+    power, window_y, window_x, max_lag = _mean_power(image)
+    found: list[LatticeVectors] = []
+    for scale in _SCALES:
+        lags = _autocorrelation(power, window_y, window_x, max_lag, scale)
+        found += _pairs(lags, max_lag, max(SHORTEST, 2.0 * scale), separation)
+    kept: list[LatticeVectors] = []
+    for one in sorted(found, key=lambda pair: -np.nan_to_num(pair.confidence)):
+        if not any(_alike(one, other) for other in kept):
+            kept.append(one)
+    return sorted(kept, key=lambda pair: (pair.separation, np.hypot(*pair.b)))
+
+
+def _alike(one: LatticeVectors, other: LatticeVectors) -> bool:
+    """Tell whether two pairs of vectors are those of one lattice, but for a tenth of their lengths."""
+    ours, theirs = (np.sort([np.hypot(*pair.a), np.hypot(*pair.b)]) for pair in (one, other))
+    return bool(np.allclose(ours, theirs, rtol=0.1))
 
 
 def _binned(image: Image) -> Image:
@@ -218,6 +251,18 @@ def _autocorrelation(
 def _shortest_pair(
     lags: Image, max_lag: int, shortest: float, separation: tuple[float, float] | None
 ) -> LatticeVectors | None:
+    best: LatticeVectors | None = None
+    for pair in _pairs(lags, max_lag, shortest, separation):
+        # Pairs come shortest first; a longer one must explain more, not the same.
+        if best is None or np.nan_to_num(pair.confidence) > np.nan_to_num(best.confidence) + _MORE:
+            best = pair
+    return best
+
+
+def _pairs(
+    lags: Image, max_lag: int, shortest: float, separation: tuple[float, float] | None
+) -> Iterator[LatticeVectors]:
+    """Yield the pairs of vectors at which the autocorrelation is high, the shortest first."""
     positions, heights = local_maxima(lags, 1)
     vectors = positions - max_lag
     lengths = np.hypot(vectors[:, 0], vectors[:, 1])
@@ -228,10 +273,9 @@ def _shortest_pair(
     order = np.argsort(lengths, kind="stable")
     vectors, heights, lengths = vectors[order], heights[order], lengths[order]
     if len(vectors) < 2:
-        return None
+        return
     highest_beyond = np.maximum.accumulate(heights[::-1])[::-1]
     full = np.flatnonzero(heights >= _FULL * highest_beyond)[:16]
-    best: LatticeVectors | None = None
     for n, first in enumerate(full):
         for second in full[n + 1 :]:
             a, b = vectors[first], vectors[second]
@@ -241,11 +285,7 @@ def _shortest_pair(
             short = float(np.hypot(*a))
             if short < shortest or (separation is not None and not separation[0] <= short <= separation[1]):
                 continue
-            confidence = _confidence(lags, max_lag, a, b, float(heights.max()))
-            # Pairs come shortest first; a longer one must explain more, not the same.
-            if best is None or np.nan_to_num(confidence) > np.nan_to_num(best.confidence) + _MORE:
-                best = LatticeVectors(a, b, confidence)
-    return best
+            yield LatticeVectors(a, b, _confidence(lags, max_lag, a, b, float(heights.max())))
 
 
 def _confidence(lags: Image, max_lag: int, a: Floats, b: Floats, highest: float) -> float:

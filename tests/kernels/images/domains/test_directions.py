@@ -29,5 +29,5 @@ def test_order_begins_below_the_x_axis():
 
 
 def test_words_never_say_minus_180():
-    assert directions.in_words(-1.0, 1e-9) == "180 degree"
-    assert directions.in_words(0.0, 1.0) == "-90 degree"
+    assert directions.in_words(-1.0, 1e-9) == "180°"
+    assert directions.in_words(0.0, 1.0) == "−90°"

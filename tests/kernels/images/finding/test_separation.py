@@ -7,6 +7,7 @@ from stemdask.kernels.images.finding.separation import (
     TooFewCellsError,
     estimate_lattice,
     reduce_vectors,
+    scored_lattices,
 )
 from stemdask.simulate import MotifColumn, lattice_image, perovskite
 
@@ -37,6 +38,16 @@ def test_a_range_excludes_what_lies_outside() -> None:
     assert estimate_lattice(image, (12.0, 16.0)).separation == pytest.approx(14.0, rel=0.01)
     with pytest.raises(NoLatticeError, match="4 to 9 px"):
         estimate_lattice(image, (4.0, 9.0))
+
+
+def test_the_lattices_of_a_range_are_scored_and_the_primitive_one_is_first() -> None:
+    image, _ = perovskite((256, 256), 14.0)
+    scored = scored_lattices(image, (8.0, 34.0))
+    np.testing.assert_allclose(lengths(scored[0]), 14.0, rtol=0.01)
+    assert scored[0].confidence > 0.8
+    assert len(scored) > 1
+    assert all(8.0 <= one.separation <= 34.0 for one in scored)
+    assert scored_lattices(image, (4.0, 9.0)) == []
 
 
 def rings(rng: np.random.Generator) -> np.ndarray:
