@@ -69,7 +69,7 @@ def is_store(path: Path) -> bool:
 def check_store(path: Path) -> None:
     """Refuse what can't be read as a store.
 
-    A driver at work mends the metadata before it begins, and writes those of a group before the root's: until then
+    A driver at work repairs the metadata before it begins, and writes those of a group before the root's: until then
     the two disagree, which is no damage.
 
     Raises
