@@ -1,6 +1,6 @@
 """Speed kept over time: CPU times as ratios to a yardstick in the same run, beside those in history.json.
 
-    python benchmarks/guard.py            # compare; exit code 1 where something takes half as much again
+    python benchmarks/guard.py            # compare; exit code 1 where something takes a quarter more
     python benchmarks/guard.py --store    # and add the ratios to history.json
 
 A ratio of two times of one run hardly depends on the machine, as the times themselves do.
@@ -22,6 +22,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 from startup import ratios as startup_ratios
+from whole_run import ratios as run_ratios
 
 import stemdask
 from stemdask.kernels.atoms.bond_order import bond_order
@@ -32,7 +33,7 @@ from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.simulate import nanocrystal, perovskite
 
 HISTORY = Path(__file__).with_name("history.json")
-SLOWER = 1.5
+SLOWER = 1.25
 RECENT = 5  # versions whose median a ratio is compared with
 ROUNDS = 9
 
@@ -86,7 +87,7 @@ def main() -> int:
     parser.add_argument("--store", action="store_true", help="add the ratios to history.json")
     store = parser.parse_args().store
     history = json.loads(HISTORY.read_text()) if HISTORY.exists() else []
-    measured = startup_ratios() | {name: ratio(*works) for name, works in pairs_of_work().items()}
+    measured = startup_ratios() | run_ratios() | {name: ratio(*works) for name, works in pairs_of_work().items()}
     too_slow = slower(measured, history)
     for name, value in measured.items():
         print(f"{name:34s} {value:8.3g}" + (f"  {too_slow[name]:.1f} times as before" if name in too_slow else ""))

@@ -46,6 +46,15 @@ for first in (True, False):
 print(spent() - start)
 """
 
+#: What runs are held against over time: nothing of it changes when stemdask does.
+REFERENCE = """
+import numpy as np
+image = np.random.default_rng(0).random((512, 512))
+for _ in range(40):
+    image = np.fft.irfft2(np.fft.rfft2(image))
+    np.sort(image, axis=1)
+"""
+
 
 def inputs(folder: Path) -> list[Path]:
     """Write an image, a stack and a trajectory."""
@@ -86,6 +95,23 @@ def kernels(path: Path, tree: Path) -> float:
     command = [sys.executable, "-c", KERNELS, str(path)]
     environment = os.environ | {"PYTHONPATH": str(tree)}
     return float(subprocess.check_output(command, env=environment, cwd=tree, text=True))
+
+
+def ratios(rounds: int = 5) -> dict[str, float]:
+    """Return the CPU time of the whole command line, with and without a report, over that of fixed work; medians."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    found: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        image, _, atoms = inputs(folder)
+        runs = {"run of an image": (image, "--report"), "run of 200 structures": (atoms, "--no-report")}
+        for path, report in runs.values():
+            run(path, HERE, folder, report)  # compiles
+        for _ in range(rounds):
+            fixed = cpu_seconds([sys.executable, "-c", REFERENCE], HERE)
+            for what, (path, report) in runs.items():
+                found.setdefault(f"{what} / fixed work", []).append(run(path, HERE, folder, report) / fixed)
+    return {what: statistics.median(values) for what, values in found.items()}
 
 
 def main() -> None:

@@ -208,12 +208,11 @@ def run(
     if outcome.exit_code or not quiet:
         typer.echo(outcome.sentence())
     if outcome.complete and report:
-        from stemdask import report as reports
+        from stemdask.report import fenced
 
+        written = fenced.write(outcome.store)
         if not quiet:
-            said += [*reports.summary(outcome.store), f"store:  {outcome.store}"]
-        page = reports.write(outcome.store)
-        said += [] if quiet else [f"report: {page}"]
+            said += [*written.summary, f"store:  {outcome.store}", f"report: {written.page}"]
     for line in said:
         typer.echo(line)
     raise typer.Exit(outcome.exit_code)

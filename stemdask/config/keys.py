@@ -90,7 +90,7 @@ class Config(Section):
     limits: LimitsSection = LimitsSection()
     """What one frame may use, and when a run gives up."""
     block_frames: Literal["auto"] | Annotated[int, Field(ge=1, le=1_000_000)] = "auto"
-    """Frames per block (a chunk of the store); auto: from the size of a frame."""
+    """Frames per block (a chunk of the store); auto: from the size and the number of frames."""
 
 
 def to_yaml(config: Config, steps: Sequence[Step]) -> str:

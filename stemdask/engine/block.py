@@ -76,7 +76,7 @@ def run_block(
         page.put(index, evaluate_frame(index))
     if before_write is not None:
         before_write()
-    _writer(plan.store, _made(plan.store)).write(block, page.values, page.status, written or {})
+    _writer(plan.store, layout.made(plan.store)).write(block, page.values, page.status, written or {})
     counts = {status: n for status, n in count(page.status).items() if n}
     return Ack(block.index, counts, time.perf_counter() - start, tuple(dict.fromkeys(page.reasons))[:3])
 
@@ -158,12 +158,6 @@ class _Page:
 def _writer(store: str, made: tuple[int, int]) -> Writer:
     """Return the writer of a store; one that took the place of another was made at another time."""
     return Writer(store)
-
-
-def _made(store: str) -> tuple[int, int]:
-    """Return what tells a store from one that was at its path before, whose inode may be used again."""
-    status = os.stat(f"{store}/{layout.STATUS}/zarr.json")  # noqa: PTH116
-    return status.st_ino, status.st_mtime_ns
 
 
 @lru_cache(maxsize=1)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from stemdask.model import RAGGED, Block, Limits, Plan
+from stemdask.model import RAGGED, Block, Kind, Limits, Plan
 from stemdask.planning.resolve import Resolved
 from stemdask.planning.survey import Survey
 from stemdask.sources.atoms.source import AtomsSource
 
-#: Pixels or atoms in a block: long enough that the scheduler's 5-7 ms a block don't count, short enough to redo.
-BLOCK_SIZE = {"images": 4_000_000, "atoms": 200_000}
+#: Pixels or atoms in a block, at least and at most: long enough that what the driver does for each block doesn't count,
+#: short enough to redo and to be held by a worker.
+BLOCK_SIZE = {"images": (4_000_000, 12_000_000), "atoms": (200_000, 1_000_000)}
 #: A run of few frames is still cut into this many blocks, so that several workers share it.
 LEAST_BLOCKS = 16
+#: From as many blocks on these grow instead: each costs the driver some 10 ms, and a file for each variable.
+MANY_BLOCKS = 1000
 HEAD_ROOM = 1.25
 
 
@@ -26,8 +29,7 @@ def draw(resolved: Resolved, survey: Survey, store: Path) -> Plan:
     if isinstance(source, AtomsSource):
         sizes["atom"] = max(1, int(source.n_atoms.max()))  # known from the index, without reading the frames
     cost = sizes.get("atom") or max(survey.frame_bytes // 4, 1)
-    shared = math.ceil(source.n_frames / LEAST_BLOCKS)
-    automatic = max(1, min(BLOCK_SIZE[source.kind] // max(cost, 1), shared))
+    automatic = frames_of_block(source.kind, source.n_frames, max(cost, 1))
     return Plan(
         source=source,
         steps=resolved.steps,
@@ -50,6 +52,21 @@ def blocks(plan: Plan) -> tuple[Block, ...]:
     return tuple(
         Block(i, start, min(start + plan.block_frames, plan.source.n_frames)) for i, start in enumerate(starts)
     )
+
+
+def frames_of_block(kind: Kind, n_frames: int, cost: int) -> int:
+    """Return the frames of a block; by their size alone, so that every machine lays out the same store.
+
+    Parameters
+    ----------
+    kind, n_frames
+        Of the frames.
+    cost
+        Pixels or atoms of a frame.
+    """
+    least, most = BLOCK_SIZE[kind]
+    size = min(max(n_frames * cost // MANY_BLOCKS, least), most)
+    return max(1, min(size // cost, math.ceil(n_frames / LEAST_BLOCKS)))
 
 
 def _limits(resolved: Resolved, survey: Survey) -> Limits:

@@ -66,10 +66,20 @@ def write(
     """
     tree = reader.open_results(store)
     results = Results(tree, _ideal(tree, ideal) if ideal is not None else None)
-    target = Path(output) if output is not None else run_directory(store) / "report.html"
     if output is not None:
-        check_free(target)
+        check_free(Path(output))
     page = render(results, tree, Path(store).name, frames)
+    return _put(page, Path(output) if output is not None else run_directory(store) / "report.html")
+
+
+def write_and_sum_up(store: str | Path) -> tuple[Path, list[str]]:
+    """Write the report of a store beside it; return where it is, and the summary."""
+    tree = reader.open_results(store)
+    results = Results(tree)
+    return _put(render(results, tree, Path(store).name), run_directory(store) / "report.html"), _summary(results)
+
+
+def _put(page: str, target: Path) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_file(target, page)
@@ -127,7 +137,10 @@ def parts(results: Results, frame: int) -> list[Part]:
 
 def summary(store: str | Path) -> list[str]:
     """Return the first frames of a store, a line each; none where the run has nothing to say of a single frame."""
-    results = Results(reader.open_results(store))
+    return _summary(Results(reader.open_results(store)))
+
+
+def _summary(results: Results) -> list[str]:
     good = results.good()
     said = {index: words_of(results, int(index)) for index in good[:NAMED]}
     lines = [f"frame {index}: {'; '.join(words)}" for index, words in said.items() if words]

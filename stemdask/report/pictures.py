@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, WebPImagePlugin
 
 from stemdask.figures.described import described
 from stemdask.results.shows import Picture
 
+#: Known by its plugin: asked by name alone, Pillow first imports those of all its formats.
+_FORMAT = WebPImagePlugin.WebPImageFile.format
 #: Dots per inch of a picture; a pixel of a crop becomes three or more.
 DPI = 130
 #: Widest picture, inch, that is read without being scrolled in a narrow window; dots per inch of wider ones there.
@@ -67,9 +69,9 @@ def encode(picture: Picture, *, dpi: int = DPI, quality: int = 88) -> Encoded:
     pixels = Image.fromarray(rgba).convert("RGB")
     buffer = io.BytesIO()
     if _is_photograph(figure):
-        pixels.save(buffer, "WEBP", quality=quality, method=4)
+        pixels.save(buffer, _FORMAT, quality=quality, method=4)
     else:
-        pixels.save(buffer, "WEBP", lossless=True, quality=60, method=3)
+        pixels.save(buffer, _FORMAT, lossless=True, quality=60, method=3)
     inches = float(figure.get_size_inches()[0])
     return Encoded(
         "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"),

@@ -10,13 +10,8 @@ import numpy as np
 import xarray as xr
 
 from stemdask.analyses import registry
-from stemdask.analyses.atoms.shape import positions
-from stemdask.analyses.atoms.time import tracks
-from stemdask.analyses.images.cells import displacement
-from stemdask.analyses.images.columns import edits
-from stemdask.analyses.images.stack import registration, rotation
 from stemdask.errors import StoreError
-from stemdask.results import edited, layers, shows, viewers
+from stemdask.results import layers, shows, viewers
 from stemdask.results.group import GroupAccessor
 from stemdask.results.layers import Layer
 from stemdask.results.views import Results
@@ -55,7 +50,7 @@ class Accessor(Results):
         """
         return self._of(group).table(ragged=ragged)
 
-    def select(self, i: int, j: int, group: str = displacement.U.group, **equal: int) -> xr.Dataset:
+    def select(self, i: int, j: int, group: str | None = None, **equal: int) -> xr.Dataset:
         """Return one cell by its indices, for the frames that have it; see `GroupAccessor.select`.
 
         Parameters
@@ -63,7 +58,7 @@ class Accessor(Results):
         i, j
             Indices of the cell along a and b.
         group
-            Of cells or columns.
+            Of cells or columns; by default that of the displacements.
         **equal
             Values of other variables that tell several columns apart, such as ``sublattice=1``.
 
@@ -74,7 +69,10 @@ class Accessor(Results):
         >>> tree.stemdask.select(2, 3, "columns", sublattice=1).sizes["frame"]
         1
         """
-        return self._of(group).select(i, j, **equal)
+        # Analyses are imported where they are needed: those of both halves take half a second of a core.
+        from stemdask.analyses.images.cells import displacement
+
+        return self._of(displacement.U.group if group is None else group).select(i, j, **equal)
 
     def track(self, number: int) -> xr.Dataset:
         """Return everything known about one atom, frame by frame, for the frames in which it was seen.
@@ -84,10 +82,14 @@ class Accessor(Results):
         number
             The atom, as ``atoms/track`` counts them.
         """
+        from stemdask.analyses.atoms.time import tracks
+
         return self._of(tracks.TRACK.group).track(number)
 
     def to_ase(self, frame: int = 0) -> Any:
         """Return the atoms of a frame as an ``ase.Atoms``; what is known of each atom are its arrays."""
+        from stemdask.analyses.atoms.shape import positions
+
         return self._of(positions.X.group).to_ase(frame)
 
     def to_hyperspy(self, frame: int = 0) -> Any:
@@ -109,6 +111,8 @@ class Accessor(Results):
             (data, options, type) each, for ``napari.layers.Layer.create(*layer)``. Only one of each type is shown at
             first.
         """
+        from stemdask.analyses.images.stack import registration, rotation
+
         found = []
         source = self.source() if self.kind == "images" else None
         if isinstance(source, ImageSource):
@@ -129,6 +133,8 @@ class Accessor(Results):
 
     def _onto_image(self) -> Any:
         """Return the affine map (4, 4) of frame, y and x by which turned coordinates lie over the image."""
+        from stemdask.analyses.images.stack import rotation
+
         turn = rotation.Turn.by(*(float(np.nanmedian(self.read(variable))) for variable in rotation.TURN))
         affine = np.eye(4)
         affine[1:3, 1:3] = turn.matrix.T
@@ -164,6 +170,9 @@ class Accessor(Results):
         >>> tree.stemdask.write_edits("edits.csv", points[1:])
         1
         """
+        from stemdask.analyses.images.columns import edits
+        from stemdask.results import edited
+
         rows = edited.corrections(self, np.asarray(points, float))
         edits.write(path, rows)
         return len(rows)

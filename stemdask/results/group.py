@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from stemdask.analyses.atoms.shape import positions
-from stemdask.analyses.atoms.time import tracks
 from stemdask.errors import StoreError
 from stemdask.kernels.arrays import Booleans
 from stemdask.model import RAGGED
@@ -97,6 +95,8 @@ class GroupAccessor:
         StoreError
             The run did not track atoms, or none has this number.
         """
+        from stemdask.analyses.atoms.time import tracks
+
         if tracks.TRACK.name not in self._dataset:
             raise StoreError(
                 "the run did not track atoms", remedy="Add the analysis 'tracks' to the config and run it again"
@@ -113,6 +113,7 @@ class GroupAccessor:
         StoreError
             The group holds no atoms with positions.
         """
+        from stemdask.analyses.atoms.shape import positions
         from stemdask.results import ase_atoms
 
         needed = [variable.name for variable in (positions.X, positions.Y, positions.Z, positions.ELEMENT)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
 
 from stemdask.analyses import chain
 from stemdask.errors import StoreError
@@ -62,7 +62,7 @@ class Held:
 
 def recall(plan: Plan, block: Block) -> RecalledBlock:
     """Return what is known of a block; a value that its checksum doesn't confirm isn't known."""
-    root = layout.open_group(plan.store)
+    root = _opened(plan.store, layout.made(plan.store))
     sums = recorded.sums_of(root, block)
     if sums is None:
         return RecalledBlock()
@@ -88,7 +88,13 @@ def recall(plan: Plan, block: Block) -> RecalledBlock:
     return RecalledBlock(found, {path: sums[path] for path in confirmed})
 
 
-def _read(root: Any, paths: Iterable[str], block: Block, sums: Mapping[str, int]) -> dict[str, Array] | None:
+@lru_cache(maxsize=2)
+def _opened(store: str, made: tuple[int, int]) -> layout.Opened:
+    """Return the arrays of a store; one that took the place of another was made at another time."""
+    return layout.Opened(store)
+
+
+def _read(root: layout.Opened, paths: Iterable[str], block: Block, sums: Mapping[str, int]) -> dict[str, Array] | None:
     """Return variables of a block; None where one of them isn't what its checksum says."""
     found = {}
     for path in paths:

@@ -41,7 +41,7 @@ def _lay_out(old: Plan, new: Plan, kept: Collection[str], prepared: Mapping[str,
     paths = [v.path for v in (*stored, *layout.frame_variables(new)) if v.path != layout.STATUS]
     store = Path(old.store)
     before = layout.open_group(store)
-    layout.create(new, prepared, path)
+    attributes = layout.create_arrays(new, prepared, path)
     root = layout.open_group(path, "r+")
     then, now = before[layout.CHECKSUMS], layout.writable(root, layout.CHECKSUMS)
     columns = {name: number for number, name in enumerate(then.attrs["paths"])}
@@ -51,7 +51,6 @@ def _lay_out(old: Plan, new: Plan, kept: Collection[str], prepared: Mapping[str,
             known[:, number] = rows[:, columns[name]]
             _link(store / name / "c", path / name / "c")
     now[...] = known
-    attributes = {key: value for key, value in root.attrs.items() if key != metadata.SEAL}
     attributes |= {key: before.attrs[key] for key in ("created", "history")}
     found, sums = _finished(new, kept, before, root, path)
     attributes |= finished.written(found) | {"checksums": attributes["checksums"] | sums}

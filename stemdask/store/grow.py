@@ -6,7 +6,6 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,13 +38,14 @@ def make_room(plan: Plan) -> Plan:
 
 
 def _rewrite(plan: Plan, larger: Plan, overflowed: NDArray[np.bool_], path: Path) -> None:
-    old = layout.open_group(plan.store)
+    old = layout.Opened(plan.store)
     kind, steps = plan.source.kind, plan.steps
     prepared = {v.path: np.asarray(old[v.path][...]) for v in chain.declared(kind, steps, "prepare")}
-    layout.create(larger, prepared, path)
+    attributes = layout.create_arrays(larger, prepared, path)
     new = layout.open_group(path, "r+")
     sums = layout.writable(new, layout.CHECKSUMS)
     variables = (*layout.frame_variables(plan), *chain.declared(kind, steps, "run"))
+    targets = {variable.path: layout.writable(new, variable.path) for variable in variables}
     for start in range(0, plan.source.n_frames, plan.block_frames):
         block = Block(start // plan.block_frames, start, min(start + plan.block_frames, plan.source.n_frames))
         rows = slice(block.start, block.stop)
@@ -54,18 +54,18 @@ def _rewrite(plan: Plan, larger: Plan, overflowed: NDArray[np.bool_], path: Path
             continue  # stays pending
         row = dict.fromkeys(sums.attrs["paths"], 0)
         for variable in variables:
-            target, values = layout.writable(new, variable.path), pages[variable.path]
+            target, values = targets[variable.path], pages[variable.path]
             page = np.full((len(values), *target.shape[1:]), layout.fill_value(variable), target.dtype)
             page[tuple(slice(n) for n in values.shape)] = values
             target[rows] = page
             row[variable.path] = checksums.of_block(variable.path, block.index, page)
         sums[block.index] = np.array(list(row.values()), np.uint32)
-    kept = {key: old.attrs[key] for key in ("created", "history")}
-    attributes = {key: value for key, value in new.attrs.items() if key != metadata.SEAL}
+    before = metadata.attributes(Path(plan.store))
+    kept = {key: before[key] for key in ("created", "history")}
     metadata.lay_out(path, attributes | kept, Path(plan.store))
 
 
-def _read(root: Any, variables: Sequence[Variable], block: Block) -> dict[str, Array] | None:
+def _read(root: layout.Opened, variables: Sequence[Variable], block: Block) -> dict[str, Array] | None:
     """Return what a store holds of a block, by path; None where some of it is damaged, and must be found again."""
     sums = recorded.sums_of(root, block)
     if sums is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -209,6 +210,11 @@ def create(plan: Plan, prepared: Mapping[str, Array], path: Path) -> None:
 
     Variables of stage `finish` are created when they are written.
     """
+    metadata.lay_out(path, create_arrays(plan, prepared, path), Path(plan.store))
+
+
+def create_arrays(plan: Plan, prepared: Mapping[str, Array], path: Path) -> dict[str, Any]:
+    """Create the groups and arrays of a store, whose metadata aren't sealed yet; return the attributes of its root."""
     check_pipeline()
     root = zarr.create_group(path, zarr_format=3)
     known = {"frame": plan.source.n_frames, **plan.sizes}
@@ -225,7 +231,7 @@ def create(plan: Plan, prepared: Mapping[str, Array], path: Path) -> None:
                 raise StemdaskError(f"{variable.path} has dimensions of unknown length: {', '.join(unknown)}")
             create_array(root, variable, tuple(known[dim] for dim in variable.dims), plan)
     _create_checksums(root, plan)
-    metadata.lay_out(path, _root_attributes(plan) | {"checksums": constants}, Path(plan.store))
+    return _root_attributes(plan) | {"checksums": constants}
 
 
 def _write_axis(root: Any, variable: Variable, places: Array, plan: Plan) -> str:
@@ -305,6 +311,35 @@ def open_group(path: str | Path, mode: Literal["r", "r+"] = "r") -> Any:
     return zarr.open_group(path, mode=mode, zarr_format=3, use_consolidated=False)
 
 
+class Opened:
+    """The arrays of a store by path, each opened once: what is on disk of it is read for every block.
+
+    Parameters
+    ----------
+    store
+        Path of the store.
+    """
+
+    def __init__(self, store: str | Path) -> None:
+        self._root = open_group(store)
+        self._arrays: dict[str, Any] = {}
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._arrays or path in self._root
+
+    def __getitem__(self, path: str) -> Any:
+        found = self._arrays.get(path)
+        if found is None:
+            found = self._arrays[path] = self._root[path]
+        return found
+
+
+def made(store: str | Path) -> tuple[int, int]:
+    """Return what tells a store from one that was at its path before, whose inode may be used again."""
+    status = os.stat(f"{store}/{STATUS}/zarr.json")  # noqa: PTH116
+    return status.st_ino, status.st_mtime_ns
+
+
 def writable(root: Any, path: str) -> Any:
     """Return the array of a variable such that even a chunk of fill values is written: a missing one is damage."""
     return root[path].with_config(_WRITE_ALL)
@@ -313,9 +348,8 @@ def writable(root: Any, path: str) -> Any:
 def set_state(path: str | Path, state: str, event: str | None = None, **attributes: Any) -> None:
     """Set the state and other attributes of a store, and add an event to its history."""
     store = Path(path)
-    known = metadata.read(store)
-    if event is not None and known is not None:
-        attributes["history"] = f"{known.attributes['history']}\n{_now()} stemdask {__version__}: {event}"
+    if event is not None and (before := metadata.attributes(store)):
+        attributes["history"] = f"{before['history']}\n{_now()} stemdask {__version__}: {event}"
     metadata.update(store, {"state": state, **attributes})
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,14 @@ def read(store: Path) -> Metadata | None:
     sealed = _sealed(own)
     nodes = (own.get("consolidated_metadata") or {}).get("metadata") or _found(store)
     damaged += [f"{path}/{NAME}" for path, node in sorted(nodes.items()) if not _same(store / path, node, sealed)]
-    attributes = {key: value for key, value in own["attributes"].items() if key != SEAL}
-    return Metadata(attributes, nodes, sealed, tuple(damaged))
+    return Metadata(_unsealed(own), nodes, sealed, tuple(damaged))
 
 
 def attributes(store: Path) -> Mapping[str, Any]:
-    """Return the attributes of the root of a store; none where there is none."""
+    """Return the attributes of the root of a store; none where there is none. Reads no other where it is sound."""
+    own = _load(store / NAME)
+    if own is not None and _sealed(own) and "fingerprint" in own["attributes"]:
+        return _unsealed(own)
     known = read(store)
     return known.attributes if known is not None else {}
 
@@ -83,10 +86,11 @@ def lay_out(path: Path, attributes: Mapping[str, Any], store: Path) -> None:
     """Seal the metadata of what was just laid out at `path` and will be put at `store`."""
     files = sorted(path.glob(f"*/**/{NAME}"))
     nodes = {str(file.parent.relative_to(path)): json.loads(file.read_bytes()) for file in files}
+    _write_nodes(path, nodes)
     _write(path, attributes, nodes, _copy_of(store))
 
 
-def update(store: Path, attributes: Mapping[str, Any], written: Iterable[str] = ()) -> None:
+def update(store: Path, attributes: Mapping[str, Any], written: Collection[str] = ()) -> None:
     """Change attributes of the root of a store, take the nodes as known that were made or written, and seal it again.
 
     Raises
@@ -98,7 +102,10 @@ def update(store: Path, attributes: Mapping[str, Any], written: Iterable[str] = 
     if known is None:
         raise StoreError("its metadata are gone", where=store, remedy="Run again with --fresh")
     nodes = {path: json.loads((store / path / NAME).read_bytes()) for path in written}
-    _write(store, {**known.attributes, **attributes}, {**known.nodes, **nodes}, _copy_of(store))
+    nodes = {**known.nodes, **nodes}
+    changed = {path for path in nodes if path in written or f"{path}/{NAME}" in known.damaged or not known.sealed}
+    _write_nodes(store, {path: nodes[path] for path in changed})
+    _write(store, {**known.attributes, **attributes}, nodes, _copy_of(store))
 
 
 def mend(store: Path) -> tuple[str, ...]:
@@ -126,9 +133,6 @@ def renew_copy(store: Path) -> None:
 
 def _write(path: Path, attributes: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]], copy: Path) -> None:
     """Write the root, first its copy: that is never older, so nothing is lost with the root."""
-    for name, node in nodes.items():
-        if not _same(path / name, node, exactly=True):
-            disk.write_file(path / name / NAME, _text(node))  # as zarr writes it today, so that bytes can be compared
     root = {
         "attributes": {SEAL: _UNSEALED, **attributes},
         "zarr_format": 3,
@@ -139,15 +143,26 @@ def _write(path: Path, attributes: Mapping[str, Any], nodes: Mapping[str, Mappin
             "metadata": dict(sorted(nodes.items(), key=lambda item: (item[0].count("/"), item[0]))),
         },
     }
-    text = _text(root)
+    text = json.dumps(root, indent=2)
     text = text.replace(_UNSEALED, hashlib.sha256(text.encode()).hexdigest(), 1)
     if copy.parent.is_dir():  # not beside a store that was moved alone
         disk.write_file(copy, text)
     disk.write_file(path / NAME, text)
 
 
+def _write_nodes(path: Path, nodes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the metadata of groups and arrays as zarr writes them today, so that bytes can be compared."""
+    for name, node in nodes.items():
+        if not _same(path / name, node, exactly=True):
+            disk.write_file(path / name / NAME, _text(node))
+
+
 def _sealed(root: Mapping[str, Any]) -> bool:
     return SEAL in root["attributes"]
+
+
+def _unsealed(root: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in root["attributes"].items() if key != SEAL}
 
 
 def _load(path: Path) -> dict[str, Any] | None:
@@ -194,5 +209,11 @@ def _same(place: Path, node: Mapping[str, Any], exactly: bool) -> bool:
     return all(found.get(key) == value for key, value in node.items() if key != "consolidated_metadata")
 
 
-def _text(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, indent=2)
+def _text(node: Mapping[str, Any]) -> str:
+    return _indented(json.dumps(node))
+
+
+@lru_cache(maxsize=1024)
+def _indented(text: str) -> str:
+    """Return a document as zarr writes it: Python indents it ten times as slowly as it writes it on one line."""
+    return json.dumps(json.loads(text), indent=2)

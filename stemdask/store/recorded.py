@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from stemdask.model import Array, Block
 from stemdask.store import checksums, layout
 
 
-def sums_of(root: Any, block: Block) -> dict[str, int] | None:
+def sums_of(root: layout.Opened, block: Block) -> dict[str, int] | None:
     """Return what was noted of each variable of a block, by path; 0 where nothing was. None where that is damaged."""
     if layout.CHECKSUMS not in root:
         return {}
@@ -23,7 +22,7 @@ def sums_of(root: Any, block: Block) -> dict[str, int] | None:
     return dict(zip(array.attrs["paths"], noted, strict=True))
 
 
-def read(root: Any, path: str, block: Block, sums: Mapping[str, int]) -> Array | None:
+def read(root: layout.Opened, path: str, block: Block, sums: Mapping[str, int]) -> Array | None:
     """Return a variable of a block; None where it is damaged, or another one than was noted."""
     try:
         values = np.asarray(root[path][block.start : block.stop])

@@ -68,15 +68,21 @@ class Writer:
 
     def _is_there(self, path: str, block: Block) -> bool:
         """Tell whether no chunk is missing, which reads as fill values."""
-        array = self._root[path]
+        array = self._array(path)
         grid = [range(-(-n // size)) for n, size in zip(array.shape[1:], array.chunks[1:], strict=True)]
         place = self._store / path / "c" / str(block.index)
         return all(place.joinpath(*map(str, key)).is_file() for key in product(*grid))
 
+    def _array(self, path: str) -> Any:
+        found = self._arrays.get(path)
+        if found is None:
+            found = self._arrays[path] = writable(self._root, path)
+        return found
+
     def _put_checksums(self, block: Block, sums: Mapping[str, int]) -> None:
         if CHECKSUMS not in self._root:
             return  # laid out by a version that had none
-        array = writable(self._root, CHECKSUMS)
+        array = self._array(CHECKSUMS)
         row = [sums[path] for path in array.attrs["paths"]]
 
         def put() -> None:
@@ -85,9 +91,7 @@ class Writer:
         disk.patiently(put, self._store / CHECKSUMS)
 
     def _put(self, path: str, block: Block, values: Array) -> None:
-        array = self._arrays.get(path)
-        if array is None:
-            array = self._arrays[path] = writable(self._root, path)
+        array = self._array(path)
         check_aligned(block, array.chunks[0], array.shape[0])
         if values.shape != (block.stop - block.start, *array.shape[1:]):
             raise StemdaskError(

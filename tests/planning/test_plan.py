@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stemdask import simulate
 from stemdask.config.document import Document
 from stemdask.errors import ConfigError, InputError
-from stemdask.model import Block, Limits, Plan
+from stemdask.model import Block, Kind, Limits, Plan
 from stemdask.planning import plan as plans
 from stemdask.planning import plan_file
 from stemdask.planning.resolve import resolve
@@ -44,6 +44,25 @@ def test_blocks_partition_the_frames(n_frames: int, per_block: int) -> None:
     assert [k for block in blocks for k in range(block.start, block.stop)] == list(range(n_frames))
     assert all(block.stop - block.start == per_block for block in blocks[:-1])
     assert all(block != Block(0, 0, 0) for block in blocks)
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_frames", "cost", "expected"),
+    [
+        ("images", 10, 1 << 20, 1),  # shared by workers
+        ("images", 1_000, 1 << 20, 3),
+        ("images", 10_000, 1 << 20, 10),
+        ("images", 1_000_000, 1 << 20, 11),  # held by one of them
+        ("images", 4, 1 << 24, 1),
+        ("atoms", 3_000, 400, 188),
+        ("atoms", 100_000, 4_000, 100),
+        ("atoms", 10_000_000, 1_000, 1_000),
+    ],
+)
+def test_blocks_are_shared_by_workers_and_grow_with_the_run_as_far_as_one_can_hold_them(
+    kind: Kind, n_frames: int, cost: int, expected: int
+) -> None:
+    assert plans.frames_of_block(kind, n_frames, cost) == expected
 
 
 def test_a_plan_written_and_read_is_the_same(tmp_path: Path) -> None:

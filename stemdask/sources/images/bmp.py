@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import struct
 
-from PIL.BmpImagePlugin import BmpImageFile
-
 from stemdask.errors import InputError
 from stemdask.sources.images.format import ImageFormat
 from stemdask.sources.images.headers import check_size, read_head
@@ -25,6 +23,8 @@ def check_header(path: str) -> list[str]:
 
 def open_bmp(path: str) -> list[OpenStack]:
     """Open the image of a file."""
+    from PIL.BmpImagePlugin import BmpImageFile
+
     return open_picture(path, BmpImageFile, check_header)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import h5py
 import numpy as np
 
 from stemdask.errors import InputError
@@ -40,6 +39,8 @@ def check_tree(path: str) -> list[str]:
         External links or storage, virtual datasets, groups nested too deeply, chunks that don't fit the memory
         budget, unknown filters, pixels that are no numbers.
     """
+    import h5py
+
     warnings: list[str] = []
     with h5py.File(path, "r") as file:
         rooms = [(file["/"], 0)]
@@ -66,6 +67,8 @@ def check_tree(path: str) -> list[str]:
 
 
 def _check_array(path: str, array: Any) -> list[str]:
+    import h5py
+
     properties = array.id.get_create_plist()
     if properties.get_external_count() or array.is_virtual:
         raise _leads_out(path, f"the pixels of {array.name} lie in other files")
@@ -94,6 +97,8 @@ def _check_array(path: str, array: Any) -> list[str]:
 
 
 def _objects(dtype: np.dtype[Any]) -> str:
+    import h5py
+
     if h5py.check_string_dtype(dtype):
         return "texts"
     return "lists of changing length" if h5py.check_vlen_dtype(dtype) else "references"

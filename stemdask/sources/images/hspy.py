@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import h5py
 import numpy as np
 
 from stemdask.errors import InputError
@@ -22,6 +21,8 @@ def open_hspy(path: str) -> list[OpenStack]:
 
 def _check_chunks(path: str) -> None:
     """Refuse pixels that are stored in one piece, of which rosettasciio reads no part."""
+    import h5py
+
     with h5py.File(path, "r") as file:
         for experiment in file.get("Experiments", {}).values():
             data = experiment.get("data") if isinstance(experiment, h5py.Group) else None
@@ -39,6 +40,8 @@ def _direct_reader(path: str, image: ImageSignal) -> Callable[[int], Array] | No
 
     A dask array with a chunk for every frame, as rosettasciio makes it, takes longer to index than a frame to read.
     """
+    import h5py
+
     n_frames, ny, nx = image.frames.shape
     file = h5py.File(path, "r", rdcc_nbytes=KEPT_BYTES)
     try:

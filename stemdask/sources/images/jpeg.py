@@ -6,8 +6,6 @@ import re
 import struct
 from pathlib import Path
 
-from PIL.JpegImagePlugin import JpegImageFile
-
 from stemdask.errors import InputError
 from stemdask.sources.guard import check_budget
 from stemdask.sources.images.format import ImageFormat
@@ -47,6 +45,8 @@ def check_segments(path: str) -> list[str]:
 
 def open_jpeg(path: str) -> list[OpenStack]:
     """Open the image of a file."""
+    from PIL.JpegImagePlugin import JpegImageFile
+
     return open_picture(path, JpegImageFile, check_segments)
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from PIL.Image import Image
 
 from stemdask.errors import InputError
 from stemdask.kernels.arrays import Array
@@ -19,7 +18,10 @@ from stemdask.sources.guard import check_budget
 from stemdask.sources.images.headers import colour
 from stemdask.sources.images.stack import Calibration, OpenStack, Stack
 
-Decoder = Callable[[IO[bytes]], Image]
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Decoder: TypeAlias = Callable[[IO[bytes]], "Image"]
 """A class of Pillow: reads the header when it is made, the pixels when they are asked for."""
 
 #: What a picture may state as a resolution is its size on paper.

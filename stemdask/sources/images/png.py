@@ -6,8 +6,6 @@ import struct
 import zlib
 from pathlib import Path
 
-from PIL.PngImagePlugin import PngImageFile
-
 from stemdask.errors import InputError
 from stemdask.sources.images.format import ImageFormat
 from stemdask.sources.images.headers import check_size
@@ -63,6 +61,8 @@ def _check_header(path: str, head: bytes) -> None:
 
 def open_png(path: str) -> list[OpenStack]:
     """Open the image of a file."""
+    from PIL.PngImagePlugin import PngImageFile
+
     return open_picture(path, PngImageFile, check_chunks)
 
 

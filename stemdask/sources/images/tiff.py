@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 
 from stemdask.errors import InputError
 from stemdask.kernels.arrays import Array
@@ -32,6 +31,8 @@ _UNITS = {"micron": "µm", "microns": "µm", "inch": ""}
 
 def check_pages(path: str) -> list[str]:
     """Follow the chain of pages; refuse one that leaves the file, runs in a circle or lacks pixels."""
+    import tifffile
+
     size = Path(path).stat().st_size
     n_pages = _chain(path, size)
     with tifffile.TiffFile(path, _multifile=False) as tiff:
@@ -61,6 +62,8 @@ def open_tiff(path: str) -> list[OpenStack]:
 
     Pages that a writer put into series of their own, all of one shape, are one stack.
     """
+    import tifffile
+
     tiff = tifffile.TiffFile(path, _multifile=False)  # an OME file may name others anywhere on the disk
     tiff.filehandle.set_lock(True)
     first = tiff.series[0]
