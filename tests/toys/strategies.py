@@ -12,6 +12,7 @@ from hypothesis.strategies import SearchStrategy
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from stemdask.analyses.given_file import GivenFile, ReadFile
 from stemdask.config import shell_safe, values
 from stemdask.units import Length
 
@@ -37,6 +38,7 @@ _OWN: list[tuple[Any, SearchStrategy[Any]]] = [
     (values.Memory, st.integers(2**20, 2**50) | st.sampled_from(["4 GiB", "1500 MB"])),
     (values.Walltime, st.sampled_from(["00:10:00", "7-00:00:00"])),
     (values.FrameRange, st.sampled_from([None, "0:100", ":7", "3:", ":"])),
+    (ReadFile, st.builds(lambda: GivenFile(path=__file__).sealed())),
     (shell_safe.Name, _words),
     (shell_safe.PlainPath, _words),
     (shell_safe.Directive, st.sampled_from(["--constraint=a&b", "--mem-per-cpu=0"])),

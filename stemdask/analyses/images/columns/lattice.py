@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from stemdask.analyses.given_file import ReadFile
 from stemdask.analyses.images.columns import columns, gate, structure
@@ -23,7 +23,7 @@ SUBLATTICES = {-1: "none"} | dict(enumerate(LETTERS))
 
 #: How far a known constant, and a structure, may be from what is measured.
 _TOLERANCE, _TOLERANCE_OF_STRUCTURE = 0.02, 0.05
-_LARGEST_INDEX = 9
+_Index = Annotated[int, Field(ge=-9, le=9)]
 _UNEQUAL = 0.005
 UNCALIBRATED, PLAUSIBLE, ABSURD, UNEQUAL, DIFFERENT = range(-1, 4)
 CALIBRATION_FLAGS = {
@@ -43,13 +43,13 @@ class LatticeParams(Params):
     structure: ReadFile | None = None
     """CIF of the crystal: names the sublattices by their elements, checks the scale, and is what displacements are
     measured against. A frame whose lattice isn't the structure's fails."""
-    zone: tuple[int, int, int] = (0, 0, 1)
+    zone: tuple[_Index, _Index, _Index] = (0, 0, 1)
     """Zone axis [u, v, w] of the structure along which the image was taken."""
 
     @model_validator(mode="after")
     def _consistent(self) -> LatticeParams:
-        if not any(self.zone) or max(map(abs, self.zone)) > _LARGEST_INDEX:
-            raise ValueError(f"a zone axis is three small numbers, not all 0, got {list(self.zone)}")
+        if not any(self.zone):
+            raise ValueError("a zone axis can't be [0, 0, 0]")
         if self.structure is not None and self.constant is not None:
             raise ValueError("the structure holds the lattice constant: give one of structure and constant")
         return self
