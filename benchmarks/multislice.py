@@ -2,8 +2,8 @@
 
     python benchmarks/multislice.py sto001.npz gaas.npz ... [--jitter 0.3]
 
-Each file holds one periodic cell: `image` (x, y), `sampling_A` (2,), `truth` (n, 3 or more): x and y in Å and the
-kind of each column that the detector shows. It is repeated to some 420 px, its brightest pixel is 100, 1,000 and 20,000
+Each file holds one periodic cell: `image` (x, y), `sampling_A` (2,), `truth` (n, 2 or more): x and y in Å of
+each column that the detector shows. It is repeated to some 420 px, its brightest pixel is 100, 1,000 and 20,000
 electrons over a background of 3 %, noise is drawn, and `--jitter` shifts each row by so many px (RMS).
 
 The image of a column may be off its atoms by the same vector in each cell (channelling, neighbours): that is taken out.
@@ -34,20 +34,20 @@ NEAR = 0.18, 1.0
 
 
 def drawn(path: Path, counts: int, jitter: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Return an image, its columns (n, 2) in px and their kinds, and the pixel in nm; it ends within cells."""
+    """Return an image, its columns (n, 2) in px and their sites in the cell, and the pixel in nm; it ends within cells."""
     data = np.load(path)
     cell, pixel = np.asarray(data["image"], float).T, float(np.mean(data["sampling_A"]))
     repeats = [max(1, round(SIDE / side)) for side in cell.shape]
     corners = np.argwhere(np.ones(repeats)) * cell.shape
     one = data["truth"][:, 1::-1] / data["sampling_A"][::-1]
-    truth, kind = (one + corners[:, None]).reshape(-1, 2), np.tile(data["truth"][:, 2], len(corners))
+    truth, site = (one + corners[:, None]).reshape(-1, 2), np.tile(np.arange(len(one)), len(corners))
     image, random = np.tile(cell / cell.max(), repeats), np.random.default_rng(counts)
     if jitter:
         shift = random.normal(0.0, jitter, (len(image), 1))
         wave = np.fft.rfftfreq(image.shape[1])
         image = np.fft.irfft(np.fft.rfft(image) * np.exp(-2j * np.pi * wave * shift), image.shape[1])
     counted = random.poisson(counts * np.clip(image + 0.03, 0.0, None)).astype(np.float32)
-    return counted[7:-5, 4:-9], truth - [7, 4], kind, pixel / 10.0
+    return counted[7:-5, 4:-9], truth - [7, 4], site, pixel / 10.0
 
 
 def within(error: np.ndarray, kind: np.ndarray, standard: np.ndarray) -> float:
@@ -61,7 +61,7 @@ def within(error: np.ndarray, kind: np.ndarray, standard: np.ndarray) -> float:
 
 
 def row(path: Path, counts: int, jitter: float) -> str:
-    image, truth, kind, pixel = drawn(path, counts, jitter)
+    image, truth, site, pixel = drawn(path, counts, jitter)
     steps = [Step(name, registry.get("images", name).params()) for name in ("columns", "lattice", "displacement")]
     try:
         found = chain.analyse("images", steps, ImageFrame(0, image, (pixel, pixel)))
@@ -76,7 +76,7 @@ def row(path: Path, counts: int, jitter: float) -> str:
     recall = float((cKDTree(places).query(truth[inside])[0] < near).mean())
     away, which = cKDTree(truth).query(places)
     true = away < near
-    honest = within((places - truth[which])[true], kind[which][true], standard[true])
+    honest = within((places - truth[which])[true], site[which][true], standard[true])
     cells = [f"{recall:.3f}", f"{true.mean():.3f}", f"{honest:.0%}"]
     shift = np.column_stack([found["displacement/u"], found["displacement/v"]])
     error = np.column_stack([found["displacement/u_err"], found["displacement/v_err"]])

@@ -24,6 +24,11 @@ _ENOUGH = 0.5
 #: Tails are asked for from and up to this, in units of the distance from a faint column to the next other one, at so
 #: many distances; pixels are looked at up to somewhat less.
 _NEAR, _FAR, _LOOKED = 0.3, 2.05, 1.5
+#: Length of the mean of unit vectors to the columns around from which on they are on one side, and up to which all
+#: around; for the latter, of those up to so many times as far as the nearest.
+_ONE_SIDED, _AROUND, _NEAREST = 0.4, 0.3, 1.25
+#: How far columns are looked for on the other side, in units of the longer lattice vector.
+_CELLS = 1.5
 _KNOTS = 15
 #: Fewest pixels beyond the rim, and about the most that are looked at in an image.
 _FEWEST, _MOST = 200, 400_000
@@ -71,16 +76,28 @@ def faint_sublattices(found: Columns, fit: ColumnFit) -> Integers:
     largest = found.grain == 0
     sublattice, amplitude = found.sublattice[largest], fit.amplitude[: len(largest)][largest]
     kinds = np.unique(sublattice[sublattice >= 0])  # a column that was added belongs to none
+    if len(kinds) < 2:
+        return np.empty(0, np.int64)
     heights = np.array([np.median(amplitude[sublattice == kind]) for kind in kinds])
-    return np.asarray(kinds[heights < _FAINT * heights.max(initial=0.0)], np.int64)
+    faint = heights < _FAINT * heights.max()
+    places = found.positions[largest]
+    others = cKDTree(places[np.isin(sublattice, kinds[~faint])])
+    faint[faint] = [_is_surrounded(places[sublattice == kind], others) for kind in kinds[faint]]
+    return np.asarray(kinds[faint], np.int64)
+
+
+def _is_surrounded(places: Floats, others: cKDTree) -> bool:
+    """Tell whether most places (m, 2) have the nearest of others all around them: elsewhere their tails don't meet."""
+    reach = _NEAREST * float(np.median(others.query(places)[0]))
+    return bool(np.median(_on_one_side(places, others, reach)) < _AROUND)
 
 
 def explained_by_tails(image: AnyFloats, found: Columns, fit: ColumnFit, faint: Integers) -> float:
     """Return the part of the height of faint columns that the tails of the others account for.
 
     The tails, any function of the distance times the height of a column, follow from the pixels beyond the rim of the
-    crystal, where fewer of the others are near than at a faint column inside, by linear least squares. They then tell
-    what is to be expected there.
+    crystal, where fewer of the others are near than at a faint column inside, and those on one side, by linear least
+    squares. They then tell what is to be expected there.
 
     Parameters
     ----------
@@ -119,6 +136,9 @@ def explained_by_tails(image: AnyFloats, found: Columns, fit: ColumnFit, faint: 
     away = tree.query(pixels, distance_upper_bound=reach)[0]
     pixels = pixels[(away > _NEAR * distance) & (away < _LOOKED * distance)]
     pixels = pixels[tree.query_ball_point(pixels, reach, return_length=True) < inside]
+    # A gap between layers has columns on both sides.
+    cell = max(float(np.hypot(*found.vectors.a)), float(np.hypot(*found.vectors.b)))
+    pixels = pixels[_on_one_side(pixels, tree, max(reach, _CELLS * cell)) > _ONE_SIDED]
     guests = guests[around >= inside]
     if len(pixels) < _FEWEST:
         return np.nan
@@ -133,6 +153,17 @@ def explained_by_tails(image: AnyFloats, found: Columns, fit: ColumnFit, faint: 
     middle, rim = (_tails(places, tree, heights, knots).mean(axis=0) for places in (guests, ring))
     seen = float(np.nanmean(contrast(image.astype(np.float32, copy=False), guests, radius)))
     return float((middle - rim) @ tail) / seen if seen > 0.0 else np.nan
+
+
+def _on_one_side(places: AnyFloats, tree: cKDTree, reach: float) -> Floats:
+    """Return how far (m,) the columns around places (m, 2) are on one side: the mean of the unit vectors to them."""
+    if len(places) == 0:
+        return np.empty(0)
+    pairs = cKDTree(places).sparse_distance_matrix(tree, reach, output_type="coo_matrix")
+    towards = (tree.data[pairs.col] - places[pairs.row]) / pairs.data[:, None]
+    count = np.bincount(pairs.row, minlength=len(places))
+    mean = np.column_stack([np.bincount(pairs.row, along, len(places)) for along in towards.T])
+    return np.asarray(np.hypot(*mean.T) / np.maximum(count, 1))
 
 
 def _tails(places: AnyFloats, tree: cKDTree, heights: Floats, knots: Floats) -> Floats:

@@ -13,6 +13,7 @@ from stemdask.kernels.images.finding.tails import Faint, judge_faint
 from stemdask.kernels.images.fitting.column_fit import ColumnFit
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.model import ImageFrame, Step
+from stemdask.simulate import MotifColumn, lattice_image
 
 A = 20.0
 #: A square cell and one of a close-packed plane, and the empty middles of the gaps in them.
@@ -65,7 +66,7 @@ def judged(image: Image) -> Faint:
 
 
 #: Where the first ring of the probe is highest, in units of the distance from the middle of a gap to the next column.
-RINGS = [("square", 0.75), ("square", 0.85), ("square", 1.0), ("hexagonal", 0.85), ("hexagonal", 1.0)]
+RINGS = [("square", 0.85), ("square", 1.0), ("hexagonal", 0.85), ("hexagonal", 1.0)]
 
 
 @pytest.mark.long
@@ -83,7 +84,7 @@ def test_spots_where_rings_of_the_probe_meet_are_explained_by_them(cell: str, ri
 def test_faint_columns_in_the_gaps_are_not_explained_by_tails(height: float) -> None:
     faint = judged(particle("square", gaussian, height))
     assert faint.kinds.tolist() == [1]
-    assert faint.explained < 0.4
+    assert faint.explained < 0.3
     assert not faint.may_be_tails
 
 
@@ -107,3 +108,13 @@ def test_a_particle_of_one_element_has_one_sublattice_whatever_the_rings_of_the_
     asked = [Step("columns", registry.get("images", "columns").params(sublattices=2)), steps[1]]
     values = chain.analyse("images", asked, ImageFrame(0, image, (1.0, 1.0)))
     assert np.unique(values["columns/sublattice"]).tolist() == [0, 1], "who asks for two gets two"
+
+
+def test_faint_columns_that_have_the_others_on_one_side_are_not_questioned() -> None:
+    """Tails meet in the middle of a gap; oxygen in a layered oxide lies beside a layer of metal."""
+    basis = np.array([[0.0, 20.0], [40.0, 0.0]])
+    beside = MotifColumn((0.5, 0.2), 4_000.0, 3.0, 1)
+    image, _ = lattice_image((300, 320), basis, (MotifColumn((0.0, 0.0), 40_000.0, 3.0, 0), beside), background=5.0)
+    found, fit = fitted(np.asarray(image, np.float32))
+    assert found.sublattice.max() == 1
+    assert len(judge_faint(image.astype(np.float32), found, fit).kinds) == 0
