@@ -34,7 +34,7 @@ NEAR = 0.18, 1.0
 
 
 def drawn(path: Path, counts: int, jitter: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Return an image that ends within cells, its columns (n, 2) in px, their sites in the cell, and the pixel in nm."""
+    """Return an image that ends within cells, its columns (n, 2) in px, their sites in it, and the pixel in nm."""
     data = np.load(path)
     cell, pixel = np.asarray(data["image"], float).T, float(np.mean(data["sampling_A"]))
     repeats = [max(1, round(SIDE / side)) for side in cell.shape]
