@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import toy
 
 import stemdask as sd
 from stemdask import simulate
@@ -57,7 +58,8 @@ def write_particles(path: Path, frames: Sequence[AtomsFrame]) -> Path:
 def every_image_analysis(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of all image analyses over four drifting frames of two domains."""
     folder = tmp_path_factory.mktemp("every_image_analysis")
-    analyses = {name: IMAGES.get(name, {}) for name in registry.names("images") if name != "toy"}
+    own = [name for name in registry.names("images") if name not in toy.NAMES]
+    analyses = {name: IMAGES.get(name, {}) for name in own}
     return run(write_stack(folder / "stack.npy"), folder / "images.zarr", analyses, "0.0297 nm")
 
 

@@ -111,6 +111,10 @@ def tell(word: str) -> None:
             file.write(f"{word}\n")
 
 
+#: What `install` puts into the registry.
+NAMES = ("toy", "brightness")
+
+
 def install() -> None:
     """Put the toy, and one to add to it, into the registry of this process."""
     registry.TABLE["images", "toy"] = __name__
@@ -119,7 +123,7 @@ def install() -> None:
 
 def remove() -> None:
     """Take them out of the registry again."""
-    for name in ("toy", "brightness"):
+    for name in NAMES:
         registry.TABLE.pop(("images", name), None)
 
 

@@ -200,7 +200,7 @@ def test_a_crystal_of_one_sublattice_has_columns_and_no_cells(measured):
 @pytest.mark.parametrize(
     ("electrons_b", "chosen", "kind", "words"),
     [
-        (2000.0, {}, "comment", "B against A: B is 0.4"),
+        (2000.0, {}, "comment", "columns of B are 0.4"),
         (2000.0, {"displaced": "C"}, "warning", "the sublattices found are A, B"),
         (60.0, {}, "warning", "all columns are alike"),
     ],

@@ -41,7 +41,7 @@ DOUBTS = {
     SCALE: "no crystal has such a lattice vector",
     SCATTERED: "more than one in a hundred may be no column",
     TAILS: "the faintest columns may be where the tails of others meet",
-    UNRESOLVED: "fainter columns may be several in one, or others beside them are missing",
+    UNRESOLVED: "fainter columns may be several in one or others beside them missing",
 }
 QUALITY_REASONS = {-1: "unknown", 0: "good"} | {
     sum(chosen): " and ".join(DOUBTS[reason] for reason in chosen)

@@ -118,9 +118,7 @@ def test_a_frame_that_passes_says_what_is_doubtful() -> None:
         "more than one in a hundred may be no column and the faintest columns may be where the tails of others meet"
     )
     several = gate.measured(PASSES._replace(unresolved=True), 0.4, 0.4, frame, tails=False)[gate.REASONS.path]
-    assert (
-        gate.QUALITY_REASONS[int(several)] == "fainter columns may be several in one, or others beside them are missing"
-    )
+    assert gate.QUALITY_REASONS[int(several)] == "fainter columns may be several in one or others beside them missing"
     uncalibrated = replace(frame, pixel_size=(1.0, 1.0), calibrated=False)
     in_pixels = gate.measured(PASSES, 8.0, 8.0, uncalibrated, tails=False)
     assert in_pixels[gate.REASONS.path] == 0
