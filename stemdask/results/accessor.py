@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from stemdask.results.layers import Layer
 from stemdask.results.views import Results
 from stemdask.sources.images.source import ImageSource
 from stemdask.sources.xarray_view import image_array
+from stemdask.store import disk
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -147,7 +149,7 @@ class Accessor(Results):
         Parameters
         ----------
         path
-            CSV file to write.
+            CSV file to write; a new one.
         points
             (n, 3), frame, y and x, nm: all columns of the corrected frames, such as the data of the layer `columns` of
             `to_napari` after some were added, deleted or dragged. Frames that aren't among them stay as they are.
@@ -159,8 +161,9 @@ class Accessor(Results):
 
         Raises
         ------
-        StoreError
-            The points aren't such, or the images can't be read on this machine.
+        StoreError, StorageError
+            There is a file of this name, the points aren't such, or the images can't be read on this machine; the file
+            system refused the file.
 
         Examples
         --------
@@ -173,8 +176,11 @@ class Accessor(Results):
         from stemdask.analyses.images.columns import edits
         from stemdask.results import edited
 
+        if Path(path).exists():
+            raise StoreError("there is a file of this name", where=path, remedy="Name another one, or move it away")
         rows = edited.corrections(self, np.asarray(points, float))
-        edits.write(path, rows)
+        with disk.refusals_in_words(Path(path)):
+            disk.write_file(Path(path), edits.text(rows))
         return len(rows)
 
     def _of(self, group: str) -> GroupAccessor:

@@ -53,8 +53,11 @@ class Opened:
         page.on("console", self._hear)
         page.set_default_timeout(180_000)
         page.goto(url)
-        page.locator(".frames").wait_for()
-        page.wait_for_function("Bokeh.documents.length && Bokeh.documents[0].is_idle")
+        self._wait()
+
+    def _wait(self) -> None:
+        self.page.locator(".frames").wait_for()
+        self.page.wait_for_function("Bokeh.documents.length && Bokeh.documents[0].is_idle")
 
     def _hear(self, message: Any) -> None:
         if message.type in ("error", "warning"):

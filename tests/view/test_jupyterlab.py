@@ -25,19 +25,16 @@ pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.timeout(900)]
 class InLab(Opened):
     """A notebook of JupyterLab that shows the viewer; what JupyterLab itself complains of doesn't count."""
 
-    def __init__(self, page: Any, url: str) -> None:
-        self.page = page
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.set_default_timeout(300_000)
-        page.goto(url)
-        page.locator(".jp-Notebook .jp-Cell").first.click()
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-        page.get_by_text("Run", exact=True).first.click()
-        page.get_by_text("Run All Cells", exact=True).first.click()
-        page.locator(".frames input").first.wait_for()
+    def _wait(self) -> None:
+        self.page.set_default_timeout(300_000)
+        self.page.locator(".jp-Notebook .jp-Cell").first.click()
+        self.page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+        self.page.get_by_text("Run", exact=True).first.click()
+        self.page.get_by_text("Run All Cells", exact=True).first.click()
+        self.page.locator(".frames input").first.wait_for()
+
+    def _hear(self, message: Any) -> None:
+        pass
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from io import StringIO
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -86,12 +85,13 @@ def _row(row: Mapping[str, str | None], n_frames: int, where: str) -> tuple[floa
     return frame, action, *places
 
 
-def write(path: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write corrections, one mapping of the names of the header per row; what is left out stays empty."""
-    with Path(path).open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, HEADER, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+def text(rows: Sequence[Mapping[str, object]]) -> str:
+    """Return corrections as CSV, one mapping of the names of the header per row; what is left out stays empty."""
+    written = StringIO()
+    table = csv.DictWriter(written, HEADER, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return written.getvalue()
 
 
 class Edits(NamedTuple):

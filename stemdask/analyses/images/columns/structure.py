@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import StringIO
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,6 @@ _FEWEST = 0.1
 #: Where columns are dark, their contrast rises far slower with the atomic number than in a dark field: brightness to
 #: this power is about Z to the third, and oxygen columns are seen.
 _DARK = 0.2
-_LETTERS = "ABCDEFGHIJKLMNOP"
 
 
 def _constant(name: str, dims: tuple[str, ...], dtype: str, units: str, long_name: str) -> Variable:
@@ -188,4 +188,4 @@ def elements(stack: Stack) -> list[str]:
 
 def names(stack: Stack) -> list[str]:
     """Return the names of the sublattices with their elements, such as "A (Ba)"."""
-    return [f"{letter} ({of})" if of else letter for letter, of in zip(_LETTERS, elements(stack), strict=True)]
+    return [f"{letter} ({of})" if of else letter for letter, of in zip(ascii_uppercase, elements(stack), strict=False)]

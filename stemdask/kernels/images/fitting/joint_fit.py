@@ -23,6 +23,7 @@ from stemdask.kernels.images.fitting.aberrations import N_TERMS, brightest
 from stemdask.kernels.images.fitting.blocks import column_covariances, eliminate_neighbours
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, WEAK, ColumnFit
 from stemdask.kernels.images.fitting.constraints import Constraints
+from stemdask.kernels.images.fitting.densest_window import densest_window
 from stemdask.kernels.images.fitting.ellipses import axes_of
 from stemdask.kernels.images.fitting.fisher_scoring import FisherScoring
 from stemdask.kernels.images.fitting.gaussian import moments
@@ -173,13 +174,7 @@ def _shape_of_many(
         sought &= ~np.asarray(held, dtype=bool).reshape(-1)
     if np.count_nonzero(sought) < _MANY:
         return "auto"
-    side = int(np.sqrt(_ENOUGH * np.size(image) / np.count_nonzero(sought)))
-    cells = np.floor(places[sought] / (side / 2)).astype(np.intp)
-    count = np.zeros(np.array(np.shape(image)) // (side // 2) + 2, dtype=np.intp)
-    np.add.at(count, tuple(np.clip(cells, 0, np.array(count.shape) - 1).T), 1)
-    four = count[:-1, :-1] + count[1:, :-1] + count[:-1, 1:] + count[1:, 1:]
-    low = np.array(np.unravel_index(np.argmax(four), four.shape)) * (side / 2)
-    low = np.minimum(low.astype(np.intp), np.array(np.shape(image)) - side).clip(0)
+    low, side = densest_window(places[sought], np.shape(image), _ENOUGH)
     near = ((places > low - 0.1 * side) & (places < low + 1.1 * side)).all(axis=1)
     part = fit_joint(
         image[low[0] : low[0] + side, low[1] : low[1] + side],

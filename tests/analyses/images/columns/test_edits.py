@@ -20,7 +20,7 @@ from stemdask.analyses.images.columns.lattice import LatticeParams
 from stemdask.analyses.images.stack.preprocess import PreprocessParams
 from stemdask.analyses.images.stack.registration import RegistrationParams
 from stemdask.config.document import Document
-from stemdask.errors import ConfigError, InputError
+from stemdask.errors import ConfigError, InputError, StoreError
 from stemdask.planning.resolve import resolve
 from stemdask.planning.steps import steps
 
@@ -196,6 +196,10 @@ def test_what_was_edited_in_napari_comes_back_from_a_run(tmp_path: Path, monkeyp
     assert tree["columns/n_edits"].values.tolist() == [3]
     assert len(layer(corrected)) == len(points) - 2
     assert "corrected by hand as edits.csv lists" not in tree.attrs["config"]
+    before = (tmp_path / "edits.csv").read_bytes()
+    with pytest.raises(StoreError, match="there is a file of this name"):
+        tree.stemdask.write_edits("edits.csv", points)
+    assert (tmp_path / "edits.csv").read_bytes() == before
     # What was taken away is put back, on top of the first corrections.
     assert tree.stemdask.write_edits("again.csv", np.vstack([layer(corrected), points[near[1:]]])) == 5
     back = layer(run("back.zarr", {"edits": "again.csv"}))
