@@ -5,12 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import psutil
 
 from stemdask.errors import StorageError, StoreError
 from stemdask.store import disk
@@ -43,7 +40,7 @@ class Folder:
         """
         target = self._path / name
         self._check(target)
-        partial = target.with_name(f"{_PARTIAL}{os.getpid()}-{name}")
+        partial = target.with_name(f"{_PARTIAL}{disk.writer()}-{name}")
         try:
             self._path.mkdir(parents=True, exist_ok=True)
             yield partial
@@ -90,8 +87,7 @@ class Folder:
     def _sweep(self) -> None:
         """Remove what an export left behind whose process is gone."""
         for left in self._path.glob(f"{_PARTIAL}*"):
-            number = next((part for part in re.split(r"[.-]", left.name) if part.isdecimal()), "")
-            if number and not psutil.pid_exists(int(number)):
+            if disk.is_gone("-".join(left.name.removeprefix(_PARTIAL).split("-")[:2])):
                 left.unlink(missing_ok=True)
 
 

@@ -7,7 +7,9 @@ import ctypes
 import errno
 import glob
 import os
+import socket
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +23,7 @@ PASSING = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errn
 #: The disk, its quota or its owner says no: the run ends with exit code 74, and the same command resumes later.
 REFUSED = PASSING | {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM, errno.ENXIO}
 _TRIES = 4
+_MACHINE = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 T = TypeVar("T")
 
@@ -37,7 +40,7 @@ def write_file(path: Path, content: str | bytes) -> None:
 
     def write() -> None:
         _sweep(path)
-        new = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        new = path.with_name(f".{path.name}.{writer()}.partial")
         try:
             with new.open("wb") as file:
                 file.write(data)
@@ -51,6 +54,17 @@ def write_file(path: Path, content: str | bytes) -> None:
         _sync(path.parent)
 
     patiently(write, path)
+
+
+def writer() -> str:
+    """Return a name for this process, for the files that it writes: other machines may write to the same folder."""
+    return f"{_MACHINE}-{os.getpid()}"
+
+
+def is_gone(name: str) -> bool:
+    """Tell whether a writer was a process of this machine that has ended; of another machine's nothing is known."""
+    machine, _, process = name.partition("-")
+    return machine == _MACHINE and process.isdecimal() and not psutil.pid_exists(int(process))
 
 
 def sync_file_system(path: Path) -> None:
@@ -108,8 +122,7 @@ def storage_error(error: OSError, path: Path) -> StorageError:
 def _sweep(path: Path) -> None:
     """Remove what killed writers of a file left beside its place."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        number = left.name.rsplit(".", 2)[1]
-        if number.isdecimal() and not psutil.pid_exists(int(number)):
+        if is_gone(left.name.rsplit(".", 2)[1]):
             with contextlib.suppress(OSError):  # another user's, in a folder of everybody
                 left.unlink()
 

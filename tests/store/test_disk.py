@@ -31,7 +31,12 @@ def test_what_a_killed_writer_left_goes_with_the_next_writing(tmp_path: Path, na
 
 
 def test_what_a_living_writer_or_somebody_else_has_beside_it_stays(tmp_path: Path) -> None:
-    others = {f".a.html.{os.getppid()}.partial", ".a.html.mine.partial", ".b.html.99999999.partial", "a.html.partial"}
+    machine = disk.writer().partition("-")[0]
+    gone = f"{machine}-99999999"
+    assert disk.is_gone(gone)
+    elsewhere = "0badcafe-99999999"  # a process of another machine that writes to the same folder
+    others = {f".a.html.{who}.partial" for who in (f"{machine}-{os.getppid()}", "mine", "99999999", elsewhere)}
+    others |= {f".b.html.{gone}.partial", "a.html.partial"}
     for name in others:
         (tmp_path / name).touch()
     disk.write_file(tmp_path / "a.html", "whole")
