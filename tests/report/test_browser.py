@@ -110,7 +110,7 @@ def test_the_page_fits_a_phone_and_what_is_scrolled_fades(page: Path) -> None:
         table = window.locator(".scroll.tall")
         assert "more" in (table.get_attribute("class") or "")
         table.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
-        window.wait_for_function("!document.querySelector('.scroll.tall').classList.contains('more')")
+        playwright.expect(table).not_to_have_class(re.compile(r"\bmore\b"))
         browser.close()
 
 

@@ -6,6 +6,7 @@ fault took with it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -55,7 +56,7 @@ class Run:
         self.drive()
         if paused:
             toy.wait_until(lambda: toy.blocks_done(self.store) >= 2)
-            toy.wait_until(lambda: len(self.jobs("RUNNING")) == chosen["workers"])
+            toy.wait_until(lambda: self._connected() == chosen["workers"])
 
     def drive(self) -> None:
         """Start a driver of the same config, the first one or the next."""
@@ -66,6 +67,11 @@ class Run:
         """Return the ids of the jobs of this SLURM in some states, whatever the driver's squeue is told to do."""
         listed = self.slurm.client(_real("squeue"), "--noheader", f"--states={states}", "--format=%i", check=False)
         return listed.split()
+
+    def _connected(self) -> int:
+        """Count the workers that the driver has heard of: a job may run well before its worker does."""
+        written = self.log.with_name("jobs.json")
+        return sum(job["present"] for job in json.loads(written.read_text())["jobs"]) if written.exists() else 0
 
     def says(self, text: str, times: int = 1) -> None:
         """Wait for the log to say something."""
