@@ -203,23 +203,29 @@ def _fit_gaussians(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> Mot
 
 
 def _core_width(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> float:
-    """Width of the highest column from its core, where neighbours and background add hardly more than a slope.
+    """Width of the highest column from its core, where neighbours and background add hardly more than a constant.
 
-    The height over a ring of radius 2r is 1 + q + q² + q³ times that over a ring of radius r for a Gaussian, where
-    q = exp(-r²/2σ²).
+    A Gaussian over a constant is fitted to its mean heights over rings, each as good as it has points.
     """
-    radius = 0.2 * shortest_distance(fractions, a, b)
+    radii = 0.1 * shortest_distance(fractions, a, b) * np.arange(5.0)
     angle = np.arange(24) * (np.pi / 12)
-    ring = radius * np.stack([np.sin(angle), np.cos(angle)], axis=1) @ np.linalg.inv(np.stack([a, b]))
+    circle = np.stack([np.sin(angle), np.cos(angle)], axis=1) @ np.linalg.inv(np.stack([a, b]))
 
     def value(at: Floats) -> Floats:
         return np.asarray(ndimage.map_coordinates(cell, (at * cell.shape).T, order=3, mode="grid-wrap"))
 
-    tops = value(fractions)
-    top = int(np.argmax(tops))
-    near, far = (tops[top] - float(value(fractions[top] + factor * ring).mean()) for factor in (1.0, 2.0))
-    q = np.linspace(0.02, 0.98, 97)
-    return float(np.interp(far / max(near, 1e-9), 1.0 + q + q**2 + q**3, radius / np.sqrt(-2.0 * np.log(q))))
+    top = fractions[int(np.argmax(value(fractions)))]
+    profile = np.array([value(top + radius * circle).mean() for radius in radii])
+    weight = np.sqrt(np.where(radii > 0, len(angle), 1.0))
+
+    def residual(width: float) -> float:
+        design = np.stack([np.exp(-0.5 * (radii / width) ** 2), np.ones(5)], axis=1) * weight[:, None]
+        solved = np.linalg.lstsq(design, profile * weight, rcond=None)[0]
+        return float(((design @ solved - profile * weight) ** 2).sum())
+
+    # From a core within the first ring to one that is hardly bent out to the last.
+    bounds = (0.36 * radii[2], 5.0 * radii[2])
+    return float(optimize.minimize_scalar(residual, bounds=bounds, method="bounded").x)
 
 
 def shortest_distance(fractions: Floats, a: Floats, b: Floats) -> float:
