@@ -27,6 +27,7 @@ from stemdask.kernels.images.finding.separation import (
     estimate_lattice,
     reduce_vectors,
 )
+from stemdask.kernels.images.finding.sites import predict_sites
 from stemdask.kernels.images.finding.superlattice import find_alternating_columns
 
 #: Grains are told apart by at most seven labels; sublattices by sixteen, the columns in the cell of a tungsten bronze.
@@ -270,7 +271,10 @@ def _all_sites(grains: list[_Grain], pixels: Image, valid: Booleans) -> list[Sit
 
 def _motif_of(pixels: Image, anchors: Anchors) -> Motif:
     samples = tuple(int(np.clip(round(float(np.hypot(*v))), 16, 64)) for v in (anchors.a, anchors.b))
-    cell, error = mean_cell(pixels, anchors.grid, (samples[0], samples[1]))
+    # Anchors are on top of what noise adds to columns, and would make their own kind higher and all others blurred.
+    expected, _ = predict_sites(anchors.grid, anchors.a, anchors.b, np.zeros(2), True)
+    corners = np.where(np.isfinite(expected), expected, anchors.grid)
+    cell, error = mean_cell(pixels, corners, (samples[0], samples[1]))
     motif = find_motif(cell, error, anchors.a, anchors.b)
     if len(motif.fractions) == 0:
         raise NoLatticeError("no lattice: the mean cell shows no column")
