@@ -93,6 +93,7 @@ def parts(results: Results, frame: int) -> list[Part]:
     flags = found[columns.FLAG.name].values[np.isfinite(found[columns.Y.name].values)]
     part.rows.append(("fits that converged well", f"{int(np.isin(flags, (OK, WEAK)).sum())} of {flags.size}"))
     part.rows.append(("of them less than half as high as their neighbours", str(int((flags == WEAK).sum()))))
+    part.sentences += [f"{limit[0].upper()}{limit[1:]}." for limit in _limits(results, frame)]
     if doubt := _doubt(results, frame):
         part.sentences.append(f"Doubtful: {doubt}.")
     for error, position in ((columns.Y_ERR, columns.Y), (columns.X_ERR, columns.X)):
@@ -124,6 +125,7 @@ def words(results: Results, frame: int) -> list[str]:
     said.append(f"{100 * float(results.read(gate.QUALITY, frame)):.3g} % could be measured")
     if edits.N_EDITS in results:
         said.append(f"{int(results.read(edits.N_EDITS, frame))} corrected by hand")
+    said += _limits(results, frame)
     doubt = _doubt(results, frame)
     return [*said, f"doubtful: {doubt}"] if doubt else said
 
@@ -132,6 +134,19 @@ def doubts(results: Results) -> list[Doubt]:
     """Return what the gate found doubtful."""
     reasons = results.read(gate.REASONS).values
     return [Doubt(text, (reasons > 0) & (reasons & reason > 0)) for reason, text in gate.DOUBTS.items()]
+
+
+def _limits(results: Results, frame: int) -> list[str]:
+    """Say what keeps the columns of a frame from being known better; nothing of a store of an older version."""
+    said = []
+    if columns.TOO_FAINT in results and (height := float(results.read(columns.TOO_FAINT, frame))) > 0:
+        said.append(
+            f"in the mean of all cells there is something {100 * height:.2g} % as high as A, faint columns or where "
+            "tails meet, that does not show in single cells"
+        )
+    if columns.BACKGROUND_KIND in results and int(results.read(columns.BACKGROUND_KIND, frame)) == 1:
+        said.append("there is dirt between the columns, so that they are taken as Gaussians")
+    return said
 
 
 def _doubt(results: Results, frame: int) -> str:

@@ -130,6 +130,23 @@ ASYMMETRY = (ASYMMETRY_Y, ASYMMETRY_X)
 #: By what the model of a column is drawn, besides its place and what all share.
 DRAWN = (AMPLITUDE, SIGMA_MAJOR, SIGMA_MINOR, ROTATION, BACKGROUND)
 
+#: What limits the columns of a frame: dirt between them, and others that are too faint.
+BACKGROUND_KIND = Variable(
+    "columns/background_kind",
+    ("frame",),
+    "int8",
+    "1",
+    "how the background varies; from cell to cell: there is dirt between the columns, which are taken as Gaussians",
+    flags={-1: "unknown", 0: "smoothly", 1: "from cell to cell"},
+)
+TOO_FAINT = Variable(
+    "columns/too_faint",
+    ("frame",),
+    "float32",
+    "1",
+    "height, in units of the brightest, of a sublattice that shows in the mean of all cells alone; 0: none",
+)
+
 #: What finding already knows of the columns, for the analysis `lattice`.
 FOUND_SUBLATTICE = Variable("columns/found_sublattice", _COLUMN, "int8", "1", "sublattice", stored=False)
 FOUND_I = Variable("columns/found_i", _COLUMN, "int32", "1", "cell along a", stored=False)
@@ -162,7 +179,7 @@ def outputs(params: ColumnsParams, known: Mapping[str, Variable]) -> tuple[Varia
     of_hand = (*edits.EDITS, edits.N_EDITS) if params.edits is not None else ()
     measured = (Y, X, Y_ERR, X_ERR, AMPLITUDE, AMPLITUDE_ERR, SIGMA_MAJOR, SIGMA_MINOR, ROTATION, BACKGROUND)
     found = (FOUND_SUBLATTICE, FOUND_I, FOUND_J, FOUND_GRAIN, CONFIDENCE)
-    told = (REDUCED_CHI2, FLAG, *SHAPE, *ASYMMETRY, gate.QUALITY, gate.REASONS)
+    told = (REDUCED_CHI2, FLAG, *SHAPE, *ASYMMETRY, BACKGROUND_KIND, TOO_FAINT, gate.QUALITY, gate.REASONS)
     return (*of_series, *of_hand, *measured, *told, *found, COVARIANCE, PAIRS, PAIR_COVARIANCE)
 
 
@@ -266,6 +283,8 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
             COMA_X.path: coma[1],
             ASYMMETRY_Y.path: asymmetry[0],
             ASYMMETRY_X.path: asymmetry[1],
+            BACKGROUND_KIND.path: np.asarray(fit.uneven, np.int8),
+            TOO_FAINT.path: np.asarray(found.too_faint.max(initial=0.0)),
             CONFIDENCE.path: np.asarray(found.vectors.confidence),
             COVARIANCE.path: covariance.own,
             PAIRS.path: covariance.pairs,

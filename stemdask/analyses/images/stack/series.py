@@ -94,6 +94,7 @@ def expected_columns(frame: ImageFrame, pixels: Array, grid: PixelGrid) -> Expec
         vectors=LatticeVectors(a, b, float(frame[sites.CONFIDENCE])),
         distance=distance,
         widths=widths,
+        too_faint=frame[sites.TOO_FAINT],
     )
     return Expected(columns, index, int(np.count_nonzero(i != sites.BEYOND)), _turned(frame[sites.SHAPE], grid))
 

@@ -79,6 +79,9 @@ class Columns:
     """Shortest distance of two columns in px."""
     widths: Floats
     """(grains,), standard deviation in px of the columns, roughly."""
+    too_faint: Floats
+    """(k,), heights, in units of the highest, of columns that the mean cell of the largest grain shows, but the image
+    not one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +346,7 @@ def _join(grains: list[_Grain], sites: list[Sites], shape: tuple[int, ...]) -> C
         rank = np.concatenate([np.zeros(np.count_nonzero(keep)), np.arange(1.0, len(ghosts) + 1.0)])
         free = once(places, rank, _TWIN * distance)[np.count_nonzero(keep) :]
     inside = (positions >= 0.5 * distance) & (positions <= np.array(shape) - 1 - 0.5 * distance)
+    heights = grains[0].motif.amplitudes
     i = np.concatenate([part.i + start for part, start in zip(sites, starts, strict=True)]).astype(np.int32)
     return Columns(
         positions=positions[keep],
@@ -357,4 +361,5 @@ def _join(grains: list[_Grain], sites: list[Sites], shape: tuple[int, ...]) -> C
         vectors=grains[0].vectors,
         distance=distance,
         widths=np.array([grain.motif.width for grain in grains]),
+        too_faint=np.delete(heights, np.unique(sites[0].sublattice)) / heights[0],
     )

@@ -49,6 +49,8 @@ class ColumnFit:
         (n,), as given.
     background_basis, background_coefficients
         The background as a field of the whole image; without it each column's own background can't be drawn.
+    uneven
+        Whether the background follows, from cell to cell, what lies between the columns, as dirt does.
     shape_terms
         (3,), how all columns deviate from a Gaussian: see :mod:`aberrations`.
     asymmetry
@@ -73,6 +75,7 @@ class ColumnFit:
     sublattice: Codes
     background_basis: SmoothBasis | None = None
     background_coefficients: Floats | None = None
+    uneven: bool = False
     shape_terms: Floats = field(default_factory=lambda: np.zeros(N_TERMS))
     asymmetry: Floats = field(default_factory=lambda: np.zeros(2))
     fitted_covariance: PositionCovariance | None = None

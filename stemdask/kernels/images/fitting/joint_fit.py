@@ -58,7 +58,7 @@ _ROUNDS = 3
 #: How far the level between columns may be from a field with the wider cells, in units of the columns' height: 0.02 in
 #: clean images, 0.1 with dirt.
 _UNEVEN = 0.05
-#: From so many columns on, so many of them tell the shape that all share: its terms to better than 0.005, which moves
+#: From so many columns on, so many of them tell the shape that all share: its terms to better than 0.005.
 _MANY, _ENOUGH = 5_000, 2_000
 #: By how much chi² must fall, in units of what chance makes of it, for columns to be taken as other than Gaussians.
 _EVIDENCE = 40.0
@@ -213,7 +213,7 @@ class _JointFit:
             raise ValueError(f"{len(self.given)} positions but {len(self.held)} that are held or not")
         if np.ndim(image) != 2 or not np.size(image):
             raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
-        self.model, self.noise, self.warm, self.dirty = model, noise, start is not None, False
+        self.model, self.noise, self.warm, self.uneven = model, noise, start is not None, False
         usable = np.flatnonzero(np.isfinite(self.given).all(axis=1))
         self.order = usable[tile_order(self.given[usable])]
         self.n = len(self.order)
@@ -286,8 +286,8 @@ class _JointFit:
         """Return splines of the background, with knots as near as the level between the columns asks for."""
         field = (image.shape[0], image.shape[1])
         wide = SmoothBasis.of(field, _BACKGROUND_CELL[0] * spacing, _BACKGROUND_CELL[1])
-        self.dirty = unevenness(image, self.given[self.order], spacing, wide) > _UNEVEN
-        return SmoothBasis.of(field, _FINE_CELL[0] * spacing, _FINE_CELL[1]) if self.dirty else wide
+        self.uneven = unevenness(image, self.given[self.order], spacing, wide) > _UNEVEN
+        return SmoothBasis.of(field, _FINE_CELL[0] * spacing, _FINE_CELL[1]) if self.uneven else wide
 
     def _constraints(self, state: State) -> Constraints:
         """Return what holds the columns; how much of each is visible follows from the pixels that count."""
@@ -343,7 +343,7 @@ class _JointFit:
 
     def choose_shape(self) -> bool:
         """Let the columns share a shape if the image says clearly that they aren't Gaussians; tell if it's decided."""
-        if not self.n or self.model.shape != "auto" or self.scene.shaped or self.dirty:
+        if not self.n or self.model.shape != "auto" or self.scene.shaped or self.uneven:
             return True  # the tails of columns can't be told from dirt between them
         return self.scoring.choose_shape(_EVIDENCE)
 
@@ -412,6 +412,7 @@ class _JointFit:
             sublattice=self.numbers,
             background_basis=scene.background,
             background_coefficients=ground * self.scale + self.offset,
+            uneven=self.uneven,
             shape_terms=scene.shape(state).copy(),
             asymmetry=asymmetry,
             fitted_covariance=covariance.renumbered(known, len(self.given)),

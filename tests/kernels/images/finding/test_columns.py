@@ -225,3 +225,14 @@ def test_ghosts_surround_the_image() -> None:
     low, high = -9.0, np.array(image.shape) + 8.0
     beyond = beyond[((beyond > low) & (beyond < high)).all(axis=1)]
     assert (cKDTree(found.ghosts).query(beyond)[0] < 1.0).mean() > 0.9
+
+
+@pytest.mark.parametrize(("ratio", "seen"), [(10.0, True), (1000.0, False)])
+def test_a_sublattice_that_shows_in_the_mean_cell_alone_is_told(ratio: float, seen: bool) -> None:
+    image = perovskite(
+        (224, 235), 14.0, sigma_a=2.5, sigma_b=2.5, electrons_a=300, electrons_b=300 / ratio, background=0.8, seed=0,
+    )[0]  # fmt: skip
+    found = find_columns(image)
+    assert not found.sublattice.any()
+    assert len(found.too_faint) == seen
+    assert not seen or found.too_faint[0] == pytest.approx(1 / ratio, abs=0.04)

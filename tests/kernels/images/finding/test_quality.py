@@ -33,6 +33,7 @@ def found(grain: np.ndarray | None = None) -> Columns:
         vectors=LatticeVectors(np.array([0.0, SPACING]), np.array([SPACING, 0.0]), 1.0),
         distance=SPACING,
         widths=np.array([2.0]),
+        too_faint=np.empty(0),
     )
 
 
