@@ -85,6 +85,15 @@ class FisherScoring:
             elif self._at_rest(length) or self.scene.unlike(self.state):
                 break
 
+    def conclude(self) -> None:
+        """Take the Fisher information of where the fit has ended, from which its errors follow.
+
+        Steps do with that of a place nearby. Where columns overlap it changes with their width, which it may have
+        before it came to rest, by a sixth.
+        """
+        if self._travelled > 0.0 and len(self.moved):
+            self._renew_equations()
+
     def choose_shape(self, evidence: float) -> bool:
         """Let the columns share a shape if chi² falls by more than `evidence`, in units of what chance makes of it.
 

@@ -258,6 +258,7 @@ class _JointFit:
             at_its_end = self.scoring.iterations - before == _MOST_STEPS or self.scene.unlike(self.scoring.state)
             if at_its_end or not self.doubt():
                 break
+        self.scoring.conclude()
 
     def _scene(self, image: AnyFloats, shaped: bool, known: Floats) -> Scene:
         """Scale the image and lay fields over it whose cells hold some columns each."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
+from stemdask.kernels.images.finding.columns import find_columns
 from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, OK, RAN_AWAY, WEAK, ColumnFit
 from stemdask.kernels.images.fitting.cramer_rao import joint_bound
 from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
@@ -322,3 +323,15 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
         fit_joint(np.ones((9, 9)), [[1.0, 2.0], [4.0, 4.0]], [0], 2.0)
     with pytest.raises(ValueError, match="rows and columns"):
         fit_joint(np.ones(9), [[1.0, 2.0]], [0], 2.0)
+
+
+def test_errors_are_those_of_where_the_fit_ended() -> None:
+    """Begun too narrow, at 3.1 widths; a fit that begins at the optimum has nowhere else to take them from."""
+    image, _ = perovskite((220, 220), 10.4, sigma_a=2.4, sigma_b=2.4, seed=5)
+    found = find_columns(image)
+    places = np.concatenate([found.positions, found.ghosts])
+    kinds = np.concatenate([found.sublattice, found.ghost_sublattice])
+    held = np.arange(len(places)) >= len(found.positions)
+    cold = fit_joint(image, places, kinds, found.widths[0], held=held)
+    warm = fit_joint(image, places, kinds, found.widths[0], held=held, start=cold)
+    np.testing.assert_allclose(cold.errors[cold.good], warm.errors[cold.good], rtol=0.01)
