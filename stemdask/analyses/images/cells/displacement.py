@@ -36,6 +36,8 @@ _CHARGE = 1602.1766
 _MOST_KINDS = 6
 #: Order of the polynomial in (i, j) that a lattice which bends is.
 _BEND = 3
+#: The variance of shifts of so many lines is known to so many standard errors.
+_UNSURE = 2.0
 #: Columns are found from about so many standard errors of the height of the brightest ones on.
 _SEEN = 2.5
 
@@ -220,31 +222,50 @@ def _against(found: Displacements, mean: Lattice, site: Array, i: Array, j: Arra
 
 
 def _line_noise(frame: ImageFrame, params: DisplacementParams) -> LineNoise:
-    """Return what the columns of the framework have in common where they lie on one line of the scan, pm.
+    """Return what columns have in common where they lie on one line of the scan, pm.
 
     Rows of the image are its lines, unless columns on one vertical line share more: a scan may be turned by 90 degrees.
     """
     positions = _PM * np.column_stack([frame[columns.Y], frame[columns.X]]).astype(np.float64)
-    framework = frame[lattice.SUBLATTICE] == lattice.LETTERS.index(params.framework)
-    residual = np.full(positions.shape, np.nan)
-    for grain in np.unique(frame[lattice.GRAIN][framework]):
-        of = framework & (frame[lattice.GRAIN] == grain)
-        residual[of] = lattice_residuals(positions[of], frame[lattice.I][of], frame[lattice.J][of], _BEND)
-    length = _PM * _median(frame[columns.SIGMA_MINOR][framework])
-    area = float(np.prod(frame.pixels.shape)) * float(np.prod(frame.pixel_size)) * _PM**2
-    apart = float(np.sqrt(area / max(int(framework.sum()), 1)))
-    felt = np.ones(len(positions))
+    width = _PM * frame[columns.SIGMA_MINOR].astype(np.float64)
+    kinds = frame[lattice.SUBLATTICE]
+    framework, displaced = (kinds == lattice.LETTERS.index(name) for name in (params.framework, params.displaced))
+    length, felt = _median(width[framework]), np.ones(len(positions))
     if not np.isfinite(length):
         return LineNoise(positions[:, 0], 1.0, np.zeros(2), felt)
-    for number in np.unique(frame[lattice.SUBLATTICE]):
-        of = frame[lattice.SUBLATTICE] == number
-        felt[of] = np.sqrt(np.nan_to_num(length / (_PM * _median(frame[columns.SIGMA_MINOR][of])), nan=1.0))
-    shared = [
-        [shared_variance((positions - residual)[:, axis], residual[:, k], length, apart) for k in (1, 0)]
-        for axis in (0, 1)
-    ]
-    slow = int(np.argmax(np.sum(shared, axis=1)))
-    return LineNoise(np.nan_to_num(positions[:, slow]), length, np.array(shared[slow]), felt)
+    for number in np.unique(kinds):
+        of = kinds == number
+        felt[of] = np.sqrt(np.nan_to_num(length / _median(width[of]), nan=1.0))
+    area = float(np.prod(frame.pixels.shape)) * float(np.prod(frame.pixel_size)) * _PM**2
+    apart = float(np.sqrt(area / max(int(framework.sum()), 1)))
+    grain = frame[lattice.GRAIN]
+    shared, of_displaced = (
+        _shared(positions, (frame[lattice.I], frame[lattice.J]), np.where(of, grain, -1), length, apart)
+        for of in (framework, displaced)
+    )
+    slow = int(np.argmax(shared.sum(axis=1)))
+    lines = max(np.ptp(positions[framework, slow]) / apart, 2.0)
+    # Each sublattice lies on lines of its own. What moves B in rows, and A not, isn't the scan's.
+    others = of_displaced[slow] / np.median(felt[displaced]) ** 2 if displaced.any() else shared[slow]
+    variance = np.minimum(0.5 * (shared[slow] + others), (1.0 + _UNSURE * np.sqrt(2.0 / lines)) * shared[slow])
+    return LineNoise(np.nan_to_num(positions[:, slow]), length, variance, felt)
+
+
+def _shared(positions: Array, indices: tuple[Array, Array], grain: Array, length: float, apart: float) -> Array:
+    """Return the variance (2, 2), pm², that columns of one line share: of lines across y and x, along (u, v).
+
+    `grain` (n,) is -1 for the columns that don't count.
+    """
+    residual = np.full(positions.shape, np.nan)
+    for number in np.unique(grain[grain >= 0]):
+        of = grain == number
+        residual[of] = lattice_residuals(positions[of], indices[0][of], indices[1][of], _BEND)
+    return np.array(
+        [
+            [shared_variance((positions - residual)[:, axis], residual[:, k], length, apart) for k in (1, 0)]
+            for axis in (0, 1)
+        ]
+    )
 
 
 def _systematic(frame: ImageFrame, params: DisplacementParams) -> Array:

@@ -88,8 +88,8 @@ class FisherScoring:
     def conclude(self) -> None:
         """Take the Fisher information of where the fit has ended, from which its errors follow.
 
-        Steps do with that of a place nearby. Where columns overlap it changes with their width, which it may have
-        before it came to rest, by a sixth.
+        Steps do with that of a place nearby. Where columns overlap, and replace one another with what they share, errors
+        from there were up to a sixth too large.
         """
         if self._travelled > 0.0 and len(self.moved):
             self._renew_equations()
