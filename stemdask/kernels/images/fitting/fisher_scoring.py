@@ -88,8 +88,8 @@ class FisherScoring:
     def conclude(self) -> None:
         """Take the Fisher information of where the fit has ended, from which its errors follow.
 
-        Steps do with that of a place nearby. Where columns overlap, and replace one another with what they share, errors
-        from there were up to a sixth too large.
+        Steps do with that of a place nearby. Where columns overlap by much, errors from there were up to a sixth too
+        large.
         """
         if self._travelled > 0.0 and len(self.moved):
             self._renew_equations()
