@@ -247,6 +247,18 @@ def test_a_circle_is_found(house: Path) -> None:
 @pytest.mark.processes
 @pytest.mark.parametrize("start", ["import stemdask", "from stemdask.cli.main import app; app(['--help'], 'stemdask')"])
 def test_starting_imports_no_heavy_package(start: str) -> None:
+    assert _heavy_after(start) == set()
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("module", ["stemdask.engine.workers.worker", "stemdask.engine.workers.telling"])
+def test_a_worker_compiles_nothing_before_it_has_a_frame_to_analyse(module: str) -> None:
+    """Hundreds of them start at once: numba and what it brings would double the memory and the time of each."""
+    assert not _heavy_after(f"import {module}") & {"matplotlib", "numba", "pandas", "scipy", "xarray"}
+
+
+def _heavy_after(start: str) -> set[str]:
+    """Return the heavy packages that a program has imported at its end."""
     program = (
         "import atexit, sys\n"
         f"atexit.register(lambda: print('imported:', *sorted(set({HEAVY!r}) & set(sys.modules))))\n"
@@ -255,4 +267,4 @@ def test_starting_imports_no_heavy_package(start: str) -> None:
     # Other tests may have left toys on the path, whose sitecustomize imports much.
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=clean)
-    assert done.stdout.splitlines()[-1].strip() == "imported:"
+    return set(done.stdout.splitlines()[-1].split()[1:])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from typing import Any
 
 from stemdask.engine.log import LOG, RunLog
-from stemdask.engine.task import close_helpers
 from stemdask.engine.workers import leaving, usage
+
+#: What does blocks; imported with the first of them, so that a worker that waits for work is small.
+_TASK = "stemdask.engine.task"
 
 
 def dask_setup(worker: Any) -> None:
@@ -27,7 +30,8 @@ def dask_setup(worker: Any) -> None:
 
 def dask_teardown(worker: Any) -> None:
     """End at once: what was done is on disk, and an orderly end of the interpreter takes seconds."""
-    close_helpers()
+    if (task := sys.modules.get(_TASK)) is not None:
+        task.close_helpers()
     usage.tell(str(worker.name))
     logging.shutdown()
     os._exit(0)

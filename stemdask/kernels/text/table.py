@@ -5,9 +5,7 @@ from __future__ import annotations
 from stemdask.kernels.arrays import Array
 from stemdask.kernels.compiled import kernel
 from stemdask.kernels.text.numbers import read_number
-
-SKIP, WORD = -1, -2
-"""What to do with a column of text that is no number: nothing, or tell which word it is."""
+from stemdask.kernels.text.roles import WORD
 
 
 @kernel

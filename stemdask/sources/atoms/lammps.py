@@ -6,7 +6,7 @@ import numpy as np
 
 from stemdask.errors import InputError
 from stemdask.kernels.arrays import Floats
-from stemdask.kernels.text.table import SKIP, WORD
+from stemdask.kernels.text.roles import SKIP, WORD
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex
 from stemdask.sources.atoms.structure import Structure

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from stemdask.errors import InputError
 from stemdask.kernels.arrays import Array, Floats, Integers
-from stemdask.kernels.text.pdb import ENDMDL, MODEL, atom_lines, element_kinds, separators
 from stemdask.sources.atoms.elements import symbol_of_name
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex
@@ -35,6 +34,8 @@ def index(path: str, size: int) -> FrameIndex:
     An END behind the last frame is no frame. A file that closes its models by ENDMDL must close the last one too, and
     one of a single model must close it by that or by END.
     """
+    from stemdask.kernels.text.pdb import ENDMDL, MODEL, separators
+
     found = FrameIndex()
     begin = seen = taken = n_closed = end = 0
     in_model = False
@@ -129,6 +130,8 @@ class _Records:
 
 def parse(text: bytes, n_atoms: int) -> Structure:
     """Parse one frame; of alternative locations the first is taken."""
+    from stemdask.kernels.text.pdb import atom_lines
+
     buffer = np.frombuffer(text, np.uint8)
     lines, ends = atom_lines(buffer, n_atoms)
     if len(lines) != n_atoms:
@@ -152,6 +155,8 @@ def parse(text: bytes, n_atoms: int) -> Structure:
 
 def _elements(buffer: Array, lines: Integers, ends: Integers) -> tuple[list[bytes], NDArray[np.uint8]]:
     """Return the element column (77-78); where it is blank, what the atom name (13-16) says."""
+    from stemdask.kernels.text.pdb import element_kinds
+
     kinds = np.empty(lines.size, np.uint8)
     codes = np.empty(_MOST_WORDS, np.uint32)
     n_words = element_kinds(buffer, lines, ends, kinds, codes)

@@ -9,7 +9,6 @@ import numpy as np
 
 from stemdask.errors import InputError
 from stemdask.fence import inside
-from stemdask.kernels.text.lines import skip_lines
 from stemdask.sources.atoms.frame_index import FrameIndex
 from stemdask.sources.compressed import most_bytes, open_plain
 
@@ -59,6 +58,8 @@ class LineReader:
 
     def skip(self, n_lines: int) -> int:
         """Skip lines; return how many were missing. A last line needs no end."""
+        from stemdask.kernels.text.lines import skip_lines
+
         while n_lines > 0:
             self._at, n_lines = skip_lines(np.frombuffer(self._buffer, np.uint8), self._at, n_lines)
             if n_lines == 0:

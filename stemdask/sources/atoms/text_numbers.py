@@ -6,8 +6,6 @@ import numpy as np
 
 from stemdask.errors import InputError
 from stemdask.kernels.arrays import Array, Floats, Integers
-from stemdask.kernels.text.numbers import read_fields
-from stemdask.kernels.text.table import read_table
 
 _MOST_WORDS = 255
 
@@ -23,7 +21,7 @@ def parse_table(text: bytes, n_rows: int, roles: list[int]) -> tuple[Floats, lis
         Number of lines to read.
     roles
         Of each column: where its number goes in a row of the result, or `SKIP` or `WORD` (for one column) of
-        `stemdask.kernels.text.table`.
+        `stemdask.kernels.text.roles`.
 
     Returns
     -------
@@ -37,6 +35,8 @@ def parse_table(text: bytes, n_rows: int, roles: list[int]) -> tuple[Floats, lis
     InputError
         A line is missing or short, or holds no number where one must be.
     """
+    from stemdask.kernels.text.table import read_table
+
     numbers = np.empty((n_rows, max(roles) + 1))
     kinds = np.zeros(n_rows, np.uint8)
     places = np.empty((_MOST_WORDS, 2), np.int64)
@@ -60,6 +60,8 @@ def parse_fields(text: bytes, starts: Integers, width: Integers | int) -> Floats
     InputError
         A field holds no number; the message shows it.
     """
+    from stemdask.kernels.text.numbers import read_fields
+
     stops = starts + width
     values = np.empty(starts.size)
     unsure = np.empty(starts.size, np.int64)

@@ -11,7 +11,6 @@ import numpy as np
 from stemdask.errors import InputError
 from stemdask.fence import inside
 from stemdask.kernels.arrays import Floats
-from stemdask.kernels.atoms.packed_coordinates import PLACES, unpack
 from stemdask.sources.atoms.companion import with_elements
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
@@ -69,6 +68,8 @@ def _check(holds: bool, stated: str) -> None:
 
 def _xtc_head(head: bytes) -> tuple[int, int]:
     """Return atoms and bytes of a frame; raise ValueError with what can't be."""
+    from stemdask.kernels.atoms.packed_coordinates import PLACES
+
     magic, n_atoms, _, time, *box, again = _XTC.unpack_from(head)
     _check(head.startswith(XTC), f"the number {magic} in place of {int.from_bytes(XTC)}")
     _check(n_atoms > 0, f"{n_atoms} atoms")
@@ -119,6 +120,8 @@ def read(place: FramePlace) -> Structure:
 
 def _xtc_frame(data: bytes) -> tuple[Floats, Floats, float]:
     """Return positions and box, nm, and time, ps, of a frame."""
+    from stemdask.kernels.atoms.packed_coordinates import unpack
+
     _, n_atoms, _, time, *box, _ = _XTC.unpack_from(data)
     cell = np.array(box).reshape(3, 3)
     if n_atoms <= _UNPACKED:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stemdask.kernels.text.numbers import read_fields
-from stemdask.kernels.text.table import SKIP, WORD, read_table
+from stemdask.kernels.text.roles import SKIP, WORD
+from stemdask.kernels.text.table import read_table
 
 
 def read(field: bytes) -> tuple[float, bool]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemdask.errors import InputError
-from stemdask.kernels.text.table import SKIP, WORD
+from stemdask.kernels.text.roles import SKIP, WORD
 from stemdask.sources.atoms.text_numbers import parse_fields, parse_table
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
