@@ -107,6 +107,7 @@ class Fence:
         self._owner = os.getpid()
         self._thread = threading.current_thread()
         self._lock = threading.Lock()
+        self._closing = False
 
     def __enter__(self) -> Fence:
         return self
@@ -165,6 +166,8 @@ class Fence:
             Any other exception of the job.
         """
         with self._lock:
+            if self._closing:
+                raise InterruptedError
             if not self._is_there:
                 self._start()
             self._bury()
@@ -199,7 +202,8 @@ class Fence:
         folder = os.getcwd()  # noqa: PTH109
         request = {"job": job, "given": what.given, "folder": folder, "keep": keep, "number": self._number}
         try:
-            self._write(wire.pack(request, what.arrays), _Clock(seconds, cpu_seconds, self._fork, "", self._give_up))
+            clock = _Clock(seconds, cpu_seconds, self._fork, "", self._is_given_up)
+            self._write(wire.pack(request, what.arrays), clock)
             header, values = self._receive(seconds, cpu_seconds)
         except (Overdue, InterruptedError):
             self._end_fork()
@@ -220,9 +224,13 @@ class Fence:
             self._end()
 
     def close(self) -> None:
-        """End the process for good."""
+        """End the process for good; a job that another thread has it do is abandoned."""
+        self._closing = True
         self.end()
         self._output.close()
+
+    def _is_given_up(self) -> bool:
+        return self._closing or (self._give_up is not None and self._give_up())
 
     def _end(self) -> None:
         for kept in self._kept.values():
@@ -284,7 +292,7 @@ class Fence:
         """Return the next message of the job that is no beat; one that was given up may have left others."""
         at = ""
         while True:
-            clock = _Clock(seconds, cpu_seconds, self._fork, at, self._give_up)
+            clock = _Clock(seconds, cpu_seconds, self._fork, at, self._is_given_up)
             prefix = self._read(wire.PREFIX, clock)
             header, values = wire.unpack(prefix, self._read(wire.body_length(prefix), clock))
             if "process" in header:
@@ -339,7 +347,7 @@ class _Clock:
     """The time of a job since its last beat."""
 
     def __init__(
-        self, seconds: float, cpu_seconds: float | None, process: int, at: str, give_up: Callable[[], bool] | None
+        self, seconds: float, cpu_seconds: float | None, process: int, at: str, give_up: Callable[[], bool]
     ) -> None:
         self._end = time.monotonic() + seconds
         self._process = process
@@ -353,7 +361,7 @@ class _Clock:
     def check(self) -> None:
         if self.left() <= 0 or (self._cpu_end is not None and self._spent() > self._cpu_end):
             raise Overdue(self._at)
-        if self._give_up is not None and self._give_up():
+        if self._give_up():
             raise InterruptedError
 
     def _spent(self) -> float:

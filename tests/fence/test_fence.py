@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,19 @@ def test_other_errors_are_told_and_end_nothing(fence: Fence, job: str, text: str
 
 def test_what_a_job_prints_enters_no_message(fence: Fence) -> None:
     assert fence.ask("jobs:talk", seconds=60)[0] == "heard"
+
+
+def test_closing_abandons_the_job_of_another_thread(toys: None) -> None:
+    """A worker that must go at once closes what its thread has a frame in."""
+    fence = Fence()
+    before = fence.ask("jobs:process", seconds=60)[0]
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(fence.ask, "jobs:wait", seconds=200)
+        while not fence._lock.locked():
+            time.sleep(0.01)
+        fence.close()
+        assert isinstance(waiting.exception(timeout=60), InterruptedError)
+    assert not psutil.pid_exists(before) or psutil.Process(before).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_job_is_given_up_when_asked(toys: None) -> None:
