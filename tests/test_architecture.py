@@ -268,3 +268,11 @@ def _heavy_after(start: str) -> set[str]:
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=clean)
     return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+@pytest.mark.processes
+def test_a_run_is_ready_without_the_kernels_of_the_other_half() -> None:
+    program = "import sys, stemdask.engine.run; print(*sorted(n for n in sys.modules if '.kernels.atoms.' in n))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert len(loaded) <= 1, loaded  # XTC is unpacked by one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import inspect
 from types import ModuleType
 
@@ -33,3 +34,10 @@ def test_the_example_of_a_function_shows_what_it_returns(module: ModuleType, nam
 def test_all_names_are_there_once(module: ModuleType) -> None:
     assert len(module.__all__) == len(set(module.__all__))
     assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize("name", [name for name in atoms.__all__ if name == atoms._HOMES.get(name)])
+def test_a_function_goes_before_the_file_of_the_same_name(name: str) -> None:
+    file = importlib.import_module(f"{atoms.__name__}.{name}")
+    setattr(atoms, name, file)  # as the import of a file does
+    assert getattr(atoms, name) is getattr(file, name)
