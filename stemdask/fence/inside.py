@@ -25,6 +25,11 @@ def enter(answers: int) -> None:
     _answers = answers
 
 
+def is_here() -> bool:
+    """Tell whether this process is behind the fence."""
+    return _answers is not None
+
+
 def begin(number: int) -> None:
     """Say which job is done from now on."""
     global _number

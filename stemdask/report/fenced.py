@@ -11,7 +11,7 @@ import psutil
 
 from stemdask.errors import StemdaskError
 from stemdask.fence import inside
-from stemdask.fence.fence import Died, Overdue, Raised, lent
+from stemdask.fence.fence import Died, Fence, Overdue, Raised, lent
 from stemdask.model import Array
 
 #: Time that the page may take, s.
@@ -29,7 +29,8 @@ class Written:
 def write(store: Path) -> Written:
     """Write the report of a run that was finished in this process.
 
-    The process behind the fence is still there as a rule, with the packages and kernels that the page needs, too.
+    The process behind the fence is still there as a rule, with the packages and kernels that the page needs, too. It
+    reads the input itself; where that ends it, another one writes the page without images.
 
     Raises
     ------
@@ -40,7 +41,10 @@ def write(store: Path) -> Written:
     """
     try:
         with lent() as fence:
-            told, _ = fence.ask("stemdask.report.fenced:written", {"store": str(store)}, seconds=_SECONDS)
+            try:
+                told = _asked(fence, store, reads_input=True)
+            except Died:  # of a file, which the process reads itself
+                told = _asked(fence, store, reads_input=False)
     except Overdue:
         raise _failed(store, f"took longer than {_SECONDS:g} s") from None
     except Died as death:
@@ -50,12 +54,18 @@ def write(store: Path) -> Written:
     return Written(Path(told["page"]), tuple(told["summary"]))
 
 
+def _asked(fence: Fence, store: Path, *, reads_input: bool) -> dict[str, Any]:
+    given = {"store": str(store), "reads_input": reads_input}
+    told: dict[str, Any] = fence.ask("stemdask.report.fenced:written", given, seconds=_SECONDS)[0]
+    return told
+
+
 def written(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Write the report, behind the fence."""
     from stemdask.report import page
 
     inside.limit_memory(psutil.virtual_memory().total // 2, files=False)
-    target, summary = page.write_and_sum_up(given["store"])
+    target, summary = page.write_and_sum_up(given["store"], reads_input=given["reads_input"])
     return {"page": str(target), "summary": summary}, {}
 
 

@@ -72,10 +72,10 @@ def write(
     return _put(page, Path(output) if output is not None else run_directory(store) / "report.html")
 
 
-def write_and_sum_up(store: str | Path) -> tuple[Path, list[str]]:
-    """Write the report of a store beside it; return where it is, and the summary."""
+def write_and_sum_up(store: str | Path, *, reads_input: bool = True) -> tuple[Path, list[str]]:
+    """Write the report of a store beside it, without images if it may not read them; return where, and the summary."""
     tree = reader.open_results(store)
-    results = Results(tree)
+    results = Results(tree, reads_input=reads_input)
     return _put(render(results, tree, Path(store).name), run_directory(store) / "report.html"), _summary(results)
 
 

@@ -27,10 +27,13 @@ class Results:
         An opened store.
     ideal
         The store of an ideal particle that figures compare a structure with.
+    reads_input
+        False: as where the input can't be read.
     """
 
-    def __init__(self, tree: xr.DataTree, ideal: xr.DataTree | None = None) -> None:
+    def __init__(self, tree: xr.DataTree, ideal: xr.DataTree | None = None, *, reads_input: bool = True) -> None:
         self._tree = tree
+        self._reads_input = reads_input
         self.ideal = Results(ideal) if ideal is not None else None
 
     @property
@@ -134,6 +137,8 @@ class Results:
 
     @cached_property
     def _source(self) -> ImageSource | AtomsSource | None:
+        if not self._reads_input:
+            return None
         section = self.config()["input"]
         for key in ("calibrate_from", "invert"):
             section.pop(key, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -109,6 +110,8 @@ def hashes(source: ImageSource | AtomsSource, indices: Iterable[int]) -> dict[in
 
 def _asked(job: str, given: Mapping[str, Any], path: str | Path | Sequence[str | Path]) -> tuple[Any, dict[str, Array]]:
     """Have a job of this module done; whatever becomes of its process is an error of the file."""
+    if inside.is_here():
+        return _done_here(job, given, path)
     try:
         return _once_more(f"{__name__}:{job}", given)
     except Overdue as error:
@@ -120,6 +123,22 @@ def _asked(job: str, given: Mapping[str, Any], path: str | Path | Sequence[str |
         raise InputError(f"its reader {what}: {death.cause()}", where=_named(path), remedy=remedy) from None
     except Raised as error:
         raise InputError(f"its reader failed with {error}", where=_named(path), remedy=_DAMAGED) from None
+
+
+def _done_here(
+    job: str, given: Mapping[str, Any], path: str | Path | Sequence[str | Path]
+) -> tuple[Any, dict[str, Array]]:
+    """Do a job of this module in this process, which is behind a fence: who asked for its job learns of its end."""
+    faulthandler.dump_traceback_later(WAITING_SECONDS, exit=True)  # also where a reader never comes back to Python
+    try:
+        return (_opened if job == "opened" else _read)(given)
+    except StemdaskError:
+        raise
+    except Exception as error:
+        what = f"its reader failed with {type(error).__name__}: {error}"
+        raise InputError(what, where=_named(path), remedy=_DAMAGED) from error
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _once_more(job: str, given: Mapping[str, Any]) -> tuple[Any, dict[str, Array]]:
@@ -142,6 +161,10 @@ def opened(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[
     """Open an input, behind the fence."""
     when_compiling(inside.beat)
     inside.limit_memory(given["memory"])
+    return _opened(given)
+
+
+def _opened(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Array]]:
     frames = slice(*given["frames"]) if isinstance(given["frames"], list) else given["frames"]
     options = {key: given[key] for key in ("pixel_size", "elements", "scale")}
     source = opening.open_source(given["path"], given["kind"], frames=frames, **options)
@@ -151,6 +174,10 @@ def opened(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[
 def read(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[None, dict[str, Array]]:
     """Read the image of a source that has one, behind the fence."""
     inside.limit_memory(given["memory"])
+    return _read(given)
+
+
+def _read(given: Mapping[str, Any]) -> tuple[None, dict[str, Array]]:
     frame = opening.source_from(given["source"]).read(0)
     assert isinstance(frame, ImageFrame)
     return None, {"pixels": frame.pixels}

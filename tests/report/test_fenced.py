@@ -29,6 +29,22 @@ def test_what_is_no_store_is_refused_as_elsewhere(tmp_path: Path) -> None:
         fenced.write(tmp_path / "o.zarr")
 
 
+def test_a_file_that_ends_its_reader_costs_the_images_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class DiesOfTheInput:
+        def ask(self, job: str, given: dict[str, Any], **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+            if given["reads_input"]:
+                raise Died(-11)
+            return {"page": f"{given['store']}.html", "summary": ["frame 0: good"]}, {}
+
+    @contextmanager
+    def lent() -> Iterator[DiesOfTheInput]:
+        yield DiesOfTheInput()
+
+    monkeypatch.setattr(fenced, "lent", lent)
+    found = fenced.write(tmp_path / "o.zarr")
+    assert (found.page, found.summary) == (tmp_path / "o.zarr.html", ("frame 0: good",))
+
+
 @pytest.mark.parametrize(
     ("end", "said"),
     [
