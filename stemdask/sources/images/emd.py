@@ -9,7 +9,7 @@ import numpy as np
 
 from stemdask.kernels.arrays import Array
 from stemdask.sources.images.hdf5 import KEPT_BYTES, hdf5_format
-from stemdask.sources.images.signals import ImageSignal, image_signals
+from stemdask.sources.images.signals import ImageSignal, computed, image_signals
 from stemdask.sources.images.stack import OpenStack
 
 
@@ -33,7 +33,7 @@ def _chunk_reader(image: ImageSignal) -> Callable[[int], Array]:
 
     @lru_cache(maxsize=2)
     def chunk(start: int, stop: int) -> Array:
-        return np.asarray(frames[start:stop].compute(scheduler="synchronous"))
+        return computed(frames[start:stop])
 
     def read(index: int) -> Array:
         which = int(np.searchsorted(ends, index, side="right"))

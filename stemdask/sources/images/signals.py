@@ -41,13 +41,20 @@ class ImageSignal:
 
     def read(self, index: int) -> Array:
         """Read one frame; the caller is a worker thread already, hence no second pool of threads."""
-        return np.asarray(self.frames[index].compute(scheduler="synchronous"))
+        return computed(self.frames[index])
 
     def opened(self, read: Callable[[int], Array] | None = None, problems: tuple[str, ...] = ()) -> OpenStack:
         """Return it as a stack that is read by Dask or by `read`."""
         frames = self.frames
         stack = Stack(self.title, frames.shape, frames.dtype, self.calibration, problems, self.acquisition)
         return OpenStack(stack, read or self.read)
+
+
+def computed(frames: Any) -> Array:
+    """Compute a Dask array in this thread."""
+    from dask.local import get_sync
+
+    return np.asarray(frames.compute(scheduler=get_sync))  # by its name, Dask would import distributed to find it
 
 
 def image_signals(path: str, reader: str) -> list[ImageSignal]:
