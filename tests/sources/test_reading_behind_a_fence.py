@@ -41,7 +41,7 @@ def test_whatever_a_reader_raises_there_is_an_error_of_the_file(
     def damaged(*arguments: Any, **options: Any) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr(fenced.opening, "open_source", damaged)
+    monkeypatch.setattr("stemdask.sources.opening.open_source", damaged)
     with pytest.raises(InputError, match="its reader failed with MemoryError: no room") as raised:
         fenced.open_source(tmp_path / "image.npy")
     assert raised.value.where == str(tmp_path / "image.npy")
