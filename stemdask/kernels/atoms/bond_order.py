@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemdask.kernels.arrays import Codes, Floats, Integers, Integers32
-from stemdask.kernels.atoms.crystallinity import Criterion, Crystallinity, block_of_flags, block_of_products
+from stemdask.kernels.atoms.crystallinity import Criterion, Crystallinity, block_of_flags
 from stemdask.kernels.atoms.harmonics import (
     LANES,
     POLYNOMIAL,
@@ -67,7 +67,6 @@ class _Lists(NamedTuple):
     points: Floats
     weight: Floats
     """(m,), or empty where all count the same."""
-    symmetric: bool
 
 
 class _Harmonics(NamedTuple):
@@ -87,14 +86,16 @@ class _Choices(NamedTuple):
 
 
 class _Scratch(NamedTuple):
-    """Memory of the kernel, in order of the atoms."""
+    """Memory of the kernel."""
 
     rows: Floats
-    """(n, stride), the coefficients of each atom."""
+    """(n + 1, stride), the coefficients of each atom, those of degree 6 first; the last row is zero."""
     scale: Floats
-    """(n,), the inverse length of those of degree 6."""
-    seen: Integers
-    """(n,), the next entry of each atom that `block_of_products` writes."""
+    """(n + 1,), the inverse length of those of degree 6."""
+    own: Floats
+    """(stride,), the coefficients of degree 6 of one atom, then zeros."""
+    total: Floats
+    """(stride,), the sum of some rows."""
 
 
 class _Layout(NamedTuple):
@@ -183,17 +184,19 @@ def bond_order(
     every = tuple(layout.degree.tolist())
     width = int(layout.offset[-1])
     stride = -(-width // 8) * 8  # whole cache lines, which no row shares with the next
-    rows, scale, s6 = (space.get(name, size) for name, size in (("rows", n * stride), ("scale", n), ("s6", n_entries)))
+    rows, scale = space.get("rows", (n + 1) * stride), space.get("scale", n + 1)
+    rows[n * stride :], scale[n] = 0.0, 0.0
+    s6 = space.get("s6", n_entries)
     values, flags = np.empty((4 * len(every) + 2, n)), np.empty(n, np.int8)
     q, q_avg, w, w_avg = values[:-2].reshape(4, len(every), n)
     order = BondOrder(q, q_avg, w, w_avg, s6, values[-2], flags, values[-1])
     weight = np.empty(0) if neighbours.weight is None else neighbours.weight
     _order(
-        _Lists(neighbours.first, neighbours.other, neighbours.point, neighbours.points, weight, neighbours.symmetric),
+        _Lists(neighbours.first, neighbours.other, neighbours.point, neighbours.points, weight),
         _Harmonics(every == POLYNOMIAL[: len(every)], polynomial_norms(), recurrence(every)),
         layout,
         _Choices(convention == "lechner-dellago", normalisation == "steinhardt", criterion),
-        _Scratch(rows.reshape(n, stride), scale, space.get("seen", n, np.int64)),
+        _Scratch(rows.reshape(n + 1, stride), scale, np.zeros(stride), np.empty(stride)),
         order,
     )
     k = len(wanted)
@@ -210,17 +213,16 @@ def _order(
     in the cache where atoms are numbered by place. Degree 6 comes first in the layout, where the products of bonds
     expect it.
     """
-    first, other, point, points, weight, symmetric = lists
-    rows, scale, seen = scratch
+    first, other, point, points, weight = lists
+    rows, scale = scratch.rows, scratch.scale
     s6 = order.s6
     flags = Crystallinity(order.crystallinity, order.crystalline, order.margin)
-    n, stride = rows.shape
+    n, stride = len(first) - 1, rows.shape[1]
     width = layout.offset[-1]
-    block, sums, total = np.zeros((width + 1) * LANES), np.empty(SCRATCH), np.empty(stride)
+    block, sums = np.zeros((width + 1) * LANES), np.empty(SCRATCH)
     longest = 1
     for i in range(n):
         longest = max(longest, first[i + 1] - first[i])
-        seen[i] = first[i]
     sorting = np.empty(longest * LANES)
     behind = 0
     for begin in range(0, n, LANES):
@@ -232,15 +234,15 @@ def _order(
         _invariants(block, begin, layout, choices.normalised, order.q, order.w)
         known = min(begin + LANES, n)
         for i in range(begin, known):
-            for k in range(width):
-                rows[i, k] = block[k * LANES + i - begin]
+            lane = np.uint64(i - begin)
+            for k in range(np.uint64(width)):
+                rows[i, k] = block[k * WIDE + lane]
             for k in range(width, stride):
                 rows[i, k] = 0.0
             scale[i] = np.sqrt(4 * np.pi / 13) / order.q[layout.place[0], i]
         while behind < known and _last_neighbour(first, other, behind) < known:
-            _averaged(first, other, rows, choices.with_itself, behind, total, block)
+            _neighbourhood(first, other, choices.with_itself, behind, scratch, s6, block)
             _invariants(block, behind, layout, choices.normalised, order.q_avg, order.w_avg)
-            block_of_products(first, other, rows, scale, symmetric, behind, seen, s6)
             block_of_flags(first, s6, choices.criterion, behind, sorting, flags)
             behind += LANES
 
@@ -288,35 +290,74 @@ def _invariants(block: Floats, begin: int, layout: _Layout, normalised: bool, q:
             w[place, begin + lane] = cubic[lane]
 
 
-@kernel
-def _averaged(
+@kernel(fastmath={"contract", "reassoc"})
+def _neighbourhood(
     first: Integers,
     other: Integers32,
-    rows: Floats,
     with_itself: bool,
     begin: int,
-    total: Floats,
+    scratch: _Scratch,
+    s6: Floats,
     block: Floats,
 ) -> None:
-    """Average the rows of the neighbours of each atom of a block."""
-    n, stride = rows.shape
-    flat, wide, one = rows.ravel(), np.uint64(stride), np.uint64(1)
+    """Average the rows of the neighbours of each atom of a block, and write the normalised product of each bond."""
+    rows, scale, own, total = scratch
+    n, stride = len(first) - 1, rows.shape[1]
+    flat, wide = rows.ravel(), np.uint64(stride)
     for i in range(begin, min(begin + LANES, n)):
+        row = np.uint64(i) * wide
         for k in range(wide):
-            total[k] = flat[np.uint64(i) * wide + k] if with_itself else 0.0
+            total[k] = flat[row + k] if with_itself else 0.0
+        for k in range(np.uint64(13)):
+            own[k] = flat[row + k]
         e, end = np.uint64(first[i]), np.uint64(first[i + 1])
-        while e < end:  # four at a time, so that the total is loaded and stored less often
-            if e + one + one + one < end:
-                a, b = np.uint64(other[e]) * wide, np.uint64(other[e + one]) * wide
-                c, d = np.uint64(other[e + one + one]) * wide, np.uint64(other[e + one + one + one]) * wide
-                for k in range(wide):
-                    total[k] += (flat[a + k] + flat[b + k]) + (flat[c + k] + flat[d + k])
-                e += one + one + one + one
-            else:
-                a = np.uint64(other[e]) * wide
-                for k in range(wide):
-                    total[k] += flat[a + k]
-                e += one
+        if stride == 24:  # l = 4 and 6: with a width that it knows, the compiler unrolls the sums
+            _sums(other, e, end, flat, np.uint64(24), scale, scale[i], own, total, s6)
+        else:
+            _sums(other, e, end, flat, wide, scale, scale[i], own, total, s6)
         share = 1.0 / (first[i + 1] - first[i] + with_itself)
-        for k in range(len(block) // LANES - 1):
-            block[k * LANES + i - begin] = total[k] * share
+        lane = np.uint64(i - begin)
+        for k in range(np.uint64(len(block) // LANES - 1)):
+            block[k * WIDE + lane] = total[k] * share
+
+
+@kernel(inline="always")
+def _sums(
+    other: Integers32,
+    begin: np.uint64,
+    end: np.uint64,
+    flat: Floats,
+    wide: np.uint64,
+    scale: Floats,
+    own_scale: float,
+    own: Floats,
+    total: Floats,
+    s6: Floats,
+) -> None:
+    """Add the rows of the neighbours of one atom to `total`, and write their products with its `own` row.
+
+    Four at a time, so that the total is loaded and stored less often; the row of zeros after the last atom, whose
+    product is overwritten, stands for those that are missing.
+    """
+    zeros, one = np.uint64(len(scale) - 1), np.uint64(1)
+    e, last = begin, end - one
+    while e < end:
+        e1, e2, e3 = e + one, e + one + one, e + one + one + one
+        j0 = np.uint64(other[e])
+        j1 = np.uint64(other[e1]) if e1 < end else zeros
+        j2 = np.uint64(other[e2]) if e2 < end else zeros
+        j3 = np.uint64(other[e3]) if e3 < end else zeros
+        a, b, c, d = j0 * wide, j1 * wide, j2 * wide, j3 * wide
+        s0 = s1 = s2 = s3 = 0.0
+        for k in range(wide):
+            v, va, vb, vc, vd = own[k], flat[a + k], flat[b + k], flat[c + k], flat[d + k]
+            total[k] += (va + vb) + (vc + vd)
+            s0 += v * va
+            s1 += v * vb
+            s2 += v * vc
+            s3 += v * vd
+        s6[min(e3, last)] = s3 * (own_scale * scale[j3])
+        s6[min(e2, last)] = s2 * (own_scale * scale[j2])
+        s6[min(e1, last)] = s1 * (own_scale * scale[j1])
+        s6[e] = s0 * (own_scale * scale[j0])
+        e = e3 + one

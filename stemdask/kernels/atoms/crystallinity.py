@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stemdask.kernels.arrays import Codes, Floats, Integers, Integers32
+from stemdask.kernels.arrays import Codes, Floats, Integers
 from stemdask.kernels.atoms.harmonics import LANES, WIDE
 from stemdask.kernels.compiled import kernel
 
@@ -62,51 +62,6 @@ def crystallinity(first: Integers, s6: Floats, criterion: Criterion) -> Crystall
     return result
 
 
-@kernel(fastmath={"contract", "reassoc"})
-def block_of_products(
-    first: Integers,
-    other: Integers32,
-    rows: Floats,
-    scale: Floats,
-    symmetric: bool,
-    begin: int,
-    seen: Integers,
-    s6: Floats,
-) -> None:
-    """Write the normalised product of the coefficients of both ends of each entry of a block of atoms.
-
-    The coefficients of atom i are ``rows[i, :13]``, of length ``1 / scale[i]``. In symmetric lists
-    each bond is done once, by the smaller of its atoms: `seen`, at first a copy of `first`, is where the next entry of
-    each atom goes, which lists sorted by atom number make the right one.
-    """
-    n, stride = rows.shape
-    flat, wide, one = rows.ravel(), np.uint64(stride), np.uint64(1)
-    two, three, four = np.uint64(2), np.uint64(3), np.uint64(4)
-    for i in range(begin, min(begin + LANES, n)):
-        own = np.uint64(i) * wide
-        e, end = np.uint64(seen[i]), np.uint64(first[i + 1])
-        while e < end:  # four at a time, the last one again where fewer are left
-            e1, e2, e3 = min(e + one, end - one), min(e + two, end - one), min(e + three, end - one)
-            j0, j1, j2, j3 = np.uint64(other[e]), np.uint64(other[e1]), np.uint64(other[e2]), np.uint64(other[e3])
-            a, b, c, d = j0 * wide, j1 * wide, j2 * wide, j3 * wide
-            s0 = s1 = s2 = s3 = 0.0
-            for k in range(np.uint64(13)):
-                v = flat[own + k]
-                s0 += v * flat[a + k]
-                s1 += v * flat[b + k]
-                s2 += v * flat[c + k]
-                s3 += v * flat[d + k]
-            s6[e], s6[e1] = s0 * (scale[i] * scale[j0]), s1 * (scale[i] * scale[j1])
-            s6[e2], s6[e3] = s2 * (scale[i] * scale[j2]), s3 * (scale[i] * scale[j3])
-            e += four
-        if symmetric:
-            for entry in range(np.uint64(seen[i]), end):
-                j0 = np.uint64(other[entry])
-                if j0 > np.uint64(i):
-                    s6[np.uint64(seen[j0])] = s6[entry]
-                    seen[j0] += 1
-
-
 @kernel
 def _rank(bonded: int, criterion: Criterion) -> int:
     """Return how many bonds are better than the one that counts."""
@@ -140,14 +95,24 @@ def block_of_flags(
             sorting[(e - first[i]) * LANES + lane] = s6[e]
             total += s6[e]
         mean[i] = total / (first[i + 1] - first[i])
-    # The best bonds of all lanes bubble up side by side, as far as one of them needs.
+    # The best of the rest is carried up through all lanes side by side, as often as one of them needs. It is carried
+    # from one row to another, because a value that is kept or replaced in place is compiled to slow masked stores.
+    carried = np.empty(2 * LANES)
     for rank in range(ranks + 1):
-        for row in range(rows - 1, rank, -1):
-            upper, lower = np.uint64(row - 1) * WIDE, np.uint64(row) * WIDE
+        source, target = np.uint64(0), WIDE
+        last = np.uint64(rows - 1) * WIDE
+        for lane in range(WIDE):
+            carried[lane] = sorting[last + lane]
+        for row in range(rows - 2, rank - 1, -1):
+            upper, lower = np.uint64(row) * WIDE, np.uint64(row + 1) * WIDE
             for lane in range(WIDE):
-                a, b = sorting[upper + lane], sorting[lower + lane]
-                sorting[upper + lane] = a if a > b else b
+                a, b = sorting[upper + lane], carried[source + lane]
+                carried[target + lane] = a if a > b else b
                 sorting[lower + lane] = b if a > b else a
+            source, target = target, source
+        best = np.uint64(rank) * WIDE
+        for lane in range(WIDE):
+            sorting[best + lane] = carried[source + lane]
     for lane in range(count):
         i = begin + lane
         bonded = first[i + 1] - first[i]
