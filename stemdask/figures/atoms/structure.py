@@ -97,7 +97,7 @@ def parts(results: Results, frame: int) -> list[Part]:
     part = Part(f"Structure types of frame {frame}", rows=rows_of(results, "structure", frame))
     atoms = results.at(positions.X.group, frame)
     part.rows += _lattices(atoms)
-    part.sentences += disputed(atoms)
+    part.sentences += disputed(atoms) + of_no_template(atoms)
     caption = "Atoms by the structure of their surroundings; those at the surface lie behind."
     part.show(caption, lambda: plot_structure_types(results, frame))
     if results.n_frames > 1:
@@ -132,6 +132,17 @@ def disputed(atoms: xr.Dataset) -> list[str]:
         "neighbours of an atom are, s6 whether the surroundings of both ends of each bond are alike: of these atoms "
         + ", ".join(f"{number} {why}" for number, why in causes if number)
         + "."
+    ]
+
+
+def of_no_template(atoms: xr.Dataset) -> list[str]:
+    """Say what atoms are that are crystalline and yet on no lattice known here."""
+    number = int((atoms[structure.STRUCTURE.name].values == structure.OTHER_CRYSTALLINE).sum())
+    if not number:
+        return []
+    return [
+        f"{number} atoms are crystalline and of none of the structure types that have a template: bond order calls "
+        "them crystalline, or the same neighbours stand in the same directions around further atoms of their element."
     ]
 
 

@@ -11,12 +11,15 @@ from stemdask.kernels.atoms.neighbours import find_neighbours
 from stemdask.kernels.atoms.surroundings import Surroundings
 from stemdask.kernels.atoms.templates import TEMPLATES
 
-UNORDERED, L1_0, L1_2, B2, ZINCBLENDE, WURTZITE, ROCK_SALT, FLUORITE = range(8)
+UNORDERED, L1_0, L1_2, B2, ZINCBLENDE, WURTZITE, ROCK_SALT, FLUORITE, PEROVSKITE = range(9)
 
 _FLAT = 0.1
 #: Half-way between the first and the second shell of the other element around fluorite's cation and anion, in units
 #: of the distance of nearest atoms of its own element.
 _CATION_REACH, _ANION_REACH = 0.89, 1.26
+#: From the small cation of a perovskite to the anions, at half of the edge of the cube, and to the large cations at
+#: 0.87 of it, up to before the next shells.
+_TO_ANIONS, _TO_CATIONS = 0.68, 1.05
 
 
 def find_ordering(
@@ -64,6 +67,7 @@ def find_ordering(
         right = (numbers[place] == numbers[atoms, None]) == like
         order[atoms[(right | ~there).all(axis=1) & (2 * there.sum(axis=1) >= len(like))]] = structure
     order[_fluorite(positions, numbers, found, cell, periodic)] = FLUORITE
+    order[_perovskite(positions, numbers, found, cell, periodic)] = PEROVSKITE
     return order
 
 
@@ -99,3 +103,25 @@ def _fluorite(
     fluorite[cation] = (count >= 4)[cation] & (count <= 8)[cation]
     fluorite[anion] = (count >= 2)[anion] & (count <= 4)[anion]
     return fluorite
+
+
+def _perovskite(
+    positions: Floats, numbers: NDArray[np.uint8], found: Surroundings, cell: ArrayLike | None, periodic: ArrayLike
+) -> Booleans:
+    """Tell the atoms of perovskites: simple cubic cations in octahedra of anions, with large cations around."""
+    match = found.match
+    small = found.own & (match.kind == SIMPLE_CUBIC)
+    perovskite = np.zeros(len(numbers), bool)
+    if len(np.unique(numbers)) < 3 or not small.any():
+        return perovskite
+    edge = float(np.median(match.distance[small]))
+    neighbours = find_neighbours(positions, _TO_CATIONS * edge, cell, periodic)
+    centre, other, near = neighbours.centre, neighbours.other, neighbours.distance < _TO_ANIONS * edge
+    unlike = small[centre] & (numbers[centre] != numbers[other])
+    anions = np.bincount(centre[unlike & near], minlength=len(numbers))
+    cations = np.bincount(centre[unlike & ~near], minlength=len(numbers))
+    small &= (anions >= 3) & (anions <= 6) & (cations >= 4)
+    of_small = small[centre] & (numbers[centre] != numbers[other])
+    perovskite[small] = True
+    perovskite[other[of_small]] = True
+    return perovskite

@@ -31,6 +31,9 @@ REACH = 1.8
 _NEAR = 4  # neighbours of an atom of diamond
 _SPARE = 2  # neighbours that may lie among those of the template, where noise mixes two shells
 _TRIES = 3  # neighbours that are laid on the template in turn, where noise hides it from the one before
+_CLOSER = (
+    0.8  # neighbours closer than this, in units of the distance of nearest ones, are part of what surrounds an atom
+)
 _SAME_ANGLE = 0.35  # largest difference of cosines of a pair and the one it may stand for
 _SAME_PLACE = 0.4  # square of the largest distance of neighbours from their places, where the mean distance is 1
 
@@ -148,7 +151,7 @@ def _match(
                 if by_bonds or (found >= size and (tries > 0 or not _is_diamond(tables.kind[t]))):
                     shell = diamond[:size] if by_bonds else near[: size if tries == 0 else min(size + _SPARE, found)]
                     rmsd, scale = _fit(shell, max(tries - 1, 0), t, tables, order, quaternion)
-                    if rmsd < best:
+                    if rmsd < best and not _passes_over(shell, order[:size], _CLOSER * tables.nearest[t] / scale):
                         best, best_scale, chosen = rmsd, scale, t
                         best_order[:] = order
                         best_quaternion[:] = quaternion
@@ -161,6 +164,19 @@ def _match(
             atoms = of_diamond if bonded and _is_diamond(kind) else other
             for w in range(tables.size[chosen]):
                 match.place[i, w] = atoms[best_order[w]]
+
+
+@kernel
+def _passes_over(shell: Floats, order: Integers, least: float) -> bool:
+    """Tell whether a neighbour closer than `least` stands at no place of a template."""
+    taken = 0
+    for k in order:
+        taken |= 1 << k
+    for k in range(len(shell)):
+        squared = shell[k, 0] ** 2 + shell[k, 1] ** 2 + shell[k, 2] ** 2
+        if squared < least * least and not (taken >> k) & 1:
+            return True
+    return False
 
 
 @kernel

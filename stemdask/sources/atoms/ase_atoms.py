@@ -13,6 +13,5 @@ from stemdask.sources.atoms.structure import Structure, of_numbers
 def structure_of(atoms: Any) -> Structure:
     """Return what an `ase.Atoms` holds."""
     time = atoms.info.get("time")
-    cell = np.array(atoms.cell) if atoms.cell.rank == 3 else np.zeros((3, 3))
-    structure = of_numbers(atoms.numbers, atoms.positions, cell, atoms.pbc)
+    structure = of_numbers(atoms.numbers, atoms.positions, np.array(atoms.cell), atoms.pbc)
     return structure if time is None else replace(structure, time=float(time))

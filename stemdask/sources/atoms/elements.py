@@ -18,6 +18,9 @@ from stemdask.errors import InputError
 _LATTICE_PARAMETER = {78: 3.912, 79: 4.0782}
 #: Axial ratio of close-packed spheres, and the one below which "hcp" is the lattice of chains, as of selenium.
 _IDEAL, _CLOSE_PACKED = 1.633, 1.5
+#: Elements between which bonds are as long as the sum of their covalent radii, and by what they may be longer.
+_NON_METALS = ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Ge", "As", "Se", "Br", "Te", "I")
+_STRETCHED = 1.15
 _HYDROGEN = {"D": 1, "T": 1}
 #: The last element. Numbers beyond stand for types of atoms whose element isn't known.
 _LAST = 118
@@ -96,6 +99,14 @@ def nearest_distance(number: int) -> float:
         if state["symmetry"] in factor and not chains:
             return float(state["a"] * factor[state["symmetry"]])
     return 2 * float(ase.data.covalent_radii[min(number, len(ase.data.covalent_radii) - 1)])
+
+
+def covalent_bonds(numbers: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the longest bond [angstrom] between each two of some elements; 0 where one of them is a metal."""
+    known = np.isin(numbers, [ase.data.atomic_numbers[symbol] for symbol in _NON_METALS])
+    radius = np.where(known, ase.data.covalent_radii[np.where(known, numbers, 0)], 0.0)
+    longest: NDArray[np.float64] = _STRETCHED * (radius[:, None] + radius) * (known[:, None] & known)
+    return longest
 
 
 def _number(word: str) -> int:

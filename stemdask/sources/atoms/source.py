@@ -11,6 +11,7 @@ from pydantic import Field
 from stemdask.errors import FrameError
 from stemdask.model import AtomsFrame
 from stemdask.sources import formats, guard
+from stemdask.sources.atoms.box import whole_box
 from stemdask.sources.atoms.elements import numbers_of
 from stemdask.sources.atoms.frame_index import FramePlace
 from stemdask.sources.file_source import FileSource
@@ -62,15 +63,16 @@ class AtomsSource(FileSource):
                 where=file.path,
                 value=structure.positions[atom].tolist(),
             )
-        cell = None if structure.cell is None else self.scale * structure.cell
-        if cell is not None and not abs(np.linalg.det(cell)) > 0:
-            cell = None
+        positions = self.scale * structure.positions
+        cell, periodic = whole_box(
+            None if structure.cell is None else self.scale * structure.cell, structure.periodic, positions
+        )
         return AtomsFrame(
             index=index,
-            positions=self.scale * structure.positions,
+            positions=positions,
             numbers=numbers,
             cell=cell,
-            periodic=structure.periodic if cell is not None else (False, False, False),
+            periodic=periodic,
             time=structure.time,
         )
 

@@ -18,7 +18,7 @@ from stemdask.kernels.atoms.rdf import bin_edges
 from stemdask.kernels.atoms.surroundings import surroundings
 from stemdask.kernels.atoms.workspace import thread_workspace
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
-from stemdask.sources.atoms.elements import chemical_symbol, nearest_distance
+from stemdask.sources.atoms.elements import chemical_symbol, covalent_bonds, nearest_distance
 from stemdask.units import LengthAngstrom
 
 Rule: TypeAlias = Literal["first_minimum", "bulk_distance", "lattice"]
@@ -183,7 +183,10 @@ def _first_minima(frame: AtomsFrame, species: Array, bulk: PairCutoffs) -> PairC
     r = frame[rdf.R]
     edges = bin_edges(LONGEST * (common if common > 0 else UNKNOWN), 2 * float(r[0]))
     cell, periodic = frame.cell, frame.periodic
-    minima = pair_cutoffs(frame.positions, species, edges, cell, periodic, workspace=thread_workspace())
+    bonded = covalent_bonds(np.unique(frame.numbers))
+    minima = pair_cutoffs(
+        frame.positions, species, edges, cell, periodic, bonded=bonded, few=bulk.cutoff, workspace=thread_workspace()
+    )
     unknown = np.isnan(minima.cutoff)
     return PairCutoffs(np.where(unknown, bulk.cutoff, minima.cutoff), np.where(unknown, bulk.error, minima.error))
 

@@ -13,7 +13,9 @@ from stemdask.analyses.atoms.shape import surface
 from stemdask.kernels.atoms import common_neighbours, grains, kinds, ordering, stacking
 from stemdask.kernels.atoms.incomplete_shell import FEWEST
 from stemdask.kernels.atoms.neighbours import find_neighbours
+from stemdask.kernels.atoms.repeated_surroundings import repeats
 from stemdask.kernels.atoms.surroundings import Surroundings, surroundings
+from stemdask.kernels.atoms.template_match import Match
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
 
 DISORDERED, SURFACE, INCOMPLETE_SHELL, OTHER_CRYSTALLINE = 0, 5, 10, 11
@@ -43,7 +45,10 @@ ORDERINGS = {
     ordering.WURTZITE: "wurtzite",
     ordering.ROCK_SALT: "rock_salt",
     ordering.FLUORITE: "fluorite",
+    ordering.PEROVSKITE: "perovskite",
 }
+#: Atoms of a lattice are bonded up to this multiple of the mean distance in its first shell.
+LONGEST_BOND = 1.2
 LAYERS = {stacking.TWIN: "twin_boundary", stacking.FAULT: "stacking_fault", stacking.LAMELLA: "hcp_lamella"}
 
 
@@ -145,7 +150,7 @@ def run(frame: AtomsFrame, params: StructureParams) -> Mapping[str, Array]:
     match = found.match
     kind = _kinds(frame, found, params)
     lattice = np.where(kind >= 0, match.kind, -1).astype(np.int8)
-    near = find_neighbours(positions, cutoff, frame.cell, frame.periodic)
+    near = find_neighbours(positions, _reach(match, cutoff), frame.cell, frame.periodic)
     w, x, y, z = match.quaternion.T
     normal = np.column_stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
     on_hcp = np.asarray(lattice == kinds.HCP)
@@ -173,6 +178,12 @@ def run(frame: AtomsFrame, params: StructureParams) -> Mapping[str, Array]:
     }
 
 
+def _reach(match: Match, cutoff: float) -> float:
+    """Return how far apart atoms of a grain may be; the first minimum of g(r) may lie within a distorted shell."""
+    found = match.distance[match.kind != kinds.OTHER]
+    return max(cutoff, LONGEST_BOND * float(np.median(found))) if len(found) else cutoff
+
+
 def usual_lattice(count: Array) -> int:
     """Return the lattice of most atoms that have one, 0 where none has.
 
@@ -187,7 +198,8 @@ def usual_lattice(count: Array) -> int:
 def _kinds(frame: AtomsFrame, found: Surroundings, params: StructureParams) -> Array:
     """Tell the structure type of each atom.
 
-    Disordered is only what lies on no lattice and has no crystalline surroundings by s6 either.
+    Disordered is only what lies on no lattice, has no crystalline surroundings by s6, and none that are found again at
+    other atoms either.
     """
     lattice = found.match.kind
     complete = np.where(found.missing == 0, lattice, kinds.OTHER).astype(np.int8)
@@ -198,12 +210,14 @@ def _kinds(frame: AtomsFrame, found: Surroundings, params: StructureParams) -> A
     at_surface = frame[surface.AT_SURFACE] == surface.SURFACE
     crystalline = frame[bond_order.CRYSTALLINE] == 1
     alone = frame[bond_order.N_NEIGHBORS] < FEWEST
+    asked = (lattice == kinds.OTHER) & (complete == kinds.OTHER) & ~crystalline
+    repeated = repeats(frame.positions, frame.numbers, asked, frame.cell, frame.periodic)
     kind = np.select(
         [
             complete != kinds.OTHER,
-            at_surface & ((lattice != kinds.OTHER) | crystalline | alone),
+            at_surface & ((lattice != kinds.OTHER) | crystalline | repeated | alone),
             ~at_surface & (found.missing > 0),
-            crystalline | (found.missing == 0),
+            crystalline | (found.missing == 0) | repeated,
         ],
         [complete, SURFACE, INCOMPLETE_SHELL, OTHER_CRYSTALLINE],
         DISORDERED,

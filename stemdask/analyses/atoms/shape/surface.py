@@ -11,12 +11,16 @@ from pydantic import Field
 from stemdask.analyses.atoms.order import rdf
 from stemdask.kernels.atoms.convex_body import convex_body
 from stemdask.kernels.atoms.generalized_coordination import generalized_coordination
+from stemdask.kernels.atoms.neighbour_rules import nearest
 from stemdask.kernels.atoms.neighbours import find_neighbours
 from stemdask.kernels.atoms.surface import has_empty_cone
 from stemdask.model import Analysis, Array, AtomsFrame, Params, Variable
 
 #: From the first minimum of g(r) to between the second and the third shell.
 REACH = 1.3
+#: Atoms with fewer neighbours than fcc's first shell up to there, as in quartz, also see as many as its first two hold:
+#: bonds alone leave cones empty in the midst of a crystal.
+FEW, SEEN = 12, 18
 
 CORE, SURFACE = 0, 1
 
@@ -60,7 +64,12 @@ def run(frame: AtomsFrame, params: SurfaceParams) -> Mapping[str, Array]:
     placed = np.asarray(np.isfinite(positions).all(axis=1))
     known = placed & (cutoff > 0)
     far = find_neighbours(positions, REACH * cutoff, frame.cell, frame.periodic)
-    surface = np.where(known, has_empty_cone(far, params.cone), -1).astype(np.int8)
+    empty = has_empty_cone(far, params.cone)
+    few = empty & (far.counts < FEW)
+    if few.any():
+        around = nearest(positions, SEEN, frame.cell, frame.periodic)
+        empty[few] = has_empty_cone(around, params.cone)[few]
+    surface = np.where(known, empty, -1).astype(np.int8)
     near = find_neighbours(positions, cutoff, frame.cell, frame.periodic)
     n_surface, n_known = int((surface == SURFACE).sum()), int(known.sum())
     return {
