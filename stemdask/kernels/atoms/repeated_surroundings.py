@@ -60,9 +60,9 @@ def repeats(
     shell = nearest(positions, _SHELL, cell, periodic)
     if not asked.any() or not len(shell.point):
         return found
-    distance = np.split(shell.distance, shell.first[1:-1])
-    near = float(np.median([one[0] for one in distance if len(one)]))
-    shell_radius = float(np.median([one[-1] for one in distance if len(one)]))
+    begin = shell.first[:-1][shell.counts > 0]
+    near = float(np.median(np.minimum.reduceat(shell.distance, begin)))
+    shell_radius = float(np.median(np.maximum.reduceat(shell.distance, begin)))
     reach = _REACH * shell_radius
     around = find_neighbours(positions, _BEYOND * reach, cell, periodic)
     others = find_neighbours(positions, shell_radius * (_CANDIDATES / _SHELL) ** (1 / 3), cell, periodic)
