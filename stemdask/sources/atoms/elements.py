@@ -16,11 +16,15 @@ from stemdask.errors import InputError
 
 #: Lattice parameters [angstrom] of Kang et al., github.com/jungwonparklab/analysis-time-resolved-3d-recon-kang.
 _LATTICE_PARAMETER = {78: 3.912, 79: 4.0782}
+#: Nearest neighbours [angstrom] in uranium, neptunium and plutonium, of which the covalent radii are far too large.
+_ACTINIDES = {92: 2.75, 93: 2.60, 94: 2.57}
 #: Axial ratio of close-packed spheres, and the one below which "hcp" is the lattice of chains, as of selenium.
 _IDEAL, _CLOSE_PACKED = 1.633, 1.5
 #: Elements between which bonds are as long as the sum of their covalent radii, and by what they may be longer.
 _NON_METALS = ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Ge", "As", "Se", "Br", "Te", "I")
 _STRETCHED = 1.15
+#: Close-packed crystals of no metallic bonds.
+_GASES = ("H", "He", "N", "O", "F", "Ne", "Ar", "Kr", "Xe", "Rn")
 _HYDROGEN = {"D": 1, "T": 1}
 #: The last element. Numbers beyond stand for types of atoms whose element isn't known.
 _LAST = 118
@@ -92,6 +96,8 @@ def nearest_distance(number: int) -> float:
         return math.nan
     if number in _LATTICE_PARAMETER:
         return _LATTICE_PARAMETER[number] * math.sqrt(0.5)
+    if number in _ACTINIDES:
+        return _ACTINIDES[number]
     state: Any = ase.data.reference_states[number] if number < len(ase.data.reference_states) else None
     if state is not None and "a" in state:
         factor = {"fcc": np.sqrt(0.5), "bcc": np.sqrt(0.75), "hcp": 1.0, "diamond": np.sqrt(3) / 4, "sc": 1.0}
@@ -99,6 +105,14 @@ def nearest_distance(number: int) -> float:
         if state["symmetry"] in factor and not chains:
             return float(state["a"] * factor[state["symmetry"]])
     return 2 * float(ase.data.covalent_radii[min(number, len(ase.data.covalent_radii) - 1)])
+
+
+@lru_cache(maxsize=256)
+def is_metal(number: int) -> bool:
+    """Tell whether the bulk element is a metal whose nearest neighbours are known: fcc, bcc or close-packed hcp."""
+    state: Any = ase.data.reference_states[number] if number < len(ase.data.reference_states) else None
+    simple = state is not None and state["symmetry"] in ("fcc", "bcc", "hcp") and "a" in state
+    return simple and chemical_symbol(number) not in _GASES and state.get("c/a", _IDEAL) >= _CLOSE_PACKED
 
 
 def covalent_bonds(numbers: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -133,7 +133,7 @@ def test_layers_and_tubes_repeat_where_the_file_says_so(atoms, expected, tmp_pat
 def test_a_molecule_on_a_metal_leaves_the_neighbours_of_the_metal(tmp_path):
     slab = fcc100("Cu", (4, 4, 4), vacuum=8)
     bare = analysed(tmp_path, slab, coordination={})["atoms/coordination"]
-    add_adsorbate(slab, molecule("CO"), 1.8, "ontop")
+    add_adsorbate(slab, molecule("CO"), 1.8, "ontop", mol_index=1)  # carbon below
     covered = analysed(tmp_path, slab, coordination={})["atoms/coordination"]
     assert (covered[:64] - bare).tolist().count(1) == 1
     assert (covered[:64] != bare).sum() == 1

@@ -64,6 +64,32 @@ def test_noisy_particles_are_judged_alike(name, tmp_path):
         assert remedy in said
 
 
+METALS = ("Pt", "Co", "Fe", "FePt")
+
+
+@pytest.mark.parametrize("name", METALS)
+def test_voxels_nearly_as_large_as_an_angstrom_are_noticed_in_metals(name, tmp_path):
+    for sigma in (0.0, 0.2):
+        positions, numbers = particle(name, 10.0, sigma)
+        atoms = Atoms(numbers, positions)
+        assert of_scale(open_source(structure_file(tmp_path, atoms))) == []
+        for voxel in (0.75, 1.25):
+            (said,) = of_scale(open_source(structure_file(tmp_path, atoms, voxel)))
+            assert "voxels" in said
+
+
+@pytest.mark.parametrize("name", ["Al", "Na", "Ni", "W", "Mg", "Zn", "Cd", "Ti", "Pb", "Cs", "Hg", "In", "Ar", "Xe"])
+def test_bulk_elements_are_left_alone(name, tmp_path):
+    atoms = bulk(name).repeat(4)
+    assert of_scale(open_source(structure_file(tmp_path, atoms))) == []
+
+
+def test_uranium_whose_covalent_radius_is_far_too_large_is_left_alone(tmp_path):
+    places = [[0, 0.1025, 0.25], [0.5, 0.6025, 0.25], [0, 0.8975, 0.75], [0.5, 0.3975, 0.75]]
+    atoms = Atoms("U4", scaled_positions=places, cell=[2.854, 5.869, 4.955], pbc=True).repeat(3)
+    assert of_scale(open_source(structure_file(tmp_path, atoms))) == []
+
+
 @pytest.mark.golden
 @pytest.mark.parametrize("stage", [1, 2])
 def test_published_reconstructions_are_left_alone_and_in_voxels_named(reference, stage, tmp_path):
