@@ -29,8 +29,8 @@ def whole_box(cell: Floats | None, periodic: Periodic, positions: Floats) -> tup
     none: Periodic = (False, False, False)
     if cell is None or not np.isfinite(cell).all():
         return None, none
-    given = cell.any(axis=1)
-    repeats: Periodic = tuple((given & periodic).tolist())
+    given = np.any(cell, axis=1)
+    repeats: Periodic = (bool(given[0] and periodic[0]), bool(given[1] and periodic[1]), bool(given[2] and periodic[2]))
     if not given.all():
         if not any(repeats):
             return None, none
