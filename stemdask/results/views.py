@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
+from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,13 @@ from stemdask.model import FrameStatus, ImageFrame, Kind, Params, Step, Variable
 from stemdask.sources import fenced
 from stemdask.sources.atoms.source import AtomsSource
 from stemdask.sources.images.source import ImageSource
+from stemdask.store.layout import INPUT_DIRECTORY, INPUT_FROM_STORE
+
+
+def _under(folder: Path, item: str) -> str:
+    """Return where a path is from a folder, in whose own name nothing is a pattern."""
+    pattern = glob.has_magic(item)
+    return str(Path(glob.escape(str(folder)) if pattern else folder) / Path(item).expanduser())
 
 
 class Results:
@@ -142,10 +152,29 @@ class Results:
         section = self.config()["input"]
         for key in ("calibrate_from", "invert"):
             section.pop(key, None)
-        try:
-            return fenced.open_source(section.pop("path"), **section, memory=self._memory)
-        except (StemdaskError, OSError):
-            return None
+        path = section.pop("path")
+        for meant in self._meant(path):
+            try:
+                return fenced.open_source(meant, **section, memory=self._memory)
+            except (StemdaskError, OSError):
+                continue
+        return None
+
+    def _meant(self, path: str | list[str]) -> Iterator[str | list[str]]:
+        """Yield what a path of the config can mean: seen from where the run was started, from the store, from here.
+
+        The second is for data and results that were moved together.
+        """
+        items = [path] if isinstance(path, str) else path
+        if all(Path(item).expanduser().is_absolute() for item in items):
+            yield path
+            return
+        attributes, store = self._tree.attrs, self._tree.encoding.get("source")
+        folders = [Path(attributes[INPUT_DIRECTORY])] if INPUT_DIRECTORY in attributes else []
+        if store and INPUT_FROM_STORE in attributes:
+            folders.append(Path(store).absolute().parent / attributes[INPUT_FROM_STORE])
+        for folder in dict.fromkeys([*folders, Path.cwd()]):
+            yield [_under(folder, item) for item in items]
 
     @property
     def _memory(self) -> int:

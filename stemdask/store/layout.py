@@ -34,6 +34,8 @@ INPUT_HASH = "frames/input_hash"
 CHECKSUMS = "blocks/checksum"
 #: Attribute of the root: the hash of each analysis, its parameters and all that it reads.
 ANALYSIS_HASH = "analysis_hash"
+#: Attributes of the root: the folder from which relative paths of the input start, and the way there from the store's.
+INPUT_DIRECTORY, INPUT_FROM_STORE = "input_directory", "input_directory_from_store"
 #: What a machine did, not what it found; differs from run to run.
 VOLATILE = ("frames/seconds", "frames/worker", CHECKSUMS)
 
@@ -370,7 +372,15 @@ def _root_attributes(plan: Plan) -> dict[str, Any]:
         "state": "running",
         "references": REFERENCES,
         "input_warnings": list(plan.source.warnings),
+        **_where_from(plan),
     }
+
+
+def _where_from(plan: Plan) -> dict[str, str]:
+    """Return what relative paths of the input start from: as it is here, and as it is seen from beside the store."""
+    here = Path.cwd()
+    seen = os.path.relpath(here, Path(plan.store).absolute().parent)
+    return {INPUT_DIRECTORY: str(here), INPUT_FROM_STORE: Path(seen).as_posix()}
 
 
 def _now() -> str:
