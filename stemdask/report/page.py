@@ -136,7 +136,7 @@ def parts(results: Results, frame: int) -> list[Part]:
 
 
 def summary(store: str | Path) -> list[str]:
-    """Return the first frames of a store, a line each; none where the run has nothing to say of a single frame."""
+    """Return what was chosen for the run, and its first frames, a line each; none where there is nothing to say."""
     return _summary(Results(reader.open_results(store)))
 
 
@@ -144,7 +144,8 @@ def _summary(results: Results) -> list[str]:
     good = results.good()
     said = {index: words_of(results, int(index)) for index in good[:NAMED]}
     lines = [f"frame {index}: {'; '.join(words)}" for index, words in said.items() if words]
-    return [*lines, f"and {len(good) - NAMED} frames more"] if lines and len(good) > NAMED else lines
+    chosen = [line for shown in shows.of_run(results) for line in shown.choices(results)] if good.size else []
+    return [*chosen, *lines, *([f"and {len(good) - NAMED} frames more"] if lines and len(good) > NAMED else [])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ class Shows:
     """How it was done with some parameters; where nobody says so, the page names the parameters."""
     slides: Sequence[str] = ()
     """Which of the plots, each of a frame, are shown of several frames, one frame after the other."""
+    choices: Callable[[Results], Sequence[str]] = lambda results: ()
+    """What was chosen among several for the whole run, in a line each, for the first lines of a terminal."""
 
 
 def shown_by(analysis: Analysis) -> Shows | None:

@@ -235,6 +235,21 @@ def test_a_range_of_separations_is_shown_with_its_scores(tmp_path: Path) -> None
     assert rows[0][0].startswith("cell 0.41")
     assert float(rows[0][1]) > 0.8
     assert len(rows) > 1
+    scores = {name.removesuffix(", score"): score for name, score in rows}
+    line, frame = report.summary(store)
+    found = re.fullmatch(
+        r"separation: of (\d+) lattices in the frame, (cell [\d.]+ × [\d.]+ nm) taken \(score ([\d.]+)\); "
+        r"next ([\d.]+ × [\d.]+ nm) \(score ([\d.]+), a multiple of it\)",
+        line,
+    )
+    assert found is not None, line
+    assert int(found[1]) == len(rows)
+    lattice = reader.open_results(store)["lattice"].isel(frame=0)
+    sizes = [float(np.hypot(lattice[f"{name}_y"], lattice[f"{name}_x"])) for name in "ab"]
+    assert [float(size) for size in re.findall(r"[\d.]+", found[2])] == pytest.approx(sorted(sizes), rel=0.02)
+    assert scores.pop(found[2]) == found[3]
+    assert scores[f"cell {found[4]}"] == found[5] == max(scores.values())
+    assert frame.startswith("frame 0: ")
 
 
 def test_a_stack_has_a_slide_for_each_frame_that_is_chosen(every_image_analysis: Path, tmp_path: Path) -> None:

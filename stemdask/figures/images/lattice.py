@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -11,10 +13,15 @@ from stemdask.figures.images.inspection import sublattice_name
 from stemdask.figures.style import MUTED, SUBLATTICES, new, style
 from stemdask.kernels.images.finding.separation import scored_lattices
 from stemdask.kernels.images.stacks.filters import invert
+from stemdask.model import Array
 from stemdask.results.shows import Doubt, Method, Part, Shows
 from stemdask.results.views import Results
 from stemdask.units import amount
 
+#: How far the vectors of a multiple of a lattice may be from whole steps of it, in these steps.
+_WHOLE = 0.1
+#: Part of their lengths by which the vectors of one lattice differ from frame to frame, and before and after the fit.
+_ALIKE = 0.05
 _VECTORS = {"a": (lattice.A_Y, lattice.A_X), "b": (lattice.B_Y, lattice.B_X)}
 
 
@@ -64,13 +71,33 @@ def parts(results: Results, frame: int) -> list[Part]:
         length = float(np.hypot(float(mean[vector[0].name]), float(mean[vector[1].name])))
         part.rows.append((f"lattice vector {name}", amount(f"{length:.4f}", mean[vector[0].name].attrs["units"])))
     part.rows.append((lattice.CONFIDENCE.long_name, f"{float(mean[lattice.CONFIDENCE.name]):.2f}"))
-    part.rows += _scored(results, frame)
+    part.rows += [(f"cell {one.size}, score", _score(one.score)) for one in _scored(results, frame)]
     part.show("The columns of the first grain, all brought into one cell.", lambda: plot_lattice(results, frame))
     return [part]
 
 
-def _scored(results: Results, frame: int) -> list[tuple[str, str]]:
-    """Return the score of each lattice that a range of separations allows; nothing without a range."""
+class _Scored(NamedTuple):
+    """A lattice that a range of separations allows."""
+
+    size: str
+    score: float
+    """NaN where it repeats too seldom to be judged."""
+    basis: Array
+    """(2, 2), a and b, in the units of the store."""
+
+    @property
+    def lengths(self) -> Array:
+        """Of its vectors, the shorter one first."""
+        return np.sort(np.hypot(*self.basis.T))
+
+    def is_multiple_of(self, other: _Scored) -> bool:
+        """Tell whether its cell consists of whole cells of another lattice, which repeats with it in any case."""
+        parts = self.basis @ np.linalg.inv(other.basis)
+        return bool(np.abs(parts - parts.round()).max() < _WHOLE)
+
+
+def _scored(results: Results, frame: int) -> list[_Scored]:
+    """Return each lattice that a range of separations allows, the smallest first; nothing without a range."""
     params, image = results.params("columns"), results.image(frame)
     if not isinstance(params, columns.ColumnsParams) or not isinstance(params.separation, tuple) or image is None:
         return []
@@ -79,10 +106,32 @@ def _scored(results: Results, frame: int) -> list[tuple[str, str]]:
     least, greatest = (length.px(nm) for length in params.separation)
     scored = scored_lattices(invert(image.pixels) if dark else image.pixels, (least, greatest))
     units = str(results.at(columns.Y.group, frame)[columns.Y.name].attrs["units"])
-    sizes = [" × ".join(f"{nm * np.hypot(*vector):.4g}" for vector in (one.a, one.b)) for one in scored]
+    cells = [nm * np.array([one.a, one.b]) for one in scored]
+    sizes = [" × ".join(f"{length:.4g}" for length in np.hypot(*cell.T)) for cell in cells]
     return [
-        (f"cell {amount(size, units)}, score", _score(one.confidence)) for size, one in zip(sizes, scored, strict=True)
+        _Scored(amount(size, units), one.confidence, cell) for size, one, cell in zip(sizes, scored, cells, strict=True)
     ]
+
+
+def choices(results: Results) -> list[str]:
+    """Say which lattice was taken of those that a range of separations allows, and which comes next, by their scores.
+
+    They are those of the first frame with results.
+    """
+    frame = int(results.good()[0])
+    scored = _scored(results, frame)
+    if not scored:
+        return []
+    mean = results.at(lattice.A_Y.group, frame)
+    found = sorted(float(np.hypot(*(float(mean[part.name]) for part in vector))) for vector in _VECTORS.values())
+    taken = next((one for one in scored if np.allclose(one.lengths, found, rtol=_ALIKE)), None)
+    others = sorted((one for one in scored if one is not taken), key=lambda one: -np.nan_to_num(one.score))
+    which = f"frame {frame}" if results.n_frames > 1 else "the frame"
+    said = f"cell {taken.size} taken (score {_score(taken.score)})" if taken else "none of them is that of the columns"
+    if others:
+        multiple = ", a multiple of it" if taken and others[0].is_multiple_of(taken) else ""
+        said += f"; next {others[0].size} (score {_score(others[0].score)}{multiple})"
+    return [f"separation: of {len(scored)} lattice{'s' if len(scored) > 1 else ''} in {which}, {said}"]
 
 
 def words(results: Results, frame: int) -> list[str]:
@@ -116,7 +165,7 @@ def method(params: lattice.LatticeParams) -> Method:
     return Method(f"The mean lattice was fitted to the columns of sublattice A.{known}")
 
 
-SHOWS = Shows(parts, {"lattice": plot_lattice}, words, doubts, method=method)
+SHOWS = Shows(parts, {"lattice": plot_lattice}, words, doubts, method=method, choices=choices)
 
 
 def _score(confidence: float) -> str:
