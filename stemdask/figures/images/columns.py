@@ -109,7 +109,7 @@ def parts(results: Results, frame: int) -> list[Part]:
         )
         part.show("The columns found, over the image.", lambda: overlay(image, found))
         if _has_residual(results):
-            part.show("What the fit leaves over.", lambda: plot_residual(results, frame))
+            part.show("What the fit leaves over; grey: outside of the columns.", lambda: plot_residual(results, frame))
         else:
             part.sentences.append(
                 "What the fit leaves over is not shown: the store doesn't hold the pixels that were fitted, which are "

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 
 from stemdask.analyses.images.columns import columns, lattice
-from stemdask.figures.canvas import extent, height_of, scale_bar, show_image, spacing
+from stemdask.figures.canvas import extent, height_of, scale_bar, show_image, spacing, value_bar
 from stemdask.figures.style import MUTED, SUBLATTICES, new, style
 from stemdask.kernels.arrays import Booleans
 from stemdask.kernels.images.finding.quality import UNUSABLE
@@ -26,6 +26,8 @@ _GRAINS = ("o", "s", "D", "^", "v", "p")
 _PLACE = (columns.Y, columns.X)
 #: Residuals are shown up to this part of the height of a column, per cent.
 _MOST = 20.0
+#: Colour of what was not fitted, which has no residual.
+_NOT_FITTED = "#dcdcdc"
 
 
 class Place(NamedTuple):
@@ -118,6 +120,7 @@ def inspection(frame: ImageFrame, found: xr.Dataset, *, with_residual: bool = Tr
             if left_over is not None:
                 part = 100 * left_over / height
                 drawn = row[2].imshow(part, cmap="RdBu_r", vmin=-_MOST, vmax=_MOST, extent=extent(frame))
+                row[2].set_facecolor(_NOT_FITTED)
             for axes in row:
                 _look(axes, frame, place)
             scale_bar(row[0], str(found[columns.Y.name].attrs["units"]))
@@ -142,13 +145,14 @@ def residual(frame: ImageFrame, found: xr.Dataset) -> Figure:
     left_over, height = _residual(frame, found)
     width = 7.0
     with style():
-        figure, axes = new(width, height_of(frame, width))
+        figure, axes = new(width, height_of(frame, width - 1.0))
         drawn = axes.imshow(100 * left_over / height, cmap="RdBu_r", vmin=-_MOST, vmax=_MOST, extent=extent(frame))
+        axes.set_facecolor(_NOT_FITTED)
         bare(axes)
         scale_bar(axes, str(found[columns.Y.name].attrs["units"]))
         rms = float(np.sqrt(np.nanmean(left_over**2))) / height if np.isfinite(left_over).any() else np.nan
         axes.set_title(f"Image minus fit: RMS {100 * rms:.1f} % of a column's height")
-        figure.colorbar(drawn, ax=axes, shrink=0.6, pad=0.01, extend="both", label="residual / %")
+        value_bar(axes, drawn, extend="both", label="residual / %")
     return figure
 
 
