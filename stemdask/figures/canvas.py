@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import offset_copy
 from skimage.color import lab2rgb
 
+from stemdask.figures.pixels import in_pixels
 from stemdask.figures.style import ACCENT, INK, MUTED, quantity
 from stemdask.model import Array, ImageFrame
 from stemdask.units import amount
@@ -132,14 +133,17 @@ def direction_colour(degrees: float, paler: int = 0) -> tuple[float, float, floa
     return float(red), float(green), float(blue)
 
 
-def arrows(axes: Axes, y: Array, x: Array, u: Array, v: Array, *, typical: float, width: float = 0.003) -> Any:
+def arrows(axes: Axes, y: Array, x: Array, u: Array, v: Array, *, typical: float, thinnest: float = 0.003) -> Any:
     """Draw displacements (u to the right, v downwards) in the colours of their directions.
 
-    An arrow of the length `typical` is as long as the distance between neighbours.
+    An arrow of the length `typical` is as long as the distance between neighbours, and a twelfth as thick, but no
+    thinner than this part of the axes.
     """
+    reach = max(float(np.ptp(x)), 1e-12) if np.size(x) else 1.0
+    width = float(np.clip(spacing(y, x) / reach / 12.0, thinnest, 2.0 * thinnest))
     return axes.quiver(
         x, y, u, v, np.arctan2(-v, u), cmap=wheel(), clim=(-np.pi, np.pi), angles="xy", scale_units="xy",
-        scale=typical / (1.1 * spacing(y, x)), width=width, headwidth=4, pivot="mid", edgecolor=INK, linewidth=0.25,
+        scale=typical / (1.1 * spacing(y, x)), width=width, headwidth=4, pivot="mid", edgecolor=INK, linewidth=0.35,
     )  # fmt: skip
 
 
@@ -192,6 +196,7 @@ def value_map(axes: Axes, places: xr.Dataset, values: xr.DataArray, *, signed: b
     signed
         The colours are those of a change, symmetric about zero.
     """
+    values = in_pixels(values)
     y, x, shown = (np.asarray(array.values, dtype=float) for array in (places["y"], places["x"], values))
     good = np.isfinite(y) & np.isfinite(shown)
     map_axes(axes, str(places["y"].attrs["units"]))
@@ -218,6 +223,7 @@ def scatter_uv(axes: Axes, u: Array, v: Array, unit: str, **look: Any) -> None:
     axes.axhline(0, color=MUTED, lw=0.6)
     axes.axvline(0, color=MUTED, lw=0.6)
     axes.scatter(u, v, **({"s": 5, "alpha": 0.5, "linewidths": 0} | look))
-    reach = 1.08 * max(1.0, float(np.percentile(np.hypot(u, v), 99.5))) if u.size else 1.0
+    least = 1e-3 if unit == "pixel" else 1.0  # rounding isn't shown as if it were something
+    reach = 1.08 * max(least, float(np.percentile(np.hypot(u, v), 99.5))) if u.size else 1.0
     axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
     axes.set(xlabel=f"{quantity('u', unit)} (right)", ylabel=f"{quantity('v', unit)} (down)")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
+from stemdask.figures.pixels import in_pixels
 from stemdask.model import Variable
 from stemdask.results.views import Results
 from stemdask.units import amount
@@ -64,12 +65,14 @@ def _errors(results: Results, variable: Variable, frame: int) -> list[xr.DataArr
 
 def median_row(text: str, array: xr.DataArray, digits: int = 4) -> Row:
     """Return the median of the finite values of an array, with its unit."""
+    array = in_pixels(array)
     finite = np.asarray(array.values)[np.isfinite(array.values)]
     return text, amount(f"{np.median(finite):.{digits}g}", array.attrs["units"]) if finite.size else "none"
 
 
 def number(array: xr.DataArray, digits: int = 4) -> str:
     """Return a scalar with its unit; of an integer all digits."""
+    array = in_pixels(array)
     text = f"{int(array)}" if array.dtype.kind in "iu" else f"{float(array.values):.{digits}g}"
     return amount(text, array.attrs.get("units", "1"))
 
@@ -81,10 +84,10 @@ def measured(array: xr.DataArray, error: xr.DataArray | None, shift: xr.DataArra
     """
     if error is None or not np.isfinite(array) or not _known(float(array), float(error)):
         return number(array)
-    digits = _digits(float(error))
+    array, error = in_pixels(array), in_pixels(error)
     text = with_error(float(array), float(error))
     if shift is not None and abs(float(shift)) > float(error):
-        text += f" ({float(shift):+.{digits}f})"
+        text += f" ({float(shift):+.{decimals(float(error))}f})"
     return amount(text, array.attrs.get("units", "1"))
 
 
@@ -92,14 +95,17 @@ def with_error(value: float, error: float) -> str:
     """Return a number and its standard error to two digits; four digits and no error where none is known."""
     if not _known(value, error):
         return f"{value:.4g}"
-    return f"{value:.{_digits(error)}f} ± {error:.{_digits(error)}f}"
+    digits = decimals(error)
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def decimals(error: float, value: float = 1.0) -> int:
+    """Return the decimals that show two digits of an error; three of the value where nobody knows the error."""
+    if math.isfinite(error) and error > 0:
+        return max(1 - math.floor(math.log10(error)), 0)
+    return max(2 - math.floor(math.log10(abs(value))), 0) if math.isfinite(value) and value else 2
 
 
 def _known(value: float, error: float) -> bool:
     """Tell whether an error is one: neither unknown nor what rounding leaves of an ideal structure."""
     return math.isfinite(error) and error > _ROUNDING * abs(value)
-
-
-def _digits(error: float) -> int:
-    """Return the decimals that show two digits of an error."""
-    return max(1 - math.floor(math.log10(error)), 0)

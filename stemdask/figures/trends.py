@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from stemdask.figures.canvas import curve
 from stemdask.figures.numbers import errors_of
+from stemdask.figures.pixels import in_pixels
 from stemdask.figures.style import frame_axis, new, style
 from stemdask.results.shows import Part
 from stemdask.results.views import Results
@@ -19,8 +20,8 @@ def parts(results: Results) -> list[Part]:
     chosen = [v for step in results.steps for v in results.declared(step.name) if v.trend and v in results]
     if results.n_frames < 2 or not chosen:
         return []
-    series = {variable.path: results.by_frame(variable) for variable in chosen}
-    errors = {v.path: results.by_frame(e) for v in chosen if (e := errors_of(results, v)[0]) is not None}
+    series = {variable.path: in_pixels(results.by_frame(variable)) for variable in chosen}
+    errors = {v.path: in_pixels(results.by_frame(e)) for v in chosen if (e := errors_of(results, v)[0]) is not None}
     part = Part("Frame after frame")
     part.show("Numbers of each frame" + ("; bands: standard errors." if errors else "."), lambda: draw(series, errors))
     return [part]

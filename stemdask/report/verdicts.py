@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from stemdask.figures.pixels import in_pixels
 from stemdask.figures.style import quantity
 from stemdask.kernels.arrays import Floats
 from stemdask.model import FrameStatus, Variable
@@ -123,7 +124,7 @@ def _numbers(results: Results) -> Mapping[str, Floats]:
     for variable in trends_of(results):
         if variable.name in (f"n_{dim}s" for dim in _COUNTED):  # counted already
             continue
-        values = results.by_frame(variable)
+        values = in_pixels(results.by_frame(variable))
         name = quantity(values.attrs["long_name"], values.attrs["units"])
         table[name] = np.asarray(values.values, dtype=float)
     return table | {"time / s": np.asarray(frames["seconds"].values, dtype=float)}

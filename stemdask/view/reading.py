@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from stemdask.analyses.images.stack import registration, rotation
 from stemdask.errors import StemdaskError
 from stemdask.figures.canvas import spacing
 from stemdask.figures.numbers import with_error
+from stemdask.figures.pixels import shown_units
 from stemdask.figures.style import quantity
 from stemdask.kernels.arrays import Array, Booleans, Floats, Integers
 from stemdask.kernels.images.finding.quality import UNUSABLE
@@ -116,9 +117,12 @@ class Frames:
         self.state = str(tree.attrs["state"])
         self.verdicts: Verdicts = judge(self._results, told=0)
         things = [dim for dim in _PLACES if self._located(dim)]
+        self._shown = {
+            path: replace(stored, units=shown_units(stored.units)[0]) for path, stored in self._blocks.variables.items()
+        }
         self.properties = tuple(
             stored
-            for stored in self._blocks.variables.values()
+            for stored in self._shown.values()
             if stored.dims[:1] == ("frame",) and stored.dims[1:] in [(dim,) for dim in things] and _is_number(stored)
         )
 
@@ -128,8 +132,8 @@ class Frames:
         return state != self.state or not np.array_equal(statuses.read_statuses(self.store), self.status)
 
     def property(self, path: str) -> Stored:
-        """Return a property by its path."""
-        return self._blocks.variables[path]
+        """Return a property by its path, in the units in which it is shown."""
+        return self._shown[path]
 
     def first_property(self) -> Stored | None:
         """Return the property that is shown first: the sublattice of columns, or the bond order of atoms."""
@@ -193,7 +197,7 @@ class Frames:
 
     def vectors_there(self) -> list[Stored]:
         """Return the first components of the vectors that there are."""
-        return [self._blocks.variables[u.path] for u, _ in _VECTORS if self._blocks.has(u.path)]
+        return [self._shown[u.path] for u, _ in _VECTORS if self._blocks.has(u.path)]
 
     def typical(self, path: str) -> float:
         """Return a length that few vectors exceed; `path` is that of their first component."""
@@ -266,7 +270,7 @@ class Frames:
         """Read the image of a frame from the input, and tell whether it is what was analysed."""
         if self._input.source() is None:
             path = self._input.config()["input"]["path"]
-            why = "it was moved, or its path is relative to the folder in which the run was started"
+            why = "it was moved, or is on another machine"
             return Seen(None, f"The image is not shown: its file ({path}) can't be read from here; {why}.")
         try:
             image = self._input.read_image(frame)
@@ -291,7 +295,13 @@ class Frames:
         return max(0, int(self._blocks.read(count_of(dim), slice(frame, frame + 1))[0])) if good else 0
 
     def _of(self, path: str, frame: int, n: int) -> Array:
-        return self._blocks.read(path, slice(frame, frame + 1))[0, :n]
+        return self._read(path, slice(frame, frame + 1))[0, :n]
+
+    def _read(self, path: str, frames: slice) -> Array:
+        """Return a property of some frames, in the units in which it is shown."""
+        values = self._blocks.read(path, frames)
+        factor = shown_units(self._blocks.variables[path].units)[1]
+        return values if factor == 1.0 else values * factor
 
     def _value(self, stored: Stored, frame: int, index: int) -> str:
         value = self._of(stored.path, frame, index + 1)[index]
@@ -320,7 +330,7 @@ class Frames:
         values = np.full(len(number), np.nan)
         rows = np.flatnonzero(number >= 0)
         if path is not None and self._blocks.has(path) and rows.size:
-            values[rows] = self._blocks.read(path, frames)[rows, number[rows]]
+            values[rows] = self._read(path, frames)[rows, number[rows]]
         return values
 
 

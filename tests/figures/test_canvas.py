@@ -107,13 +107,26 @@ def test_a_curve_has_gaps_and_a_band_as_wide_as_its_errors():
 def test_vectors_are_drawn_downwards_about_the_origin_with_their_unit():
     figure, axes = new()
     u, v = np.random.default_rng(0).normal(3, 2, (2, 50))
-    canvas.scatter_uv(axes, u, v, "millipixel")
+    canvas.scatter_uv(axes, u, v, "pixel")
     np.testing.assert_array_equal(axes.collections[0].get_offsets(), np.stack([u, v], axis=1))
     assert axes.yaxis_inverted()
-    assert axes.get_xlabel() == "u / 10⁻³ px (right)"
-    assert axes.get_ylabel() == "v / 10⁻³ px (down)"
+    assert axes.get_xlabel() == "u / px (right)"
+    assert axes.get_ylabel() == "v / px (down)"
     assert axes.get_xlim()[1] > 5
     assert_drawn(figure)
+
+
+@pytest.mark.parametrize(("unit", "least"), [("pm", 1.0), ("pixel", 1e-3)])
+def test_what_rounding_leaves_of_vectors_is_drawn_as_nothing(unit, least):
+    _, axes = new()
+    canvas.scatter_uv(axes, np.full(3, 1e-13), np.zeros(3), unit)
+    assert axes.get_xlim()[1] == pytest.approx(1.08 * least)
+
+
+def test_small_displacements_in_pixels_fill_their_axes():
+    _, axes = new()
+    canvas.scatter_uv(axes, np.full(3, 0.02), np.zeros(3), "pixel")
+    assert axes.get_xlim()[1] == pytest.approx(0.0216)
 
 
 #: What remains of linear RGB for those without one kind of cones (Machado et al. 2009, severity 1).

@@ -18,11 +18,12 @@ from stemdask.errors import StoreError
 from stemdask.report import verdicts
 from stemdask.results import reader, shows
 from stemdask.results.views import Results
+from stemdask.view.reading import Frames, label
 
 pytestmark = pytest.mark.long
 
 #: Lengths as they are written, and what is made of them.
-LENGTHS = re.compile(r"(?<![A-Za-z])(nm|pm|angstrom|Å|µm|C cm)(?![A-Za-z])")
+LENGTHS = re.compile(r"(?<![A-Za-z])(nm|pm|angstrom|Å|µm|C cm|10\S* px|pixel|millipixel)(?![A-Za-z])")
 NAMES = [analysis.name for analysis in registry.of_kind("images") if analysis.shows is not None]
 
 
@@ -86,7 +87,23 @@ def test_nothing_is_said_of_a_scale_that_is_not_known(in_pixels: Path) -> None:
     assert "warning" not in lattice.attrs
 
 
-def test_numbers_of_frames_are_told_in_the_units_of_the_store(in_pixels: Path) -> None:
+def test_numbers_of_frames_are_told_in_pixels(in_pixels: Path) -> None:
     columns = verdicts.judge(Results(reader.open_results(in_pixels))).columns
-    assert [name.rpartition(" / ")[2] for name in columns if name.startswith("scatter")] == ["10⁻³ px"]
+    assert [name.rpartition(" / ")[2] for name in columns if name.startswith("scatter")] == ["px"]
     assert not [name for name in columns if LENGTHS.search(name)]
+
+
+def test_what_the_viewer_says_of_a_cell_and_draws_of_it_is_in_pixels(in_pixels: Path) -> None:
+    frames = Frames(in_pixels)
+    shown = frames.property("displacement/u")
+    assert label(shown) == "displacement along +x / px"
+    stored = reader.open_results(in_pixels)["displacement/u"].values
+    cell = int(np.flatnonzero(np.isfinite(stored[0]))[0])
+    said = dict(frames.told(shown, 0, cell))
+    assert re.fullmatch(r"-?0\.\d+ ± 0\.\d+ px", said["displacement/u"])
+    assert not [value for value in said.values() if LENGTHS.search(value)]
+    seen = frames.things(shown, 0).values
+    np.testing.assert_allclose(seen, 1e-3 * stored[0, : len(seen)])
+    _, arrows = frames.vectors(0, "displacement/u")
+    assert 0.3 < np.abs(arrows[:, 0]).max() < 1.0  # px; cells are displaced by 0.6
+    assert 0.1 < frames.typical("displacement/u") < 1.0

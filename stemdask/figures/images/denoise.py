@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.maps import denoise, denoise_comparison
 from stemdask.figures.canvas import arrows, colour_wheel, height_over, map_axes
+from stemdask.figures.pixels import in_pixels
 from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, new, quantity, style
 from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
@@ -27,6 +28,7 @@ def denoising(measured: xr.Dataset, denoised: xr.Dataset) -> Figure:
     denoised
         ``/denoised`` of the same frame: `u`, `v`.
     """
+    measured, denoised = in_pixels(measured), in_pixels(denoised)
     read = [measured[v.name] for v in (displacement.Y, displacement.X, displacement.U, displacement.V)]
     read += [denoised[v.name] for v in (denoise.U, denoise.V)]
     lengths, units = (str(read[k].attrs["units"]) for k in (0, 2))
@@ -39,9 +41,9 @@ def denoising(measured: xr.Dataset, denoised: xr.Dataset) -> Figure:
         for axes, (title, a, b) in zip(panels, shown, strict=True):
             map_axes(axes, lengths)
             if a.size:
-                arrows(axes, y, x, a, b, typical=typical or 1.0, width=0.004)
+                arrows(axes, y, x, a, b, typical=typical or 1.0, thinnest=0.004)
             rms = float(np.sqrt(np.mean(a**2 + b**2) / 2)) if a.size else np.nan
-            axes.set_title(f"{title}: RMS {amount(f'{rms:.1f}', units)}")
+            axes.set_title(f"{title}: RMS {amount(f'{rms:.3g}', units)}")
             axes.label_outer()
         colour_wheel(panels[2], (1.1, 0.02, 0.16, 0.16))
     return figure
@@ -57,6 +59,7 @@ def scree(components: xr.Dataset, n_components: int) -> Figure:
     n_components
         The number chosen.
     """
+    components = in_pixels(components)
     variance = np.asarray(components[denoise.EXPLAINED_VARIANCE.name].values, dtype=float)
     errors = np.asarray(components[denoise.HELD_OUT_ERROR.name].values, dtype=float)
     with style():
@@ -131,6 +134,7 @@ def comparison(compared: xr.Dataset, methods: Sequence[str], best: str) -> Figur
     best
         The one that was taken.
     """
+    compared = in_pixels(compared)
     errors = np.asarray(compared[denoise_comparison.ESTIMATED_ERROR.name].values, dtype=float)
     lost = np.asarray(compared[denoise_comparison.STEP_LOST.name].values, dtype=float)
     units = str(compared[denoise_comparison.ESTIMATED_ERROR.name].attrs["units"])
@@ -141,7 +145,7 @@ def comparison(compared: xr.Dataset, methods: Sequence[str], best: str) -> Figur
         colours = [ACCENT if methods[k] == best else MUTED for k in order]
         left.barh(place, errors[order], color=colours, height=0.6)
         for at, k in zip(place, order, strict=True):
-            left.text(errors[k], at, f" {errors[k]:.1f}", va="center", fontsize=8, color=INK)
+            left.text(errors[k], at, f" {errors[k]:.3g}", va="center", fontsize=8, color=INK)
         left.set_yticks(place, [methods[k].replace("_", " ") for k in order])
         left.tick_params(axis="y", length=0)
         left.margins(x=0.15)
@@ -167,6 +171,7 @@ def residuals(compared: xr.Dataset, methods: Sequence[str]) -> Figure:
     methods
         Names along `method`.
     """
+    compared = in_pixels(compared)
     maps = np.asarray(compared[denoise_comparison.RESIDUAL.name].values, dtype=float)
     columns = min(len(methods), 5)
     rows = -(-len(methods) // columns)
@@ -238,7 +243,8 @@ def method(params: denoise.DenoiseParams) -> Method:
         chosen = f"the number that predicts held-out cells best (at most {params.max_components})"
     return Method(
         f"Displacement maps were denoised over the stack (method: {params.method.replace('_', ' ')}; components: "
-        f"{chosen}); what this takes from a true step was measured by injecting one of {params.injected_step:g} pm.",
+        f"{chosen}); what this takes from a true step was measured by injecting one of {params.injected_step:g} pm, "
+        f"or in images without pixel size of {1e-3 * params.injected_step:g} px.",
         ("owen2009", "josse2012"),
     )
 

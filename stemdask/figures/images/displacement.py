@@ -25,7 +25,8 @@ from stemdask.figures.canvas import (
     value_bar,
     wheel,
 )
-from stemdask.figures.numbers import number
+from stemdask.figures.numbers import decimals, number
+from stemdask.figures.pixels import in_pixels
 from stemdask.figures.style import INK, SUBLATTICES, new, quantity, style
 from stemdask.kernels.images.stacks.pixel_grid import turn
 from stemdask.model import Array, ImageFrame, Variable
@@ -52,6 +53,7 @@ def quiver(found: xr.Dataset, frame: ImageFrame | None = None) -> Figure:
     frame
         The image, drawn faintly below.
     """
+    found = in_pixels(found)
     y, x, u, v = _finite(found)
     units, lengths = (str(found[variable.name].attrs["units"]) for variable in (displacement.U, displacement.Y))
     with style():
@@ -67,8 +69,8 @@ def quiver(found: xr.Dataset, frame: ImageFrame | None = None) -> Figure:
             key = round_length(typical)
             axes.quiverkey(drawn, 0.86, 1.03, key, amount(f"{key:g}", units), labelpos="E", coordinates="axes")
             colour_wheel(axes, (1.05, 0.02, 0.12, 0.12))
-            noise = _noise(found)
-            median = f"{np.median(magnitude):.{_digits(noise) if np.isfinite(noise) else 1}f}"
+            middle = float(np.median(magnitude))
+            median = f"{middle:.{decimals(_noise(found), middle)}f}"
             axes.set_title(f"Displacement, median {amount(median, units)}")
         else:
             axes.set_title("Displacement: no cell found")
@@ -83,9 +85,11 @@ def maps(found: xr.Dataset) -> Figure:
     found
         ``/displacement`` of one frame: `y`, `x`, `u`, `v` (cell), v downwards, and their errors.
     """
+    found = in_pixels(found)
     y, x, u, v = _finite(found)
     units, lengths = (str(found[variable.name].attrs["units"]) for variable in (displacement.U, displacement.Y))
-    divergence, curl, error = gradients(y, x, u, v, _noise(found))
+    thousandths = 1e3 if units == lengths else 1.0  # pm per nm are thousandths, px per px aren't
+    divergence, curl, error = gradients(y, x, thousandths * u, thousandths * v, thousandths * _noise(found))
     with style():
         figure, panels = new(9.6, 2.0 * height_over(y, x, 3.9), 2, 2, sharex=True, sharey=True)
         for axes in panels.flat:
@@ -148,6 +152,7 @@ def _most(values: Array) -> float:
 
 def distribution(found: xr.Dataset) -> Figure:
     """Draw u against v of all vectors, and the distribution of their magnitudes beside what noise alone would give."""
+    found = in_pixels(found)
     _, _, u, v = _finite(found)
     units = str(found[displacement.U.name].attrs["units"])
     with style():
@@ -160,7 +165,7 @@ def distribution(found: xr.Dataset) -> Figure:
         if u.size and sigma > 0:
             r = np.linspace(0, reach, 300)
             noise = u.size * (reach / 50) * r / sigma**2 * np.exp(-0.5 * (r / sigma) ** 2)
-            floor = amount(f"{sigma:.{_digits(sigma)}f}", units)
+            floor = amount(f"{sigma:.{decimals(sigma)}f}", units)
             right.plot(r, noise, color=INK, lw=1, label=f"noise alone, σ = {floor}")
             right.set_ylim(0, 1.4 * max(patch.get_height() for patch in right.patches))  # the legend is above the bars
             right.legend(loc="upper right")
@@ -197,7 +202,7 @@ def plot_distribution(results: Results, frame: int = 0) -> Figure:
 
 def parts(results: Results, frame: int) -> list[Part]:
     """State medians and errors, and show the vectors."""
-    found = results.at(displacement.U.group, frame)
+    found = in_pixels(results.at(displacement.U.group, frame))
     part = Part(f"Displacement of frame {frame}")
     part.sentences += map(_sentence, _said(results))
     if not np.isfinite(found[displacement.U.name].values).any():
@@ -220,12 +225,12 @@ def parts(results: Results, frame: int) -> list[Part]:
 
 def words(results: Results, frame: int) -> list[str]:
     """Say how large the displacements are, beside their noise."""
-    found = results.at(displacement.U.group, frame)
+    found = in_pixels(results.at(displacement.U.group, frame))
     noise = _noise(found)
     if not np.isfinite(noise):
         return _said(results)
     units = str(found[displacement.U.name].attrs["units"])
-    floor = amount(f"{noise:.{_digits(noise)}f}", units)
+    floor = amount(f"{noise:.{decimals(noise)}f}", units)
     said = [
         f"median displacement {_median(found, displacement.MAGNITUDE, noise)}, noise floor {floor}",
         *_mean(found),
@@ -260,13 +265,10 @@ def _mean(found: xr.Dataset) -> list[str]:
 
 def _median(found: xr.Dataset, variable: Variable, error: float, *, stated: bool = False) -> str:
     """Return the median of a variable to the digits that an error leaves, with the error where it is to be stated."""
-    text = f"{float(found[variable.name].median()):.{_digits(error)}f}"
-    return amount(f"{text} ± {error:.{_digits(error)}f}" if stated else text, str(found[variable.name].attrs["units"]))
-
-
-def _digits(error: float) -> int:
-    """Return the decimals of a number that is known this well."""
-    return max(0, 1 - int(np.floor(np.log10(error)))) if error > 0 else 2
+    middle = float(found[variable.name].median())
+    digits = decimals(error, middle)
+    text = f"{middle:.{digits}f}"
+    return amount(f"{text} ± {error:.{digits}f}" if stated else text, str(found[variable.name].attrs["units"]))
 
 
 def _noise(found: xr.Dataset) -> float:

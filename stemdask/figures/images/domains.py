@@ -26,6 +26,7 @@ from stemdask.figures.canvas import (
     spacing,
     squares,
 )
+from stemdask.figures.pixels import in_pixels
 from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, frame_axis, new, quantity, style
 from stemdask.model import Array, Variable
 from stemdask.results.shows import Method, Part, Shows
@@ -49,6 +50,7 @@ def domain_map(cells: xr.Dataset, label: Array, directions: Sequence[float], cla
     classes
         Name of each domain.
     """
+    cells = in_pixels(cells)
     variables = (displacement.Y, displacement.X, displacement.U, displacement.V)
     values = np.stack([np.asarray(cells[variable.name].values, dtype=float) for variable in variables])
     lengths, units = (str(cells[variable.name].attrs["units"]) for variable in (displacement.Y, displacement.U))
@@ -153,6 +155,7 @@ def fractions(domains: xr.Dataset, directions: Sequence[float], classes: Sequenc
     directions, classes
         Direction in degree and name of each domain.
     """
+    domains = in_pixels(domains)
 
     def of(variable: Variable) -> Array:
         return np.asarray(domains[variable.name].values, dtype=float)

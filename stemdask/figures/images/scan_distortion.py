@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from stemdask.analyses.images.columns import scan_distortion
 from stemdask.figures.canvas import curve
 from stemdask.figures.numbers import number
+from stemdask.figures.pixels import in_pixels
 from stemdask.figures.style import ACCENT, INK, SUBLATTICES, new, quantity, style
 from stemdask.results.shows import Part, Shows
 from stemdask.results.views import Results
@@ -24,6 +25,7 @@ def lines(found: xr.Dataset) -> Figure:
     found
         ``/scan_distortion`` of one frame: `row_y`, `row_x` (y) and `flyback_y`, `flyback_x` (x), with their errors.
     """
+    found = in_pixels(found)
     with style():
         figure, panels = new(7.0, 4.8, 2, 1)
         for axes, shifts, title, label in (

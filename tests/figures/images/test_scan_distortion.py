@@ -33,7 +33,10 @@ def test_shifts_along_both_axes_are_drawn_line_by_line_with_their_errors():
 
 
 def test_an_image_without_calibration_is_labelled_in_pixels():
-    assert lines(found("millipixel")).axes[0].get_ylabel() == "shift / 10⁻³ px"
+    in_pm, in_pixels = (lines(found(units)).axes[0] for units in ("pm", "millipixel"))
+    assert in_pixels.get_ylabel() == "shift / px"
+    for shown, stored in zip(in_pixels.lines[1:], in_pm.lines[1:], strict=True):
+        np.testing.assert_allclose(shown.get_ydata(), 1e-3 * stored.get_ydata())
 
 
 def test_a_frame_without_columns_has_no_lines():
