@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stemdask._version import __version__
+from stemdask.analyses import registry
 from stemdask.config import yaml_lines
 from stemdask.errors import ConfigError, StorageError, StoreError
 from stemdask.report.pictures import encode
@@ -25,6 +26,10 @@ from stemdask.tuning.tune import Tuned
 #: What a tuned config says of itself, so that it may be written anew.
 _MADE = "# Tuned by stemdask"
 _WIDTH = 110
+#: What is said of a candidate that nothing speaks against, and that isn't better enough to be taken.
+_LITTLE = "gains too little"
+#: Whose errors begin with their name, which the key says already.
+_ANALYSES = frozenset(registry.names("images") + registry.names("atoms"))
 #: Where the first sentence of an error ends.
 _MORE = re.compile(r" \(got |\. ")
 
@@ -154,7 +159,7 @@ def _rows(tuned: Tuned) -> list[dict[str, Any]]:
         {
             "name": score.candidate.name,
             "numbers": [score.values.get(measure.name, math.nan) for measure in tuned.measures],
-            "words": "chosen" if number == tuned.chosen else _brief(objection),
+            "words": "chosen" if number == tuned.chosen else _brief(objection or (_LITTLE if number else "")),
         }
         for number, (score, objection) in enumerate(zip(tuned.scores, tuned.objections, strict=True))
     ]
@@ -173,7 +178,9 @@ def _reasons(tuned: Tuned) -> dict[str, str]:
     for score, objection in zip(tuned.scores, tuned.objections, strict=True):
         if len(score.candidate.keys) == 1:
             ((key, value),) = score.candidate.keys.items()
-            said.setdefault(key, []).append(f"{shown(value)}: {_said(tuned, score.values, objection)}")
+            taken = tuned.keys.get(key) == value
+            words = _said(tuned, score.values, objection or ("" if taken else _LITTLE))
+            said.setdefault(key, []).append(f"{shown(value)}: {words}")
     first = _said(tuned, tuned.scores[0].values, tuned.scores[0].failure)
     return {
         key: f"{'chosen' if key in tuned.keys else 'kept'}. As configured: {first}; {'; '.join(others)}."
@@ -192,8 +199,9 @@ def _said(tuned: Tuned, values: Mapping[str, float], objection: str) -> str:
 
 
 def _brief(objection: str) -> str:
-    """Return what is wrong with a candidate; of an error without what was found, and what to do."""
-    return _MORE.split(objection, maxsplit=1)[0]
+    """Return what is wrong with a candidate; of an error without where it arose, what was found, and what to do."""
+    where, _, what = objection.partition(": ")
+    return _MORE.split(what if where in _ANALYSES else objection, maxsplit=1)[0]
 
 
 def _title(tuned: Tuned, title: str) -> str:

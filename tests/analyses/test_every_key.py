@@ -1,4 +1,7 @@
-"""Every key of every analysis is run once with another value than its default, in whole runs over a few frames."""
+"""Every key of a config is run once with another value than its default, in whole runs over a few frames.
+
+Keys of clusters are run by the tests of each batch system.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import stores
+import yaml
+from scipy.spatial import cKDTree
 
+import stemdask as sd
 from stemdask import simulate
 from stemdask.analyses import registry
+from stemdask.config.keys import Config, Input, LimitsSection
 from stemdask.model import Kind
 from stemdask.results import reader
 
@@ -94,6 +101,25 @@ ELSEWHERE = {
     "images.domains.save_model": "analyses/images/maps/test_domains.py",
     "atoms.bond_order.engine": "adapters/test_pyboo.py",
 }
+#: Of what stands beside the analyses, with a short analysis for each.
+LIMITS = {"frame_seconds": 100.0, "frame_memory": "3 GiB", "max_failed": 0.2, "isolate": False}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "images": {
+        "input": {"kind": "images", "pixel_size": "0.03 nm", "frames": "1:3", "invert": True},
+        "analyses": {"preprocess": {"hot_pixels": 8}},
+        "limits": LIMITS,
+        "block_frames": 1,
+    },
+    "images of a known lattice": {"input": {"calibrate_from": {"a": "0.42 nm"}}, "analyses": {"lattice": {}}},
+    "atoms": {
+        "input": {"kind": "atoms", "scale": "1.1 angstrom", "frames": "0:1", "elements": {"Pt": "Au"}},
+        "analyses": {"shape": {}},
+    },
+    "atoms of a known distance": {
+        "input": {"calibrate_from": {"nearest_neighbour": "2.5 angstrom"}},
+        "analyses": {"shape": {}},
+    },
+}
 RUNS = [(kind, name, keys) for kind, table in TABLE.items() for name, sets in table.items() for keys in sets]
 
 
@@ -135,3 +161,60 @@ def test_every_key_runs(kind: Kind, name: str, keys: dict[str, Any], inputs: dic
     tree = reader.open_results(store)
     assert tree.attrs["state"] == "complete"
     assert np.all(tree["frames/frame_status"].values == 1), tree["frames/error"].values
+
+
+def test_the_table_has_every_key_beside_those_of_analyses_and_clusters() -> None:
+    top = {key for config in CONFIGS.values() for key in config}
+    assert top | {"output", "cluster"} == Config.model_fields.keys()
+    inputs = {key for config in CONFIGS.values() for key in config["input"]}
+    assert inputs | {"path"} == Input.model_fields.keys()
+    assert LIMITS.keys() == LimitsSection.model_fields.keys()
+
+
+@pytest.fixture
+def ran(name: str, inputs: dict[Kind, Path], tmp_path: Path) -> Any:
+    """The store of a config of the table, as a tree with its resolved config."""
+    config, kind = CONFIGS[name], name.split()[0]
+    beside = {"output": str(tmp_path / "a.zarr"), "cluster": {"kind": "inline"}}
+    given = config | {"input": config["input"] | {"path": str(inputs["images" if kind == "images" else "atoms"])}}
+    tree = reader.open_results(sd.run(given | beside))
+    assert np.all(tree["frames/frame_status"].values == 1), tree["frames/error"].values
+    return tree
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["images"])
+def test_keys_of_images_and_limits_are_obeyed(name: str, ran: Any, inputs: dict[Kind, Path]) -> None:
+    resolved = yaml.safe_load(ran.attrs["config"])
+    assert resolved["input"] == CONFIGS[name]["input"] | {"path": str(inputs["images"])}
+    assert resolved["limits"] == LIMITS | {"frame_memory": 3 * 2**30}
+    assert (ran["frames"].sizes["frame"], ran["frames/frame_status"].encoding["chunks"]) == (2, (1,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["images of a known lattice"])
+def test_images_get_their_pixel_size_from_a_lattice(name: str, ran: Any) -> None:
+    assert ran["lattice/a_x"].attrs["units"] == "nm"
+    lengths = [np.hypot(ran[f"lattice/{name}_y"], ran[f"lattice/{name}_x"]).values for name in "ab"]
+    np.testing.assert_allclose(lengths, 0.42, rtol=0.005)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["atoms"])
+def test_keys_of_structures_are_obeyed(name: str, ran: Any) -> None:
+    assert ran["frames"].sizes["frame"] == 1
+    np.testing.assert_array_equal(ran["atoms/element"].values, 79)
+    assert nearest(ran) == pytest.approx(1.1 * 2.77, rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["atoms of a known distance"])
+def test_structures_get_their_scale_from_a_distance(name: str, ran: Any) -> None:
+    assert nearest(ran) == pytest.approx(2.5, rel=0.05)
+
+
+def nearest(tree: Any) -> float:
+    """Return the median distance to the nearest atom in the first frame, Å; motion makes it less than the mean."""
+    atoms = tree["atoms"].isel(frame=0)
+    places = np.stack([atoms[axis].values[: int(atoms["n_atoms"])] for axis in "xyz"], axis=1).astype(float)
+    return float(np.median(cKDTree(places).query(places, k=2)[0][:, 1]))

@@ -248,7 +248,8 @@ def test_a_range_of_separations_is_shown_with_its_scores(tmp_path: Path) -> None
     sizes = [float(np.hypot(lattice[f"{name}_y"], lattice[f"{name}_x"])) for name in "ab"]
     assert [float(size) for size in re.findall(r"[\d.]+", found[2])] == pytest.approx(sorted(sizes), rel=0.02)
     assert scores.pop(found[2]) == found[3]
-    assert scores[f"cell {found[4]}"] == found[5] == max(scores.values())
+    known = [score for score in scores.values() if re.fullmatch(r"[\d.]+", score)]  # others repeat too seldom
+    assert scores[f"cell {found[4]}"] == found[5] == max(known)
     assert frame.startswith("frame 0: ")
 
 
@@ -292,8 +293,10 @@ def test_every_picture_says_what_is_seen(every_image_analysis: Path, tmp_path: P
     alts = re.findall(r'<img alt="(.*?)"', report.write(every_image_analysis, tmp_path / "r.html").read_text())
     assert min(map(len, alts)) > 40
     (arrows,) = [alt for alt in alts if alt.startswith("Displacement of the cells")]
-    number = int(reader.open_results(every_image_analysis)["displacement/u"][0].notnull().sum())
-    assert re.search(rf"\b{number} arrows\b.*x / nm from 0 to|\b\d+ arrows", arrows)
+    numbers = reader.open_results(every_image_analysis)["displacement/u"].notnull().sum("cell").values.tolist()
+    told = re.search(r"\b(\d+) arrows\b.*x / nm from -?0\.?\d* to 4\.\d+", arrows)
+    assert told is not None, arrows
+    assert int(told[1]) in numbers
 
 
 def test_a_summary_has_a_line_for_each_frame(every_image_analysis: Path, every_atoms_analysis: Path) -> None:

@@ -57,7 +57,7 @@ def quiver(found: xr.Dataset, frame: ImageFrame | None = None) -> Figure:
     y, x, u, v = _finite(found)
     units, lengths = (str(found[variable.name].attrs["units"]) for variable in (displacement.U, displacement.Y))
     with style():
-        figure, axes = new(_WIDTH, height_of(frame, _WIDTH) if frame is not None else 6.2)
+        figure, axes = new(_WIDTH, height_of(frame, _WIDTH - 1.0) if frame is not None else 6.2)
         if frame is not None:
             show_image(axes, frame, lengths, faint=True)
         else:
