@@ -21,6 +21,7 @@ from stemdask.store.disk import write_file
 from stemdask.tuning.candidates import shown
 from stemdask.tuning.choice import merit
 from stemdask.tuning.pictures import pictures
+from stemdask.tuning.scores import Measure
 from stemdask.tuning.tune import Tuned
 
 #: What a tuned config says of itself, so that it may be written anew.
@@ -30,6 +31,8 @@ _WIDTH = 110
 _LITTLE = "gains too little"
 #: Whose errors begin with their name, which the key says already.
 _ANALYSES = frozenset(registry.names("images") + registry.names("atoms"))
+#: What is less in pm or px is rounding.
+_ROUNDING = 1e-9
 #: Where the first sentence of an error ends.
 _MORE = re.compile(r" \(got |\. ")
 
@@ -158,7 +161,7 @@ def _rows(tuned: Tuned) -> list[dict[str, Any]]:
     return [
         {
             "name": score.candidate.name,
-            "numbers": [score.values.get(measure.name, math.nan) for measure in tuned.measures],
+            "numbers": [_of(score.values, measure) for measure in tuned.measures],
             "words": "chosen" if number == tuned.chosen else _brief(objection or (_LITTLE if number else "")),
         }
         for number, (score, objection) in enumerate(zip(tuned.scores, tuned.objections, strict=True))
@@ -191,7 +194,7 @@ def _reasons(tuned: Tuned) -> dict[str, str]:
 def _said(tuned: Tuned, values: Mapping[str, float], objection: str) -> str:
     decisive = [m for m in tuned.measures if m.name.startswith("error") or m.name == "shift"]
     known = [
-        f"{title.partition(' / ')[0]} {values[m.name]:.3g} {title.partition(' / ')[2]}"
+        f"{title.partition(' / ')[0]} {_of(values, m):.3g} {title.partition(' / ')[2]}"
         for m in decisive
         if math.isfinite(values.get(m.name, math.nan)) and (title := _title(tuned, m.title))
     ]
@@ -210,3 +213,9 @@ def _title(tuned: Tuned, title: str) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else "-"
+
+
+def _of(values: Mapping[str, float], measure: Measure) -> float:
+    """Return a score of a candidate; NaN where it has none."""
+    value = values.get(measure.name, math.nan)
+    return 0.0 if abs(value) < _ROUNDING else value

@@ -23,7 +23,7 @@ from stemdask.view.reading import Frames, label
 pytestmark = pytest.mark.long
 
 #: Lengths as they are written, and what is made of them.
-LENGTHS = re.compile(r"(?<![A-Za-z])(nm|pm|angstrom|Å|µm|C cm|10\S* px|pixel|millipixel)(?![A-Za-z])")
+LENGTHS = re.compile(r"(?<![A-Za-z])(nm|pm|angstrom|Å|µm|C cm|10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+ px²?|millipixel)(?![A-Za-z])")
 NAMES = [analysis.name for analysis in registry.of_kind("images") if analysis.shows is not None]
 
 

@@ -8,10 +8,12 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from stemdask.analyses.atoms.derived.other_results import in_words
 from stemdask.analyses.atoms.order import structure
 from stemdask.analyses.atoms.time import phases
+from stemdask.figures.atoms.structure import KINDS
 from stemdask.figures.canvas import curve
-from stemdask.figures.style import ACCENT, INK, SUBLATTICES, frame_axis, new, quantity, style
+from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, frame_axis, new, quantity, style
 from stemdask.kernels.arrays import Floats
 from stemdask.kernels.atoms.change_points import CHANCE, FEWEST, Transition
 from stemdask.results.shows import Method, Part, Shows
@@ -109,22 +111,19 @@ def fractions(found: xr.Dataset) -> Figure:
     """
     values = found[phases.FRACTION.name].transpose("structure_kind", "frame").values
     there = [k for k, row in enumerate(values) if np.nanmax(row, initial=0) >= phases.LEAST]
-    names = [name.replace("_", " ") for name in structure.KINDS.values()]
+    names = list(structure.KINDS.values())
     with style():
         figure, axes = new(7.0, 3.0)
         axes.stackplot(
             np.arange(values.shape[1]),
             np.nan_to_num(values[there]),
-            labels=[names[k] for k in there],
-            colors=[_COLOURS[k % len(_COLOURS)] for k in range(len(there))],
+            labels=[in_words(names[k]) for k in there],
+            colors=[KINDS.get(names[k], MUTED) for k in there],
         )
         axes.set(ylabel="fraction of the atoms", ylim=(0, 1), xlim=(0, max(values.shape[1] - 1, 1)))
         frame_axis(axes)
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
-
-
-_COLOURS = (*SUBLATTICES, "#56B4E9", "#E69F00", "#9a9a9a", "#5b3a8c", "#8c6d31", "#222222", "#c7c7c7")
 
 
 def plot_courses(results: Results) -> Figure:

@@ -115,6 +115,8 @@ def turnover(found: xr.Dataset) -> Figure:
             text = first.long_name.rpartition(",")[0]
             axes.set(xlabel=quantity(text, first.units) if first.units != "1" else text, ylabel="atoms")
             axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+            if first.units == "1":  # a number of neighbours
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         panels[0, -1].legend()
     return figure
 
