@@ -225,6 +225,10 @@ class Stack(Protocol):
         """Set JSON-able attributes of a group."""
         ...
 
+    def write_file(self, path: str, content: bytes) -> None:
+        """Write a file beside the store that the config asks for: it is there whole, or as it was before."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Analysis:

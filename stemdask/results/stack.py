@@ -12,7 +12,7 @@ from stemdask.analyses import chain
 from stemdask.errors import StemdaskError
 from stemdask.fence import inside
 from stemdask.model import Array, Frame, Plan, Step, Variable
-from stemdask.store import checksums, finished, metadata
+from stemdask.store import checksums, disk, finished, metadata
 from stemdask.store.finished import Finished
 from stemdask.store.layout import create_array, open_group, units_of, writable
 
@@ -88,6 +88,17 @@ class StoreStack:
         node.attrs.update(dict(attributes))
         self._written.add(group)
         self._attributes.setdefault(group, {}).update(attributes)
+
+    def write_file(self, path: str, content: bytes) -> None:
+        """Write a file that the config asks for: it is there whole, or as it was before.
+
+        Raises
+        ------
+        StorageError
+            The file system refused.
+        """
+        inside.beat(path)
+        disk.write_file(Path(path), content)
 
     def forget(self, step: Step) -> None:
         """Register that what an analysis wrote before doesn't hold any more."""

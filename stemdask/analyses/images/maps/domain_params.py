@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from stemdask.analyses.given_file import ReadFile
 from stemdask.kernels.images.domains.classifiers import CLASSIFIERS, Classifier
 from stemdask.kernels.images.domains.clusterings import OWN_NUMBER, Clustering
 from stemdask.kernels.images.domains.domain_models import Features
@@ -71,12 +72,12 @@ class DomainsParams(Params):
     """Ideal direction of each class, counter-clockwise from +x as displayed: {up: 90 degree, right: 0}."""
     regions: tuple[Region, ...] | None = Field(None, min_length=2)
     """Regions of known class to learn from."""
-    labels: str | None = None
+    labels: ReadFile | None = None
     """CSV file of cells of known class to learn from: columns class, i, j and, for cells of one frame, frame."""
-    model: str | None = None
+    model: ReadFile | None = None
     """Model file saved by an earlier run; nothing is fitted."""
     save_model: str | None = None
-    """Where to save the fitted model: a .npz file of plain numbers."""
+    """Where to save the fitted model: a .npz file of plain numbers; only another such file is replaced."""
     embedding: Literal["none", "tsne"] = "none"
     """Also map the surroundings of a sample of cells to the plane, for viewing."""
     seed: int = Field(0, ge=0)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
+import io
 
 import numpy as np
 
+from stemdask.analyses.given_file import GivenFile
 from stemdask.analyses.images.maps.domain_cells import CellBlock, DomainCells
 from stemdask.analyses.images.maps.domain_params import DomainsParams, Region
 from stemdask.errors import InputError
@@ -52,33 +53,31 @@ def learn(cells: DomainCells, params: DomainsParams) -> tuple[DomainModel, Array
         )
         groups = np.arange(len(points))
     else:
-        regions = params.regions if params.regions is not None else read_labels(params.labels or "")
+        labelled = params.labels
+        regions = params.regions or (read_labels(labelled) if labelled is not None else ())
         names = tuple(dict.fromkeys(region.name for region in regions))
         points, noise, labels, groups = _labelled(cells, regions, names)
         for k, name in enumerate(names):
             if not (labels == k).any():
                 raise InputError(
                     f"no cell with a significant displacement is labelled '{name}'",
-                    where=params.labels or "analyses.domains.regions",
+                    where=labelled.path if labelled is not None else "analyses.domains.regions",
                     remedy="Label more cells, or lower 'significance'",
                 )
     matrix = confusion(method, points, noise, labels, groups, names, params.features, params.seed)
     return train(method, points, noise, labels, names, params.features, params.seed), matrix
 
 
-def read_labels(path: str) -> tuple[Region, ...]:
+def read_labels(labels: GivenFile) -> tuple[Region, ...]:
     """Read labelled cells from a CSV file with the columns class, i, j and, optionally, frame.
 
     Raises
     ------
     InputError
-        The file is missing, or a column or a number in it.
+        The file is missing or another than was planned with, or a column or a number in it is missing.
     """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise InputError(f"the labels can't be read: {error.strerror}", where=path, allowed="a CSV file") from error
+    path = labels.path
+    rows = list(csv.DictReader(io.StringIO(labels.text(), newline="")))
     if not rows or not {"class", "i", "j"} <= set(rows[0]):
         raise InputError(
             "the labels need a header with the columns class, i, j",

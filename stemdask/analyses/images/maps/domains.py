@@ -78,7 +78,7 @@ def finish(stack: Stack, params: DomainsParams) -> None:
     Raises
     ------
     InputError
-        Labels or a model can't be read or used.
+        Labels or a model can't be read or used, or another file is in the place of the one to write.
     """
     source = params.source if params.source != "auto" else "denoised" if stack.has(denoise.U.path) else "displacement"
     if source == "denoised" and not stack.has(denoise.U.path):
@@ -86,7 +86,8 @@ def finish(stack: Stack, params: DomainsParams) -> None:
     cells = DomainCells(stack, source, params.neighbourhood, params.significance)
     partition = _partition(cells, params, stack.units(CENTRE_U))
     if params.save_model is not None:
-        partition.model.save(Path(params.save_model))
+        _check_free(Path(params.save_model))
+        stack.write_file(params.save_model, partition.model.packed())
     _write_frames(stack, cells, partition.model, params.significance)
     _write_evidence(stack, partition, params)
     if params.embedding == "tsne":
@@ -108,10 +109,10 @@ def finish(stack: Stack, params: DomainsParams) -> None:
 def _partition(cells: DomainCells, params: DomainsParams, units: str) -> Partition:
     if params.model is not None:
         try:
-            return Partition(domain_models.load(Path(params.model)), f"Labelled by the model {params.model}.")
-        except (OSError, ValueError, KeyError) as error:
+            return Partition(domain_models.unpacked(params.model.read()), f"Labelled by the model {params.model.path}.")
+        except ValueError as error:
             raise InputError(
-                f"the model can't be read: {error}", where=params.model, remedy="Name a model that stemdask wrote"
+                f"the model can't be read: {error}", where=params.model.path, remedy="Name a model that stemdask wrote"
             ) from error
     if params.supervised:
         return _learnt(cells, params)
@@ -128,6 +129,20 @@ def _partition(cells: DomainCells, params: DomainsParams, units: str) -> Partiti
     else:
         said = domain_words.asked_for(wanted, count, model, units)
     return Partition(model, said, count=count)
+
+
+def _check_free(path: Path) -> None:
+    """Refuse a place for the model that holds anything but another model."""
+    if not path.exists():
+        return
+    try:
+        domain_models.unpacked(path.read_bytes())
+    except (OSError, ValueError):
+        raise InputError(
+            "this file is no model of domains, and nothing else is overwritten",
+            where=path,
+            remedy="Name another file as analyses.domains.save_model",
+        ) from None
 
 
 def _learnt(cells: DomainCells, params: DomainsParams) -> Partition:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -100,33 +100,43 @@ class DomainModel:
             a["labels"] = np.argsort(order)[a["labels"].astype(int)].astype(float)
         return DomainModel(self.kind, a, self.names, self.features, self.extra)
 
-    def save(self, path: Path) -> None:
-        """Write the parameters as a plain .npz of numbers and text; nothing in it can run."""
-        extra = np.array(list(self.extra.values()), dtype=float)
-        with path.open("wb") as file:
-            np.savez(
-                file,
-                allow_pickle=False,
-                kind=np.array(self.kind),
-                features=np.array(self.features),
-                names=np.array(self.names, dtype=str),
-                extra_names=np.array(list(self.extra), dtype=str),
-                extra=extra,
-                **{f"array_{name}": array for name, array in self.arrays.items()},
-            )
+    def packed(self) -> bytes:
+        """Return the parameters as a plain .npz file of numbers and text; nothing in it can run."""
+        file = io.BytesIO()
+        np.savez(
+            file,
+            allow_pickle=False,
+            kind=np.array(self.kind),
+            features=np.array(self.features),
+            names=np.array(self.names, dtype=str),
+            extra_names=np.array(list(self.extra), dtype=str),
+            extra=np.array(list(self.extra.values()), dtype=float),
+            **{f"array_{name}": array for name, array in self.arrays.items()},
+        )
+        return file.getvalue()
 
 
-def load(path: Path) -> DomainModel:
-    """Read a model that `DomainModel.save` wrote.
+def unpacked(content: bytes) -> DomainModel:
+    """Return the model that a file holds which `DomainModel.packed` made.
 
     Raises
     ------
-    OSError
-        The file can't be read.
     ValueError
         It is no such model, or holds Python objects.
     """
-    with np.load(path, allow_pickle=False) as data:
+    try:
+        return _unpacked(content)
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _unpacked(content: bytes) -> DomainModel:
+    loaded = np.load(io.BytesIO(content), allow_pickle=False)
+    if not isinstance(loaded, np.lib.npyio.NpzFile):
+        raise ValueError("it holds a single array")
+    with loaded as data:
         if "kind" not in data or "array_centres" not in data:
             raise ValueError("it holds no model of domains")
         kind, features = str(data["kind"]), str(data["features"])

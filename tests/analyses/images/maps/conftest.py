@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,9 @@ class MemoryStack:
 
     def set_attributes(self, group: str, attributes: Mapping[str, Any]) -> None:
         self.attributes.setdefault(group, {}).update(attributes)
+
+    def write_file(self, path: str, content: bytes) -> None:
+        Path(path).write_bytes(content)
 
 
 @dataclass(frozen=True)

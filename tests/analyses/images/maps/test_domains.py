@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from stemdask.analyses.given_file import GivenFile
 from stemdask.analyses.images.maps import denoise
 from stemdask.analyses.images.maps.domains import ANALYSIS, DomainsParams, finish, outputs
-from stemdask.errors import InputError
+from stemdask.config.document import Document
+from stemdask.errors import ConfigError, InputError
 from stemdask.kernels.images.denoising.map_denoiser import METHODS
+from stemdask.planning.resolve import resolve
 
 pytestmark = pytest.mark.long
 
@@ -262,8 +265,53 @@ def test_a_model_saved_by_one_run_labels_another(simulate, tmp_path):
     stack = second.stack()
     labels = labelled(second, stack, model=path)
     assert right(labels, second.domain) > 0.98
-    with pytest.raises(InputError, match="model can't be read"):
+    with pytest.raises(InputError, match=r"none\.npz: the file can't be read"):
         finish(stack, DomainsParams(model=str(tmp_path / "none.npz")))
+    (tmp_path / "text.npz").write_text("no model")
+    with pytest.raises(InputError, match="model can't be read"):
+        finish(stack, DomainsParams(model=str(tmp_path / "text.npz")))
+
+
+def test_a_model_replaces_a_model_and_no_other_file(simulate, tmp_path):
+    maps, path = simulate("180", 4), tmp_path / "model.npz"
+    for _ in range(2):
+        finish(maps.stack(), DomainsParams(save_model=str(path)))
+    path.write_text("a thesis")
+    with pytest.raises(InputError, match=r"model\.npz: this file is no model of domains, and nothing else"):
+        finish(maps.stack(), DomainsParams(save_model=str(path)))
+    assert path.read_text() == "a thesis"
+
+
+def test_labels_that_changed_since_the_run_was_planned_are_refused(simulate, tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("class,i,j\nleft,1,1\nright,20,1\n")
+    planned = DomainsParams(method="knn", labels=GivenFile(path=str(path)).sealed())
+    path.write_text("class,i,j\nleft,1,1\nright,21,1\n")
+    with pytest.raises(InputError, match="its content has changed"):
+        finish(simulate("180", 2).stack(), planned)
+
+
+@pytest.mark.parametrize("key", ["labels", "model"])
+def test_what_a_file_of_domains_holds_is_part_of_what_a_run_is(tmp_path, key):
+    np.save(tmp_path / "stack.npy", np.zeros((1, 64, 64), np.float32))
+    given = tmp_path / "given"
+
+    def found():
+        domains = {key: str(given), **({"method": "knn"} if key == "labels" else {})}
+        data = {"input": {"path": str(tmp_path / "stack.npy"), "invert": False}, "output": str(tmp_path / "a.zarr")}
+        return resolve(Document(data | {"analyses": {"domains": domains}}))
+
+    given.write_bytes(b"one")
+    first = found()
+    assert found().fingerprint == first.fingerprint
+    given.write_bytes(b"two")
+    second = found()
+    assert second.fingerprint != first.fingerprint
+    changed = {name for name, one in second.analysis_hashes.items() if first.analysis_hashes[name] != one}
+    assert changed == {"domains"}
+    given.unlink()
+    with pytest.raises(ConfigError, match=rf"analyses\.domains\.{key}: .*the file can't be read"):
+        found()
 
 
 def test_an_empty_run_is_no_error(simulate):
