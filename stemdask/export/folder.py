@@ -57,7 +57,8 @@ class Folder:
                 f"can't be written: {error.strerror or error}", where=target, remedy="Name another folder"
             ) from error
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # what stays is swept by the next export
+                partial.unlink(missing_ok=True)
         self._written.append(target)
 
     @property
@@ -88,7 +89,8 @@ class Folder:
         """Remove what an export left behind whose process is gone."""
         for left in self._path.glob(f"{_PARTIAL}*"):
             if disk.is_gone("-".join(left.name.removeprefix(_PARTIAL).split("-")[:2])):
-                left.unlink(missing_ok=True)
+                with suppress(OSError):
+                    left.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from stemdask._version import __version__
-from stemdask.errors import StoreError
+from stemdask.errors import StorageError, StoreError
 from stemdask.store import lock, metadata
-from stemdask.store.disk import sync_file_system
+from stemdask.store.disk import REFUSED, patiently, sync_file_system
 from stemdask.store.layout import open_group, run_directory
 
 #: What a store is called, in the run directory, from when another one takes its place until that is done.
@@ -141,13 +141,20 @@ def is_taken(path: Path) -> bool:
 def open_run_directory(store: Path) -> Path:
     """Make the run directory of a store, readable by its owner alone, and return it."""
     directory = run_directory(store)
-    try:
+
+    def make() -> None:
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o700)
-    except OSError as error:
+
+    try:
+        patiently(make, directory)
+    except StorageError as error:
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or cause.errno in REFUSED:
+            raise
         raise StoreError(
-            f"the output can't be here: {error.strerror}", where=directory, remedy="Choose another output"
-        ) from error
+            f"the output can't be here: {cause.strerror}", where=directory, remedy="Choose another output"
+        ) from cause
     return directory
 
 
