@@ -32,7 +32,8 @@ TAIL = """\
 * A trajectory that is cut between two frames, and a single structure cut between two lines whose format states no
   number of atoms.
 * Pixels or digits that changed in a format without checksums: nobody can see that.
-* A `preview` that is killed leaves the store of its one frame in the temporary directory.
+* A `preview` that is killed leaves the store of its one frame in the temporary directory until the next preview, and a
+  viewer that is killed as it opens a browser a file with its address, which leads nowhere then.
 * Metadata of the root that are lost together with the run directory.
 * Two faults at once in the same metadata.
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,9 +24,11 @@ from stemdask.figures.saved import write_picture
 from stemdask.report.verdicts import judge
 from stemdask.results import reader
 from stemdask.results.views import Results
+from stemdask.store.disk import is_gone, writer
 
 #: What a preview says of itself, so that it may be drawn anew.
 SOFTWARE = "stemdask preview"
+_SCRATCH = "stemdask-preview-"
 
 
 def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
@@ -40,7 +44,8 @@ def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
     picture = output if output is not None else Path(f"{Path(inputs[0]).stem.strip('*?[]') or 'frames'}.preview.png")
     _check_free(picture)
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="stemdask-preview-") as folder:
+    _sweep()
+    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{writer()}-") as folder:
         data = {
             "input": {"path": list(inputs), "frames": f"{frame}:{frame + 1}"},
             "output": str(Path(folder) / "preview.zarr"),
@@ -60,6 +65,13 @@ def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
         write_picture(drawn, picture, SOFTWARE)
     typer.echo(f"picture: {picture} ({time.perf_counter() - start:.1f} s)")
     return 0
+
+
+def _sweep() -> None:
+    """Remove what previews of this user and machine left that were killed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        if is_gone("-".join(left.name.removeprefix(_SCRATCH).split("-")[:2])) and left.lstat().st_uid == os.getuid():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _keys(results: Results) -> list[str]:

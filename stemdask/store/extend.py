@@ -86,13 +86,23 @@ def _is_sound(root: Any, path: str, sums: Mapping[str, str]) -> bool:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give the files of an array a second name; copy them where the file system has no links."""
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=_link_file)
+    """Give the files of an array a second name; copy them where the file system has no links.
+
+    File by file: `shutil.copytree` gathers what fails in an error that no longer says how the system refused.
+    """
+    if not source.is_dir():
+        return
+    target.mkdir()
+    for one in sorted(source.rglob("*")):
+        place = target / one.relative_to(source)
+        if one.is_dir():
+            place.mkdir()
+        else:
+            _link_file(one, place)
 
 
-def _link_file(source: str, target: str) -> None:
+def _link_file(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        shutil.copy2(source, target)
+        shutil.copyfile(source, target)

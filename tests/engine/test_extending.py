@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from stemdask.analyses.images.columns import columns
 from stemdask.config.document import Document
 from stemdask.engine import finishing
 from stemdask.engine import run as engine
-from stemdask.errors import FrameError, StoreError
+from stemdask.errors import FrameError, StorageError, StoreError
 from stemdask.planning import plan_file, polarity
 from stemdask.results import reader
 from stemdask.store import extend, layout, metadata, place
@@ -140,6 +143,30 @@ def test_a_store_that_is_cut_while_it_is_extended_is_as_it_was(
     assert arrays(store) == before
     assert reader.verify(store).sound
     assert run(stack, store, USUAL | {"strain": {}}).complete
+
+
+@pytest.mark.long
+def test_where_there_are_no_links_files_are_copied_and_a_full_disk_is_said(
+    structures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "o.zarr"
+    run(structures, store, {"rdf": {}})
+
+    def refusing(number: int) -> Callable[..., None]:
+        def refuse(source: Path, target: Path) -> None:
+            raise OSError(number, os.strerror(number), str(target))
+
+        return refuse
+
+    monkeypatch.setattr(os, "link", refusing(errno.EPERM))
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", refusing(errno.ENOSPC))
+        with pytest.raises(StorageError, match="No space left on device"):
+            run(structures, store, {"rdf": {}, "shape": {}})
+    assert run(structures, store, {"rdf": {}, "shape": {}}).complete
+    assert reader.verify(store).sound
+    run(structures, tmp_path / "fresh.zarr", {"rdf": {}, "shape": {}})
+    assert arrays(store) == arrays(tmp_path / "fresh.zarr")
 
 
 @pytest.mark.long

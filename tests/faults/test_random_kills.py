@@ -108,6 +108,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scene]]
             for name, n in (
                 ("run", 60), ("processes", 40), ("retry", 20), ("grow", 20), ("extend", 40),
                 ("repair", 30), ("export", 30), ("report", 20), ("figures", 20), ("preview", 20),
+                ("tune", 4), ("view", 20),
             )
         ),
     ],
@@ -119,3 +120,41 @@ def test_a_verb_that_is_killed_at_random_is_ended_by_the_same_command(
     told = ", ".join(f"{n} of {victim} in {phase}" for (victim, phase), n in sorted(kills.items()))
     record_property("figure", f"{kills.total()} kills: {told}")
     assert kills.total() >= n_kills
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("tuned", 1), ("export", 19),
+        *(pytest.param(name, 1, marks=pytest.mark.slow) for name in ("retry", "repair", "export", "report", "preview")),
+    ],
+)  # fmt: skip
+def test_a_verb_that_is_killed_at_the_nth_call_that_changes_a_file_is_ended_by_the_same_command(
+    made: dict[str, Scene],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    step: int,
+    record_property: Callable[[str, object], None],
+) -> None:
+    scene, words = made[name], tmp_path / "words"
+    scene.set_up()
+    _until_done(scene, words)
+    undisturbed = scene.result()
+    killed = 0
+    while True:
+        scene.set_up()
+        with monkeypatch.context() as patch:
+            patch.setenv("TOY_DIES_AT", str(1 + step * killed))
+            patch.setenv("TOY_DIES_BELOW", str(scene.place))
+            process = verbs.start(scene.verb, words, **scene.given)
+            process.join(240)
+        if process.exitcode != -signal.SIGKILL:
+            assert process.exitcode in scene.done
+            break
+        killed += 1
+        _until_done(scene, words)
+        assert scene.result() == undisturbed, killed
+        assert not list(scene.place.rglob("*.partial"))
+    record_property("figure", f"killed at each of {killed} calls" if step == 1 else f"{killed} kills")
+    assert killed

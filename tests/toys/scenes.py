@@ -72,7 +72,13 @@ def scenes(folder: Path, frames: Path, params: Mapping[str, Any], **config: Any)
         return {path.name: path.read_bytes() for path in sorted(out.rglob("[!.]*")) if path.is_file()}
 
     def written() -> object:
+        assert not any(scratch.iterdir())
         return {path.name: path.read_bytes() for path in sorted(place.iterdir())}
+
+    def untouched() -> object:
+        assert not any(scratch.iterdir())
+        there = [path for path in sorted(place.rglob("*")) if path.is_file()]
+        return {str(path.relative_to(place)): (path.stat().st_mtime_ns, path.read_bytes()) for path in there}
 
     def made(scene: Scene, name: str) -> Path:
         scene.set_up()
@@ -89,6 +95,8 @@ def scenes(folder: Path, frames: Path, params: Mapping[str, Any], **config: Any)
     scratch = folder / "scratch"
     scratch.mkdir()
     previewed = {"path": structures, "to": str(place / "p.png"), "scratch": str(scratch)}
+    structure = {"input": {"path": structures}, "output": str(place / "never.zarr"), "cluster": {"kind": "inline"}}
+    seen = {"store": str(store), "frame": 0, "scratch": str(scratch)}
     of_store = {"store": str(store), "to": str(out)}
     return {
         "run": run,
@@ -101,6 +109,9 @@ def scenes(folder: Path, frames: Path, params: Mapping[str, Any], **config: Any)
         "report": Scene("report", of_store, place, files, before=complete),
         "figures": Scene("figures", of_store, place, files, before=extended),
         "preview": Scene("preview", previewed, place, written),
+        "tune": Scene("tune", {"data": structure, "to": str(place / "tuned.yaml")}, place, written),
+        "tuned": Scene("tuned", {"to": str(place / "tuned.yaml")}, place, written),
+        "view": Scene("view", seen, place, untouched, before=complete),
     }
 
 

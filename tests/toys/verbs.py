@@ -7,11 +7,14 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import unittest.mock
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import toy
+from nth import DyingNth
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
@@ -22,6 +25,8 @@ _CONTEXT.set_forkserver_preload(
         "stemdask.report",
         "stemdask.figures.saved",
         "stemdask.view.reading",
+        "stemdask.tuning.written",
+        "stemdask.cli.preview",
     ]
 )
 
@@ -41,6 +46,8 @@ def _do(verb: str, words: Path, environment: dict[str, str], given: dict[str, An
     if "TOY_NO_SYNC" in os.environ:
         _force_nothing()
     toy.install()
+    if n := environment.get("TOY_DIES_AT"):
+        DyingNth(pytest.MonkeyPatch(), int(n), 0, Path(environment["TOY_DIES_BELOW"]))
     if uid := environment.get("TOY_UID"):
         _become(int(uid))
     sys.exit(do(verb, **given))
@@ -114,9 +121,10 @@ def _verify(store: str) -> int:
     return 0 if reader.verify(store).sound else 1
 
 
-def _view(store: str, frame: int) -> int:
+def _view(store: str, frame: int, scratch: str | None = None) -> int:
     from stemdask.view.reading import Frames
 
+    tempfile.tempdir = scratch
     sys.stderr.write(Frames(Path(store)).image(frame).trouble)
     return 0
 
@@ -126,6 +134,29 @@ def _preview(path: str, to: str, scratch: str) -> int:
 
     tempfile.tempdir = scratch
     return preview.show([path], 0, Path(to))
+
+
+def _tune(data: dict[str, Any], to: str) -> int:
+    from stemdask.config.document import Document
+    from stemdask.tuning import written
+    from stemdask.tuning.tune import tune
+
+    written.check(Path(to))
+    written.write(tune(Document(data)), Path(to))
+    return 0
+
+
+def _tuned(to: str) -> int:
+    """Write what a sweep leaves behind, without the sweep, which writes nothing."""
+    from stemdask.report.template import GENERATOR
+    from stemdask.tuning import written
+
+    texts = {name: f"# Tuned by stemdask: {name}\n<!-- {GENERATOR} -->\n" for name in ("config", "scores", "page")}
+    made = {name: lambda *given, text=text: text for name, text in texts.items()}
+    written.check(Path(to))
+    with unittest.mock.patch.multiple(written, **made):
+        written.write(unittest.mock.Mock(), Path(to))
+    return 0
 
 
 #: What each does, and the exit code with which it ends unless it raises an error of ours.
@@ -138,4 +169,6 @@ VERBS = {
     "figures": _figures,
     "view": _view,
     "preview": _preview,
+    "tune": _tune,
+    "tuned": _tuned,
 }
