@@ -58,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scene]:
                 ("run", errno.ENOSPC, 61), ("run", errno.EIO, 97), ("extend", errno.ENOSPC, 97),
                 ("grow", errno.EROFS, 149), ("repair", errno.EIO, 7),
                 ("export", errno.ENOSPC, 7), ("report", errno.ENOSPC, 2), ("figures", errno.EIO, 3),
-                ("tuned", errno.ENOSPC, 1), ("tuned", errno.EIO, 1),
+                ("tuned", errno.ENOSPC, 2),
             )
         ),
         *(
