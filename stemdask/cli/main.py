@@ -210,6 +210,8 @@ def run(
     if outcome.complete and report:
         from stemdask.report import fenced
 
+        if not quiet:
+            typer.echo("writing the report", err=True)
         written = fenced.write(outcome.store)
         if not quiet:
             said += [*written.summary, f"store:  {outcome.store}", f"report: {written.page}"]

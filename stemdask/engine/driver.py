@@ -121,7 +121,8 @@ class Driver:
         job = Job(
             self._plan.store, self._epoch, limits.isolate, limits.memory, stop.overdue, stop.comes_back, self._known
         )
-        cluster, why = settled(self._cluster, self._plan, sum(block.stop - block.start for block in todo))
+        left = sum(frame not in self._known for block in todo for frame in range(block.start, block.stop))
+        cluster, why = settled(self._cluster, self._plan, left)
         if why:
             log.info("chosen: %s", why)
         self._tell(why or "starting workers")

@@ -30,9 +30,11 @@ def settled(cluster: kinds.Cluster, plan: Plan, n_frames: int) -> tuple[kinds.Na
     """
     if not isinstance(cluster, kinds.Auto):
         return cluster, ""
+    if not n_frames:
+        return kinds.Inline(), "inline, all frames were analysed during planning"
     workers = _workers(cluster.workers, -(-n_frames // plan.block_frames))
     work = n_frames * plan.frame_seconds
-    about = f"{work:.2g} s of work" if math.isfinite(work) else "an unknown amount of work"
+    about = f"{_rounded(work)} of work" if math.isfinite(work) else "an unknown amount of work"
     if workers == 1 or work < LITTLE_WORK:
         return kinds.Inline(), f"inline, for {about}"
     if plan.limits.isolate and workers * DRIVER_SECONDS < plan.frame_seconds:
@@ -65,6 +67,13 @@ def cores() -> int:
     queue = queue_around()
     given = os.environ.get(queue.inside.cores, "") if queue is not None else ""
     return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
+
+
+def _rounded(seconds: float) -> str:
+    """Return a time as one reads it, to two digits: an estimate holds no more."""
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
 
 
 def _workers(wanted: int | str, n_blocks: int) -> int:

@@ -23,6 +23,7 @@ from stemdask.engine.queues.script import job_bytes, too_long
 from stemdask.engine.setup import chosen, set_up
 from stemdask.engine.signals import Stop
 from stemdask.errors import ConfigError
+from stemdask.kernels.compiled import were_compiled
 from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import draw
 from stemdask.planning.resolve import resolve
@@ -114,6 +115,8 @@ def execute(
     place.is_taken(store)
     for warning in resolved.source.warnings if progress is True else ():
         sys.stderr.write(f"warning: {warning}\n")
+    if progress is True and not were_compiled():
+        sys.stderr.write("The first run on a machine compiles its kernels, which takes one to two minutes.\n")
     subset = frames is not None or blocks is not None
     if subset and (fresh or retry):
         raise ConfigError("a part of a run can't be started over or retried", allowed="--frames or --blocks alone")

@@ -73,6 +73,11 @@ def when_compiling(call: Callable[[], object]) -> None:
     event.register("numba:compile", Listener())  # type: ignore[no-untyped-call]
 
 
+def were_compiled() -> bool:
+    """Return whether any kernel has been compiled on this machine before."""
+    return any(_kernels().glob("*/*.nbi"))
+
+
 def import_closure(path: Path) -> list[Path]:
     """Return the file and all files of stemdask that it imports, directly or not, in order."""
     found, left = {path}, [path]
@@ -97,15 +102,18 @@ def _imported(path: Path) -> frozenset[Path]:
     return frozenset(file for stem in files if (file := stem.with_suffix(".py")).is_file())
 
 
+def _kernels() -> Path:
+    # A cache of one machine: kernels are compiled for its processor, and numba's cache may not be shared by network.
+    config: Any = numba.config
+    return (Path(config.CACHE_DIR) if config.CACHE_DIR else user_cache_path("stemdask") / platform.node()) / "kernels"
+
+
 @cache
 def _folder(path: Path) -> Path | None:
     """Return the folder that keeps what is compiled of a file; None where there can be none."""
-    # A cache of one machine: kernels are compiled for its processor, and numba's cache may not be shared by network.
-    config: Any = numba.config
-    base = Path(config.CACHE_DIR) if config.CACHE_DIR else user_cache_path("stemdask") / platform.node()
     try:
         digest = hashlib.sha256(b"".join(hashlib.sha256(_source(file)).digest() for file in import_closure(path)))
-        folder = base / "kernels" / f"{_name(path)}-{digest.hexdigest()[:16]}"
+        folder = _kernels() / f"{_name(path)}-{digest.hexdigest()[:16]}"
         if folder.is_dir():
             os.utime(folder)
         else:

@@ -144,6 +144,16 @@ def test_warnings_of_an_input_stand_on_the_terminal_in_the_store_and_in_the_repo
     assert said in report.write(store).read_text()
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_the_first_run_on_a_machine_says_why_it_takes_long(
+    before: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stemdask.engine.run.were_compiled", lambda: before)
+    data = toy.config(toy.write_frames(tmp_path / "f.npy", 4), tmp_path / "o.zarr", limits=HERE)
+    execute(Document(data), progress=True)
+    assert ("compiles its kernels" in capsys.readouterr().err) is not before
+
+
 def test_a_hash_tells_any_change_of_a_frame() -> None:
     frame = simulate.trajectory(simulate.nanocrystal(12.0), 1, sigma=0.05).read(0)
     before = frame_hash(frame)

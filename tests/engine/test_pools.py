@@ -41,3 +41,16 @@ def test_workers_follow_the_work(frames: int, seconds: float, isolate: bool, kin
 def test_a_kind_that_the_config_names_is_kept() -> None:
     asked = kinds.Processes(kind="processes", workers=2)
     assert settled(asked, plan(0.001), 1) == (asked, "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(3.14159, "3.1 s"), (310.0, "5 min"), (5999.0, "100 min"), (36_000.0, "10 h")]
+)
+def test_work_is_said_as_one_reads_it(seconds: float, said: str) -> None:
+    assert settled(kinds.Auto(workers=1), plan(seconds), 1)[1] == f"inline, for {said} of work"
+
+
+def test_frames_that_planning_analysed_are_no_work() -> None:
+    found, why = settled(kinds.Auto(workers=4), plan(1000.0), 0)
+    assert found.kind == "inline"
+    assert why == "inline, all frames were analysed during planning"

@@ -115,6 +115,19 @@ def test_kernels_are_kept_where_nobody_else_reads_them(tmp_path: Path) -> None:
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in made} == {0o700}
 
 
+def test_a_machine_without_compiled_kernels_is_told_from_one_with_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    assert not compiled.were_compiled()
+    (tmp_path / "kernels" / "atoms.hull-0").mkdir(parents=True)
+    assert not compiled.were_compiled()
+    (tmp_path / "kernels" / "atoms.hull-0" / "hull.f-1.py311.1.nbc").touch()
+    assert not compiled.were_compiled()
+    (tmp_path / "kernels" / "atoms.hull-0" / "hull.f-1.py311.nbi").touch()
+    assert compiled.were_compiled()
+
+
 def test_where_nothing_can_be_kept_kernels_are_compiled_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").touch()  # no folder can be made below it, not even by root
     code = "from stemdask.kernels.atoms.cells import place; print(place._cache)"

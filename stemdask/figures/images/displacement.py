@@ -259,8 +259,8 @@ def _mean(found: xr.Dataset) -> list[str]:
         for (component, shared), axis in zip(_MEANS, "xy", strict=True)
     )
     unsure = all(abs(float(value.median())) < 2.0 * shared for value, shared in values)
-    more = " and not distinguishable from zero without a reference" if unsure else ""
-    return [f"mean {along}, known as far as the shape of the columns is{more}"]
+    more = "; not distinguishable from zero without a reference" if unsure else ""
+    return [f"mean {along}, the errors being those of the shape of the columns{more}"]
 
 
 def _median(found: xr.Dataset, variable: Variable, error: float, *, stated: bool = False) -> str:
