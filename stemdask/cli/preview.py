@@ -106,7 +106,7 @@ def _check_free(picture: Path) -> None:
         ours = False
     if not ours:
         raise StoreError(
-            "this file is no preview of stemdask, and nothing else is overwritten",
+            "this file was not written by 'stemdask preview', and nothing else is overwritten",
             where=picture,
             remedy="Name another with -o",
         )

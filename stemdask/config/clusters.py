@@ -30,7 +30,7 @@ class Workers(Section):
 
 
 class Auto(Section):
-    """What the plan makes worth its start: this process for seconds of work, workers of this machine for more."""
+    """Chosen from the plan: this process for a few seconds of work, workers on this machine for more."""
 
     kind: Literal["auto"] = "auto"
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"

@@ -82,5 +82,5 @@ def _failed(plan: Plan, step: Step, how: str) -> StemdaskError:
     return StemdaskError(
         f"'{step.name}' failed over all frames: {how}",
         where=plan.store,
-        remedy="The frames are done and kept; running again tries this alone",
+        remedy="The frames are complete and kept; run again to repeat only this step",
     )

@@ -119,10 +119,10 @@ def execute(
         sys.stderr.write("The first run on a machine compiles its kernels, which takes one to two minutes.\n")
     subset = frames is not None or blocks is not None
     if subset and (fresh or retry):
-        raise ConfigError("a part of a run can't be started over or retried", allowed="--frames or --blocks alone")
+        raise ConfigError("--fresh and --retry apply to a whole run", allowed="--frames or --blocks alone")
     if subset and isinstance(resolved.config.cluster, Batch | Allocation):
         raise ConfigError(
-            "a part of a run is done by the process that is started for it",
+            "a part of a run can only be processed here, without submitting jobs",
             where="cluster.kind",
             value=resolved.config.cluster.kind,
             allowed="inline, threads, processes",

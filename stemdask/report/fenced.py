@@ -73,5 +73,5 @@ def _failed(store: Path, how: str) -> StemdaskError:
     return StemdaskError(
         f"the report failed: {how}",
         where=store,
-        remedy="The results are complete; 'stemdask report' tries this alone",
+        remedy="The results are complete; 'stemdask report' repeats only this step",
     )

@@ -274,7 +274,7 @@ def _said_of(slides: Sequence[_Slide], found: Verdicts) -> str:
 def _ideal(tree: xr.DataTree, path: str | Path) -> xr.DataTree:
     ideal = reader.open_results(path)
     if Results(tree).kind != "atoms":
-        raise StoreError("only structures are compared with an ideal particle", where="--ideal", value=path)
+        raise StoreError("only structures can be compared with an ideal particle", where="--ideal", value=path)
     beside = Results(ideal)
     if beside.kind != "atoms" or not beside.good().size:
         raise StoreError("there is no ideal particle in this store", where=path, allowed="a store of structures")

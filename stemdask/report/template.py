@@ -52,7 +52,7 @@ def check_free(target: Path) -> None:
         with target.open("rb") as handle:
             if GENERATOR.encode() not in handle.read(1000):
                 raise StoreError(
-                    "this file is no report of stemdask, and nothing else is overwritten",
+                    "this file was not written by 'stemdask report', and nothing else is overwritten",
                     where=target,
                     remedy="Name another with -o",
                 )

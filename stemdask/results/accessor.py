@@ -177,7 +177,7 @@ class Accessor(Results):
         from stemdask.results import edited
 
         if Path(path).exists():
-            raise StoreError("there is a file of this name", where=path, remedy="Name another one, or move it away")
+            raise StoreError("a file of this name exists", where=path, remedy="Name another one, or move it away")
         rows = edited.corrections(self, np.asarray(points, float))
         with disk.refusals_in_words(Path(path)):
             disk.write_file(Path(path), edits.text(rows))

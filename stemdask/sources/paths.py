@@ -41,7 +41,7 @@ def find_files(path: str | Path | Sequence[str | Path], kind: Kind | None = None
         raise InputError(
             "no file found" if items else "the list of input files is empty",
             where=None if not items else ", ".join(map(str, items[:3])),
-            remedy="Check the path; quote a glob so that the shell hands it over unchanged",
+            remedy="Check the path; quote a glob so that the shell passes it on unchanged",
         )
     kinds = Counter(of_each(lambda file: _format_of(file, kind), found))
     if len(kinds) > 1:
@@ -88,7 +88,7 @@ def _expand(item: str) -> list[str]:
         return sorted(_of_known_format(matched) or matched, key=natural_key)
     if re.match(r"[a-z]+://", item):
         raise InputError("the input must be a path, not an address", where=item, remedy="Copy the data to a disk")
-    raise InputError("no such file", where=item, remedy="Check the path and where you run from")
+    raise InputError("no such file", where=item, remedy="Check the path and the current folder")
 
 
 def _is_folder_format(place: Path) -> bool:

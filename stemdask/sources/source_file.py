@@ -63,7 +63,7 @@ class SourceFile(BaseModel):
             raise InputError(
                 "the file changed after the run was planned",
                 where=self.path,
-                remedy="Put the file back, or start a run of its own for the new one",
+                remedy="Put the file back, or start a new run for the new file",
             )
 
 

@@ -100,7 +100,7 @@ def update(store: Path, attributes: Mapping[str, Any], written: Collection[str] 
     """
     known = read(store)
     if known is None:
-        raise StoreError("its metadata are gone", where=store, remedy="Run again with --fresh")
+        raise StoreError("its metadata are missing", where=store, remedy="Run again with --fresh")
     nodes = {path: json.loads((store / path / NAME).read_bytes()) for path in written}
     nodes = {**known.nodes, **nodes}
     changed = {path for path in nodes if path in written or f"{path}/{NAME}" in known.damaged or not known.sealed}

@@ -40,7 +40,7 @@ def path_of(text: str) -> Path:
     except (OSError, ValueError, RuntimeError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         shown = text if len(text) < 100 else text[:99] + "…"
-        raise StoreError(f"the output can't be here: {said}", where=shown, remedy="Choose another output") from None
+        raise StoreError(f"the output can't be written here: {said}", where=shown, remedy="Choose another output") from None
     return path
 
 
@@ -107,7 +107,7 @@ def check_store(path: Path) -> None:
         raise StoreError(
             f"its metadata are damaged: {', '.join(damaged[:3])}",
             where=path,
-            remedy=f"Run 'stemdask verify {path} --repair', which makes them again",
+            remedy=f"Run 'stemdask verify {path} --repair', which restores them",
         )
 
 
@@ -134,7 +134,7 @@ def is_taken(path: Path) -> bool:
         )
     directory = run_directory(path)
     if directory.exists() and not (directory.is_dir() and not directory.is_symlink()):
-        raise StoreError("the run directory can't be here", where=directory, remedy="Choose another output")
+        raise StoreError("the run directory can't be created here", where=directory, remedy="Choose another output")
     return False
 
 
@@ -153,7 +153,7 @@ def open_run_directory(store: Path) -> Path:
         if not isinstance(cause, OSError) or cause.errno in REFUSED:
             raise
         raise StoreError(
-            f"the output can't be here: {cause.strerror}", where=directory, remedy="Choose another output"
+            f"the output can't be written here: {cause.strerror}", where=directory, remedy="Choose another output"
         ) from cause
     return directory
 

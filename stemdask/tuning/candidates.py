@@ -65,7 +65,7 @@ def of(document: Document, kind: Kind, defaults: Sequence[str], keys: Mapping[st
     changed = override(document, [f"analyses.{key}={dump_value(value)}" for key, value in keys.items()])
     steps, problems = steps_of(replace(changed, beside_defaults=document.data.get("analyses") is None), kind, defaults)
     if problems:
-        raise ConfigError("these don't go together", where=document.name, problems=problems)
+        raise ConfigError("these values can't be combined", where=document.name, problems=problems)
     return Candidate(keys, steps)
 
 

@@ -83,7 +83,7 @@ def tune(
     half = HALVES[kind]
     if half.analyses[0] not in [step.name for step in resolved.steps]:
         raise ConfigError(
-            "nothing of this config can be tuned", where=document.name, allowed=f"a run with {half.analyses[0]}"
+            "this config has nothing that can be tuned", where=document.name, allowed=f"a run with {half.analyses[0]}"
         )
 
     def candidate(keys: Mapping[str, Any]) -> Candidate:

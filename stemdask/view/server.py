@@ -53,7 +53,7 @@ def _free(port: int) -> int:
         except (OSError, OverflowError) as error:
             said = error.strerror if isinstance(error, OSError) else "no such port"
             raise StoreError(
-                f"the viewer can't listen there: {said}", where="--port", value=port, remedy="Leave --port out"
+                f"the viewer can't listen on this port: {said}", where="--port", value=port, remedy="Leave --port out"
             ) from None
         return int(tried.getsockname()[1])
 

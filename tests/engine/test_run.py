@@ -227,7 +227,7 @@ def test_a_refused_run_leaves_nothing_behind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["~nobody-here/o.zarr", "x" * 300 + ".zarr", "a\0b.zarr"])
 def test_an_output_that_no_path_can_be_called_is_refused(frames: Path, tmp_path: Path, name: str) -> None:
-    with pytest.raises(StoreError, match="the output can't be here") as caught:
+    with pytest.raises(StoreError, match="the output can't be written here") as caught:
         engine.execute(Document(toy.config(frames, tmp_path) | {"output": name}))
     assert caught.value.exit_code == 2
     assert len(str(caught.value)) < 400

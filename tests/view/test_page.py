@@ -112,5 +112,5 @@ def test_a_notebook_gets_the_page_of_an_opened_store(images: Path):
 def test_a_tree_that_is_no_store_is_refused(images: Path):
     tree = sd.open_results(images).copy()
     tree.encoding = {}
-    with pytest.raises(StoreError, match="this tree is none"):
+    with pytest.raises(StoreError, match="was not read from one"):
         tree.stemdask.view()

@@ -76,4 +76,4 @@ def test_a_port_that_is_taken_is_said(url: str, atoms: Path):
     command = [sys.executable, "-m", "stemdask", "view", str(atoms), "--no-browser", "--port", port]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "the viewer can't listen there" in done.stderr
+    assert "the viewer can't listen on this port" in done.stderr

@@ -35,7 +35,7 @@ class GatewayPool(DaskPool):
             self._cluster = library.GatewayCluster(self._config.address, **self._config.options)
         except (OSError, TimeoutError, ValueError, library.GatewayClusterError, library.GatewayServerError) as error:
             raise ClusterError(
-                f"no cluster of the gateway: {error}",
+                f"the gateway provided no cluster: {error}",
                 where="cluster.address",
                 value=self._config.address,
                 remedy="See dask-gateway's own configuration, gateway.yaml",

@@ -46,7 +46,7 @@ def _pair() -> tuple[str, str]:
         from cryptography.hazmat.primitives.asymmetric import rsa
     except ImportError as error:
         raise ClusterError(
-            "workers are reached over TLS alone, and the package that makes its keys isn't installed",
+            "workers are reached over TLS only, and the package that makes its keys isn't installed",
             remedy="Run: pip install cryptography",
         ) from error
 

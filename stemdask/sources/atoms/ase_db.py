@@ -54,7 +54,7 @@ def _opened(path: str) -> sqlite3.Connection:
 FORMAT = AtomsFormat(
     name="ase_db",
     suffixes=(".db",),
-    noun="a database of ASE",
+    noun="an ASE database",
     magic=((0, b"SQLite format 3\0"),),
     incidental=True,
     index=index,

@@ -33,7 +33,7 @@ def read(place: FramePlace) -> Structure:
 def _rows(path: str) -> list[Structure]:
     document = json.loads(read_whole(path))
     if not isinstance(document, dict) or not isinstance(document.get("ids"), list):
-        raise InputError("no database of ASE: it holds no list of ids", where=path)
+        raise InputError("not an ASE database: it holds no list of ids", where=path)
     rows = [document.get(str(number)) for number in document["ids"]]
     if any(not isinstance(row, dict) for row in rows) or len(rows) < sum(key.isdigit() for key in document):
         raise InputError("the rows aren't those of its list of ids", where=path, remedy="Copy the file again")
@@ -67,7 +67,7 @@ def looks(head: bytes) -> bool:
 FORMAT = AtomsFormat(
     name="ase_json",
     suffixes=(".json",),
-    noun="a JSON database of ASE",
+    noun="an ASE database in JSON",
     text=True,
     incidental=True,
     looks=looks,

@@ -22,7 +22,7 @@ def index(path: str, size: int) -> FrameIndex:
     text = read_whole(path)
     stated = _COUNT.search(text)
     if stated is None:
-        raise InputError("states no Number of particles", where=path)
+        raise InputError("doesn't state 'Number of particles'", where=path)
     n_atoms = int(stated[1])
     n_found = sum(1 for _ in _atoms(text))
     if n_found != n_atoms:
@@ -96,7 +96,7 @@ def looks(head: bytes) -> bool:
 FORMAT = AtomsFormat(
     name="cfg",
     suffixes=(".cfg",),
-    noun="a CFG file of AtomEye",
+    noun="an AtomEye CFG file",
     text=True,
     incidental=True,
     looks=looks,

@@ -66,7 +66,7 @@ def numbers_of(words: Sequence[bytes], meaning: Mapping[str, str] | None = None)
             "no chemical elements",
             value=", ".join(unknown[:8]),
             allowed=f"H to Og, in any case, or atomic numbers; type 1 to type {_MOST_TYPES}",
-            remedy=f"Say what they are by the key `elements` of the input, such as {{{unknown[0]!r}: Pt}}",
+            remedy=f"Name them with the key `elements` of the input, such as {{{unknown[0]!r}: Pt}}",
         )
     return np.array(found, np.uint8)
 

@@ -51,14 +51,14 @@ def _opened(path: str) -> Any:
     file = netcdf_file(path, "r", mmap=True)
     coordinates = file.variables.get("coordinates")
     if coordinates is None or coordinates.dimensions != ("frame", "atom", "spatial") or coordinates.shape[2] != 3:
-        raise InputError("no trajectory of AMBER: it has no coordinates (frame, atom, spatial)", where=path)
+        raise InputError("not an AMBER trajectory: it has no coordinates (frame, atom, spatial)", where=path)
     return file
 
 
 FORMAT = AtomsFormat(
     name="ncdf",
     suffixes=(".ncdf", ".nc"),
-    noun="a NetCDF trajectory of AMBER",
+    noun="an AMBER trajectory in NetCDF",
     magic=((0, b"CDF\x01"), (0, b"CDF\x02")),
     general=True,
     incidental=True,

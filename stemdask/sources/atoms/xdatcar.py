@@ -44,7 +44,7 @@ def index(path: str, size: int) -> FrameIndex:
                 begin = None if header is None else start
                 header = read_header(line, lines.line)
     if begin is not None or (header is not None and not found.starts):
-        raise InputError("cut off: a header is the last of it", where=path, remedy="Copy the file again")
+        raise InputError("cut off after a header", where=path, remedy="Copy the file again")
     return found
 
 

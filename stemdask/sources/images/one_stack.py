@@ -68,7 +68,7 @@ def compare(files: Sequence[str], probed: Mapping[int, Stack], pixel_size: float
                 f"one of {len(files)} files, with several frames",
                 where=files[several],
                 allowed=f"up to {MOST_PROBED} files of several frames, or any number of files of one",
-                remedy="Join the files to fewer stacks",
+                remedy="Join the files into fewer stacks",
             )
         said.append(f"{len(probed)} of {len(files)} files were opened; a frame of another shape fails when it is read")
     if len(dtypes := {str(stack.dtype) for stack in probed.values()}) > 1:

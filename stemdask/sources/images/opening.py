@@ -128,7 +128,7 @@ def _probe_all(files: Sequence[str], fmt: ImageFormat, sizes: Sequence[int]) -> 
                 said.append(f"{files[at]} holds {len(stacks)} images ({titles}): {stacks[dataset].title} is read")
         if dataset >= len(stacks):
             raise InputError(
-                f"holds {len(stacks)} images, but number {dataset + 1} is read of the first file",
+                f"holds {len(stacks)} images, but number {dataset + 1} is the one being read from the first file",
                 where=files[at],
                 remedy="Name only files that hold the same images",
             )

@@ -59,7 +59,7 @@ def check_depth(path: str, bits: int) -> None:
         raise InputError(
             f"a picture of {bits} bit: {2**bits} levels of grey",
             where=path,
-            allowed="8 bits or more a pixel",
+            allowed="8 or more bits per pixel",
             remedy="Save the frames again with all their levels",
         )
 

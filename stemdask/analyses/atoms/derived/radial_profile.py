@@ -38,9 +38,9 @@ class RadialProfileParams(Params):
     @classmethod
     def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(names)) < len(names):
-            raise ValueError(f"a property comes twice in {list(names)}")
+            raise ValueError(f"a property is listed twice in {list(names)}")
         if wrong := [name for name in names if not name.isidentifier()]:
-            raise ValueError(f"{wrong[0]!r} is no name of a property; write for example 'crystallinity'")
+            raise ValueError(f"{wrong[0]!r} is not the name of a property; write for example 'crystallinity'")
         return names
 
 

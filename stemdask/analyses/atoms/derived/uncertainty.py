@@ -64,7 +64,7 @@ class UncertaintyParams(Params):
     def _names_differ(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
         names = [_name(path) for path in paths]
         if wrong := [path for path in paths if path.count("/") != 1]:
-            raise ValueError(f"{wrong[0]!r} names no result; write group and name, such as 'particle/diameter'")
+            raise ValueError(f"{wrong[0]!r} is not the name of a result; write group and name, such as 'particle/diameter'")
         if profiles := [path for path in paths if path.startswith("profile/")]:
             raise ValueError(f"{profiles[0]!r} is a profile, which has an error of its own")
         if len(set(names)) < len(names):

@@ -51,7 +51,7 @@ class BondOrderParams(Params):
     @model_validator(mode="after")
     def _consistent(self) -> BondOrderParams:
         if len(set(self.l)) < len(self.l):
-            raise ValueError(f"l: a degree comes twice in {list(self.l)}")
+            raise ValueError(f"l: a degree is listed twice in {list(self.l)}")
         if self.engine == "pyboo":
             wrong = [f"l: {degree}" for degree in self.l if degree % 2]
             wrong += [f"neighbours: {self.neighbours}"] if self.neighbours != "cutoff" else []
@@ -187,7 +187,7 @@ def _order(frame: AtomsFrame, neighbours: Neighbours, bonded: Bonds, params: Bon
 
 def _pyboo(frame: AtomsFrame, neighbours: Neighbours, bonded: Bonds, params: BondOrderParams) -> BondOrder:
     if any(frame.periodic):
-        raise FrameError("pyboo takes isolated particles only", value=frame.periodic, remedy="Use engine: native")
+        raise FrameError("pyboo accepts isolated particles only", value=frame.periodic, remedy="Use engine: native")
     found = pyboo.bond_order(
         frame.positions,
         np.column_stack([bonded.atom_1, bonded.atom_2]),

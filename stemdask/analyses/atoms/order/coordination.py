@@ -145,9 +145,9 @@ def _check_known(elements: Array, used: PairCutoffs) -> None:
     unknown = elements[np.isnan(used.cutoff).any(axis=1)]
     if len(unknown):
         raise FrameError(
-            "how far apart neighbours are isn't known without elements",
+            "distances between neighbours are unknown without elements",
             value=", ".join(chemical_symbol(number) for number in unknown),
-            remedy="Say what they are by input.elements, or give coordination.cutoff",
+            remedy="Set input.elements, or coordination.cutoff",
         )
 
 

@@ -48,7 +48,7 @@ class FacetsParams(Params):
         if (0, 0, 0) in self.families:
             raise ValueError("there is no plane (0 0 0)")
         if len({tuple(sorted(family)) for family in self.families}) < len(self.families):
-            raise ValueError(f"a family comes twice in {list(self.families)}")
+            raise ValueError(f"a family is listed twice in {list(self.families)}")
         given = self.surface_energies
         if given != "broken_bonds" and len(given) != len(self.families):
             raise ValueError(f"{len(self.families)} families need as many surface energies, got {len(given)}")

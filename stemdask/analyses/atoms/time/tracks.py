@@ -104,7 +104,7 @@ def prepare(frames: Sequence[Frame], params: TracksParams) -> Mapping[str, Array
     """
     if any(any(frame.periodic) for frame in sample(frames, 1)):
         raise ConfigError(
-            "atoms are followed in isolated particles only, and these are periodic boxes",
+            "atoms can be tracked in isolated particles only, and these structures are periodic",
             where="analyses.tracks",
             remedy="Leave tracks out, or write the structures without periodic boundaries",
         )

@@ -108,7 +108,7 @@ class Edits(NamedTuple):
             return correct(found, self.corrections, shape)
         except CorrectionError as error:
             raise FrameError(
-                f"a correction by hand can't be made: {error}",
+                f"a manual correction can't be applied: {error}",
                 where="columns.edits",
                 value=self.words[error.number],
                 remedy="Correct that row of the file, or take it out",

@@ -68,18 +68,18 @@ def refuse(quality: Quality) -> None:
 
 def _faults(quality: Quality) -> Iterator[tuple[str, str, str, str]]:
     """Yield what is wrong, its measure, what is allowed and the remedy; a measure that isn't known is no fault."""
-    look = "Look at the frame; if it shows columns that are dark, set input.invert: true"
+    look = "Look at the frame; if its columns are dark, set input.invert: true"
     if quality.usable_part < _LEAST_USABLE:
         count = f"{np.count_nonzero(quality.usable)} of {len(quality.usable)}"
-        yield "where columns were looked for, hardly any was found", count, f"{_LEAST_USABLE:.0%} or more", look
+        yield "hardly any columns were found at the expected sites", count, f"{_LEAST_USABLE:.0%} or more", look
     if quality.width > _WIDEST:
-        what = "what was found is wider than it is apart, so that it can't be columns"
+        what = "the spots found are wider than their separation, so they can't be columns"
         yield what, f"{quality.width:.2f} of the distance", f"{_WIDEST:g} or less", look
     if quality.misfit > _WORST_MISFIT:
-        what = "the image isn't made of columns: too much is left over by the fit"
+        what = "the image doesn't consist of columns: the fit leaves too large a residual"
         yield what, f"{quality.misfit:.0%} of the height", f"{_WORST_MISFIT:.0%} or less", look
     if quality.scatter > WIDEST_SCATTER:
-        what = "what was found doesn't lie where its neighbours expect it: there is no crystal, or too much noise"
+        what = "the positions found form no lattice: there is no crystal, or too much noise"
         remedy = "Look at the frame; if it shows a crystal, average frames, or bin pixels"
         yield what, f"{quality.scatter:.2f} of the distance", f"{WIDEST_SCATTER:g} or less", remedy
     yield from _spots(quality)

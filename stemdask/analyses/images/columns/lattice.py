@@ -51,7 +51,7 @@ class LatticeParams(Params):
         if not any(self.zone):
             raise ValueError("a zone axis can't be [0, 0, 0]")
         if self.structure is not None and self.constant is not None:
-            raise ValueError("the structure holds the lattice constant: give one of structure and constant")
+            raise ValueError("a structure already defines the lattice constant: give either structure or constant")
         return self
 
 

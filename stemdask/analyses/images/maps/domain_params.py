@@ -101,5 +101,5 @@ class DomainsParams(Params):
             why = given[0] if given else f"method {self.method}"
             raise ValueError(f"{why} settles the number of domains itself; leave n_domains out")
         if self.regions is not None and len({region.name for region in self.regions}) < 2:
-            raise ValueError("the regions name a single class; two at least are needed to tell them apart")
+            raise ValueError("the regions name only one class; at least two are needed")
         return self

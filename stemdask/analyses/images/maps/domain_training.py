@@ -98,7 +98,7 @@ def read_labels(labels: GivenFile) -> tuple[Region, ...]:
                 allowed="a name and whole numbers i, j and, optionally, frame",
             ) from error
     if len({name for name, _ in regions}) < 2:
-        raise InputError("the labels name a single class", where=path, remedy="Label cells of two classes at least")
+        raise InputError("the labels name only one class", where=path, remedy="Label cells of at least two classes")
     return tuple(Region(name=name, cells=tuple(found), frame=frame) for (name, frame), found in regions.items())
 
 

@@ -24,7 +24,7 @@ from stemdask.units import AsText, Length, LengthPx, parse_length
 def _edge(value: Any) -> Length:
     length = parse_length(value, "px")
     if not 0 <= length.value < float("inf"):
-        raise ValueError(f"an edge lies at 0 or beyond, got {length}")
+        raise ValueError(f"edges can't be negative, got {length}")
     return length
 
 

@@ -197,7 +197,7 @@ def test_what_was_edited_in_napari_comes_back_from_a_run(tmp_path: Path, monkeyp
     assert len(layer(corrected)) == len(points) - 2
     assert "corrected by hand as edits.csv lists" not in tree.attrs["config"]
     before = (tmp_path / "edits.csv").read_bytes()
-    with pytest.raises(StoreError, match="there is a file of this name"):
+    with pytest.raises(StoreError, match="a file of this name exists"):
         tree.stemdask.write_edits("edits.csv", points)
     assert (tmp_path / "edits.csv").read_bytes() == before
     # What was taken away is put back, on top of the first corrections.

@@ -78,9 +78,9 @@ def test_none_of_two_hundred_images_without_a_crystal_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ({"usable": np.arange(50) < 20}, "hardly any was found"),
-        ({"width": 0.7}, "wider than it is apart"),
-        ({"misfit": 0.3}, "too much is left over"),
+        ({"usable": np.arange(50) < 20}, "hardly any columns were found"),
+        ({"width": 0.7}, "wider than their separation"),
+        ({"misfit": 0.3}, "too large a residual"),
         ({"scatter": 0.2}, "where its neighbours expect it"),
         ({"unevenness": 0.5}, "differ in height as spots of a diffraction pattern"),
         ({"unevenness": 0.2, "inversion": 0.9}, "those opposite each other are alike"),
