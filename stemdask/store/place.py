@@ -40,7 +40,9 @@ def path_of(text: str) -> Path:
     except (OSError, ValueError, RuntimeError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         shown = text if len(text) < 100 else text[:99] + "…"
-        raise StoreError(f"the output can't be written here: {said}", where=shown, remedy="Choose another output") from None
+        raise StoreError(
+            f"the output can't be written here: {said}", where=shown, remedy="Choose another output"
+        ) from None
     return path
 
 

@@ -48,7 +48,9 @@ def in_notebook(tree: xr.DataTree) -> Any:
     _check_installed()
     source = tree.encoding.get("source")
     if source is None:
-        raise StoreError("the viewer needs a store, and this tree was not read from one", remedy="Open one with open_results")
+        raise StoreError(
+            "the viewer needs a store, and this tree was not read from one", remedy="Open one with open_results"
+        )
     from stemdask.view.page import in_notebook
 
     return in_notebook(Path(source))

@@ -46,7 +46,9 @@ def folder(tmp_path: Path) -> Path:
 )
 def test_an_end_that_goes_down_is_named_and_tried_alone_by_the_next_run(folder: Path, harm: str, reason: str) -> None:
     (folder / "harm").write_text(harm)
-    with pytest.raises(StemdaskError, match=f"'toy' failed over all frames: {reason}.*run again to repeat only this step"):
+    with pytest.raises(
+        StemdaskError, match=f"'toy' failed over all frames: {reason}.*run again to repeat only this step"
+    ):
         _run(folder)
     status = reader.status(folder / "o.zarr")
     assert (status.state, status.counts[FrameStatus.OK]) == ("partial", 9)

@@ -28,7 +28,7 @@ class RadialProfileParams(Params):
         "coordination",
         "mean_bond_length",
     )
-    """Properties of the atoms, as they are called in the store's group `atoms`; flags give fractions."""
+    """Properties of the atoms, by their names in the store's group `atoms`; flags give fractions."""
     by: Literal["distance_to_center", "depth"] = "distance_to_center"
     """Coordinate of an atom: distance from the centre, or depth below the surface."""
     width: LengthAngstrom = Length(2.0, "angstrom")

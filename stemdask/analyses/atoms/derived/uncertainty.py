@@ -52,8 +52,8 @@ class UncertaintyParams(Params):
     )
     """Results of other analyses of the run, by group and name; of those with a value for each atom, the mean."""
     coordinate_error: Literal["auto"] | LengthAngstrom = "auto"
-    """Standard error of the coordinates along each axis, by which they are displaced; auto: 0.2 angstrom, or what the
-    distances of the atoms from the fitted lattice leave room for where that is less."""
+    """Standard error of the coordinates along each axis, by which they are displaced; auto: 0.2 angstrom, or less if
+    the distances of the atoms from the fitted lattice are smaller."""
     n_samples: Annotated[int, Field(ge=2, le=10_000)] = 20
     """Number of random displacements; each costs as much as the analyses that give the results."""
     cutoff_step: LengthAngstrom = Length(0.05, "angstrom")
@@ -64,7 +64,9 @@ class UncertaintyParams(Params):
     def _names_differ(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
         names = [_name(path) for path in paths]
         if wrong := [path for path in paths if path.count("/") != 1]:
-            raise ValueError(f"{wrong[0]!r} is not the name of a result; write group and name, such as 'particle/diameter'")
+            raise ValueError(
+                f"{wrong[0]!r} is not the name of a result; write group and name, such as 'particle/diameter'"
+            )
         if profiles := [path for path in paths if path.startswith("profile/")]:
             raise ValueError(f"{profiles[0]!r} is a profile, which has an error of its own")
         if len(set(names)) < len(names):

@@ -23,7 +23,7 @@ class BondAnglesParams(Params):
     """Bond angles."""
 
     n_bins: Annotated[int, Field(ge=6, le=1800)] = 180
-    """Steps from 0 to 180 degrees; bins are centred on them, so that the first and the last are half as wide."""
+    """Number of steps from 0 to 180 degrees; bins are centred on them, so the first and the last are half as wide."""
 
 
 _TRIPLET, _ANGLE = ("triplet",), ("frame", "triplet", "angle")

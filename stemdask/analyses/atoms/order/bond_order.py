@@ -32,11 +32,11 @@ class BondOrderParams(Params):
     cutoff: Literal["auto"] | LengthAngstrom = "auto"
     """Longest bond; auto: the first minimum of g(r)."""
     n_nearest: Annotated[int, Field(ge=1, le=100)] = 12
-    """Number of neighbours where the nearest ones are taken."""
+    """Number of neighbours if `neighbours` is nearest."""
     convention: Literal["lechner-dellago", "pyboo"] = "lechner-dellago"
     """Averages over the neighbours and the atom itself (lechner-dellago), or over the neighbours alone (pyboo)."""
     normalisation: Literal["none", "steinhardt"] = "none"
-    """Of w: none, as in pyboo, or by the length of q_lm to the third power, as in Steinhardt's paper."""
+    """Normalisation of w: none, as in pyboo, or by the length of q_lm to the third power, as in Steinhardt's paper."""
     threshold: Annotated[float, Field(ge=-1, le=1)] = 0.8
     """Bonds with a larger s6 are crystalline."""
     min_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.5

@@ -42,9 +42,9 @@ class CoordinationParams(Params):
 
     rule: Rule = "first_minimum"
     """Two atoms are neighbours below the first minimum of g(r) of their elements; below 1.2 times the distance of
-    nearest neighbours in the bulk element, the mean of both (bulk_distance, as in the published tutorial); or if one
-    stands in the first shell of the other's crystal lattice (lattice: 8 neighbours in bcc, however warm), and by the
-    first minima where there is none."""
+    nearest neighbours in the bulk element, the mean of both (bulk_distance, as in the published tutorial); or if one is
+    in the first shell of the other's crystal lattice (lattice: 8 neighbours in bcc at any temperature), and by the
+    first minima where there is no lattice."""
     cutoff: Literal["auto"] | LengthAngstrom = "auto"
     """Distance below which atoms are neighbours, whatever their elements; auto: by the rule."""
     lattice_parameter: Literal["auto"] | LengthAngstrom = "auto"

@@ -25,7 +25,7 @@ class DiffractionParams(Params):
     q_step: Annotated[float, Field(ge=0.001, le=1)] = 0.02
     """Step of q, and its first value, in 1/angstrom."""
     wavelength: LengthAngstrom = Length(1.5406, "angstrom")
-    """Wavelength by which q becomes the angle 2θ; the default is Cu Kα1."""
+    """Wavelength used to convert q to the angle 2θ; the default is Cu Kα1."""
 
 
 _Q = ("frame", "q")

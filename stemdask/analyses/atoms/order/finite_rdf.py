@@ -25,7 +25,8 @@ class FiniteRdfParams(Params):
     """Radial distribution function of a finite particle."""
 
     margin: Literal["auto", "hull"] | LengthAngstrom = "auto"
-    """How far the particle reaches beyond the hull of its atoms; auto: until each has the volume that it has inside."""
+    """How far the particle extends beyond the hull of its atoms; auto: so that each surface atom has the same volume as
+    those inside."""
 
 
 G_FINITE = Variable(

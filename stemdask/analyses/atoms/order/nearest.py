@@ -20,7 +20,7 @@ class NearestParams(Params):
     """Nearest atoms."""
 
     n_nearest: Annotated[int, Field(ge=1, le=50)] = 12
-    """How many of the nearest atoms of each element are measured from each atom."""
+    """Number of nearest atoms of each element whose distance is stored for each atom."""
 
 
 _PAIR, _RANK = ("ordered_pair",), ("neighbor_rank",)

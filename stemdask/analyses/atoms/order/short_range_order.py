@@ -23,7 +23,7 @@ class ShortRangeOrderParams(Params):
     """Short-range order."""
 
     n_shells: Annotated[int, Field(ge=1, le=4)] = 3
-    """Shells of neighbours, told by the lattice of most atoms; without a lattice the first alone."""
+    """Number of shells of neighbours, defined by the lattice of most atoms; without a lattice only the first."""
 
 
 _PAIR, _SHELL = ("ordered_pair",), ("neighbor_shell",)

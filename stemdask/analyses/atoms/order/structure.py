@@ -56,8 +56,8 @@ class StructureParams(Params):
     """Structure types."""
 
     method: Literal["ptm", "cna"] = "ptm"
-    """How fully coordinated atoms are classified: polyhedral template matching, which holds for noisy coordinates, or
-    adaptive common neighbour analysis."""
+    """How fully coordinated atoms are classified: polyhedral template matching, which is robust to noise in the
+    coordinates, or adaptive common neighbour analysis."""
     max_rmsd: Annotated[float, Field(gt=0, le=0.3)] = 0.12
     """Largest distance from a template (RMSD), in units of the mean distance of its neighbours."""
     max_misorientation: Annotated[float, Field(gt=0, le=30)] = 10.0

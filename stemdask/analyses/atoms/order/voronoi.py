@@ -20,8 +20,8 @@ class VoronoiParams(Params):
     """Voronoi cells."""
 
     largest_hole: Literal["auto"] | LengthAngstrom = "auto"
-    """A cell with a corner farther from its atom is open, as those of all atoms at the surface, and has no volume or
-    index; auto: the first minimum of g(r)."""
+    """A cell with a corner farther from its atom than this counts as open, as cells of surface atoms are, and gets no
+    volume or index; auto: the first minimum of g(r)."""
 
 
 _ATOM, _FRAME = ("frame", "atom"), ("frame",)

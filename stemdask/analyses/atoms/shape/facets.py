@@ -29,19 +29,19 @@ class FacetsParams(Params):
     """Surface and facets."""
 
     probe_radius: Literal["auto"] | LengthAngstrom = "auto"
-    """Radius of the sphere that is rolled over the atoms: it must not pass between those inside; auto: the first
-    minimum of g(r)."""
+    """Radius of the sphere that is rolled over the atoms: it must be too large to pass between atoms inside; auto: the
+    first minimum of g(r)."""
     families: Annotated[tuple[tuple[_Index, _Index, _Index], ...], Field(min_length=1)] = (
         (1, 0, 0),
         (1, 1, 0),
         (1, 1, 1),
     )
-    """Miller indices {hkl} of the facets looked for."""
+    """Miller indices {hkl} of the facets to look for."""
     max_angle: Annotated[float, Field(gt=0, le=30)] = 15.0
-    """A part of the surface tilted by more [degree] against all of these belongs to no facet."""
+    """A part of the surface that is tilted by more than this [degree] from all families belongs to no facet."""
     surface_energies: Literal["broken_bonds"] | tuple[Annotated[float, Field(gt=0)], ...] = "broken_bonds"
-    """Surface energy of each family, in any unit, for the Wulff shape; broken_bonds: by the nearest neighbours that a
-    surface of the lattice has lost."""
+    """Surface energy of each family, in any unit, for the Wulff shape; broken_bonds: proportional to the number of
+    nearest neighbours lost at the surface."""
 
     @model_validator(mode="after")
     def _sensible(self) -> FacetsParams:

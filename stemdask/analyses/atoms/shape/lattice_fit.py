@@ -47,8 +47,8 @@ class LatticeFitParams(Params):
     lattice_parameter: Literal["auto"] | LengthAngstrom = "auto"
     """First edge (a) of the unstrained cell, such as that of the bulk; auto: that of the grain itself."""
     min_bonds: Annotated[int, Field(ge=3, le=12)] = 6
-    """An atom with fewer bonds of the lattice has no strain; of twelve, in proportion where a lattice has fewer, and
-    at least four."""
+    """An atom with fewer lattice bonds than this gets no strain. The number refers to twelve neighbours; for lattices
+    with fewer it is reduced in proportion, but not below four."""
 
 
 _FRAME, _ATOM = ("frame",), ("frame", "atom")

@@ -31,7 +31,7 @@ class TracksParams(Params):
     memory: Annotated[int, Field(ge=0, le=1000)] = 3
     """Number of frames for which an atom may be missing and still be recognised."""
     lindemann_range: Literal["all"] | LengthAngstrom = Length(10.0, "angstrom")
-    """Pairs of atoms up to this distance in the first frame count for the Lindemann index, or all pairs."""
+    """The Lindemann index is computed from pairs up to this distance in the first frame, or from all pairs."""
 
 
 _ATOM, _FRAME, _TRACK = ("frame", "atom"), ("frame",), ("track",)

@@ -50,15 +50,15 @@ class DisplacementParams(Params):
     framework: lattice.Sublattice = "A"
     """Sublattice that is the reference."""
     reference: Literal["neighbours", "line", "lattice"] = "neighbours"
-    """Against the centre of the framework's columns around it, the straight lines through their planes, or their mean
-    lattice. All three are measured: how far they differ is the disagreement."""
+    """Measured from the centre of the surrounding framework columns, from the straight lines through their planes, or
+    from their mean lattice. All three are computed; their largest difference is stored as `disagreement`."""
     remove: Literal["none", "mean", "tilt"] = "none"
-    """What a mistilt of the specimen adds to all displacements: subtract nothing, their mean, or the plane through
-    them. A uniform polarisation goes with it."""
+    """Subtract what a mistilt of the specimen adds to all displacements: nothing, their mean, or a plane fitted to
+    them. A uniform polarisation is removed with it."""
     born_charge: Annotated[float, Field(gt=-20, lt=20)] | None = None
     """Born effective charge in units of e: also stores the polarisation, which is NaN without a pixel size."""
     depth: LengthAngstrom | None = None
-    """Third edge of the cell, along the beam, for the polarisation; absent: as long as the square root of its area."""
+    """Third edge of the cell, along the beam, for the polarisation; absent: the square root of the area of the cell."""
 
     @model_validator(mode="after")
     def _differ(self) -> DisplacementParams:

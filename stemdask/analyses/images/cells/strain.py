@@ -37,7 +37,8 @@ class StrainParams(Params):
     reference_b: LengthNm | None = None
     """Length of b of the reference lattice, given together with reference_a."""
     reference_gamma: Annotated[float, Field(gt=20, lt=160)] = 90.0
-    """Angle between a and b of a reference given by its lengths, degree; it is turned to lie like the mean lattice."""
+    """Angle between a and b of a reference given by its lengths, degree; it is rotated to align with the mean
+    lattice."""
     octahedral_tilt: bool = False
     """Measure the rotation of octahedra about the beam; needs oxygen columns as a third sublattice."""
 

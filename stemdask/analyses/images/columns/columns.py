@@ -57,32 +57,34 @@ class ColumnsParams(Params):
     """How columns are found and measured."""
 
     separation: Annotated[Literal["auto"] | LengthPx | tuple[LengthPx, LengthPx], BeforeValidator(_range)] = "auto"
-    """Shortest lattice vector (between columns of the same kind): taken from the image, or a length within 20 %, or a
-    range [least, greatest]; px or nm. In a series, of the average of all frames."""
+    """Shortest lattice vector (between columns of the same kind): found from the image; or a length, accurate to 20 %;
+    or a range [smallest, largest]; px or nm. In a series it applies to the average of all frames."""
     vectors: tuple[tuple[ComponentPx, ComponentPx], tuple[ComponentPx, ComponentPx]] | None = None
-    """Lattice vectors of the whole cell, [[x, y], [x, y]] with y downwards; px or nm, right to about a tenth. Absent:
-    from the image."""
+    """Lattice vectors of the whole cell, [[x, y], [x, y]] with y downwards; px or nm, accurate to about 10 %. Absent:
+    found from the image."""
     sublattices: Annotated[int, Field(ge=1, le=MAX_SUBLATTICES)] | None = None
-    """Most columns of a cell, the brightest: 1 where all columns are alike. Absent: all that the image shows."""
+    """Largest number of columns per cell, of which the brightest are kept: 1 if all columns are alike. Absent: all that
+    the image shows."""
     engine: Literal["native", "atomap"] = "native"
     """Measure the positions with stemdask, or with atomap as a reference (50 to 1,000 times slower)."""
     refinement: Literal["centre_of_mass", "gaussian", "joint"] = "joint"
     """Native engine: centres of mass (no errors), one column at a time, or all columns with their overlap. The first
     two are refused where columns of several sublattices overlap."""
     shape: Literal["auto", "gaussian", "empirical"] = "auto"
-    """Joint fit: Gaussians, or Gaussians with the kurtosis and coma that all columns of the image share; `auto` takes
-    what the image asks for, and Gaussians where dirt between the columns can't be told from their tails."""
+    """Joint fit: Gaussians, or Gaussians with the kurtosis and coma that all columns of the image share; `auto` decides
+    from the image, and uses Gaussians if contamination between the columns can't be distinguished from their tails."""
     widths: Literal["shared", "map", "free"] = "shared"
-    """Joint fit: one ellipse, larger or smaller by one factor for each further sublattice (by none where that would be
-    beyond 0.67 to 1.4), a smooth map of it, or one for each column."""
+    """Joint fit: one ellipse, scaled by one factor for each further sublattice (not scaled if the factor would lie
+    outside 0.67 to 1.4), one that varies smoothly over the image, or one for each column."""
     background: Literal["constant", "spline"] = "spline"
-    """Joint fit: one background, or a smooth field, which changes from cell to cell where there is dirt."""
+    """Joint fit: a constant background, or a smooth field, which varies from cell to cell where there is
+    contamination."""
     noise: Literal["auto", "poisson", "gaussian"] = "auto"
-    """How the noise depends on the brightness: read from the image, counting statistics, or constant."""
+    """How the noise depends on the brightness: estimated from the image, counting statistics, or constant."""
     edits: ReadFile | None = None
     """CSV file of columns corrected by hand before the fit: frame, action (add, remove or move), y, x and, to move,
-    new_y, new_x, in pixels of the file. Without a frame: every frame; in a series always. An added or a moved column
-    is fitted from there; a correction that means no column fails the frame."""
+    new_y, new_x, in pixels of the file. A row without a frame applies to every frame; in a series every row does. An
+    added or moved column is fitted from that position; a row that matches no column makes the frame fail."""
 
 
 _COLUMN = ("frame", "column")

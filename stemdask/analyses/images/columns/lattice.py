@@ -42,7 +42,7 @@ class LatticeParams(Params):
     """Known length of the lattice vector a or b, whichever is nearer: the scale of the image is checked against it."""
     structure: ReadFile | None = None
     """CIF of the crystal: names the sublattices by their elements, checks the scale, and is what displacements are
-    measured against. A frame whose lattice isn't the structure's fails."""
+    measured against. A frame with another lattice fails."""
     zone: tuple[_Index, _Index, _Index] = (0, 0, 1)
     """Zone axis [u, v, w] of the structure along which the image was taken."""
 

@@ -24,7 +24,8 @@ class ScanDistortionParams(Params):
     remove: bool = False
     """Remove it from the positions used for displacement and strain; the columns stay as measured."""
     flyback: Annotated[float, Field(ge=0.02, le=0.3)] = 0.1
-    """Part of each row, from its start, in which the beam may not have settled; the lattice is taken from the rest."""
+    """Fraction of each row, from its start, in which the beam may not have settled; the lattice is determined from the
+    rest."""
 
 
 class _Shift(NamedTuple):

@@ -63,7 +63,8 @@ class DomainsParams(Params):
     features: Features = "vector"
     """Divide by the displacement vector, or by its direction only."""
     coupling: Literal["auto"] | Annotated[float, Field(ge=0, le=10)] = "auto"
-    """Logarithm of how much likelier equal labels of neighbours are, for `gmm` by vector; 0 ignores neighbours."""
+    """Coupling of the Potts field, for `gmm` by vector: by how much (natural logarithm) equal labels of neighbours are
+    favoured; 0 ignores neighbours."""
     neighbourhood: float = Field(0.0, ge=0, le=10)
     """Weight of each of the four neighbouring cells in the vector of a cell; 0 ignores them."""
     significance: float = Field(0.95, gt=0.5, lt=1)

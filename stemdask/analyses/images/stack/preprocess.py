@@ -65,7 +65,7 @@ class PreprocessParams(Params):
     smooth: LengthPx | None = None
     """Smooth by a Gaussian of this standard deviation; with `flatten` a band pass. For finding columns."""
     measure_on: Literal["raw", "filtered"] = "raw"
-    """Measure positions on the counts, or on what flatten and smooth leave; the latter shrinks displacements."""
+    """Measure positions on the counts, or on the filtered image; the latter reduces displacements."""
 
     @model_validator(mode="after")
     def _consistent(self) -> PreprocessParams:
