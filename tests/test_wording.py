@@ -39,6 +39,15 @@ PHRASES = {
     r"\bnothing is known of\b": "about",
     r"\b(?:jobs?|workers?) that (?:is|are) over\b": "finished",
     r"\bgives? no sign\b": "not respond",
+    r"\bdirt\b": "contamination",
+    r"\b(?:one|two|three|four|eight|frames|classes) at least\b": "at least two",
+    r"\bcomes? twice\b": "is listed twice",
+    r"\bright to (?:within|about)\b": "accurate to",
+    r"\bthis \w+ is (?:no|none)\b": "is not a",
+    r"\bknown as far as\b": "limited by",
+    r"\bobeyed\b": "applied",
+    r"\b(?:hands?|handed) (?:it|them) over unchanged\b": "pass on",
+    r"\bno (?:database|trajectory) of [A-Z]": "not an ASE database",
 }
 PATTERNS = {re.compile(pattern, re.IGNORECASE): instead for pattern, instead in PHRASES.items()}
 

@@ -157,7 +157,7 @@ class Accessor(Results):
         Returns
         -------
         int
-            Number of corrections in the file, with those that the run itself obeyed.
+            Number of corrections in the file, with those that the run itself applied.
 
         Raises
         ------

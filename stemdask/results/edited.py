@@ -30,7 +30,7 @@ def corrections(results: Results, points: Floats) -> list[Mapping[str, object]]:
     Returns
     -------
     list
-        Corrections that the run itself obeyed, then those that lead from its columns to these.
+        Corrections that the run itself applied, then those that lead from its columns to these.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def corrections(results: Results, points: Floats) -> list[Mapping[str, object]]:
     """
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
         raise StoreError("points must be finite numbers (n, 3): frame, y and x", value=points.shape)
-    rows = list(_obeyed(results))
+    rows = list(_applied(results))
     for number in np.unique(np.rint(points[:, 0]).astype(int)):
         if not 0 <= number < results.n_frames:
             raise StoreError("the run has no such frame", value=number, allowed=f"0 to {results.n_frames - 1}")
@@ -51,8 +51,8 @@ def corrections(results: Results, points: Floats) -> list[Mapping[str, object]]:
     return rows
 
 
-def _obeyed(results: Results) -> Iterator[Mapping[str, object]]:
-    """Yield the corrections that a run obeyed."""
+def _applied(results: Results) -> Iterator[Mapping[str, object]]:
+    """Yield the corrections that a run applied."""
     if edits.ACTION not in results:
         return
     names = {code: name for name, code in edits.ACTIONS.items()}

@@ -197,7 +197,7 @@ def prepare(frames: Sequence[ImageFrame], params: ColumnsParams) -> Mapping[str,
         if not given:
             return found
         try:
-            return edits.of_series(frames, given, first).obeyed(found, (average.shape[0], average.shape[1]))
+            return edits.of_series(frames, given, first).applied(found, (average.shape[0], average.shape[1]))
         except FrameError as error:  # not of this frame: of all
             raise InputError(error.what, where=error.where, value=error.value, remedy=error.remedy) from None
 
@@ -226,7 +226,7 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
 
     def find(most: int | None) -> Columns:
         found = _find(for_finding, _at_most(params, most), nm, grid)
-        return found if by_hand is None else by_hand.obeyed(found, (pixels.shape[0], pixels.shape[1]))
+        return found if by_hand is None else by_hand.applied(found, (pixels.shape[0], pixels.shape[1]))
 
     found = find(params.sublattices) if series is None else series.columns
     _refuse_overlap(found, params)

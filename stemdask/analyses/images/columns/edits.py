@@ -1,8 +1,8 @@
-"""Corrections by hand: a table of columns that a person added, removed or moved, obeyed before the fit.
+"""Corrections by hand: a table of columns that a person added, removed or moved, applied before the fit.
 
 CSV with the header ``frame,action,y,x,new_y,new_x``. Positions are pixels of the file, (0, 0) the middle of its first
 one, y downwards. ``action`` is add, remove or move; ``new_y`` and ``new_x`` belong to move alone. Without a frame a
-correction holds for every frame. Rows are obeyed one after the other.
+correction holds for every frame. Rows are applied one after the other.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ X = _constant("x", "float64", "pixel", "position along a row of the column in th
 NEW_Y = _constant("new_y", "float64", "pixel", "row to which it was moved")
 NEW_X = _constant("new_x", "float64", "pixel", "position along a row to which it was moved")
 EDITS = (FRAME, ACTION, Y, X, NEW_Y, NEW_X)
-N_EDITS = Variable("columns/n_edits", ("frame",), "int32", "1", "corrections by hand that were obeyed")
+N_EDITS = Variable("columns/n_edits", ("frame",), "int32", "1", "corrections by hand that were applied")
 
 
 def read(file: GivenFile, n_frames: int) -> dict[str, Array]:
@@ -102,7 +102,7 @@ class Edits(NamedTuple):
     words: tuple[str, ...]
     """What each is, in pixels of the file."""
 
-    def obeyed(self, found: Columns, shape: tuple[int, int]) -> Columns:
+    def applied(self, found: Columns, shape: tuple[int, int]) -> Columns:
         """Return the columns of an image of some shape as they were corrected; raise FrameError where one can't be."""
         try:
             return correct(found, self.corrections, shape)

@@ -1,4 +1,4 @@
-"""``columns: {edits: ...}``: what a person corrected is obeyed, counted, and part of what a run is."""
+"""``columns: {edits: ...}``: what a person corrected is applied, counted, and part of what a run is."""
 
 from __future__ import annotations
 
