@@ -57,6 +57,17 @@ def open_results(path: str | Path) -> xr.DataTree:
     Each group has its coordinates, also those that the store keeps in another group (time, positions of cells), and the
     number of its items in each frame.
 
+    Parameters
+    ----------
+    path
+        Folder of the store, ``.zarr``.
+
+    Returns
+    -------
+    xarray.DataTree
+        One group per analysis; dimensions `frame` and `column`, `cell`, `atom` or `bond`, padded to the largest frame.
+        Units are attributes of the variables.
+
     Raises
     ------
     StoreError

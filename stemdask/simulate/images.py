@@ -228,6 +228,13 @@ def perovskite(
     electrons_a, electrons_b
         Counts of a whole column.
 
+    Returns
+    -------
+    image : numpy.ndarray
+        `shape`, counts.
+    truth : Truth
+        Positions (n, 2) as (y, x) in px, sublattices and displacements of all columns.
+
     Notes
     -----
     The other parameters and what is returned: :func:`lattice_image`; `displacement` moves the B columns.

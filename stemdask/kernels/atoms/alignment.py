@@ -51,6 +51,16 @@ def kabsch(points: Floats, onto: Floats) -> Rigid:
 
     W. Kabsch, Acta Cryst. A32, 922 (1976).
 
+    Parameters
+    ----------
+    points, onto
+        (n, 3), in one unit of length; row k of one belongs to row k of the other.
+
+    Returns
+    -------
+    Rigid
+        Rotation (3, 3) and translation (3,).
+
     Examples
     --------
     >>> points = np.array([[0.0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]])

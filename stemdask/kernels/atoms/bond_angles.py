@@ -15,6 +15,16 @@ from stemdask.kernels.compiled import kernel
 def triplets(n_species: int) -> list[tuple[int, int, int]]:
     """Return the species of the atom in the middle and of both ends, for each triplet that differs.
 
+    Parameters
+    ----------
+    n_species
+        Number of elements.
+
+    Returns
+    -------
+    list of tuple
+        (middle, end, end), each 0 to n_species - 1; the ends in ascending order.
+
     Examples
     --------
     >>> triplets(1), len(triplets(2))

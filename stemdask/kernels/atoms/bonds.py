@@ -28,6 +28,16 @@ def bonds(neighbours: Neighbours) -> Bonds:
     Two atoms are bonded if either is in the list of the other. In a small periodic box they can share several bonds;
     those of an atom with its own images are left out.
 
+    Parameters
+    ----------
+    neighbours
+        Of each atom, as from :func:`find_neighbours`.
+
+    Returns
+    -------
+    Bonds
+        (k,) each: the two atoms of each bond, and the entry of the lists of neighbours that it comes from.
+
     Examples
     --------
     >>> from stemdask.kernels.atoms import find_neighbours
@@ -50,6 +60,16 @@ def bonds(neighbours: Neighbours) -> Bonds:
 
 def mean_bond_length(neighbours: Neighbours) -> Floats:
     """Return the mean distance of the neighbours of each atom (n,); NaN where there are none.
+
+    Parameters
+    ----------
+    neighbours
+        Of each atom, as from :func:`find_neighbours`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,), in the unit of the positions.
 
     Examples
     --------

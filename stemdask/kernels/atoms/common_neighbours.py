@@ -44,6 +44,11 @@ def classify(neighbours: Neighbours) -> Structure:
         All neighbours to beyond the second shell of fcc, at least 1.5 times the distance of nearest neighbours; an atom
         with fewer than 12 of them is `OTHER`.
 
+    Returns
+    -------
+    Structure
+        (n,) each; `kind` is one of :mod:`stemdask.kernels.atoms.kinds`.
+
     Examples
     --------
     >>> from ase.build import bulk

@@ -10,9 +10,21 @@ from stemdask.kernels.arrays import AnyIntegers, Integers, Integers32
 
 
 def connected_parts(n: int, i: AnyIntegers, j: AnyIntegers) -> Integers32:
-    """Return the part of each of `n` nodes when those of each pair (i, j) hang together.
+    """Return the connected part to which each of `n` nodes belongs, given the pairs (i, j) that are joined.
 
     Parts are numbered in the order of their first node.
+
+    Parameters
+    ----------
+    n
+        Number of nodes.
+    i, j
+        (m,), the nodes of each pair, 0 to n - 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,), number of the part of each node.
 
     Examples
     --------

@@ -51,6 +51,16 @@ class ConvexBody(NamedTuple):
 def convex_body(points: ArrayLike) -> ConvexBody | None:
     """Return the convex hull of points (n, 3); None where they are fewer than four, in one plane or not finite.
 
+    Parameters
+    ----------
+    points
+        (n, 3), in any unit of length.
+
+    Returns
+    -------
+    ConvexBody or None
+        Depths are in that unit, the area is in its square and the volume in its cube.
+
     Examples
     --------
     >>> cube = np.array([[x, y, z] for x in (0, 2) for y in (0, 2) for z in (0, 2)])

@@ -28,7 +28,17 @@ class Planes(NamedTuple):
 
 
 def planes(families: Sequence[Family]) -> Planes:
-    """Return the planes that the symmetry of a cube makes of one of each family.
+    """Return all planes of families {hkl} of a cubic crystal.
+
+    Parameters
+    ----------
+    families
+        Miller indices (h, k, l) of one plane of each family.
+
+    Returns
+    -------
+    Planes
+        Unit normals (n, 3) of all planes that the symmetry of the cube makes of them, and the family of each.
 
     Raises
     ------
@@ -82,6 +92,18 @@ def broken_bonds(families: Sequence[Family], lattice: Lattice) -> Floats:
 
     Every bond to a nearest neighbour costs the same, and surfaces are as the bulk leaves them: in fcc 1, 2 / √3 and
     3 / √6 for {111}, {100} and {110}.
+
+    Parameters
+    ----------
+    families
+        Miller indices (h, k, l) of each family.
+    lattice
+        The lattice that the surfaces cut.
+
+    Returns
+    -------
+    numpy.ndarray
+        (families,), without a unit; the smallest is 1.
 
     Notes
     -----

@@ -10,6 +10,16 @@ from scipy.spatial import ConvexHull, QhullError
 def hull_volume(positions: ArrayLike) -> float:
     """Return the volume of the convex hull of points (n, 3); NaN where they are too few, in one plane or not finite.
 
+    Parameters
+    ----------
+    positions
+        (n, 3), in any unit of length.
+
+    Returns
+    -------
+    float
+        In the cube of that unit.
+
     Examples
     --------
     >>> cube = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
@@ -27,6 +37,16 @@ def hull_volume(positions: ArrayLike) -> float:
 
 def equivalent_diameter(volume: float) -> float:
     """Return the diameter of the sphere of that volume.
+
+    Parameters
+    ----------
+    volume
+        In the cube of any unit of length.
+
+    Returns
+    -------
+    float
+        (6 V / π)^(1/3), in that unit.
 
     Examples
     --------

@@ -21,6 +21,16 @@ _CHUNK = 512
 def bin_edges(r_max: float, width: float) -> Floats:
     """Return the edges k · width of the bins that lie below `r_max`, as ``numpy.arange`` rounds them.
 
+    Parameters
+    ----------
+    r_max, width
+        Largest distance and width of a bin, in the unit of the positions.
+
+    Returns
+    -------
+    numpy.ndarray
+        (bins + 1,), from 0.
+
     Examples
     --------
     >>> bin_edges(1.0, 0.25)
@@ -85,6 +95,20 @@ def tutorial_rdf(counts: Integers, edges: Floats, positions: ArrayLike) -> Float
     mean extent of the particle along x, y and z. It tends to 0 at the diameter, as the particle ends there. This is
     the normalisation of Kang et al., github.com/jungwonparklab/analysis-time-resolved-3d-recon-kang.
 
+    Parameters
+    ----------
+    counts
+        (bins,), pairs, each counted once.
+    edges
+        (bins + 1,), edges of the bins, in the unit of the positions.
+    positions
+        (n, 3), of the atoms.
+
+    Returns
+    -------
+    numpy.ndarray
+        (bins,), g(r).
+
     Examples
     --------
     >>> from ase.cluster import Icosahedron
@@ -109,6 +133,20 @@ def tutorial_rdf(counts: Integers, edges: Floats, positions: ArrayLike) -> Float
 
 def periodic_rdf(counts: Integers, edges: Floats, n: int, volume: float) -> Floats:
     """Normalise the pair counts of a periodic box of `n` atoms by those of an ideal gas in the same shells.
+
+    Parameters
+    ----------
+    counts
+        (bins,), pairs, each counted once.
+    edges
+        (bins + 1,), edges of the bins, in the unit of the positions.
+    n, volume
+        Number of atoms, and volume of the box in the cube of that unit.
+
+    Returns
+    -------
+    numpy.ndarray
+        (bins,), g(r); 1 in an ideal gas.
 
     Examples
     --------

@@ -46,6 +46,11 @@ def shell_edges(kind: int, distance: float, n_shells: int) -> Floats:
     n_shells
         How many.
 
+    Returns
+    -------
+    numpy.ndarray
+        (n_shells,), in the unit of `distance`.
+
     Examples
     --------
     >>> shell_edges(FCC, 2.77, 3).round(2)

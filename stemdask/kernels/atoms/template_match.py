@@ -100,6 +100,11 @@ def match_templates(neighbours: Neighbours, max_rmsd: float = 0.12) -> Match:
     max_rmsd
         Surroundings farther from all templates are of no kind.
 
+    Returns
+    -------
+    Match
+        For each of the n atoms its kind, and how well the template fits; distances in the unit of the positions.
+
     Examples
     --------
     >>> from ase.build import bulk

@@ -70,6 +70,16 @@ class LatticeParameters:
 def complete_cells(i: AnyIntegers, j: AnyIntegers) -> Integers:
     """Return the (i, j) of all cells of which the four corners (i or i + 1, j or j + 1) exist, ascending.
 
+    Parameters
+    ----------
+    i, j
+        (m,), indices of the columns.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, 2), indices (i, j) of the cells.
+
     Examples
     --------
     >>> complete_cells(np.array([0, 1, 0, 1, 2]), np.array([0, 0, 1, 1, 0]))
@@ -92,6 +102,11 @@ def cell_vectors(positions: Floats, errors: Floats, i: AnyIntegers, j: AnyIntege
         (m,), indices of the columns; negative for none.
     cells
         (n, 2), the cells (i, j) wanted; their corners are (i or i + 1, j or j + 1).
+
+    Returns
+    -------
+    CellVectors
+        The mean vectors a and b of n cells, (n, 2) as (y, x), in the unit of the positions.
 
     Examples
     --------
@@ -139,6 +154,11 @@ def strain_of(cells: CellVectors, reference: Floats) -> Strain:
         Vectors of the cells.
     reference
         (2, 2), the reference vectors a and b as rows of (y, x).
+
+    Returns
+    -------
+    Strain
+        (n,) each: components of the strain without a unit, the rotation in degree, and their standard errors.
 
     Notes
     -----
@@ -191,6 +211,16 @@ def strain_of(cells: CellVectors, reference: Floats) -> Strain:
 
 def lattice_parameters(cells: CellVectors) -> LatticeParameters:
     """Return lengths, angle and spacings of cells, with standard errors from those of the corners.
+
+    Parameters
+    ----------
+    cells
+        Vectors of n cells, as from :func:`cell_vectors`.
+
+    Returns
+    -------
+    LatticeParameters
+        (n,) each: lengths and spacings in the unit of the positions, the angle in degree.
 
     Examples
     --------

@@ -24,6 +24,16 @@ _TRACY_WIDOM = 2.0234
 def noise_level(image: AnyFloats) -> float:
     """Return the standard deviation of white noise in an image, from its median second difference (Immerkær 1996).
 
+    Parameters
+    ----------
+    image
+        (ny, nx).
+
+    Returns
+    -------
+    float
+        In the unit of the image.
+
     Examples
     --------
     >>> round(noise_level(np.random.default_rng(0).normal(0, 5, (256, 256))))

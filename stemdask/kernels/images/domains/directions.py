@@ -43,6 +43,16 @@ def vector(direction: Floats | float) -> Floats:
 def difference(first: Floats, second: Floats | float) -> Floats:
     """Return the angle from `second` to `first`, degree, in [-180, 180).
 
+    Parameters
+    ----------
+    first, second
+        Directions of any shape, degree.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of that shape, degree.
+
     Examples
     --------
     >>> difference(np.array([170.0]), -170.0)

@@ -33,6 +33,11 @@ def isolated_bound(
     readout
         Standard deviation of Gaussian noise, instead of Poisson counts.
 
+    Returns
+    -------
+    float
+        px.
+
     Notes
     -----
     Averaged over the place of the centre within its pixel. Amplitude, width and background are unknown too, but by

@@ -11,6 +11,18 @@ from stemdask.kernels.arrays import AnyFloats
 def gaussian(image: AnyFloats, sigma: float) -> AnyFloats:
     """Smooth an image by a Gaussian of standard deviation `sigma` (px); missing pixels (NaN) count for nothing.
 
+    Parameters
+    ----------
+    image
+        (ny, nx); missing pixels are NaN.
+    sigma
+        Standard deviation, px.
+
+    Returns
+    -------
+    numpy.ndarray
+        (ny, nx), in the unit of the image.
+
     Examples
     --------
     >>> gaussian(np.ones((3, 3)), 1.0)
@@ -30,6 +42,18 @@ def gaussian(image: AnyFloats, sigma: float) -> AnyFloats:
 def flatten(image: AnyFloats, sigma: float) -> AnyFloats:
     """Subtract the local mean, a Gaussian average of standard deviation `sigma` (px).
 
+    Parameters
+    ----------
+    image
+        (ny, nx); missing pixels are NaN.
+    sigma
+        Standard deviation of the Gaussian, px; a few cells.
+
+    Returns
+    -------
+    numpy.ndarray
+        (ny, nx), in the unit of the image.
+
     Examples
     --------
     >>> flatten(np.full((3, 3), 7.0), 2.0).round(9).any()
@@ -39,7 +63,17 @@ def flatten(image: AnyFloats, sigma: float) -> AnyFloats:
 
 
 def invert(image: AnyFloats) -> AnyFloats:
-    """Turn dark columns (bright field) into bright ones: what is missing up to the brightest pixel.
+    """Invert the contrast of an image with dark columns (bright field): the brightest pixel minus each pixel.
+
+    Parameters
+    ----------
+    image
+        (ny, nx).
+
+    Returns
+    -------
+    numpy.ndarray
+        (ny, nx), 0 for the brightest pixel.
 
     Examples
     --------

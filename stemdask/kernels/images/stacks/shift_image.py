@@ -18,6 +18,18 @@ def shift_image(image: AnyFloats, shift: tuple[float, float]) -> AnyFloats:
     to 3e-3 of their height where σ is 1 px and to 5e-4 from 1.5 px on; a cubic spline keeps them to 13e-3 and 3e-3, in
     four times the time. A missing pixel spreads over the taps.
 
+    Parameters
+    ----------
+    image
+        (ny, nx); missing pixels are NaN.
+    shift
+        (y, x), px; positive values move it down and to the right.
+
+    Returns
+    -------
+    numpy.ndarray
+        (ny, nx), in the unit of the image.
+
     Examples
     --------
     >>> shift_image(np.array([[1.0, 2.0, 3.0]]), (0.0, 1.0))
