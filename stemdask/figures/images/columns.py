@@ -145,7 +145,7 @@ def _limits(results: Results, frame: int) -> list[str]:
             "tails meet, that does not show in single cells"
         )
     if columns.BACKGROUND_KIND in results and int(results.read(columns.BACKGROUND_KIND, frame)) == 1:
-        said.append("there is dirt between the columns, so that they are taken as Gaussians")
+        said.append("there is contamination between the columns, so that they are taken as Gaussians")
     return said
 
 

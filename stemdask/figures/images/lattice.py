@@ -123,7 +123,7 @@ def choices(results: Results) -> list[str]:
     if not scored:
         return []
     mean = results.at(lattice.A_Y.group, frame)
-    found = sorted(float(np.hypot(*(float(mean[part.name]) for part in vector))) for vector in _VECTORS.values())
+    found = sorted(float(np.linalg.norm([float(mean[part.name]) for part in vector])) for vector in _VECTORS.values())
     taken = next((one for one in scored if np.allclose(one.lengths, found, rtol=_ALIKE)), None)
     others = sorted((one for one in scored if one is not taken), key=lambda one: -np.nan_to_num(one.score))
     which = f"frame {frame}" if results.n_frames > 1 else "the frame"

@@ -105,7 +105,7 @@ def pair_cutoffs(
                 cutoff[a, b] = cutoff[b, a] = few[a, b]
                 error[a, b] = error[b, a] = np.nan
                 is_few[a, b] = is_few[b, a] = True
-    nearest = np.fmin.reduce(usual_peak, axis=1, initial=np.inf)
+    nearest: Floats = np.fmin.reduce(usual_peak, axis=1, initial=np.inf)
     nearest = np.where(np.isfinite(nearest), nearest, np.fmin.reduce(peak, axis=1, initial=np.inf))
     apart = ~(peak <= _FARTHEST * np.maximum(nearest[:, None], nearest[None]))
     apart &= ~is_few

@@ -132,13 +132,13 @@ ASYMMETRY = (ASYMMETRY_Y, ASYMMETRY_X)
 #: By what the model of a column is drawn, besides its place and what all share.
 DRAWN = (AMPLITUDE, SIGMA_MAJOR, SIGMA_MINOR, ROTATION, BACKGROUND)
 
-#: What limits the columns of a frame: dirt between them, and others that are too faint.
+#: What limits the columns of a frame: contamination between them, and others that are too faint.
 BACKGROUND_KIND = Variable(
     "columns/background_kind",
     ("frame",),
     "int8",
     "1",
-    "how the background varies; from cell to cell: there is dirt between the columns, which are taken as Gaussians",
+    "how the background varies; from cell to cell: over contamination, with Gaussian columns",
     flags={-1: "unknown", 0: "smoothly", 1: "from cell to cell"},
 )
 TOO_FAINT = Variable(

@@ -139,7 +139,7 @@ def _check_free(path: Path) -> None:
         domain_models.unpacked(path.read_bytes())
     except (OSError, ValueError):
         raise InputError(
-            "this file is no model of domains, and nothing else is overwritten",
+            "the file is not a model of domains, and no other kind of file is overwritten",
             where=path,
             remedy="Name another file as analyses.domains.save_model",
         ) from None

@@ -50,7 +50,7 @@ class ColumnFit:
     background_basis, background_coefficients
         The background as a field of the whole image; without it each column's own background can't be drawn.
     uneven
-        Whether the background follows, from cell to cell, what lies between the columns, as dirt does.
+        Whether the background follows, from cell to cell, what lies between the columns, as contamination does.
     shape_terms
         (3,), how all columns deviate from a Gaussian: see :mod:`aberrations`.
     asymmetry

@@ -1,7 +1,7 @@
-"""How fast the level between the columns changes: by dirt, the edge of a film, an afterglow.
+"""How fast the level between the columns changes: by contamination, the edge of a film, an afterglow.
 
 A background that can't follow it is made up for by what it can be mistaken for, wide columns with long tails, and
-these bend the displacements of all columns: with six spots of dirt one to three distances wide in a simulated
+these bend the displacements of all columns: with six contamination spots one to three distances wide in a simulated
 perovskite the slope was 0.5 to 0.9, and is 1.00 with knots near enough. Knots that near where none are needed only cost
 time. So the image is asked first, by its dark pixels alone, before any column is fitted.
 """

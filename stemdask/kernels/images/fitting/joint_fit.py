@@ -56,7 +56,7 @@ _WEAK, _AROUND = 0.5, 16
 #: How often a fit is brought to rest at the most, while it changes which pixels it doubts.
 _ROUNDS = 3
 #: How far the level between columns may be from a field with the wider cells, in units of the columns' height: 0.02 in
-#: clean images, 0.1 with dirt.
+#: clean images, 0.1 with contamination.
 _UNEVEN = 0.05
 #: From so many columns on, so many of them tell the shape that all share: its terms to better than 0.005.
 _MANY, _ENOUGH = 5_000, 2_000
@@ -345,7 +345,7 @@ class _JointFit:
     def choose_shape(self) -> bool:
         """Let the columns share a shape if the image says clearly that they aren't Gaussians; tell if it's decided."""
         if not self.n or self.model.shape != "auto" or self.scene.shaped or self.uneven:
-            return True  # the tails of columns can't be told from dirt between them
+            return True  # the tails of columns can't be told from contamination between them
         return self.scoring.choose_shape(_EVIDENCE)
 
     def _errors(self) -> tuple[Floats, PositionCovariance]:

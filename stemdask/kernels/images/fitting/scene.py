@@ -131,7 +131,7 @@ class Scene:
         """Tell whether columns of one sublattice are wider or narrower than those of another by more than they may be.
 
         They are images of one probe: in images of crystals it is by a fifth, rarely by a quarter. What the model of the
-        background can't follow, as dirt some columns wide, may make it any factor.
+        background can't follow, as contamination some columns wide, may make it any factor.
         """
         if self.widths is None:
             return False

@@ -1,7 +1,7 @@
 """How far each pixel is to be trusted: less where the model explains the image far worse than around most columns.
 
-A column that the model doesn't know, dirt, or the edge of a hole would move what all columns share (width, background,
-shape), and so the columns at the other end of the image. Misfits that are everywhere alike change nothing.
+A column that the model doesn't know, contamination, or the edge of a hole would move what all columns share (width,
+background, shape), and so the columns at the other end of the image. Misfits that are everywhere alike change nothing.
 """
 
 from __future__ import annotations

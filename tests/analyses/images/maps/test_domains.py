@@ -277,7 +277,7 @@ def test_a_model_replaces_a_model_and_no_other_file(simulate, tmp_path):
     for _ in range(2):
         finish(maps.stack(), DomainsParams(save_model=str(path)))
     path.write_text("a thesis")
-    with pytest.raises(InputError, match=r"model\.npz: this file is no model of domains, and nothing else"):
+    with pytest.raises(InputError, match=r"model\.npz: the file is not a model of domains, and no other kind"):
         finish(maps.stack(), DomainsParams(save_model=str(path)))
     assert path.read_text() == "a thesis"
 
