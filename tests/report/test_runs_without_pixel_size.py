@@ -78,7 +78,7 @@ def test_units_and_axes_of_the_store_are_those_of_pixels(in_pixels: Path) -> Non
     units = {name: v.attrs["units"] for name, v in named if v.dtype.kind in "biuf"}
     assert units["/columns/y"] == "pixel"
     assert units["/displacement/u"] == "millipixel"
-    assert not {name: unit for name, unit in units.items() if LENGTHS.search(unit)}
+    assert not {name: unit for name, unit in units.items() if LENGTHS.search(unit.replace("millipixel", "pixel"))}
 
 
 def test_nothing_is_said_of_a_scale_that_is_not_known(in_pixels: Path) -> None:

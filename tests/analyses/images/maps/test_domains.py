@@ -249,7 +249,7 @@ def test_unreadable_labels_say_what_is_wrong(simulate, tmp_path):
     for text, match in (
         ("name,i\nup,1", "class, i, j"),
         ("class,i,j\nup,1,x\n", "line 2"),
-        ("class,i,j\nup,1,1", "single"),
+        ("class,i,j\nup,1,1", "only one class"),
     ):
         path.write_text(text)
         with pytest.raises(InputError, match=match):
