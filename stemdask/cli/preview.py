@@ -44,8 +44,8 @@ def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
     picture = output if output is not None else Path(f"{Path(inputs[0]).stem.strip('*?[]') or 'frames'}.preview.png")
     _check_free(picture)
     start = time.perf_counter()
-    _sweep()
     with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{writer()}-") as folder:
+        _sweep(Path(folder).parent)
         data = {
             "input": {"path": list(inputs), "frames": f"{frame}:{frame + 1}"},
             "output": str(Path(folder) / "preview.zarr"),
@@ -67,9 +67,9 @@ def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
     return 0
 
 
-def _sweep() -> None:
-    """Remove what previews of this user and machine left that were killed."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+def _sweep(directory: Path) -> None:
+    """Remove from a directory what previews of this user and machine left that were killed."""
+    for left in directory.glob(f"{_SCRATCH}*"):
         if is_gone("-".join(left.name.removeprefix(_SCRATCH).split("-")[:2])) and left.lstat().st_uid == os.getuid():
             shutil.rmtree(left, ignore_errors=True)
 

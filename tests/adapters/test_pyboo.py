@@ -35,12 +35,12 @@ def test_the_lent_name_is_what_scipy_had_and_is_given_back() -> None:
 
 @pytest.mark.golden
 @pytest.mark.parametrize("name", ["stage1", "stage2", "trunc_octa_ideal"])
-def test_the_published_q6_comes_out_bit_for_bit(name: str, reference: Path) -> None:
+def test_the_published_q6_comes_out_to_the_last_digit(name: str, reference: Path) -> None:
     published = np.load(reference / "golden" / f"pyboo_{name}.npz")
     found = pyboo.bond_order(
         published["pos"], published["bonds"], [6], normalised=False, threshold=0.8, min_fraction=0.5
     )
-    np.testing.assert_array_equal(found["q"][0], published["q6"])
+    np.testing.assert_allclose(found["q"][0], published["q6"], rtol=2e-15)  # processors add in different orders
 
 
 def test_it_agrees_with_the_native_engine_on_a_shaken_particle() -> None:

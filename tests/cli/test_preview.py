@@ -46,7 +46,7 @@ def test_of_a_structure_it_says_the_cutoff_and_the_unit(here: Path) -> None:
     (here / "a.preview.png").write_text("years of work")
     refused = CliRunner().invoke(app, ["preview", "a.xyz"])
     assert refused.exit_code == StoreError.exit_code
-    assert "no preview of stemdask" in refused.output
+    assert "not written by 'stemdask preview'" in refused.output
     assert (here / "a.preview.png").read_text() == "years of work"
     for _ in range(2):  # its own picture may be drawn anew
         done = CliRunner().invoke(app, ["preview", "a.xyz", "-o", "b.png"])

@@ -329,7 +329,7 @@ def test_names_from_outside_are_text_and_no_html(tmp_path: Path) -> None:
 def test_nothing_but_a_report_is_overwritten(ideal_particle: Path, tmp_path: Path) -> None:
     thesis = tmp_path / "thesis.html"
     thesis.write_text("years of work")
-    with pytest.raises(StoreError, match="no report of stemdask"):
+    with pytest.raises(StoreError, match="not written by 'stemdask report'"):
         report.write(ideal_particle, thesis)
     assert thesis.read_text() == "years of work"
     first = report.write(ideal_particle, tmp_path / "r.html")

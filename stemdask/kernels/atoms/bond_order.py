@@ -312,9 +312,9 @@ def _neighbourhood(
             own[k] = flat[row + k]
         e, end = np.uint64(first[i]), np.uint64(first[i + 1])
         if stride == 24:  # l = 4 and 6: with a width that it knows, the compiler unrolls the sums
-            _sums(other, e, end, flat, np.uint64(24), scale, scale[i], own, total, s6)
+            _sums(other, (e, end), flat, np.uint64(24), (scale, scale[i]), own, total, s6)
         else:
-            _sums(other, e, end, flat, wide, scale, scale[i], own, total, s6)
+            _sums(other, (e, end), flat, wide, (scale, scale[i]), own, total, s6)
         share = 1.0 / (first[i + 1] - first[i] + with_itself)
         lane = np.uint64(i - begin)
         for k in range(np.uint64(len(block) // LANES - 1)):
@@ -324,21 +324,22 @@ def _neighbourhood(
 @kernel(inline="always")
 def _sums(
     other: Integers32,
-    begin: np.uint64,
-    end: np.uint64,
+    entries: tuple[np.uint64, np.uint64],
     flat: Floats,
     wide: np.uint64,
-    scale: Floats,
-    own_scale: float,
+    scales: tuple[Floats, float],
     own: Floats,
     total: Floats,
     s6: Floats,
 ) -> None:
     """Add the rows of the neighbours of one atom to `total`, and write their products with its `own` row.
 
+    `entries` are the first neighbour and the one after the last; `scales` those of all rows, and of its own.
+
     Four at a time, so that the total is loaded and stored less often; the row of zeros after the last atom, whose
     product is overwritten, stands for those that are missing.
     """
+    (begin, end), (scale, own_scale) = entries, scales
     zeros, one = np.uint64(len(scale) - 1), np.uint64(1)
     e, last = begin, end - one
     while e < end:

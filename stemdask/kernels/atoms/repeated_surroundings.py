@@ -67,11 +67,8 @@ def repeats(
     around = find_neighbours(positions, _BEYOND * reach, cell, periodic)
     others = find_neighbours(positions, shell_radius * (_CANDIDATES / _SHELL) ** (1 / 3), cell, periodic)
     _repeats(
-        others.first,
-        others.other,
-        around.first,
-        around.point,
-        around.points,
+        (others.first, others.other),
+        (around.first, around.point, around.points),
         numbers[around.owners],
         asked,
         (reach * reach, (_ANY * near) ** 2, (_RMS * near) ** 2),
@@ -82,11 +79,8 @@ def repeats(
 
 @kernel
 def _repeats(
-    first_other: Integers,
-    other: Integers32,
-    first: Integers,
-    point: Integers32,
-    points: Floats,
+    others: tuple[Integers, Integers32],
+    around: tuple[Integers, Integers32, Floats],
     number: NDArray[np.uint8],
     asked: Booleans,
     squares: tuple[float, float, float],
@@ -94,6 +88,7 @@ def _repeats(
 ) -> None:
     """Write which surroundings are found again; `squares` of the reach, the farthest place and the mean distance."""
     reach, farthest, mean = squares
+    (first_other, other), (first, point, points) = others, around
     for i in range(len(asked)):
         if not asked[i]:
             continue

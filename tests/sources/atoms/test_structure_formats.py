@@ -335,7 +335,7 @@ def test_databases_without_rows_or_of_other_programs_are_refused(tmp_path: Path)
     assert (tmp_path / "other.db").read_bytes() == before, "nothing is written into it"
     for text in ('{"ids": [1, 2], "1": {"numbers": [78], "positions": [[0, 0, 0]]}}', "[1, 2]", '{"ids": 3}', "{"):
         (tmp_path / "t.json").write_text(text + "\n")
-        refusals.refused(tmp_path / "t.json", "rows aren't|no database|JSONDecodeError")
+        refusals.refused(tmp_path / "t.json", "not an ASE database|JSONDecodeError|rows aren't")
 
 
 def test_rows_of_a_database_that_were_deleted_leave_no_gap(tmp_path: Path) -> None:
