@@ -75,7 +75,7 @@ def when_compiling(call: Callable[[], object]) -> None:
 
 def were_compiled() -> bool:
     """Return whether any kernel has been compiled on this machine before."""
-    return any(_kernels().glob("*/*.nbi"))
+    return any(_kernels().glob("*/*/*.nbi"))
 
 
 def import_closure(path: Path) -> list[Path]:

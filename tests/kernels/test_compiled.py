@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import pytest
 
 import stemdask
@@ -115,46 +114,13 @@ def test_kernels_are_kept_where_nobody_else_reads_them(tmp_path: Path) -> None:
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in made} == {0o700}
 
 
-def test_a_machine_without_compiled_kernels_is_told_from_one_with_some(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    assert not compiled.were_compiled()
-    (tmp_path / "kernels" / "atoms.hull-0").mkdir(parents=True)
-    assert not compiled.were_compiled()
-    (tmp_path / "kernels" / "atoms.hull-0" / "hull.f-1.py311.1.nbc").touch()
-    assert not compiled.were_compiled()
-    (tmp_path / "kernels" / "atoms.hull-0" / "hull.f-1.py311.nbi").touch()
-    assert compiled.were_compiled()
-
-
-def test_where_nothing_can_be_kept_kernels_are_compiled_all_the_same(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()  # no folder can be made below it, not even by root
-    code = "from stemdask.kernels.atoms.cells import place; print(place._cache)"
-    assert "NullCache" in run(code, PACKAGE.parent, NUMBA_CACHE_DIR=str(tmp_path / "file"))
-
-
-def test_folders_of_other_contents_go_once_nobody_used_them_for_a_month(tmp_path: Path) -> None:
-    month = 31 * 24 * 3600.0
-    kept, stale, other = (tmp_path / name for name in ("hull-new", "hull-old", "cells-old"))
-    for folder in (kept, stale, other):
-        folder.mkdir()
-    for folder in (stale, other):
-        os.utime(folder, (folder.stat().st_atime, folder.stat().st_mtime - month))
-    compiled._remove_unused(kept)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells-old", "hull-new"]
-
-
-def test_a_kernel_is_compiled_like_all_others() -> None:
-    @compiled.kernel
-    def half(x: float) -> float:
-        return x / 0.0
-
-    @compiled.kernel(fastmath={"contract"})
-    def same(x: float) -> float:
-        return x
-
-    assert half(1.0) == float("inf")  # numpy's division, no exception
-    assert isinstance(same, numba.core.dispatcher.Dispatcher)
-    assert same.targetoptions["fastmath"] == {"contract"}
-    assert half.targetoptions["nogil"]
+def test_a_machine_without_compiled_kernels_is_told_from_one_with_some(tmp_path: Path) -> None:
+    """As numba lays them out, in a folder of its own for each file's directory."""
+    asked = "from stemdask.kernels import compiled; print(compiled.were_compiled())"
+    compile_one = (
+        "import numpy as np; from stemdask.kernels.images.finding.peaks import interpolate_cubic as f; "
+        "f(np.zeros((8, 8), np.float32), 3.0, 3.0); "
+    )
+    where = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    assert run(f"import stemdask.kernels.images.finding.peaks; {asked}", PACKAGE.parent, **where) == "False"
+    assert run(compile_one + asked, PACKAGE.parent, **where) == "True"
