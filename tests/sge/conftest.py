@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +7,9 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-TOYS = HERE.parent / "toys"
-sys.path[:0] = [str(HERE), str(TOYS)]
+sys.path[:0] = [str(HERE), str(HERE.parent / "toys")]
 
-import toy  # noqa: E402
+from at_work import at_work  # noqa: E402
 from fixtures import frames as frames  # noqa: E402
 from fixtures import toys as toys  # noqa: E402
 from fixtures import undisturbed as undisturbed  # noqa: E402
@@ -23,17 +21,5 @@ def sge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSge]:
     """A real Grid Engine whose jobs know the toy analyses; skips with the reason where there can be none."""
     if reason := missing():
         pytest.skip(reason)
-    cluster = PrivateSge(tmp_path_factory.mktemp("sge"))
-    before = {name: os.environ.get(name) for name in (*cluster.environment, "PYTHONPATH")}
-    try:
-        cluster.start()
-        toy.install()
-        folders = [str(TOYS), before["PYTHONPATH"]]
-        os.environ |= cluster.environment | {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
+    with at_work(PrivateSge(tmp_path_factory.mktemp("sge"))) as cluster:
         yield cluster
-    finally:
-        cluster.stop()
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +7,9 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-TOYS = HERE.parent / "toys"
-sys.path[:0] = [str(HERE), str(TOYS)]
+sys.path[:0] = [str(HERE), str(HERE.parent / "toys")]
 
-import toy  # noqa: E402
+from at_work import at_work  # noqa: E402
 from fixtures import frames as frames  # noqa: E402
 from fixtures import toys as toys  # noqa: E402
 from fixtures import undisturbed as undisturbed  # noqa: E402
@@ -26,21 +23,3 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlurm]:
         pytest.skip(reason)
     with at_work(PrivateSlurm(tmp_path_factory.mktemp("slurm"))) as cluster:
         yield cluster
-
-
-@contextlib.contextmanager
-def at_work(cluster: PrivateSlurm) -> Iterator[PrivateSlurm]:
-    """Start a SLURM, to which the commands of this process speak meanwhile."""
-    before = {name: os.environ.get(name) for name in ("SLURM_CONF", "PYTHONPATH")}
-    try:
-        cluster.start()
-        toy.install()
-        folders = [str(TOYS), before["PYTHONPATH"]]
-        os.environ |= cluster.environment | {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
-        yield cluster
-    finally:
-        cluster.stop()
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import toy
 import yaml
-from conftest import at_work
+from at_work import at_work
 from private_slurm import PrivateSlurm, missing
 from wrapped import Wrapped
 

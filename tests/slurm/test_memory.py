@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import toy
-from conftest import at_work
+from at_work import at_work
 from private_slurm import PrivateSlurm, missing, no_cgroups
 
 from stemdask.config.document import Document
