@@ -21,6 +21,9 @@ _SHELL, _REACH, _FEWEST = 14, 1.25, 6
 _ANY, _RMS = 0.5, 0.22
 #: Atoms around one among which its surroundings are looked for, and at how many of its element they must be found.
 _CANDIDATES, _FOUND = 250, 3
+#: So many atoms, evenly chosen, are looked at first: where none of them is in a crystal no other is, as in a melt, in
+#: which each atom is compared with all others around it to no end. A crystal of 1 % of the atoms is seen by 99 in 100.
+_SAMPLE = 500
 #: By what the neighbours of another atom may lie farther than those that are compared with them.
 _BEYOND = 1.25
 
@@ -66,14 +69,23 @@ def repeats(
     reach = _REACH * shell_radius
     around = find_neighbours(positions, _BEYOND * reach, cell, periodic)
     others = find_neighbours(positions, shell_radius * (_CANDIDATES / _SHELL) ** (1 / 3), cell, periodic)
-    _repeats(
-        (others.first, others.other),
-        (around.first, around.point, around.points),
-        numbers[around.owners],
-        asked,
-        (reach * reach, (_ANY * near) ** 2, (_RMS * near) ** 2),
-        found,
-    )
+
+    def look(at: Booleans) -> None:
+        _repeats(
+            (others.first, others.other),
+            (around.first, around.point, around.points),
+            numbers[around.owners],
+            at,
+            (reach * reach, (_ANY * near) ** 2, (_RMS * near) ** 2),
+            found,
+        )
+
+    some = np.zeros(len(asked), bool)
+    those = np.flatnonzero(asked)
+    some[those[np.linspace(0, len(those) - 1, min(_SAMPLE, len(those))).astype(np.intp)]] = True
+    look(some)
+    if found.any():
+        look(asked & ~some)
     return found
 
 

@@ -31,9 +31,7 @@ REACH = 1.8
 _NEAR = 4  # neighbours of an atom of diamond
 _SPARE = 2  # neighbours that may lie among those of the template, where noise mixes two shells
 _TRIES = 3  # neighbours that are laid on the template in turn, where noise hides it from the one before
-_CLOSER = (
-    0.8  # neighbours closer than this, in units of the distance of nearest ones, are part of what surrounds an atom
-)
+_CLOSER = 0.8  # of the distance of nearest atoms: a neighbour that is closer is part of what surrounds an atom
 _SAME_ANGLE = 0.35  # largest difference of cosines of a pair and the one it may stand for
 _SAME_PLACE = 0.4  # square of the largest distance of neighbours from their places, where the mean distance is 1
 
