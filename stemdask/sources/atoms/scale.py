@@ -15,6 +15,8 @@ _SHORTEST, _LONGEST = 0.75, 1.4
 #: The same of metals and alloys, whose bonds are those of the elements: of the mean of the six nearest, which noise
 #: hardly shortens. Particles with 0.2 angstrom of noise have 0.91, alloys of unlike atoms up to 1.07.
 _METAL_SHORTEST, _METAL_LONGEST, _METAL_NEAREST, _METAL_ATOMS = 0.87, 1.15, 6, 50
+#: In chains of atoms and vapours the sixth is farther than this, in units of the nearest.
+_METAL_FARTHEST = 1.6
 #: Angstrom in units that coordinates come in by mistake, and how their length is written.
 _UNITS = {"nm": (10.0, "1 nm"), "pm": (0.01, "1 pm"), "bohr": (0.529177, "0.529177 angstrom"), "m": (1e10, "1 m")}
 _MOST_ATOMS = 2000
@@ -27,8 +29,10 @@ def odd_scale(frame: AtomsFrame) -> str | None:
     bulk elements.
     """
     metals = len(frame.numbers) >= _METAL_ATOMS and all(is_metal(int(number)) for number in np.unique(frame.numbers))
-    shortest, longest = (_METAL_SHORTEST, _METAL_LONGEST) if metals else (_SHORTEST, _LONGEST)
-    distance, expected, pair = _nearest(frame, _METAL_NEAREST if metals else 1)
+    distances, lengths, pair = _nearest(frame, _METAL_NEAREST if metals else 1)
+    metals = metals and bool(np.median(distances[:, -1] / np.maximum(distances[:, 0], 1e-9)) < _METAL_FARTHEST)
+    shortest, longest, count = (_METAL_SHORTEST, _METAL_LONGEST, None) if metals else (_SHORTEST, _LONGEST, 1)
+    distance, expected = distances[:, :count].mean(axis=1), lengths[:, :count].mean(axis=1)
     known = np.isfinite(expected)  # not of atoms whose element isn't
     distance, expected = distance[known], expected[known]
     if not len(distance):
@@ -56,7 +60,7 @@ def _bulk() -> Floats:
 
 
 def _nearest(frame: AtomsFrame, count: int) -> tuple[Floats, Floats, str]:
-    """Return the mean distance of atoms to `count` nearest ones, what it should be, and the most frequent pair."""
+    """Return the distances (n, count) of atoms to their nearest ones, what they should be, and the usual pair."""
     from scipy.spatial import cKDTree
 
     from stemdask.kernels.atoms.periodic import images
@@ -70,7 +74,7 @@ def _nearest(frame: AtomsFrame, count: int) -> tuple[Floats, Floats, str]:
         wrapped, of, shift = images(points, reach, frame.cell, frame.periodic)
         points, owner = np.concatenate([wrapped, wrapped[of] + shift]), np.concatenate([owner, of])
     if len(points) <= count:
-        return np.empty(0), np.empty(0), ""
+        return np.empty((0, count)), np.empty((0, count)), ""
     chosen = np.unique(np.linspace(0, n - 1, min(n, _MOST_ATOMS)).astype(int))
     distance, place = cKDTree(points).query(points[chosen], k=count + 1)
     # The nearest one is the atom itself, unless another one coincides with it.
@@ -79,5 +83,4 @@ def _nearest(frame: AtomsFrame, count: int) -> tuple[Floats, Floats, str]:
     pairs = np.sort(np.column_stack([numbers[chosen], numbers[other[:, 0]]]), axis=1)
     kinds, counts = np.unique(pairs, axis=0, return_counts=True)
     most = kinds[np.argmax(counts)]
-    words = "-".join(chemical_symbol(number) for number in most)
-    return distance[:, 1:].mean(axis=1), expected.mean(axis=1), words
+    return distance[:, 1:], expected, "-".join(chemical_symbol(number) for number in most)

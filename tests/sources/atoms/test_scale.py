@@ -78,6 +78,14 @@ def test_voxels_nearly_as_large_as_an_angstrom_are_noticed_in_metals(name, tmp_p
             assert "voxels" in said
 
 
+def test_chains_of_metal_atoms_and_vapours_are_judged_by_their_nearest_atoms(tmp_path):
+    chain = np.column_stack([2.6 * np.arange(60), np.zeros(60), np.zeros(60)])
+    pairs = np.concatenate([chain * 8, chain * 8 + [0, 2.6, 0]])
+    for places in (chain, pairs):
+        source = open_source(structure_file(tmp_path, Atoms(f"Au{len(places)}", places)))
+        assert of_scale(source) == []
+
+
 @pytest.mark.parametrize("name", ["Al", "Na", "Ni", "W", "Mg", "Zn", "Cd", "Ti", "Pb", "Cs", "Hg", "In", "Ar", "Xe"])
 def test_bulk_elements_are_left_alone(name, tmp_path):
     atoms = bulk(name).repeat(4)
