@@ -24,6 +24,9 @@ _MIN_CURVATURE = 0.012
 _MIN_SIGNIFICANCE = 4.5
 #: Lowest intensity of a column, in units of the highest: below it the shape of bright columns is not known well enough.
 _MIN_HEIGHT = 0.03
+#: Columns below this height, in units of the highest, are looked at with the width that the whole cell asks for, and by
+#: this part less: beside wide columns a narrower Gaussian leaves less of them, and a wider one more.
+_FAINT, _NARROWER = 0.12, 0.98
 
 #: Maxima nearer than this to one of a sharper Laplacian are the same column, in units of the shorter vector.
 _MERGE = 0.2
@@ -183,20 +186,29 @@ def _fit_gaussians(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> Mot
     basis = np.stack([a, b])
     width = _core_width(cell, fractions, a, b)
 
-    def heights(unknowns: Floats) -> tuple[Floats, Floats]:
+    def heights(unknowns: Floats, width: float) -> tuple[Floats, Floats]:
         design = np.ones((len(data), len(fractions) + 1))
         for k, at in enumerate(unknowns.reshape(-1, 2)):
             away = ((points - at - np.round(points - at))[:, None] + images) @ basis
             design[:, k] = np.exp(-0.5 * (away**2).sum(axis=2) / width**2).sum(axis=1)
         solved = np.asarray(np.linalg.lstsq(design, data, rcond=None)[0], np.float64)
-        return solved, np.asarray(design @ solved - data)
+        return solved[:-1], np.asarray(design @ solved - data)
 
     start = fractions.ravel()
     span = (start - _SLACK, start + _SLACK)
-    fit = optimize.least_squares(lambda unknowns: heights(unknowns)[1], start, bounds=span, xtol=1e-3, ftol=1e-4)
-    amplitudes = heights(fit.x)[0][:-1]
+    fit = optimize.least_squares(lambda unknowns: heights(unknowns, width)[1], start, bounds=span, xtol=1e-3, ftol=1e-4)
+    amplitudes = heights(fit.x, width)[0]
+    least = amplitudes
+    if len(amplitudes) > 1 and amplitudes.min() < _FAINT * amplitudes.max():
+        whole = optimize.minimize_scalar(
+            lambda width: float((heights(fit.x, width)[1] ** 2).sum()),
+            bounds=(0.8 * width, 1.25 * width),
+            method="bounded",
+            options={"xatol": 0.005 * width},
+        ).x
+        least = heights(fit.x, _NARROWER * whole)[0]
     order = np.argsort(-amplitudes, kind="stable")
-    order = order[amplitudes[order] > max(_MIN_HEIGHT * float(amplitudes.max()), 0.0)]
+    order = order[least[order] > max(_MIN_HEIGHT * float(least.max()), 0.0)]
     at = fit.x.reshape(-1, 2)
     at -= np.round(at)
     return Motif(at[order], amplitudes[order], width)
