@@ -30,6 +30,7 @@ from stemdask.kernels.images.finding.columns import find_columns
 from stemdask.kernels.images.finding.polarity import DOUBTFUL, polarity
 from stemdask.kernels.images.finding.quality import assess
 from stemdask.kernels.images.finding.separation import NoLatticeError
+from stemdask.kernels.images.finding.tails import judge_faint
 from stemdask.model import ImageFrame
 from stemdask.simulate import MotifColumn, lattice_image
 
@@ -88,7 +89,9 @@ def judge(image: np.ndarray, truth: np.ndarray, *, dark: bool = False) -> Judged
         verdict = "refused"
     else:
         frame = ImageFrame(0, pixels, (1.0, 1.0), calibrated=False)
-        verdict = "marked" if gate.measured(quality, 1.0, 1.0, frame)[gate.REASONS.path] else "passed"
+        tails = judge_faint(pixels, found, fit).may_be_tails
+        reasons = gate.measured(quality, 1.0, 1.0, frame, tails=tails)[gate.REASONS.path]
+        verdict = "marked" if reasons else "passed"
     return Judged(float(np.mean(true)), quality.scatter, found.vectors.confidence, verdict)
 
 

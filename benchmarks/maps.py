@@ -182,9 +182,9 @@ def displacements(images: Array, *, registered: bool) -> dict[str, Array]:
         return {
             f"{group}/{name}": np.asarray(array.values)
             for group in wanted
-            for name, array in tree[group].data_vars.items()
+            for name, array in tree[group].variables.items()
             if array.dims and array.dims[0] == "frame"
-        } | {f"displacement/{name}": np.asarray(tree["displacement"][name].values) for name in ("y", "x")}
+        }
 
 
 def divided(stack: Memory, method: str | None = None, **given: Any) -> tuple[int, Array]:
