@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
-from stemdask.kernels.arrays import AnyFloats, Floats, Integers
+from stemdask.kernels.arrays import AnyFloats, Booleans, Floats, Integers
 from stemdask.kernels.images.finding.columns import Columns
 from stemdask.kernels.images.finding.peaks import contrast
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, RAN_AWAY, ColumnFit
@@ -65,29 +65,34 @@ def judge_faint(image: AnyFloats, found: Columns, fit: ColumnFit) -> Faint:
     found, fit
         The columns, and their joint fit; ghosts may follow. Other fits know no background to tell tails from.
     """
-    kinds = faint_sublattices(found, fit)
-    return Faint(kinds, explained_by_tails(image, found, fit, kinds) if len(kinds) else 0.0)
+    kinds, surrounded = _faint_sublattices(found, fit)
+    explained = explained_by_tails(image, found, fit, kinds) if len(kinds) else 0.0
+    return Faint(kinds if np.isfinite(explained) else kinds[surrounded], explained)
 
 
-def faint_sublattices(found: Columns, fit: ColumnFit) -> Integers:
-    """Return the sublattices of the largest grain that are so much lower than the highest that tails could be all."""
+def _faint_sublattices(found: Columns, fit: ColumnFit) -> tuple[Integers, Booleans]:
+    """Return the sublattices of the largest grain that are so much lower than the highest that tails could be all.
+
+    The second says which of them have others all around, as the middles of gaps have. Elsewhere two rings can meet at
+    most, so that they are columns unless a rim shows otherwise.
+    """
     if fit.background_basis is None:
-        return np.empty(0, np.int64)
+        return np.empty(0, np.int64), np.empty(0, np.bool_)
     largest = found.grain == 0
     sublattice, amplitude = found.sublattice[largest], fit.amplitude[: len(largest)][largest]
     kinds = np.unique(sublattice[sublattice >= 0])  # a column that was added belongs to none
     if len(kinds) < 2:
-        return np.empty(0, np.int64)
+        return np.empty(0, np.int64), np.empty(0, np.bool_)
     heights = np.array([np.median(amplitude[sublattice == kind]) for kind in kinds])
     faint = heights < _FAINT * heights.max()
     places = found.positions[largest]
     others = cKDTree(places[np.isin(sublattice, kinds[~faint])])
-    faint[faint] = [_is_surrounded(places[sublattice == kind], others) for kind in kinds[faint]]
-    return np.asarray(kinds[faint], np.int64)
+    surrounded = [_is_surrounded(places[sublattice == kind], others) for kind in kinds[faint]]
+    return np.asarray(kinds[faint], np.int64), np.array(surrounded, np.bool_)
 
 
 def _is_surrounded(places: Floats, others: cKDTree) -> bool:
-    """Tell whether most places (m, 2) have the nearest of others all around them: elsewhere their tails don't meet."""
+    """Tell whether most places (m, 2) have the nearest of others all around them."""
     reach = _NEAREST * float(np.median(others.query(places)[0]))
     return bool(np.median(_on_one_side(places, others, reach)) < _AROUND)
 
