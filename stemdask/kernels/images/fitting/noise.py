@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,10 +28,14 @@ _SIGNIFICANT = 4.0
 #: In units of 1/(2πσ), for columns of width σ: the frequencies of their flanks, and the band beside those where a fit
 #: leaves the noise alone.
 _FLANK, _BAND = 1.5, (2.5, 4.5)
-#: An image whose noise has less than this part of its power at high frequencies was filtered.
-_FILTERED = 0.1
-#: Noise that is correlated by less than this is taken as white.
-_WHITE = 0.15
+#: An image whose noise has less than this part of its power at high frequencies was filtered, or has noise of another
+#: kind there. Real images have less than 0.11 or more than 0.22, in each of their halves.
+_FILTERED = 0.15
+#: Noise that is correlated by less than this, or than so many standard errors, is taken as white.
+_WHITE, _DOUBTED = 0.15, 2.0
+#: Standard error of the logarithm of a ring's median power, times the root of the number of frequencies: 1 / ln 2, and
+#: half as much more because the window makes neighbouring frequencies alike.
+_MEDIAN_ERROR = 2.16
 #: Quantiles of the brightness below and above which noise is compared.
 _EIGHTHS = (0.125, 0.875)
 
@@ -93,19 +98,19 @@ def estimate_noise(image: Image, model: Image | None = None, *, kind: str = "aut
     spread = float(np.ptp(brightness))
     tiny = (1e-6 * (spread if spread > 0.0 else 1.0)) ** 2
     seen = max(float(square.mean()), tiny)
-    total, at_columns, filtered = (seen, seen, False) if model is None else _power(image, model, sigma)
-    if kind == "gaussian" or spread == 0.0 or (kind == "auto" and filtered):
+    spectrum = _Spectrum(seen, 1.0, False) if model is None else _spectrum(image, model, sigma)
+    if kind == "gaussian" or spread == 0.0 or (kind == "auto" and spectrum.filtered):
         # Filtered noise hides from second differences.
         return (
-            Noise(0.0, max(total, tiny), at_columns / total)
-            if filtered
-            else _coloured(Noise(0.0, seen), total, at_columns, seen)
+            Noise(0.0, max(spectrum.total, tiny), spectrum.correlation)
+            if spectrum.filtered
+            else _coloured(Noise(0.0, seen), spectrum, seen)
         )
     if kind == "poisson":
         noise = Noise(seen / max(float(brightness.mean()), 1e-30), 0.0)
     else:
         noise = _straight_line(square, brightness, Noise(0.0, seen))
-    return _coloured(noise, total, at_columns, seen)
+    return _coloured(noise, spectrum, seen)
 
 
 def noise_where_bright(image: AnyFloats, model: Image) -> float:
@@ -198,12 +203,23 @@ def _straight_line(square: Floats, brightness: Floats, flat: Noise) -> Noise:
     return Noise(float(slope), float(intercept))
 
 
-def _coloured(noise: Noise, total: float, at_columns: float, seen: float) -> Noise:
+class _Spectrum(NamedTuple):
+    """What the spectrum of a residual says of the noise."""
+
+    total: float
+    """Variance of the noise."""
+    correlation: float
+    """Its power at the frequencies of the columns over that of white noise; 1 where it may well be white."""
+    filtered: bool
+    """Whether what is seen at high frequencies says nothing of it."""
+
+
+def _coloured(noise: Noise, spectrum: _Spectrum, seen: float) -> Noise:
     """Correct a variance that second differences saw for the spectrum of the noise, unless that is white."""
-    correlation = at_columns / total
-    if correlation < 1.0 + _WHITE:
+    if spectrum.correlation == 1.0:
         return noise
-    return Noise(noise.gain * total / seen, noise.readout * total / seen, correlation)
+    to_all = spectrum.total / seen
+    return Noise(noise.gain * to_all, noise.readout * to_all, spectrum.correlation)
 
 
 @lru_cache(maxsize=4)
@@ -217,14 +233,14 @@ def _rings(height: int, width: int) -> tuple[Floats, Indices, Indices, Floats]:
     return window, order, np.searchsorted(ring[order], np.arange(1, _RINGS)), 0.5 * (edges[1:] + edges[:-1])
 
 
-def _power(image: Image, model: Image | None, sigma: float) -> tuple[float, float, bool]:
-    """Return the variance of the noise, its power at the frequencies of the columns, and whether it was filtered."""
+def _spectrum(image: Image, model: Image, sigma: float) -> _Spectrum:
+    """Read the noise from the power spectrum of what a fit with columns of width `sigma` leaves over."""
     height, width = (min(size, _FIELD) for size in image.shape)
     field = (
         slice((image.shape[0] - height) // 2, (image.shape[0] + height) // 2),
         slice((image.shape[1] - width) // 2, (image.shape[1] + width) // 2),
     )
-    residual = image[field] if model is None else image[field] - model[field]
+    residual = image[field] - model[field]
     good = np.isfinite(residual)
     residual = np.where(good, residual - (residual[good].mean() if good.any() else 0.0), 0.0).astype(np.float32)
     window, order, ends, middle = _rings(height, width)
@@ -237,15 +253,23 @@ def _power(image: Image, model: Image | None, sigma: float) -> tuple[float, floa
     band = (middle > min(low, 0.3)) & (middle < max(min(high, 0.45), low + 0.05)) & (count > 0)
     outer = (middle > 0.38) & (middle < 0.5) & (count > 0)
     if not band.any() or not outer.any():
-        return 1.0, 1.0, False
+        return _Spectrum(1.0, 1.0, False)
     # Straight on from the band to the columns' frequencies, as far as the power rises towards them.
-    square = middle**2
-    slope, level = np.polyfit(square[band], np.log(np.maximum(mean[band], 1e-300)), 1, w=np.sqrt(count[band]))
-    if slope > 0.0 or np.count_nonzero(band) < 3:
-        slope, level = 0.0, float(np.log(max(np.average(mean[band], weights=count[band]), 1e-300)))
+    square, flank = middle**2, (_FLANK / (2.0 * np.pi * sigma)) ** 2
+    error = _MEDIAN_ERROR / np.sqrt(float(count[band].sum()))
+    slope, level = 0.0, float(np.log(max(np.average(mean[band], weights=count[band]), 1e-300)))
+    if np.count_nonzero(band) >= 3:
+        design = np.stack([square[band], np.ones(np.count_nonzero(band))], axis=1)
+        covariance = np.linalg.pinv(design.T @ (count[band, None] * design))
+        fitted = covariance @ (design.T @ (count[band] * np.log(np.maximum(mean[band], 1e-300))))
+        if fitted[0] <= 0.0:
+            slope, level = (float(value) for value in fitted)
+            error = _MEDIAN_ERROR * float(np.sqrt(np.array([flank, 1.0]) @ covariance @ np.array([flank, 1.0])))
     mean[middle < low] = np.exp(level + slope * square[middle < low])
-    at_columns = float(np.exp(level + slope * (_FLANK / (2.0 * np.pi * sigma)) ** 2))
-    total = float(np.average(mean, weights=count))
+    at_columns, total = float(np.exp(level + slope * flank)), float(np.average(mean, weights=count))
     if not total > 0.0:
-        return 1.0, 1.0, False
-    return total, at_columns, float(np.average(mean[outer], weights=count[outer])) < _FILTERED * at_columns
+        return _Spectrum(1.0, 1.0, False)
+    if np.log(at_columns / total) < max(np.log(1.0 + _WHITE), _DOUBTED * error):
+        return _Spectrum(total, 1.0, False)
+    filtered = float(np.average(mean[outer], weights=count[outer])) < _FILTERED * at_columns
+    return _Spectrum(total, at_columns / total, filtered)

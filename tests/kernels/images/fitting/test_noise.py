@@ -43,6 +43,37 @@ def test_a_filtered_image_keeps_its_noise_at_the_frequencies_of_the_columns(blur
     assert found.readout * found.correlation == pytest.approx(at_columns, rel=0.2)
 
 
+@pytest.mark.parametrize("sigma", [2.0, 3.0, 5.0])
+@pytest.mark.parametrize("size", [64, 128, 200])
+def test_chance_makes_white_noise_of_small_images_look_correlated_in_few_of_a_hundred(size: int, sigma: float) -> None:
+    random, model = np.random.default_rng(2), np.zeros((size, size), np.float32)
+    images = random.normal(0.0, 6.0, (100, size, size)).astype(np.float32)
+    found = [estimate_noise(image, model, kind="gaussian", sigma=sigma) for image in images]
+    assert sum(noise.correlation > 1.0 for noise in found) <= 6
+
+
+@pytest.mark.parametrize("size", [128, 200])
+def test_noise_of_small_images_that_a_filter_correlated_is_seen(size: int) -> None:
+    random, model = np.random.default_rng(2), np.zeros((size, size), np.float32)
+    images = (gaussian_filter(random.normal(0.0, 6.0, (size, size)), 0.7).astype(np.float32) for _ in range(40))
+    found = [estimate_noise(image, model, kind="gaussian", sigma=3.0) for image in images]
+    assert sum(noise.correlation > 1.0 for noise in found) >= 38
+    at_columns = 36.0 * np.exp(-((1.5 * 0.7 / 3.0) ** 2))
+    power = np.mean([noise.readout * noise.correlation for noise in found])
+    assert power == pytest.approx(at_columns, rel=0.15)
+
+
+@pytest.mark.parametrize(("part", "weighs"), [(0.2, True), (0.12, False)])
+def test_counts_weigh_the_pixels_unless_they_are_hardly_a_part_of_the_noise_at_the_columns(
+    part: float, weighs: bool
+) -> None:
+    image, truth = perovskite((400, 400), electrons_a=20000.0, seed=1)
+    slow = gaussian_filter(np.random.default_rng(4).normal(size=image.shape), 1.0)
+    slow *= np.sqrt(truth.expected.mean() * (1.0 / part - 1.0) / np.exp(-((1.5 / 2.5) ** 2)))
+    noise = estimate_noise((image + slow).astype(np.float32), truth.expected.astype(np.float32), sigma=2.5)
+    assert (noise.gain > 0.0) == weighs
+
+
 def test_noise_grows_with_the_brightness_of_counts_and_falls_on_a_logarithmic_scale() -> None:
     image, truth = perovskite((256, 256), electrons_a=20000.0, background=20.0, seed=1)
     model = truth.expected.astype(np.float32)
