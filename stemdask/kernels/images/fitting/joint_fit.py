@@ -27,7 +27,7 @@ from stemdask.kernels.images.fitting.densest_window import densest_window
 from stemdask.kernels.images.fitting.ellipses import axes_of
 from stemdask.kernels.images.fitting.fisher_scoring import FisherScoring
 from stemdask.kernels.images.fitting.gaussian import moments
-from stemdask.kernels.images.fitting.ground import unevenness
+from stemdask.kernels.images.fitting.ground import is_uneven
 from stemdask.kernels.images.fitting.local_inverse import position_covariances
 from stemdask.kernels.images.fitting.noise import Noise, brightness_range, estimate_noise
 from stemdask.kernels.images.fitting.normal_equations import NormalEquations
@@ -55,9 +55,6 @@ _MAY_BE_LOST = 0.05
 _WEAK, _AROUND = 0.5, 16
 #: How often a fit is brought to rest at the most, while it changes which pixels it doubts.
 _ROUNDS = 3
-#: How far the level between columns may be from a field with the wider cells, in units of the columns' height: 0.02 in
-#: clean images, 0.1 with contamination.
-_UNEVEN = 0.05
 #: From so many columns on, so many of them tell the shape that all share: its terms to better than 0.005.
 _MANY, _ENOUGH = 5_000, 2_000
 #: By how much chi² must fall, in units of what chance makes of it, for columns to be taken as other than Gaussians.
@@ -287,7 +284,7 @@ class _JointFit:
         """Return splines of the background, with knots as near as the level between the columns asks for."""
         field = (image.shape[0], image.shape[1])
         wide = SmoothBasis.of(field, _BACKGROUND_CELL[0] * spacing, _BACKGROUND_CELL[1])
-        self.uneven = unevenness(image, self.given[self.order], spacing, wide) > _UNEVEN
+        self.uneven = is_uneven(image, self.given[self.order], spacing, wide)
         return SmoothBasis.of(field, _FINE_CELL[0] * spacing, _FINE_CELL[1]) if self.uneven else wide
 
     def _constraints(self, state: State) -> Constraints:

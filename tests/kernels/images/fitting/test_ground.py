@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from stemdask.kernels.arrays import Floats
-from stemdask.kernels.images.fitting.ground import unevenness
+from stemdask.kernels.images.fitting.ground import is_uneven
 from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
 from stemdask.kernels.images.fitting.smooth import SmoothBasis
 from stemdask.simulate import Truth, perovskite
@@ -46,26 +46,40 @@ def dirt(seed: int) -> Floats:
     return random.poisson(spots).astype(np.float64)
 
 
+def spot(high: float = 300.0, wide: float = SPACING) -> Floats:
+    y, x = np.indices(SHAPE)
+    return np.asarray(high * np.exp(-0.5 * ((y - 100.0) ** 2 + (x - 130.0) ** 2) / wide**2))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_dirt_is_seen_between_the_columns_and_a_wedge_is_not_taken_for_it(seed: int) -> None:
     wide = SmoothBasis.of(SHAPE, 12.0 * SPACING, 8)
     wedge = 0.5 + np.arange(SHAPE[1]) / SHAPE[1]
     clean, truth = crystal(seed)
-    for image, limits in ((clean, (0.0, 0.02)), (clean * wedge, (0.0, 0.02)), (clean + dirt(seed), (0.05, 0.5))):
-        found = unevenness(image.astype(np.float32), truth.positions, SPACING, wide)
-        assert limits[0] <= found < limits[1]
+    for image, uneven in ((clean, False), (clean * wedge, False), (clean + dirt(seed), True), (clean + spot(), True)):
+        assert is_uneven(image.astype(np.float32), truth.positions, SPACING, wide) == uneven
+
+
+@pytest.mark.parametrize("counts", [30.0, 100.0, 1000.0])
+def test_a_small_dose_makes_no_image_uneven(counts: float) -> None:
+    random, truth = np.random.default_rng(1), crystal(0)[1]
+    wide = SmoothBasis.of(SHAPE, 12.0 * SPACING, 8)
+    for _ in range(10):
+        image = random.poisson(truth.expected * counts / 1000.0)
+        assert not is_uneven(image.astype(np.float32), truth.positions, SPACING, wide)
 
 
 def test_an_image_of_hardly_a_cell_is_even() -> None:
     image = np.random.default_rng(0).random((20, 20)).astype(np.float32)
-    assert unevenness(image, np.array([[9.0, 9.0]]), 8.0, SmoothBasis(image.shape, (0, 0))) == 0.0
+    assert not is_uneven(image, np.array([[9.0, 9.0]]), 8.0, SmoothBasis(image.shape, (0, 0)))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_displacements_under_dirt_are_those_of_the_crystal(seed: int) -> None:
+@pytest.mark.parametrize(("kind", "seed"), [("many", 0), ("many", 1), ("many", 2), ("one", 0), ("one", 1)])
+def test_displacements_under_dirt_are_those_of_the_crystal(kind: str, seed: int) -> None:
     """With a background that can't follow it their slope was 0.4 to 0.9, and B columns two or three times as wide."""
     image, truth = crystal(seed)
-    fit = fit_joint((image + dirt(seed)).astype(np.float32), truth.positions, truth.sublattice, WIDTH)
+    on_it = dirt(seed) if kind == "many" else np.random.default_rng(seed).poisson(spot())
+    fit = fit_joint((image + on_it).astype(np.float32), truth.positions, truth.sublattice, WIDTH)
     inside = ((truth.positions > SPACING) & (truth.positions < np.array(SHAPE) - SPACING)).all(axis=1)
     a, b = (np.flatnonzero((truth.sublattice == k) & fit.good) for k in (0, 1))
     b = b[inside[b]]
