@@ -159,7 +159,7 @@ def residual(frame: ImageFrame, found: xr.Dataset) -> Figure:
 def mark_columns(
     axes: Axes, frame: ImageFrame, found: xr.Dataset, *, reach: float | None = None, inches: float = 7.0
 ) -> None:
-    """Draw columns in the colours of their sublattice and the marks of their grain, near dislocations filled.
+    """Draw columns in the colours of their sublattice and the marks of their grain, near dislocations and gaps filled.
 
     Parameters
     ----------
@@ -195,6 +195,8 @@ def mark_columns(
             name = f"_{name}"  # a sublattice has one entry in the legend
     if lattice.NEAR_DISLOCATION.name in found and (near := found[lattice.NEAR_DISLOCATION.name].values == 1).any():
         axes.scatter(x[near], y[near], s=size, color=SUBLATTICES[3], label=f"near a dislocation: {near.sum()}")
+    if lattice.BESIDE_GAP.name in found and (near := found[lattice.BESIDE_GAP.name].values == 1).any():
+        axes.scatter(x[near], y[near], s=size, color=SUBLATTICES[4], label=f"beside a gap: {near.sum()}")
 
 
 def sublattice_name(found: xr.Dataset, number: int) -> str:

@@ -147,7 +147,21 @@ def words(results: Results, frame: int) -> list[str]:
     scale = [f"scale: {lattice.CALIBRATION_FLAGS[flag]}"] if flag >= lattice.PLAUSIBLE else []
     grains = int(results.at(columns.Y.group, frame)[lattice.GRAIN.name].max()) + 1
     which = f" of the largest of {grains} grains" if grains > 1 else ""
-    return [f"cell{which} {sizes}, {angle:.1f}°", *scale]
+    return [f"cell{which} {sizes}, {angle:.1f}°", *_gaps(mean), *scale]
+
+
+def _gaps(mean: xr.Dataset) -> list[str]:
+    """Say how many gaps there are inside the crystal, where there are any."""
+    count = int(mean[lattice.N_GAPS.name])
+    if not count:
+        return []
+    widest = amount(f"{2.0 * float(mean[lattice.WIDEST_GAP.name]):.3g}", mean[lattice.WIDEST_GAP.name].attrs["units"])
+    many = "1 gap" if count == 1 else f"{count} gaps"
+    up_to = f"{widest} across" if count == 1 else f"up to {widest} across"
+    return [
+        f"{many} inside the crystal, {up_to}, wider than those of its lattice: a hole, the core of a boundary or of a "
+        "dislocation, or columns that weren't found"
+    ]
 
 
 def doubts(results: Results) -> list[Doubt]:

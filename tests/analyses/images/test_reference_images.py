@@ -19,6 +19,7 @@ pytestmark = pytest.mark.golden
 
 
 def analysed(path, **columns):
+    """Analyse the first frame of a file as a run does."""
     frame = open_source(path).read(0)
     steps = [
         Step("columns", ColumnsParams(**columns)),
@@ -74,6 +75,23 @@ def test_the_columns_of_strontium_titanate_are_all_found_and_none_is_invented(re
     strontium, titanium = positions(frame, results, 0), positions(frame, results, 1)
     distance, _ = KDTree(strontium).query(titanium)
     np.testing.assert_allclose(distance, 21.0, atol=2.0)
+
+
+def test_cores_of_a_boundary_and_a_hole_are_gaps_and_a_perfect_crystal_has_none(reference):
+    """Eight dark cores lie along the boundary in gold; the molybdenum disulphide has one hole, 60 px wide."""
+    _, gold = analysed(reference / "data" / "gallery" / "Grain_boundry_gold_512px.png")
+    assert gold["lattice/n_gaps"] in (7, 8)  # the topmost lies half outside
+    beside = np.array([gold[f"columns/{axis}"][gold["columns/beside_gap"] == 1] for axis in "yx"])
+    # The boundary runs straight from (45, 172) to (481, 319).
+    (dy, dx), away = (481 - 45, 319 - 172), beside - np.array([[45], [172]])
+    off = np.abs(dy * away[1] - dx * away[0]) / np.hypot(dy, dx)
+    assert off.max() < 40
+    frame, hole = analysed(reference / "data" / "gallery" / "example_Se_implanted_MoS2.dm3")
+    assert hole["lattice/n_gaps"] == 1
+    assert hole["lattice/widest_gap"] / frame.pixel_size[0] == pytest.approx(32, abs=3)
+    _, titanate = analysed(reference / "data" / "BTO_crystal_1.dm4")
+    assert titanate["lattice/n_gaps"] == 0
+    assert not titanate["columns/beside_gap"].any()
 
 
 def local_scatter(barium, titanium, pixel):

@@ -11,10 +11,12 @@ from pydantic import Field, model_validator
 from stemdask.analyses.given_file import ReadFile
 from stemdask.analyses.images.columns import columns, gate, structure
 from stemdask.kernels.images.crystal.dislocations import near_dislocation
+from stemdask.kernels.images.crystal.gaps import find_gaps
 from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 from stemdask.units import LengthNm
 
+YES = {0: "no", 1: "yes"}
 DISLOCATION = {-1: "unknown", 0: "no", 1: "yes"}
 Sublattice = Literal["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P"]
 LETTERS: tuple[Sublattice, ...] = get_args(Sublattice)
@@ -63,12 +65,19 @@ GRAIN = Variable("columns/grain", _COLUMN, "int8", "1", "grain, a region with a 
 NEAR_DISLOCATION = Variable(
     "columns/dislocation", _COLUMN, "int8", "1", "whether A is near a dislocation", flags=DISLOCATION
 )
+BESIDE_GAP = Variable(
+    "columns/beside_gap", _COLUMN, "int8", "1", "whether a gap that the lattice doesn't have is beside it", flags=YES
+)
 A_Y = Variable("lattice/a_y", _FRAME, "float64", "nm", "lattice vector a along y")
 A_X = Variable("lattice/a_x", _FRAME, "float64", "nm", "lattice vector a along x")
 B_Y = Variable("lattice/b_y", _FRAME, "float64", "nm", "lattice vector b along y")
 B_X = Variable("lattice/b_x", _FRAME, "float64", "nm", "lattice vector b along x")
 ORIGIN_Y = Variable("lattice/origin_y", _FRAME, "float64", "nm", "site of A in cell (0, 0) along y")
 ORIGIN_X = Variable("lattice/origin_x", _FRAME, "float64", "nm", "site of A in cell (0, 0) along x")
+N_GAPS = Variable(
+    "lattice/n_gaps", _FRAME, "int32", "1", "number of gaps inside the crystal that are wider than those of its lattice"
+)
+WIDEST_GAP = Variable("lattice/widest_gap", _FRAME, "float64", "nm", "radius of the widest of these gaps; none: 0")
 CONFIDENCE = Variable("lattice/confidence", _FRAME, "float64", "1", "how well the lattice predicts the autocorrelation")
 CALIBRATION = Variable(
     "lattice/calibration", _FRAME, "int8", "1", "whether the scale can be right", flags=CALIBRATION_FLAGS
@@ -77,9 +86,10 @@ CALIBRATION = Variable(
 
 def outputs(params: LatticeParams) -> tuple[Variable, ...]:
     """Declare the lattice, and the place of each column in it."""
-    of_columns = (SUBLATTICE, I, J, GRAIN, NEAR_DISLOCATION)
+    of_columns = (SUBLATTICE, I, J, GRAIN, NEAR_DISLOCATION, BESIDE_GAP)
     of_structure = structure.VARIABLES if params.structure is not None else ()
-    return (*of_columns, *of_structure, A_Y, A_X, B_Y, B_X, ORIGIN_Y, ORIGIN_X, CONFIDENCE, CALIBRATION)
+    of_gaps = (N_GAPS, WIDEST_GAP)
+    return (*of_columns, *of_structure, A_Y, A_X, B_Y, B_X, ORIGIN_Y, ORIGIN_X, *of_gaps, CONFIDENCE, CALIBRATION)
 
 
 def prepare(frames: Sequence[ImageFrame], params: LatticeParams) -> Mapping[str, Array]:
@@ -104,10 +114,13 @@ def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
     corner = (sublattice == 0) & (grain == 0)
     lattice = fit_lattice(positions[corner], i[corner], j[corner])
     dislocation = np.full(len(i), -1, np.int8)
+    vectors = np.full((max(int(grain.max(initial=-1)) + 1, 0), 2, 2), np.nan)
     for number in np.unique(grain[grain >= 0]):
         of = np.flatnonzero((sublattice == 0) & (grain == number))
         own = fit_lattice(positions[of], i[of], j[of])
+        vectors[number] = own.a, own.b
         dislocation[of] = near_dislocation(positions[of], own.a, own.b)
+    gaps = find_gaps(positions, grain, vectors)
     of_structure: Mapping[str, Array] = {}
     scale = None
     if params.structure is not None:
@@ -120,6 +133,9 @@ def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
         J.path: j,
         GRAIN.path: grain,
         NEAR_DISLOCATION.path: dislocation,
+        BESIDE_GAP.path: gaps.beside.astype(np.int8),
+        N_GAPS.path: np.int32(len(gaps.radii)),
+        WIDEST_GAP.path: float(gaps.radii.max(initial=0.0)),
         A_Y.path: lattice.a[0],
         A_X.path: lattice.a[1],
         B_Y.path: lattice.b[0],
