@@ -3,8 +3,9 @@
     python benchmarks/unmodelled.py [--write docs/accuracy.md]
 
 A simulated perovskite whose B columns are displaced in waves; in each case something is in the image of which the
-joint fit isn't told; in a run it knows the site of every column that wasn't found, and holds it. The slope is that of the found against the true displacements of all cells (1 is right), the
-coverage the part of them within the stated standard error (68.3 % is right).
+joint fit isn't told. In a run it knows the site of every column that wasn't found, and holds it. The slope is that of
+the found against the true displacements of all cells (1 is right), the coverage the part of them within the stated
+standard error (68.3 % is right).
 `--write` puts the table between the marks `<!-- unmodelled -->` and `<!-- /unmodelled -->` of a page.
 """
 
