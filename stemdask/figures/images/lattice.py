@@ -151,8 +151,8 @@ def words(results: Results, frame: int) -> list[str]:
 
 
 def _gaps(mean: xr.Dataset) -> list[str]:
-    """Say how many gaps there are inside the crystal, where there are any."""
-    count = int(mean[lattice.N_GAPS.name])
+    """Say how many gaps there are inside the crystal, where there are any and stemdask looked for them."""
+    count = int(mean.get(lattice.N_GAPS.name, 0))
     if not count:
         return []
     widest = amount(f"{2.0 * float(mean[lattice.WIDEST_GAP.name]):.3g}", mean[lattice.WIDEST_GAP.name].attrs["units"])

@@ -62,8 +62,20 @@ def test_the_first_line_says_whose_cell_it_is_where_there_are_several_grains():
     assert told == ["cell of the largest of 3 grains 0.4 × 0.5099 nm, 78.7°"]
 
 
-def results_of(flag, grains):
-    mean = MEAN.assign(calibration=flag)
+@pytest.mark.parametrize(
+    ("n", "said"),
+    [(0, []), (1, ["1 gap inside the crystal, 2.6 nm across"]), (3, ["3 gaps inside the crystal, up to 2.6"])],
+)
+def test_the_first_line_says_that_there_are_holes_or_cores(n, said):
+    told = words(results_of(-1, grains=[0, 0], n_gaps=n, widest_gap=1.3), 0)[1:]
+    assert len(told) == len(said)
+    assert all(line.startswith(start) for line, start in zip(told, said, strict=True))
+
+
+def results_of(flag, grains, **more):
+    mean = MEAN.assign(calibration=flag, **more)
+    if "widest_gap" in mean:
+        mean["widest_gap"].attrs["units"] = "nm"
     mean["a_y"].attrs["units"] = "nm"
     found = {"lattice": mean, "columns": xr.Dataset({"grain": ("column", grains)})}
     return SimpleNamespace(at=lambda group, frame: found[group])
