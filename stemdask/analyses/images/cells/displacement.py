@@ -232,10 +232,11 @@ def _line_noise(frame: ImageFrame, params: DisplacementParams) -> LineNoise:
     framework, displaced = (kinds == lattice.LETTERS.index(name) for name in (params.framework, params.displaced))
     length, felt = _median(width[framework]), np.ones(len(positions))
     if not np.isfinite(length):
-        return LineNoise(positions[:, 0], 1.0, np.zeros(2), felt)
+        return LineNoise(positions[:, 0], 1.0, np.zeros(2), felt, across=1)
     for number in np.unique(kinds):
         of = kinds == number
         felt[of] = np.sqrt(np.nan_to_num(length / _median(width[of]), nan=1.0))
+    length *= np.sqrt(1.0 + _part_of_columns(frame, framework))
     area = float(np.prod(frame.pixels.shape)) * float(np.prod(frame.pixel_size)) * _PM**2
     apart = float(np.sqrt(area / max(int(framework.sum()), 1)))
     grain = frame[lattice.GRAIN]
@@ -248,7 +249,17 @@ def _line_noise(frame: ImageFrame, params: DisplacementParams) -> LineNoise:
     # Each sublattice lies on lines of its own. What moves B in rows, and A not, isn't the scan's.
     others = of_displaced[slow] / np.median(felt[displaced]) ** 2 if displaced.any() else shared[slow]
     variance = np.minimum(0.5 * (shared[slow] + others), (1.0 + _UNSURE * np.sqrt(2.0 / lines)) * shared[slow])
-    return LineNoise(np.nan_to_num(positions[:, slow]), length, variance, felt)
+    return LineNoise(np.nan_to_num(positions[:, slow]), length, variance, felt, across=1 - slow)
+
+
+def _part_of_columns(frame: ImageFrame, of: Array) -> float:
+    """Return which part of the noise in the middle of columns is their own: 0 where noise is even."""
+    own = float(frame[columns.NOISE_GAIN]) * _median(frame[columns.AMPLITUDE][of])
+    beneath = float(frame[columns.NOISE_GAIN]) * _median(frame[columns.BACKGROUND][of]) + float(
+        frame[columns.NOISE_READOUT]
+    )
+    part = own / (own + max(beneath, 0.0)) if own > 0.0 else 0.0
+    return part if np.isfinite(part) else 0.0
 
 
 def _shared(positions: Array, indices: tuple[Array, Array], grain: Array, length: float, apart: float) -> Array:

@@ -129,6 +129,18 @@ ASYMMETRY_Y = Variable("columns/asymmetry_y", ("frame",), "float64", "nm", f"{_A
 ASYMMETRY_X = Variable("columns/asymmetry_x", ("frame",), "float64", "nm", f"{_ASYMMETRY} x; the same for all columns")
 SHAPE = (KURTOSIS, COMA_Y, COMA_X)
 ASYMMETRY = (ASYMMETRY_Y, ASYMMETRY_X)
+NOISE_GAIN = Variable(
+    "columns/noise_gain", ("frame",), "float64", "1", "variance of a pixel per brightness; noise is even: 0"
+)
+NOISE_READOUT = Variable("columns/noise_readout", ("frame",), "float64", "1", "variance of a pixel at brightness 0")
+NOISE_CORRELATION = Variable(
+    "columns/noise_correlation",
+    ("frame",),
+    "float64",
+    "1",
+    "power of the noise at the columns over that of white noise",
+)
+NOISE = (NOISE_GAIN, NOISE_READOUT, NOISE_CORRELATION)
 #: By what the model of a column is drawn, besides its place and what all share.
 DRAWN = (AMPLITUDE, SIGMA_MAJOR, SIGMA_MINOR, ROTATION, BACKGROUND)
 
@@ -181,7 +193,7 @@ def outputs(params: ColumnsParams, known: Mapping[str, Variable]) -> tuple[Varia
     of_hand = (*edits.EDITS, edits.N_EDITS) if params.edits is not None else ()
     measured = (Y, X, Y_ERR, X_ERR, AMPLITUDE, AMPLITUDE_ERR, SIGMA_MAJOR, SIGMA_MINOR, ROTATION, BACKGROUND)
     found = (FOUND_SUBLATTICE, FOUND_I, FOUND_J, FOUND_GRAIN, CONFIDENCE)
-    told = (REDUCED_CHI2, FLAG, *SHAPE, *ASYMMETRY, BACKGROUND_KIND, TOO_FAINT, gate.QUALITY, gate.REASONS)
+    told = (REDUCED_CHI2, FLAG, *SHAPE, *ASYMMETRY, *NOISE, BACKGROUND_KIND, TOO_FAINT, gate.QUALITY, gate.REASONS)
     return (*of_series, *of_hand, *measured, *told, *found, COVARIANCE, PAIRS, PAIR_COVARIANCE)
 
 
@@ -285,6 +297,9 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
             COMA_X.path: coma[1],
             ASYMMETRY_Y.path: asymmetry[0],
             ASYMMETRY_X.path: asymmetry[1],
+            NOISE_GAIN.path: fit.noise.gain,
+            NOISE_READOUT.path: fit.noise.readout,
+            NOISE_CORRELATION.path: fit.noise.correlation,
             BACKGROUND_KIND.path: np.asarray(fit.uneven, np.int8),
             TOO_FAINT.path: np.asarray(found.too_faint.max(initial=0.0)),
             CONFIDENCE.path: np.asarray(found.vectors.confidence),

@@ -32,16 +32,24 @@ _ACROSS = 0.3
 
 
 class LineNoise(NamedTuple):
-    """Shifts that columns share where they lie on one line of the scan; all in the unit of the positions."""
+    """Shifts that columns share where they lie on one line of the scan; all in the unit of the positions.
+
+    A fit takes from each row of the scan what that row tells of the place: along the line most in the middle of a
+    column, rows that weigh by exp(-d²/length²), across it most on its flanks, by d² times that. Shifts of two columns
+    that are d apart correlate as these weights overlap: along the line by exp(-δ²/2), δ = d/length, across it by
+    (1 - 2δ²/3 + δ⁴/3)·exp(-δ²/2), which reaches half as far again.
+    """
 
     line: Floats
     """(n,), of each column: its position along the slow axis."""
     length: float
-    """Shifts of two columns are correlated by exp(-d²/2·length²): the width of the columns."""
+    """The width of the columns where noise is the same everywhere, and √2 times it where columns make the noise."""
     variance: Floats
     """(2,), of the shifts along (u, v)."""
     felt: Floats
     """(n,), which part of these shifts each column feels: a narrow one averages over fewer rows."""
+    across: int
+    """Which of (u, v) runs across the lines."""
 
 
 class Scatter(NamedTuple):
@@ -76,7 +84,7 @@ def with_scatter(
     """
     rows = np.maximum(_lines(found.weights, noise), 0.0)
     seconds = [second for second in _seconds(i, j) if len(second) >= _FEWEST]
-    scattered, expected, felt = np.empty((len(seconds), 2)), np.empty((len(seconds), 2)), np.empty(len(seconds))
+    scattered, expected, felt = (np.empty((len(seconds), 2)) for _ in range(3))
     for k, triples in enumerate(seconds):
         difference = _difference(triples, len(found.column))
         sums = sparse.csr_array(difference @ found.weights)
@@ -84,30 +92,31 @@ def with_scatter(
         covariance = known.of_sums(sums)[:, [1, 0], [1, 0]] / _OF_SECOND
         scattered[k] = (_DEVIATION * np.nanmedian(np.abs(difference @ found.vector), axis=0)) ** 2 / _OF_SECOND
         expected[k] = np.nanmedian(covariance, axis=0) if np.isfinite(covariance).any() else np.nan
-        felt[k] = np.median(_lines(sums, noise)) / _OF_SECOND
+        felt[k] = np.median(_lines(sums, noise), axis=0) / _OF_SECOND
     n = np.array([len(triples) for triples in seconds])
     variance = _agreed(noise, scattered - expected, scattered, felt)
     excess = np.ones(2)
     if len(seconds):
         with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = (scattered - variance * felt[:, None]) / expected
+            ratio = (scattered - variance * felt) / expected
         sure = ratio > 1.0 + _BEYOND * np.sqrt(_VARIANCE / n)[:, None]
         # Cells that alternate along one axis, as in an antiferroelectric, do not scatter along the other.
         excess = np.where(sure, np.clip(ratio, 1.0, max(most, 1.0)), 1.0).min(axis=0)
     scale = np.sqrt(excess)
-    covariance = found.covariance * (scale[:, None] * scale) + rows[:, None, None] * np.diag(variance)
+    covariance = found.covariance * (scale[:, None] * scale) + (rows * variance)[:, :, None] * np.eye(2)
     return Scatter(replace(found, covariance=covariance), np.sqrt(variance), scale)
 
 
 def _agreed(noise: LineNoise, beyond: Floats, scattered: Floats, felt: Floats) -> Floats:
     """Return the variance (2,) of the shift of lines, if the displacements show it too; else as much as they show."""
-    if not len(felt) or felt.max() < _ACROSS or not noise.variance.any():
+    if not len(felt) or not noise.variance.any():
         return noise.variance
-    across = int(np.argmax(felt))
+    along = np.argmax(felt, axis=0), np.arange(2)  # the direction in which each component shows most
     lines = len(np.unique(np.floor(noise.line / (2.0 * noise.length))))  # that are shifted independently
-    shown = np.maximum(np.nan_to_num(beyond[across]), 0.0) / felt[across]
-    unsure = _BEYOND * np.sqrt(_VARIANCE / lines) * scattered[across] / felt[across]
-    return np.where(noise.variance <= shown + unsure, noise.variance, shown)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shown = np.maximum(np.nan_to_num(beyond[along]), 0.0) / felt[along]
+        unsure = _BEYOND * np.sqrt(_VARIANCE / lines) * scattered[along] / felt[along]
+    return np.where((felt[along] < _ACROSS) | (noise.variance <= shown + unsure), noise.variance, shown)
 
 
 def _seconds(i: Integers32, j: Integers32) -> tuple[Indices, Indices]:
@@ -131,19 +140,21 @@ def _difference(triples: Indices, n: int) -> sparse.csr_array:
 
 
 def _lines(sums: sparse.csr_array, noise: LineNoise) -> Floats:
-    """Return the variance (m,) of weighted sums of shifts of variance 1."""
-    out = np.empty(sums.shape[0])
-    _sum_lines(sums.indptr, sums.indices, sums.data * noise.felt[sums.indices], noise.line, noise.length, out)
-    return out
+    """Return the variance (m, 2), along (u, v), of weighted sums of shifts of variance 1."""
+    along, across = np.empty(sums.shape[0]), np.empty(sums.shape[0])
+    felt = sums.data * noise.felt[sums.indices]
+    _sum_lines(sums.indptr, sums.indices, felt, noise.line / noise.length, along, across)
+    return np.stack([across, along] if noise.across == 0 else [along, across], axis=1)
 
 
 @kernel
-def _sum_lines(start: Indices, columns: Indices, weights: Floats, line: Floats, length: float, out: Floats) -> None:
-    """Sum w·w'·exp(-d²/2·length²) over all pairs of entries of each row of a sparse matrix."""
-    for row in range(len(out)):
-        total = 0.0
+def _sum_lines(start: Indices, columns: Indices, weights: Floats, line: Floats, along: Floats, across: Floats) -> None:
+    """Sum w·w'·correlation over all pairs of entries of each row of a sparse matrix."""
+    for row in range(len(along)):
+        along[row] = across[row] = 0.0
         for k in range(start[row], start[row + 1]):
             for m in range(start[row], start[row + 1]):
-                d = (line[columns[k]] - line[columns[m]]) / length
-                total += weights[k] * weights[m] * np.exp(-0.5 * d * d)
-        out[row] = total
+                d2 = (line[columns[k]] - line[columns[m]]) ** 2
+                shared = weights[k] * weights[m] * np.exp(-0.5 * d2)
+                along[row] += shared
+                across[row] += shared * (1.0 + d2 * (d2 - 2.0) / 3.0)
