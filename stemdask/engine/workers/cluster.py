@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 RESTORE_SECONDS = 5.0
 #: Seconds to learn why a block failed, or to close a cluster.
 REPLY_SECONDS = 30.0
+#: Blocks after which Dask is made to forget their keys: it would remember a hundred thousand.
+_KEYS = 1000
 
 
 class DaskPool(ABC):
@@ -95,7 +97,11 @@ class DaskPool(ABC):
 
     def submit(self, block: Block, isolate: bool | None) -> None:
         """Hand a block to the scheduler."""
+        from dask.utils import key_split
+
         self._handed += 1
+        if self._handed % _KEYS == 0:
+            key_split.cache_clear()
         key = f"block-{block.index}-{self._job.epoch}-{self._handed}"
         arguments = (self._topic, key, self._job.store, block, self._job.epoch, isolate)
         future = self._client.submit(do_and_tell, *arguments, key=key, pure=False)

@@ -11,6 +11,9 @@ def settings(*, isolated: bool) -> dict[str, Any]:
     """Return what is set in Dask for a run: in this process, never in the user's files."""
     health_only = {"routes": ["distributed.http.health"]}
     return {
+        # What Dask keeps of its last messages and tasks, for its developers, is 9 kB a block until it is full.
+        "distributed.admin.low-level-log-length": 20,
+        "distributed.diagnostics.computations.max-history": 10,
         "distributed.comm.require-encryption": True,
         "distributed.deploy.lost-worker-timeout": "24h",  # the default gives nannies up, and then waits for ever
         "distributed.scheduler.allowed-failures": 10 if isolated else 2,

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import idle
 import pytest
 import toy
 
-from stemdask.engine.dispatch import Job
-from stemdask.engine.workers.cluster import DaskPool
+from stemdask.engine.dispatch import Job, dispatch
+from stemdask.engine.signals import Stop
+from stemdask.engine.workers import cluster
+from stemdask.engine.workers.cluster import DaskPool, Processes
 from stemdask.errors import Stopped
+from stemdask.model import Block
+from stemdask.store.layout import run_directory
 
 pytestmark = pytest.mark.processes
 
@@ -51,3 +57,30 @@ def test_workers_that_do_not_end_in_time_do_not_hide_how_the_run_ended(tmp_path:
     with pytest.raises(Stopped, match="stopped by SIGTERM"), Slow(job, 1, 60.0):
         raise Stopped("stopped by SIGTERM")
     assert ended == ["client"]
+
+
+@pytest.mark.long
+def test_what_is_kept_of_blocks_does_not_grow_with_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dask.utils import key_split
+
+    n_blocks = 300
+    monkeypatch.setattr(cluster, "do_and_tell", idle.do_and_tell)
+    monkeypatch.setattr(cluster, "_KEYS", 100)
+    run_directory(tmp_path / "o.zarr").mkdir()
+    job = Job(str(tmp_path / "o.zarr"), 1, True, 0, lambda: False)
+    done: list[int] = []
+    kept = 0
+
+    def take(ack: Any) -> None:
+        nonlocal kept
+        done.append(ack.block)
+        if len(done) == n_blocks:
+            kept = sum(isinstance(one, Block) for one in gc.get_objects())
+
+    with Processes(job, 2, 60.0) as pool:
+        dispatch(pool, (Block(k, k, k + 1) for k in range(n_blocks)), Stop(), take, lambda note: None, 60.0)
+    assert sorted(done) == list(range(n_blocks))
+    assert kept < n_blocks // 3
+    assert key_split.cache_info().currsize < n_blocks
