@@ -17,7 +17,7 @@ from stemdask.engine.block import Ack
 from stemdask.engine.clock import Clock
 from stemdask.engine.dispatch import TICK, Done, Job, WorkerDied
 from stemdask.engine.log import LOG, RunLog
-from stemdask.engine.workers import descriptors, keys
+from stemdask.engine.workers import descriptors, forgetting, keys
 from stemdask.engine.workers.settings import settings
 from stemdask.engine.workers.telling import do_and_tell, read_ack
 from stemdask.errors import ClusterError
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 RESTORE_SECONDS = 5.0
 #: Seconds to learn why a block failed, or to close a cluster.
 REPLY_SECONDS = 30.0
-#: Blocks after which Dask is made to forget their keys: it would remember a hundred thousand.
+#: Blocks after which their keys are forgotten.
 _KEYS = 1000
 
 
@@ -97,11 +97,9 @@ class DaskPool(ABC):
 
     def submit(self, block: Block, isolate: bool | None) -> None:
         """Hand a block to the scheduler."""
-        from dask.utils import key_split
-
         self._handed += 1
         if self._handed % _KEYS == 0:
-            key_split.cache_clear()
+            forgetting.forget_keys()
         key = f"block-{block.index}-{self._job.epoch}-{self._handed}"
         arguments = (self._topic, key, self._job.store, block, self._job.epoch, isolate)
         future = self._client.submit(do_and_tell, *arguments, key=key, pure=False)
@@ -191,6 +189,7 @@ class Processes(DaskPool):
             env={LOG: str(run_directory(self._job.store) / "log")},
         )
         self._stack.callback(self._cluster.close, timeout=REPLY_SECONDS)
+        forgetting.forget_metadata(self._cluster.scheduler)
         client = dask.Client(self._cluster, set_as_default=False)
         self._stack.callback(client.close, timeout=REPLY_SECONDS)
         self.restore()

@@ -24,7 +24,7 @@ from stemdask.engine.queues.jobs import Jobs, WorkerJobs, wait_until
 from stemdask.engine.queues.queue import JobView, State
 from stemdask.engine.queues.records import queue_of
 from stemdask.engine.queues.script import WORKER_BYTES, check_paths, longest_block, worker_script
-from stemdask.engine.workers import keys, usage
+from stemdask.engine.workers import forgetting, keys, usage
 from stemdask.engine.workers.cluster import REPLY_SECONDS, DaskPool
 from stemdask.engine.workers.slots import Slots, Worker
 from stemdask.store.disk import write_file
@@ -77,6 +77,7 @@ class JobPool(DaskPool):
         script.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._cluster = jobqueue.scheduler(self._queue, self._config, script.memory, security)
         self._stack.callback(self._cluster.close, timeout=REPLY_SECONDS)
+        forgetting.forget_metadata(self._cluster.scheduler)
         self._log_dashboard()
         self._publish_address(script.scheduler_file)
         dask: Any = distributed
