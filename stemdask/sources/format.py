@@ -24,6 +24,8 @@ class Format:
     """First bytes, each with the offset at which it stands; any of them. None where the format has no signature."""
     looks: Callable[[bytes], bool] | None = None
     """Tell by the first kilobytes of a file whether it is of the format, where no signature does or others share it."""
+    unsigned: Callable[[bytes], bool] | None = None
+    """Tell by the first kilobytes whether a file of this name and without signature is of the format's first days."""
     text: bool = False
     """Whether a file holds text, in which no byte is zero; it may be compressed."""
     folder: bool = False
@@ -51,4 +53,6 @@ class Format:
 
     def fits(self, head: bytes) -> bool:
         """Tell whether a file that begins so can be of the format."""
-        return b"\0" not in head if self.text else self.signed(head) or not self.magic
+        if self.text:
+            return b"\0" not in head
+        return self.signed(head) or not self.magic or (self.unsigned is not None and self.unsigned(head))

@@ -17,6 +17,7 @@ from stemdask.sources.images.stack import Calibration, OpenStack, Stack, calibra
 _TYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _REFUSED = {3: "complex numbers", 4: "complex numbers", 101: "4 bits a pixel"}
 _HEADER_BYTES = 1024
+_MAP = b"MAP"
 _FEI_BYTES = 131_072
 """Length of the extended header of FEI's older programs; the header itself then holds no pixel size."""
 _IMOD_STAMP = 1_146_047_817
@@ -73,9 +74,18 @@ def open_mrc(path: str) -> list[OpenStack]:
     return [OpenStack(stack, read)]
 
 
+def _is_older(head: bytes) -> bool:
+    """Tell whether what has no signature is of before 2000, when the format got one: by its axes and its mode."""
+    if len(head) < _HEADER_BYTES:
+        return False
+    header = _Header(head, _byte_order(head))
+    nx, ny, nz, mode = header.ints(0, 4)
+    return min(nx, ny, nz) > 0 and mode in {*_TYPES, *_REFUSED} and sorted(header.ints(64, 3)) == [1, 2, 3]
+
+
 def _byte_order(head: bytes) -> str:
     """Go by the machine stamp; without one by the axis that columns run along, which is 1, 2 or 3."""
-    stamp = head[212:213]
+    stamp = head[212:213] if head[208:211] == _MAP else b""
     if stamp in (b"\x11", b"\x44"):
         return ">" if stamp == b"\x11" else "<"
     return ">" if struct.unpack_from(">i", head, 64)[0] in (1, 2, 3) else "<"
@@ -124,6 +134,7 @@ FORMAT = ImageFormat(
     name="mrc",
     suffixes=(".mrc", ".mrcs"),
     noun="an MRC file",
-    magic=((208, b"MAP "), (208, b"MAP\0")),
+    magic=((208, _MAP + b" "), (208, _MAP + b"\0")),
+    unsigned=_is_older,
     open=open_mrc,
 )

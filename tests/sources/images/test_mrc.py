@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
+from stemdask.errors import InputError
 from stemdask.sources.images.source import ImageSource
 from stemdask.sources.opening import open_source
 
@@ -70,6 +71,26 @@ def test_without_a_machine_stamp_the_header_tells_the_byte_order(images: Any, wr
         content[212:216] = bytes(4)
         path.write_bytes(content)
         np.testing.assert_array_equal(pixels_of(open_source(path)), images)
+
+
+def test_files_of_before_the_format_had_a_signature_are_read(images: Any, write_mrc: Any) -> None:
+    for order in "<>":
+        path = write_mrc("s.mrc", images, order=order)
+        content = bytearray(path.read_bytes())
+        content[208:216] = b"\x00\x11\x44\x00" * 2
+        path.write_bytes(content)
+        np.testing.assert_array_equal(pixels_of(open_source(path)), images)
+
+
+@pytest.mark.parametrize("harm", [slice(12, 16), slice(64, 68), slice(72, 76), slice(0, 4)])
+def test_what_has_neither_signature_nor_sense_is_refused(images: Any, write_mrc: Any, harm: slice) -> None:
+    path = write_mrc("s.mrc", images)
+    content = bytearray(path.read_bytes())
+    content[208:216] = bytes(8)
+    content[harm] = bytes(3) + b"\x80"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="doesn't fit the suffix"):
+        open_source(path)
 
 
 @pytest.mark.parametrize("floats", [{11: 0.0, 12: 0.0, 13: 0.0}, {12: 0.0}, {11: -2.4}, {11: float("nan")}])
