@@ -134,25 +134,30 @@ def fit_joint(
     if model.shape == "auto" and start is None:
         model = model._replace(shape=_shape_of_many(image, positions, sublattice, sigma, noise, model, held))
 
-    def fitted(model: ColumnModel) -> _JointFit:
-        fit = _JointFit(image, positions, sublattice, sigma, noise, model, start, held)
+    return _ended(_JointFit(image, positions, sublattice, sigma, noise, model, start, held))
+
+
+def _ended(fit: _JointFit) -> ColumnFit:
+    """Bring a fit to its end; begin anew where that tells that the widths or the shape of its model were wrong."""
+
+    def ran(fit: _JointFit) -> _JointFit:
         fit.run()
-        if model.widths == "alike" or not fit.scene.unlike(fit.scoring.state):
+        if fit.model.widths == "alike" or not fit.scene.unlike(fit.scoring.state):
             return fit
         # What the background doesn't follow has made columns of one kind wide.
-        return fitted(model._replace(widths="alike"))
+        return ran(fit.anew(fit.model._replace(widths="alike")))
 
-    fit = fitted(model)
+    fit = ran(fit)
     shaped, sought = fit.result(), ~fit.held
 
     def lost(columns: ColumnFit) -> int:
         """Return how many columns were not brought to rest."""
         return int(np.isin(columns.flag[sought], (NOT_CONVERGED, RAN_AWAY, NO_SIGNAL)).sum())
 
-    if model.shape != "auto" or not fit.scene.shaped or lost(shaped) <= _MAY_BE_LOST * np.count_nonzero(sought):
+    if fit.model.shape != "auto" or not fit.scene.shaped or lost(shaped) <= _MAY_BE_LOST * np.count_nonzero(sought):
         return shaped
     # Too little is known for a shape where columns don't come to rest with it.
-    return min(shaped, fitted(fit.model._replace(shape="gaussian")).result(), key=lost)
+    return min(shaped, ran(fit.anew(fit.model._replace(shape="gaussian"))).result(), key=lost)
 
 
 def _shape_of_many(
@@ -173,16 +178,21 @@ def _shape_of_many(
         return "auto"
     low, side = densest_window(places[sought], np.shape(image), _ENOUGH)
     near = ((places > low - 0.1 * side) & (places < low + 1.1 * side)).all(axis=1)
-    part = fit_joint(
+    fit = _JointFit(
         image[low[0] : low[0] + side, low[1] : low[1] + side],
         places[near] - low,
         np.asarray(sublattice)[near],
         sigma,
-        noise=noise,
-        model=model,
-        held=None if held is None else np.asarray(held)[near],
+        noise,
+        model,
+        None,
+        None if held is None else np.asarray(held)[near],
     )
-    return tuple(part.shape_terms.tolist()) if part.shape_terms.any() else "gaussian"
+    fit.approach()
+    if not fit.scene.shaped and not fit.scene.unlike(fit.scoring.state):
+        return "gaussian"  # the rest of the fit can't say otherwise
+    terms = _ended(fit).shape_terms
+    return tuple(terms.tolist()) if terms.any() else "gaussian"
 
 
 class _JointFit:
@@ -199,6 +209,7 @@ class _JointFit:
         start: ColumnFit | None,
         held: ArrayLike | None,
     ) -> None:
+        self._arguments = (image, positions, sublattice, sigma, noise), (start, held)
         self.given = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
         self.numbers = np.asarray(sublattice, dtype=np.int8).reshape(-1)
         if len(self.numbers) != len(self.given):
@@ -210,7 +221,7 @@ class _JointFit:
             raise ValueError(f"{len(self.given)} positions but {len(self.held)} that are held or not")
         if np.ndim(image) != 2 or not np.size(image):
             raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
-        self.model, self.noise, self.warm, self.uneven = model, noise, start is not None, False
+        self.model, self.noise, self.near, self.uneven = model, noise, start is not None, False
         usable = np.flatnonzero(np.isfinite(self.given).all(axis=1))
         self.order = usable[tile_order(self.given[usable])]
         self.n = len(self.order)
@@ -235,18 +246,15 @@ class _JointFit:
         blank(self.scene.image, state.positions[ghosts], 0.5 * constraints.spacing[ghosts])
         self.scoring.begin()
 
+    def anew(self, model: ColumnModel) -> _JointFit:
+        """Return the same fit with another model, from its start."""
+        before, after = self._arguments
+        return _JointFit(*before, model, *after)
+
     def run(self) -> None:
         """Bring the model to the image."""
-        if not self.warm:
-            # What columns share replaces one another as long as they aren't in their places.
-            self.scoring.run(1, alone=True)
-            self.renew_noise()
-            self.doubt()
-            for _ in range(_MOST_LOOKS):
-                decided = self.choose_shape()
-                self.scoring.run(1)
-                if decided or self.scene.unlike(self.scoring.state):
-                    break
+        if not self.near:
+            self.approach()
         self.renew_noise()
         self.doubt()
         for _ in range(_ROUNDS):
@@ -256,6 +264,19 @@ class _JointFit:
             if at_its_end or not self.doubt():
                 break
         self.scoring.conclude()
+
+    def approach(self) -> None:
+        """Take the first steps, after which it's decided whether the columns share a shape."""
+        # What columns share replaces one another as long as they aren't in their places.
+        self.scoring.run(1, alone=True)
+        self.renew_noise()
+        self.doubt()
+        for _ in range(_MOST_LOOKS):
+            decided = self.choose_shape()
+            self.scoring.run(1)
+            if decided or self.scene.unlike(self.scoring.state):
+                break
+        self.near = True
 
     def _scene(self, image: AnyFloats, shaped: bool, known: Floats) -> Scene:
         """Scale the image and lay fields over it whose cells hold some columns each."""
