@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import traceback
 from pathlib import Path
@@ -46,6 +47,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _verbose = False
+#: Objects, more than were given back, after which Python looks for circles among them; by default 700.
+_ALLOCATIONS = 10_000
 
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Files, folders or globs of frames.")]
 Sources = Annotated[
@@ -89,6 +92,8 @@ def _options(
     global _verbose
     _verbose = verbose
     os.environ.update(ONE_THREAD)  # before numpy is loaded: a process without threads can be forked
+    # Imports make objects that stay: looking through them for circles took a fifteenth of a small run.
+    gc.set_threshold(_ALLOCATIONS, *gc.get_threshold()[1:])
 
 
 @app.command(epilog="Example: stemdask demo")

@@ -24,6 +24,8 @@ _NARROW, _LEAST = 4.5, 74
 _WIDE = 8.6
 #: Images of more pixels than this are compressed with a loss that can't be seen; curves and text never are.
 _PHOTOGRAPH = 48 * 48
+#: How hard WebP tries, 0 to 6. Trying harder (4 and 3) took twice and 1.3 times as long for 4 % and 1 % fewer bytes.
+_EFFORT_OF_IMAGES, _EFFORT = 2, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,9 @@ def encode(picture: Picture, *, dpi: int = DPI, quality: int = 88) -> Encoded:
     pixels = Image.fromarray(rgba).convert("RGB")
     buffer = io.BytesIO()
     if _is_photograph(figure):
-        pixels.save(buffer, _FORMAT, quality=quality, method=4)
+        pixels.save(buffer, _FORMAT, quality=quality, method=_EFFORT_OF_IMAGES)
     else:
-        pixels.save(buffer, _FORMAT, lossless=True, quality=60, method=3)
+        pixels.save(buffer, _FORMAT, lossless=True, quality=60, method=_EFFORT)
     inches = float(figure.get_size_inches()[0])
     return Encoded(
         "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"),
