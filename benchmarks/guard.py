@@ -89,8 +89,10 @@ def main() -> int:
     history = json.loads(HISTORY.read_text()) if HISTORY.exists() else []
     measured = startup_ratios() | run_ratios() | {name: ratio(*works) for name, works in pairs_of_work().items()}
     too_slow = slower(measured, history)
+    known = {name for run in history[-RECENT:] for name in run["ratios"]}
     for name, value in measured.items():
-        print(f"{name:34s} {value:8.3g}" + (f"  {too_slow[name]:.1f} times as before" if name in too_slow else ""))
+        said = "" if name in known else "  nothing to compare with; --store keeps it"
+        print(f"{name:34s} {value:8.3g}" + (f"  {too_slow[name]:.2f} times as before" if name in too_slow else said))
     if store:
         day = datetime.date.today().isoformat()
         rounded = {name: float(f"{value:.3g}") for name, value in measured.items()}

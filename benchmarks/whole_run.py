@@ -22,7 +22,7 @@ import numpy as np
 from stemdask import simulate
 
 HERE = Path(__file__).parents[1]
-_PR_SET_CHILD_SUBREAPER = 36
+SUBREAPER = 36  # an option of prctl: what a child leaves behind is waited for, too
 #: Each frame twice, the second time with its kernels loaded.
 KERNELS = """
 import resource, sys
@@ -72,11 +72,16 @@ def inputs(folder: Path) -> list[Path]:
     return [folder / name for name in ("image.npy", "stack.npy", "atoms.xyz")]
 
 
+def environment(tree: Path) -> dict[str, str]:
+    """Return this one for the modules of a checkout, in one thread; they are compiled once, as for a user."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
 def cpu_seconds(command: list[str], tree: Path) -> float:
     """Return the CPU time of a command and of all that it starts, those that outlive it too."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = os.environ | {"PYTHONPATH": str(tree)}
-    subprocess.run(command, env=environment, cwd=tree, check=True, capture_output=True)
+    subprocess.run(command, env=environment(tree), cwd=tree, check=True, capture_output=True)
     while True:
         try:
             os.waitpid(-1, 0)
@@ -86,20 +91,19 @@ def cpu_seconds(command: list[str], tree: Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def run(path: Path, tree: Path, folder: Path, *more: str) -> float:
-    command = [sys.executable, "-m", "stemdask", "run", str(path), "-o", str(folder / f"{path.stem}.zarr"), "--fresh"]
-    return cpu_seconds([*command, *more], tree)
+def run(path: Path, tree: Path, folder: Path, *more: str, fresh: bool = True) -> float:
+    command = [sys.executable, "-m", "stemdask", "run", str(path), "-o", str(folder / f"{path.stem}.zarr"), *more]
+    return cpu_seconds([*command, *(["--fresh"] if fresh else [])], tree)
 
 
 def kernels(path: Path, tree: Path) -> float:
     command = [sys.executable, "-c", KERNELS, str(path)]
-    environment = os.environ | {"PYTHONPATH": str(tree)}
-    return float(subprocess.check_output(command, env=environment, cwd=tree, text=True))
+    return float(subprocess.check_output(command, env=environment(tree), cwd=tree, text=True))
 
 
 def ratios(rounds: int = 5) -> dict[str, float]:
     """Return the CPU time of the whole command line, with and without a report, over that of fixed work; medians."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    ctypes.CDLL(None).prctl(SUBREAPER, 1)
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -120,7 +124,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tree", type=Path)
     asked = parser.parse_args()
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    ctypes.CDLL(None).prctl(SUBREAPER, 1)
     trees = [HERE, *([asked.tree] if asked.tree else [])]
     print(f"{'input':24s} {'tree':20s} {'kernels [s]':>12s} {'run [s]':>10s} {'ratio':>8s}")
     with tempfile.TemporaryDirectory() as name:

@@ -41,3 +41,32 @@ def test_displacements_in_opposite_domains_have_the_right_slope(monkeypatch: pyt
     vector, truth, error = benchmark("unmodelled", monkeypatch).measured("nothing", 4.2, 0)
     assert len(vector) == len(error) == len(truth) > 50
     assert np.sum(vector * truth) / np.sum(truth**2) == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_guard_tells_what_takes_a_quarter_more_than_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = benchmark("guard", monkeypatch)
+    history = [{"ratios": {"run": ratio, "fit": 3.0}} for ratio in (9.0, 1.9, 2.0, 2.1, 2.0, 2.0)]
+    assert guard.slower({"run": 2.45, "fit": 3.7, "new": 50.0}, history) == {}
+    assert guard.slower({"run": 2.55, "fit": 3.7}, history) == {"run": pytest.approx(1.275)}
+
+
+def test_work_that_is_done_twice_is_slower_to_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = benchmark("guard", monkeypatch)
+    monkeypatch.setattr(guard, "cpu_time", lambda work: work())  # seconds as the works tell them
+
+    def once() -> float:
+        return 1.0
+
+    before = {"work": guard.ratio(once, once)}
+    slowed = {"work": guard.ratio(lambda: once() + once(), once)}
+    assert guard.slower(slowed, [{"ratios": before}]) == {"work": 2.0}
+
+
+def test_rows_of_the_page_on_costs_hold_their_spread_and_their_aim(monkeypatch: pytest.MonkeyPatch) -> None:
+    performance = benchmark("performance", monkeypatch)
+    text = performance.table([performance.Row("a run / its kernels", [3.0, 2.0, 7.0], "1.25", "6.00 s")], rounds=3)
+    assert "| a run / its kernels | 3.00 | 2.00 – 7.00 | 1.25 | 6.00 s |" in text
+    assert "3 rounds" in text
+    page = (BENCHMARKS.parent / "docs" / "performance.md").read_text()
+    named = {*performance.ROWS, *performance.PEERS}
+    assert [name for name in named if f"<!-- {name} -->" not in page or f"<!-- /{name} -->" not in page] == []
