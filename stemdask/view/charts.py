@@ -109,9 +109,12 @@ class OverFrames:
     """
 
     def __init__(self, n_frames: int, went: Callable[[int], None]) -> None:
+        beside = 0.5 + 0.05 * (n_frames - 1)
+        # Ranges of numbers, not those that Bokeh finds from the data: a series begins without a finite value.
         self.chart = plain(
-            height=170, tools="xpan,xwheel_zoom,reset,tap", active_scroll="xwheel_zoom", x_axis_label="frame"
-        )
+            height=170, tools="xpan,xwheel_zoom,reset,tap", active_scroll="xwheel_zoom", x_axis_label="frame",
+            x_range=Range1d(-beside, n_frames - 1 + beside), y_range=Range1d(0, 1),
+        )  # fmt: skip
         self.text = ""
         self.values, self.errors = np.zeros(n_frames), np.zeros(n_frames)
         self._points = ColumnDataSource({"frame": np.arange(n_frames)} | dict.fromkeys(_DRAWN, self.values))
@@ -130,9 +133,20 @@ class OverFrames:
         self.errors = np.zeros(len(values)) if errors is None else errors
         reach = np.nan_to_num(self.errors)
         frame = self._points.data["frame"]
-        self._points.data = {"frame": frame, "value": values, "low": values - reach, "high": values + reach}
+        low, high = values - reach, values + reach
+        self._points.data = {"frame": frame, "value": values, "low": low, "high": high}
+        self._show(low[np.isfinite(low)], high[np.isfinite(high)])
         self.chart.yaxis[0].axis_label = text
 
     def mark(self, frame: int) -> None:
         """Mark the frame that is shown."""
         self._here.location = frame
+
+    def _show(self, low: Floats, high: Floats) -> None:
+        """Let the chart reach from the lowest to the highest of finite values; as far as before where there is none."""
+        if low.size == 0 or high.size == 0:
+            return
+        bottom, top = float(low.min()), float(high.max())
+        beside = 0.08 * (top - bottom) or 0.1 * abs(top) or 1.0
+        y = self.chart.y_range
+        y.start, y.end = y.reset_start, y.reset_end = bottom - beside, top + beside
