@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from stemdask._version import __version__
 from stemdask.analyses import registry
@@ -23,10 +25,13 @@ def methods(results: Results, version: str) -> Part:
     version
         Of stemdask, that analysed.
     """
-    found = [method_of(results, step) for step in results.steps]
+    found = [method_of(results, step) for step in results.steps if _own(results, step) is not None]
+    others = [method_of(results, step) for step in results.steps if _own(results, step) is None]
     what = "Images were" if results.kind == "images" else "Structures were"
     sentences = [f"{what} analysed with stemdask {version}.", *(one.text for one in found)]
-    cited = dict.fromkeys(key for one in found for key in one.cites)
+    if others:
+        sentences.append("Also computed: " + "; ".join(one.text.removesuffix(".") for one in others) + ".")
+    cited = dict.fromkeys(key for one in (*found, *others) for key in one.cites)
     part = Part("Methods", sentences=[" ".join(sentences)])
     entries = [software(version), *(BIBTEX[key] for key in (*cited, "hoyer2017"))]
     part.texts = [("BibTeX of the methods that ran", "\n\n".join(entries))]
@@ -44,13 +49,19 @@ def cite(store: Path | None = None) -> str:
 
 def method_of(results: Results, step: Step) -> Method:
     """Return how an analysis of the run was done: in its own words, or by its summary and its parameters."""
+    own = _own(results, step)
+    if own is not None:
+        return own(step.params)
     analysis = registry.get(results.kind, step.name)
-    shown = shows.shown_by(analysis)
-    if shown is not None and shown.method is not None:
-        return shown.method(step.params)
     values = step.params.model_dump(mode="json", exclude_none=True)
     used = ", ".join(f"{name.replace('_', ' ')} {_text(value)}" for name, value in values.items())
     return Method(f"{analysis.summary}{f' ({used})' if used else ''}.")
+
+
+def _own(results: Results, step: Step) -> Callable[[Any], Method] | None:
+    """Return what an analysis says of its method itself."""
+    shown = shows.shown_by(registry.get(results.kind, step.name))
+    return None if shown is None else shown.method
 
 
 def _text(value: object) -> str:

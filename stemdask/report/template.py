@@ -30,7 +30,7 @@ def rendered(name: str, **context: Any) -> str:
         What it shows; `title` and `headings` for every page.
     """
     environment = jinja2.Environment(autoescape=True, loader=jinja2.PackageLoader("stemdask.report"))
-    environment.filters |= {"anchor": _anchor, "short": _short, "key": _key}
+    environment.filters |= {"anchor": _anchor, "short": _short, "key": _key, "minus": _minus}
     script, style = (_template(file) for file in ("script.js", "style.css"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template(name).render(
@@ -68,6 +68,11 @@ def _anchor(text: str) -> str:
 
 def _short(number: float) -> str:
     return f"{number:.4g}" if math.isfinite(number) else ""
+
+
+def _minus(text: str) -> str:
+    """Return numbers with the minus sign that the figures have."""
+    return re.sub(r"(?<![^\s(±])-(?=\d)", "−", text)
 
 
 def _key(number: float) -> str:

@@ -81,7 +81,7 @@ def test_only_what_ran_is_told(ideal_particle: Path) -> None:
         "stemdask", "steinhardt1983", "lechner2008", "tenwolde1996", "hoyer2017",
     }  # fmt: skip
     assert part.sentences[0].startswith("Structures were analysed with stemdask 1.2. ")
-    assert "s6 above 0.8" in part.sentences[0]
+    assert "s6 exceeded 0.8" in part.sentences[0]
 
 
 @pytest.mark.long

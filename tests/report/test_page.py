@@ -305,7 +305,8 @@ def test_a_summary_has_a_line_for_each_frame(every_image_analysis: Path, every_a
     diameter = float(reader.open_results(every_atoms_analysis)["particle/diameter"][0])
     assert f"diameter {diameter:.2f} Å" in lines[0]
     assert re.search(
-        r"\d+ bright columns; .*median displacement 1\d\.\d pm, noise floor", report.summary(every_image_analysis)[0]
+        r"\d+ bright columns; .*median displacement 1\d\.\d pm, error of one cell",
+        report.summary(every_image_analysis)[0],
     )
 
 

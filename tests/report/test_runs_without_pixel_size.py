@@ -68,7 +68,7 @@ def test_sentences_are_in_pixels(name: str, in_pixels: Path) -> None:
 
 def test_a_line_of_the_terminal_is_in_pixels_and_says_what_would_help(in_pixels: Path) -> None:
     for line in report.summary(in_pixels):
-        assert re.search(r"median displacement 0\.\d+ px, noise floor 0\.\d+ px; .*input\.pixel_size", line)
+        assert re.search(r"median displacement 0\.\d+ px, error of one cell 0\.\d+ px; .*input\.pixel_size", line)
         assert not LENGTHS.search(line)
 
 

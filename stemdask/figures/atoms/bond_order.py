@@ -167,12 +167,12 @@ def _criterion(results: Results, frame: int) -> str:
         "cutoff": f"all atoms up to {reach}",
         "nearest": f"the {params.n_nearest} nearest atoms",
         "sann": "those of the solid-angle rule",
-        "voronoi": "those with a common Voronoi face, weighed by its area",
+        "voronoi": "those with a common Voronoi face, weighted by its area",
     }[params.neighbours]
-    enough = f"{100 * params.min_fraction:g} % of their" if params.min_bonds is None else f"{params.min_bonds - 1}"
-    mean = "" if params.min_mean is None else f" and a mean s6 above {params.min_mean:g}"
+    enough = f"{100 * params.min_fraction:g} % of its" if params.min_bonds is None else f"{params.min_bonds - 1}"
+    mean = "" if params.min_mean is None else f", and their mean s6 is above {params.min_mean:g}"
     return (
-        f"Neighbours are {neighbours}. Crystalline are atoms with more than {enough} bonds of s6 above "
+        f"Neighbours are {neighbours}. An atom is crystalline if more than {enough} bonds have s6 above "
         f"{params.threshold:g}{mean}."
     )
 
@@ -188,7 +188,8 @@ def words(results: Results, frame: int) -> list[str]:
 def method(params: bond_order.BondOrderParams) -> Method:
     """Say which order parameters were taken, of which neighbours, and what is crystalline."""
     neighbours = {
-        "cutoff": "the atoms below " + ("the first minimum of g(r)" if params.cutoff == "auto" else str(params.cutoff)),
+        "cutoff": "the atoms closer than "
+        + ("the first minimum of g(r)" if params.cutoff == "auto" else str(params.cutoff)),
         "nearest": f"the {params.n_nearest} nearest atoms",
         "sann": "those of the solid-angle rule",
         "voronoi": "those with a common Voronoi face, weighted by its area",
@@ -196,9 +197,9 @@ def method(params: bond_order.BondOrderParams) -> Method:
     enough = f"{100 * params.min_fraction:g} % of its" if params.min_bonds is None else f"{params.min_bonds - 1}"
     more = {"sann": ("vanmeel2012",), "voronoi": ("mickel2013",)}.get(params.neighbours, ())
     return Method(
-        f"Bond-orientational order parameters of l = {', '.join(map(str, params.l))} and their averages over the "
-        f"neighbours (convention: {params.convention}) were computed with {neighbours} as neighbours. An atom is "
-        f"crystalline with more than {enough} bonds of s6 above {params.threshold:g}.",
+        f"Bond-orientational order parameters for l = {', '.join(map(str, params.l))} and their averages over the "
+        f"neighbours (convention: {params.convention}) were computed with {neighbours} as neighbours. An atom was "
+        f"taken as crystalline if s6 exceeded {params.threshold:g} for more than {enough} bonds.",
         ("steinhardt1983", "lechner2008", "tenwolde1996", *more),
     )
 

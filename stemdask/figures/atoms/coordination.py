@@ -114,9 +114,9 @@ def _neighbours(results: Results, frame: int) -> str:
             reached.append(f"{name} {with_error(cutoff, error)} Å")
         elif cutoff == 0:
             never.append(name)
-    rules = {"first_minimum": "the first minimum of g(r) of their elements", "bulk_distance": "a bulk distance × 1.2"}
+    rules = {"first_minimum": "the first minimum of g(r) of the two elements", "bulk_distance": "a bulk distance × 1.2"}
     rule = rules.get(params.by, rules["first_minimum"]) if params.cutoff == "auto" else "the given distance"
-    text = f"Atoms are neighbours below {rule}: {', '.join(reached) or 'none'}."
+    text = f"Atoms are neighbours if closer than {rule}: {', '.join(reached) or 'none'}."
     if params.by == "lattice":
         text = (
             "Neighbours of an atom on a crystal lattice are those in its first shell. Other "
@@ -129,16 +129,16 @@ def _neighbours(results: Results, frame: int) -> str:
 def method(params: coordination.CoordinationParams) -> Method:
     """Say who is a neighbour."""
     rules = {
-        "first_minimum": "the first minimum of g(r) of their elements",
+        "first_minimum": "the first minimum of g(r) of the two elements",
         "bulk_distance": "1.2 times a bulk distance",
     }
     reach = rules.get(params.by, rules["first_minimum"]) if params.cutoff == "auto" else str(params.cutoff)
     if params.by == "lattice":
         return Method(
-            "Coordination numbers count the atoms in the first shell of the crystal lattice, for atoms on none those "
-            f"nearer than {reach}."
+            "Coordination numbers count the atoms in the first shell of the crystal lattice or, for atoms on no "
+            f"lattice, those closer than {reach}."
         )
-    return Method(f"Coordination numbers count the atoms nearer than {reach}.")
+    return Method(f"Coordination numbers count the atoms closer than {reach}.")
 
 
 SHOWS = Shows(

@@ -101,8 +101,8 @@ def method(params: lattice_fit.LatticeFitParams) -> Method:
     """Say what strain is measured against."""
     against = "its own grain" if params.lattice_parameter == "auto" else f"{params.lattice_parameter}"
     return Method(
-        f"The strain of each atom was measured by its bonds against the lattice of {against}, of atoms with at least "
-        f"{params.min_bonds} such bonds.",
+        f"The strain at each atom with at least {params.min_bonds} bonds of the lattice was fitted to these bonds, "
+        f"against the lattice of {against}.",
         ("falk1998",),
     )
 

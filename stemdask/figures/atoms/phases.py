@@ -242,10 +242,9 @@ def parts(results: Results, frame: int) -> list[Part]:
 def method(params: phases.PhasesParams) -> Method:
     """Say how changes were found."""
     return Method(
-        "Changes over the frames are those by which straight pieces, each with autoregressive noise of its own, "
-        "describe a number of each frame better than fewer pieces do (noise alone has a change with a probability "
-        f"below {CHANCE:g}); changes below {100 * phases.LEAST:g} % were left out. "
-        "Order by depth is the mean crystallinity of layers of "
+        "Changes over the frames were found by dividing each time series into straight segments, each with its own "
+        f"autoregressive noise, by Bayesian evidence (false positives in noise: below {CHANCE:g}); changes below "
+        f"{100 * phases.LEAST:g} % were left out. Order against depth is the mean crystallinity of layers of "
         f"{params.layer_width}.",
         ("fearnhead2006",),
     )

@@ -9,7 +9,7 @@ from stemdask.analyses.atoms.order import bond_order
 from stemdask.analyses.atoms.shape import positions
 from stemdask.errors import StoreError
 from stemdask.figures.atoms.projection import by_property
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 
 
@@ -38,4 +38,9 @@ def _count(results: Results, frame: int) -> int:
     return int(np.isfinite(results.read(positions.X, frame)).sum())
 
 
-SHOWS = Shows(parts, {"structure": plot_structure}, words, slides=("structure",))
+def method(_: object) -> Method:
+    """Say where the positions come from."""
+    return Method("Positions and elements of the atoms were taken from the input as they are.")
+
+
+SHOWS = Shows(parts, {"structure": plot_structure}, words, method=method, slides=("structure",))

@@ -130,8 +130,8 @@ def doubts(results: Results) -> list[Doubt]:
 def method(params: rdf.RdfParams) -> Method:
     """Say how g(r) was counted."""
     return Method(
-        f"The pair distribution function g(r) was counted in bins of {params.bin_width}; its first minimum is the "
-        "middle of the gap behind the first shell."
+        f"The pair distribution function g(r) was computed in bins of {params.bin_width}; its first minimum was taken "
+        "in the middle of the gap after the first shell."
     )
 
 

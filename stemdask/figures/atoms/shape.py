@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stemdask.analyses.atoms.shape import shape
 from stemdask.figures.numbers import rows_of
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 from stemdask.units import amount
 
@@ -20,4 +20,12 @@ def words(results: Results, frame: int) -> list[str]:
     return [f"diameter {amount(f'{float(diameter):.2f}', diameter.attrs['units'])}"]
 
 
-SHOWS = Shows(parts, {}, words)
+def method(_: object) -> Method:
+    """Say what volume and diameter are."""
+    return Method(
+        "The volume of a particle is that of the convex hull of its atomic centres, and its diameter that of a sphere "
+        "of this volume."
+    )
+
+
+SHOWS = Shows(parts, {}, words, method=method)

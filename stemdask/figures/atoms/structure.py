@@ -128,8 +128,8 @@ def disputed(atoms: xr.Dataset) -> list[str]:
     causes = [(int(lacking.sum()), "lack neighbours"), (left, "have strained, noisy or turned surroundings")]
     causes.insert(1, (int(turned.sum()), "lie where twins meet, with neighbours that are turned against them"))
     return [
-        f"{disputed.sum()} atoms lie on a lattice and yet aren't crystalline by s6. The lattice asks where the "
-        "neighbours of an atom are, s6 whether the surroundings of both ends of each bond are alike: of these atoms "
+        f"{disputed.sum()} atoms lie on a lattice but are not crystalline by s6. The lattice depends on where the "
+        "neighbours of an atom are, s6 on whether both ends of each bond have similar surroundings. Of these atoms, "
         + ", ".join(f"{number} {why}" for number, why in causes if number)
         + "."
     ]
@@ -141,8 +141,8 @@ def of_no_template(atoms: xr.Dataset) -> list[str]:
     if not number:
         return []
     return [
-        f"{number} atoms are crystalline and of none of the structure types that have a template: bond order calls "
-        "them crystalline, or the same neighbours stand in the same directions around further atoms of their element."
+        f"{number} atoms are crystalline but match no template: either they are crystalline by bond order, or further "
+        "atoms of their element have the same neighbours in the same directions."
     ]
 
 
@@ -156,9 +156,12 @@ def words(results: Results, frame: int) -> list[str]:
 
 def method(params: structure.StructureParams) -> Method:
     """Say how structure types were found."""
+    types = "Structure types were assigned by adaptive common neighbour analysis"
+    if params.method == "ptm":
+        types = f"Structure types were assigned by polyhedral template matching (RMSD of at most {params.max_rmsd:g})"
     return Method(
-        f"Each atom got the structure type of the template nearest to it (RMSD up to {params.max_rmsd:g}); grains are "
-        f"neighbours turned by less than {params.max_misorientation:g}°, of {params.min_grain} atoms or more.",
+        f"{types}; grains consist of at least {params.min_grain} atoms, neighbours of which are misoriented by "
+        f"less than {params.max_misorientation:g}°.",
         ("larsen2016",) if params.method == "ptm" else (),
     )
 

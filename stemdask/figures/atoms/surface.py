@@ -21,7 +21,8 @@ def parts(results: Results, frame: int) -> list[Part]:
     """Count the atoms at the surface, and show the depth of all."""
     part = Part(f"Surface of frame {frame}", rows=rows_of(results, "surface", frame))
     part.sentences.append(
-        f"Neighbours are atoms up to {cutoff_of(results, frame)}; {surface.REACH:g} times as far they block the view."
+        f"Neighbours are atoms up to {cutoff_of(results, frame)}; atoms up to {surface.REACH:g} times that distance "
+        "can cover others."
     )
     text = f"mean {surface.GENERALIZED_COORDINATION.long_name}"
     part.rows.append(mean_row(results, surface.GENERALIZED_COORDINATION, frame, text))
@@ -34,8 +35,8 @@ def parts(results: Results, frame: int) -> list[Part]:
 def method(params: surface.SurfaceParams) -> Method:
     """Say which atoms are at the surface."""
     return Method(
-        f"Surface atoms are those with an empty cone of {params.cone:g}° towards the outside; generalized coordination "
-        f"numbers are over a bulk coordination of {params.bulk_coordination}.",
+        f"Surface atoms are those above which a cone of {params.cone:g}° is empty; generalized coordination numbers "
+        f"are relative to a bulk coordination of {params.bulk_coordination}.",
         ("wang2005", "callevallejo2014"),
     )
 

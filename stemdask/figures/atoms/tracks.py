@@ -177,10 +177,10 @@ def doubts(results: Results) -> list[Doubt]:
 
 def method(params: tracks.TracksParams) -> Method:
     """Say how atoms were followed."""
-    reach = "" if params.max_displacement == "auto" else f"displaced by {params.max_displacement} at most, "
+    reach = "" if params.max_displacement == "auto" else f"displaced by at most {params.max_displacement}, "
     return Method(
-        "Atoms were followed from frame to frame after superposition of the particles "
-        f"({reach}absent for {params.memory} frames at most).",
+        "Atoms were linked from frame to frame after superposition of the particles "
+        f"({reach}absent for at most {params.memory} frames).",
         ("kabsch1976",),
     )
 

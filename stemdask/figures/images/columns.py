@@ -177,32 +177,33 @@ def _counts(found: xr.Dataset) -> list[tuple[str, int]]:
 def method(params: columns.ColumnsParams) -> Method:
     """Say how columns were found and measured."""
     if params.engine == "atomap":
-        return Method(f"{_found(params)} and measured by atomap.", ("nord2017",))
+        return Method(f"{_found(params)} and measured with atomap.", ("nord2017",))
     found = _found(params)
     if params.separation != "auto":
         given = params.separation if isinstance(params.separation, tuple) else (params.separation,)
-        found += f" (distance of like columns {' to '.join(map(str, given))})"
+        found += f" (distance between like columns: {' to '.join(map(str, given))})"
     if params.refinement == "centre_of_mass":
         return Method(f"{found} and measured by their centres of mass.")
     if params.refinement == "gaussian":
         return Method(f"{found} and fitted one by one with elliptical Gaussians.", ("ober2004",))
-    width = {"shared": "one ellipse", "map": "an ellipse that varies smoothly", "free": "an ellipse for each column"}
+    width = {"shared": "of one width", "map": "whose width varies smoothly", "free": "each of its own width"}
     below = {"constant": "a constant", "spline": "a smooth"}[params.background]
-    shape = "" if params.shape == "gaussian" else ", and the kurtosis and coma that all columns share"
-    noise = {"auto": "with the noise read from the image", "poisson": "as counts", "gaussian": "with constant noise"}
+    shape = "" if params.shape == "gaussian" else ", with a kurtosis and a coma common to all columns"
+    noise = {"auto": "the noise estimated from the image", "poisson": "counting noise", "gaussian": "uniform noise"}
     return Method(
-        f"{found}. All columns of an image were fitted together, with their overlap, as Gaussians of "
-        f"{width[params.widths]} over {below} background{shape}, weighted {noise[params.noise]}; standard errors are "
-        "those of the Fisher information.",
+        f"{found}. All columns of an image were fitted simultaneously, so that their overlap was taken into account, "
+        f"as elliptical Gaussians {width[params.widths]} on {below} background{shape}. Pixels were weighted by "
+        f"{noise[params.noise]}; standard errors follow from the Fisher information.",
         ("debacker2016", "ober2004", *(() if params.shape == "gaussian" else ("anderson2000",))),
     )
 
 
 def _found(params: columns.ColumnsParams) -> str:
     if params.edits is None:
-        return "Atomic columns were found by their lattice"
+        return "Atomic columns were located from the lattice of the image"
     checksum = f" (SHA-256 {params.edits.sha256[:16]}…)" if params.edits.sha256 else ""
-    return f"Atomic columns were found by their lattice, corrected by hand as {params.edits.path}{checksum} lists"
+    edits = f"corrected by hand with {params.edits.path}{checksum}"
+    return f"Atomic columns were located from the lattice of the image, {edits}"
 
 
 SHOWS = Shows(

@@ -118,7 +118,7 @@ def component_maps(components: xr.Dataset, most: int = 4) -> Figure:
                 axes.set_title(f"component {k + 1}, {name}")
                 axes.set(xticks=[], yticks=[])
         if image is not None:
-            figure.colorbar(image, ax=panels, shrink=0.5, label="over the largest")
+            figure.colorbar(image, ax=panels, shrink=0.5, label="relative to the largest")
     return figure
 
 
@@ -225,6 +225,11 @@ def parts(results: Results, frame: int) -> list[Part]:
     part = Part("Denoised displacements", sentences=[str(about["statement"])])
     if "reason" in about:
         part.sentences.append(str(about["reason"]))
+    if about["n_components"] == _most_allowed(results):
+        part.sentences.append(
+            "This is the largest number of components allowed; with a larger max_components the prediction of held-out "
+            "cells may still improve."
+        )
     part.rows = [("method", str(about["method"])), ("components", str(about["n_components"]))]
     part.show(f"Frame {frame} as measured, denoised, and what was removed.", lambda: plot_denoising(results, frame))
     part.show("How many components are kept.", lambda: plot_scree(results))
@@ -236,15 +241,22 @@ def parts(results: Results, frame: int) -> list[Part]:
     return [part]
 
 
+def _most_allowed(results: Results) -> int | None:
+    """Return the largest number of components that a run could take by itself; None where the number was given."""
+    params = results.params("denoise")
+    chosen = isinstance(params, denoise.DenoiseParams) and params.n_components == "auto"
+    return params.max_components if chosen else None
+
+
 def method(params: denoise.DenoiseParams) -> Method:
     """Say how displacement maps were denoised, and how the number of components was chosen."""
     chosen = f"{params.n_components}"
     if params.n_components == "auto":
-        chosen = f"the number that predicts held-out cells best (at most {params.max_components})"
+        chosen = f"the number that best predicts held-out cells, at most {params.max_components}"
     return Method(
         f"Displacement maps were denoised over the stack (method: {params.method.replace('_', ' ')}; components: "
-        f"{chosen}); what this takes from a true step was measured by injecting one of {params.injected_step:g} pm, "
-        f"or in images without pixel size of {1e-3 * params.injected_step:g} px.",
+        f"{chosen}); the loss of true signal was measured by injecting a step of {params.injected_step:g} pm "
+        f"({1e-3 * params.injected_step:g} px in images without a pixel size).",
         ("owen2009", "josse2012"),
     )
 

@@ -232,7 +232,7 @@ def words(results: Results, frame: int) -> list[str]:
     units = str(found[displacement.U.name].attrs["units"])
     floor = amount(f"{noise:.{decimals(noise)}f}", units)
     said = [
-        f"median displacement {_median(found, displacement.MAGNITUDE, noise)}, noise floor {floor}",
+        f"median displacement {_median(found, displacement.MAGNITUDE, noise)}, error of one cell {floor}",
         *_mean(found),
         *_said(results),
     ]
@@ -260,14 +260,14 @@ def _mean(found: xr.Dataset) -> list[str]:
     )
     unsure = all(abs(float(value.median())) < 2.0 * shared for value, shared in values)
     more = "; not distinguishable from zero without a reference" if unsure else ""
-    return [f"mean {along}, the errors being those of the shape of the columns{more}"]
+    return [f"mean {along} (errors from the shape of the columns){more}"]
 
 
 def _median(found: xr.Dataset, variable: Variable, error: float, *, stated: bool = False) -> str:
     """Return the median of a variable to the digits that an error leaves, with the error where it is to be stated."""
     middle = float(found[variable.name].median())
     digits = decimals(error, middle)
-    text = f"{middle:.{digits}f}"
+    text = f"{middle:.{digits}f}".replace("-", "−")
     return amount(f"{text} ± {error:.{digits}f}" if stated else text, str(found[variable.name].attrs["units"]))
 
 
@@ -289,22 +289,22 @@ def _finite(found: xr.Dataset) -> tuple[Array, Array, Array, Array]:
 def method(params: displacement.DisplacementParams) -> Method:
     """Say what is displaced against what."""
     against = {
-        "neighbours": "from the centre of the columns of {} around it",
-        "line": "from the straight lines through the columns of {}",
-        "lattice": "from the mean lattice of the columns of {}",
+        "neighbours": "from the centre of the {} columns around it",
+        "line": "from straight lines through the {} columns",
+        "lattice": "from the mean lattice of the {} columns",
     }[params.reference].format(params.framework)
     removed = {
         "none": "nothing was subtracted",
         "mean": "the mean of each image was subtracted",
-        "tilt": "a plane through those of each image was subtracted",
+        "tilt": "a plane fitted to those of each image was subtracted",
     }[params.remove]
     text = (
-        f"The displacement of each column of {params.displaced} was measured {against}; {removed}. Its standard errors "
-        "include the covariance of the columns from which it is computed; it counts as significant where zero lies "
-        "outside the 95 % ellipse of its errors."
+        f"The displacement of each {params.displaced} column was measured {against}; {removed}. Its standard errors "
+        "include the covariance of the columns from which it was computed; it was taken as significant if zero lay "
+        "outside its 95 % confidence ellipse."
     )
     if params.born_charge is not None:
-        text += f" Polarisation follows from an effective charge of {params.born_charge:g} e."
+        text += f" The polarisation was computed with a Born effective charge of {params.born_charge:g} e."
     return Method(text)
 
 

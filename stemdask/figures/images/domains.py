@@ -93,7 +93,7 @@ def evidence(domains: xr.Dataset, strong: float = 3.0, stable: float = 0.8) -> F
         Evidence and stability that a number of domains needs.
     """
     curves: tuple[tuple[Variable, str, float | None], ...] = (
-        (analysis.BIC, "BIC, above the least", None),
+        (analysis.BIC, "BIC above its minimum", None),
         (analysis.EVIDENCE, "gain of log likelihood", strong),
         (analysis.STABILITY, "stability and silhouette", stable),
     )
@@ -262,13 +262,13 @@ def parts(results: Results, frame: int) -> list[Part]:
     about = _about(results)
     part = Part("Domains", sentences=[str(about["statement"])], rows=[("domains", str(about["n_domains"]))])
     if analysis.EVIDENCE in results and np.isfinite(results.read(analysis.EVIDENCE)).any():
-        part.show("What speaks for each number of domains.", lambda: plot_evidence(results))
+        part.show("The evidence for each number of domains.", lambda: plot_evidence(results))
     if not about["classes"]:
         return [part]
     part.show(f"Domains of frame {frame}; grey: none.", lambda: plot_domains(results, frame))
     if results.n_frames > 1:
         part.show(
-            "Part of the cells, mean displacement, length and mean position of the walls, frame after frame.",
+            "Fraction of the cells, mean displacement, length and mean position of the walls, frame after frame.",
             lambda: plot_domains_in_time(results),
         )
     if analysis.CONFUSION in results:
@@ -286,13 +286,12 @@ def method(params: DomainsParams) -> Method:
     """Say how domains were found, and how their number was."""
     number = f"{params.n_domains}"
     if params.n_domains == "auto":
-        number = (
-            f"the number that the distribution, the neighbours and resampling agree on (at most {params.max_domains})"
-        )
+        number = f"as many as the distribution, the neighbours and resampling support, at most {params.max_domains}"
     cites = ("bovy2011", "zhang2001") if params.method == "gmm" else ()
     return Method(
         f"Cells were assigned to domains by their displacement (method: {params.method}; features: {params.features}; "
-        f"domains: {number}); cells within their error at {100 * params.significance:g} % belong to none.",
+        f"number of domains: {number}); cells whose displacement does not differ from zero at "
+        f"{100 * params.significance:g} % confidence belong to none.",
         cites,
     )
 

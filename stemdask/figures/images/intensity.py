@@ -118,7 +118,8 @@ def method(params: intensity.IntensityParams) -> Method:
     text = "Column intensities are the volumes of the fitted Gaussians and sums over Voronoi cells."
     if not params.count_atoms:
         return Method(text)
-    counted = f" Atoms were counted on a mixture of at most {params.max_atoms} steps ({params.count_on})."
+    which = {"gaussian": "fitted volumes", "voronoi": "Voronoi sums"}[params.count_on]
+    counted = f" Atoms were counted by a mixture of at most {params.max_atoms} Gaussians in the {which}."
     return Method(text + counted, ("vanaert2013", "debacker2013"))
 
 

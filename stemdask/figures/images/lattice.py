@@ -142,7 +142,7 @@ def words(results: Results, frame: int) -> list[str]:
     if not np.isfinite(lengths).all():
         return []
     angle = np.degrees(np.arccos(a @ b / (lengths[0] * lengths[1])))
-    sizes = amount(f"{lengths[0]:.4g} × {lengths[1]:.4g}", mean[lattice.A_Y.name].attrs["units"])
+    sizes = amount(f"{lengths[0]:#.4g} × {lengths[1]:#.4g}", mean[lattice.A_Y.name].attrs["units"])
     flag = int(mean[lattice.CALIBRATION.name])
     scale = [f"scale: {lattice.CALIBRATION_FLAGS[flag]}"] if flag >= lattice.PLAUSIBLE else []
     grains = int(results.at(columns.Y.group, frame)[lattice.GRAIN.name].max()) + 1
@@ -175,7 +175,7 @@ def method(params: lattice.LatticeParams) -> Method:
     known = "" if params.constant is None else f" The scale was compared with a lattice constant of {params.constant}."
     if params.structure is not None:
         zone = " ".join(map(str, params.zone))
-        known = f" Sublattices were identified, and the scale was checked, by {params.structure.path} along [{zone}]."
+        known = f" Sublattices were identified and the scale was checked with {params.structure.path} along [{zone}]."
     return Method(f"The mean lattice was fitted to the columns of sublattice A.{known}")
 
 

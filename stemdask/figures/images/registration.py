@@ -38,7 +38,8 @@ def drift(found: xr.Dataset) -> Figure:
         above.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         quality = found[registration.QUALITY.name].values
         curve(below, frames, np.where(used, quality, np.nan), color=INK)
-        below.plot(frames[~used], np.nan_to_num(quality[~used]), "x", color=SUBLATTICES[1], label="not used")
+        look = {"color": SUBLATTICES[1], "clip_on": False, "zorder": 3}
+        below.plot(frames[~used], np.nan_to_num(quality[~used]), "x", label="not used", **look)
         if not used.all():
             below.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         below.set(ylabel="correlation", ylim=(0, 1.05))
@@ -111,8 +112,8 @@ def doubts(results: Results) -> list[Doubt]:
 def method(params: registration.RegistrationParams) -> Method:
     """Say how frames were aligned."""
     return Method(
-        f"The drift of the frames was found by cross-correlation that knows the lattice (reference: "
-        f"{params.reference}, mode: {params.mode})."
+        f"The drift of the frames was measured by cross-correlation, in which shifts by whole lattice vectors were "
+        f"told apart (reference: {params.reference}; mode: {params.mode})."
     )
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from stemdask.analyses.images.cells import strain
 from stemdask.figures.canvas import height_over, value_map
-from stemdask.figures.numbers import median_row
+from stemdask.figures.numbers import measured as stated
 from stemdask.figures.style import ACCENT, new, style
 from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
@@ -65,8 +65,8 @@ def parts(results: Results, frame: int) -> list[Part]:
     found = results.at(strain.Y.group, frame)
     part = Part(f"Strain of frame {frame}")
     for measured in (strain.EXX, strain.EYY, strain.EXY, strain.ROTATION, strain.C_OVER_A):
-        part.rows.append(median_row(f"median {measured.value.long_name}", found[measured.value.name]))
-        part.rows.append(median_row(f"median {measured.error.long_name}", found[measured.error.name]))
+        value, error = (found[variable.name].median(keep_attrs=True) for variable in (measured.value, measured.error))
+        part.rows.append((f"median {measured.value.long_name}, error of one cell", stated(value, error)))
     part.show("Strain and rotation of the cells.", lambda: plot_strain(results, frame))
     part.show("Lattice parameters of the cells, b over a.", lambda: plot_ratio(results, frame))
     return [part]
@@ -75,7 +75,9 @@ def parts(results: Results, frame: int) -> list[Part]:
 def method(params: strain.StrainParams) -> Method:
     """Say what strain is measured against."""
     given = params.reference_a is not None or params.reference_b is not None
-    return Method(f"The strain of each cell was measured against {'given' if given else 'the mean'} lattice vectors.")
+    return Method(
+        f"The strain of each cell was measured against {'the given' if given else 'the mean'} lattice vectors."
+    )
 
 
 SHOWS = Shows(parts, {"strain": plot_strain, "c_over_a": plot_ratio}, method=method)

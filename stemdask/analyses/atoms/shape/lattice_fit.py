@@ -66,13 +66,15 @@ LATTICE_PARAMETER_ERR = Variable(
 )
 LATTICE = Variable("lattice_fit/lattice", _FRAME, "int8", "1", "lattice of the largest grain", flags=NAMES)
 REASON = Variable("lattice_fit/reason", _FRAME, "int8", "1", "whether there is a lattice, or why none", flags=REASONS)
+#: Edges of the cell that describes a hexagonal lattice by right angles.
+_HEXAGONAL = dict(zip(AXES, ("a", "a √3", "c"), strict=True))
 EDGES = {
     axis: Variable(
         f"lattice_fit/a_{axis}",
         _FRAME,
         "float64",
         "angstrom",
-        f"edge of the cell along [{axis}]; of hexagonal ones a, a √3 and c",
+        f"edge of the cell along [{axis}] (hexagonal: {_HEXAGONAL[axis]})",
         f"lattice_fit/a_{axis}_err",
     )
     for axis in AXES

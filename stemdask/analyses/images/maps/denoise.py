@@ -150,6 +150,16 @@ def finish(stack: Stack, params: DenoiseParams) -> None:
     stack.set_attributes(U.group, attributes)
 
 
+#: Methods that are written otherwise in a sentence than in a config.
+_NAMES = {
+    "pca": "PCA",
+    "svd": "SVD",
+    "ica": "ICA",
+    "nmf": "NMF",
+    **{f"{kind}_pca": f"{kind} PCA" for kind in ("incremental", "robust", "sparse", "kernel", "patch")},
+}
+
+
 def statement(method: str, n_components: int, lost: Array, step: float, total: float, units: str) -> str:
     """Say in words what the denoising did to the maps.
 
@@ -169,16 +179,16 @@ def statement(method: str, n_components: int, lost: Array, step: float, total: f
     if method == "none":
         return "The displacements are as measured."
     found = [
-        f"{amount(f'{loss:.1f}', units)} of one in {place}"
+        f"{amount(f'{loss:.1f}', units)} if it is in {place}"
         for place, loss in zip(STEPS, lost, strict=True)
         if np.isfinite(loss)
     ]
     parts = f"{n_components} component{'s' if n_components != 1 else ''}"
-    said = f"Denoised by {method} with {parts}."
+    said = f"Denoised by {_NAMES.get(method, method.replace('_', ' '))} with {parts}."
     if np.isfinite(total):
         said += f" Estimated RMS error of u and v: {amount(f'{total:.2f}', units)}."
     if found:
-        said += f" Of a true step of {amount(f'{step:g}', units)}, which was injected, it loses {', '.join(found)}."
+        said += f" Of an injected step of {amount(f'{step:g}', units)} it loses {', '.join(found)}."
     return said
 
 

@@ -30,14 +30,14 @@ def found_by_itself(count: DomainCount, model: DomainModel, units: str) -> str:
     said = [f"{model.n_domains} domains: {parts}."]
     if count.has_peaks:
         said.append(
-            f"Every pair is told apart (log likelihood gain at least {count.evidence[count.n - 1]:.1f}, {STRONG:g} "
-            f"needed) and the partition is stable (adjusted Rand index {count.stability[count.n - 1]:.2f} under the "
-            f"bootstrap)."
+            f"Every pair is distinguishable (log likelihood gain at least {count.evidence[count.n - 1]:.1f}, "
+            f"{STRONG:g} needed) and the partition is stable (adjusted Rand index "
+            f"{count.stability[count.n - 1]:.2f} under the bootstrap)."
         )
     if count.spatial_gain >= STRONG:
         said.append(
-            f"A cell is better predicted from those about it by domains than by fewer of them or by a displacement "
-            f"that varies continuously (log likelihood gain {count.spatial_gain:.1f} per frame, {STRONG:g} "
+            f"Domains predict a cell from the surrounding ones better than fewer domains or a continuously varying "
+            f"displacement do (log likelihood gain {count.spatial_gain:.1f} per frame, {STRONG:g} "
             f"needed)."
         )
     return " ".join(said)
