@@ -145,7 +145,7 @@ def tune(
     frames: Annotated[
         str | None, typer.Option("--frames", help="Look at these frames, 'a:b', instead of up to three.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Don't show how far it is.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Try other parameters on a few frames, score them against known truth, and write the config with the best."""
     from stemdask.cli import tuning
@@ -316,10 +316,12 @@ def figures(
 def view(
     store: Store,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 is any free one.")] = 0,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser here.")] = True,
-    watch: Annotated[bool, typer.Option("--watch", help="Follow a run while it goes on.")] = False,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in a browser on this machine.")
+    ] = True,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow a run in progress.")] = False,
 ) -> None:
-    """Show the frames in a browser: scrub through them, click columns and atoms, brush values, turn particles."""
+    """Show the frames in a browser: scrub, click columns and atoms, select ranges of values, rotate particles."""
     from stemdask.view import entrance
 
     entrance.serve(store, port=port, browser=browser, watch=watch)

@@ -81,8 +81,8 @@ def not_started(why: Overdue | Died | Raised) -> StemdaskError:
     """Return the error of a process that never came to its first job; of the cluster, where somebody else ended it."""
     if isinstance(why, Died) and why.from_outside:
         return ClusterError(
-            f"the helper process was killed whenever it started: {why.cause()}",
-            remedy="Somebody else did that, or the system, for want of memory: look at what else runs, and run again",
+            f"the helper process was killed each time it started: {why.cause()}",
+            remedy="Another user did that, or the system for lack of memory: check what else runs, and run again",
         )
     return StemdaskError(f"the helper process didn't start ({why!r}){why.words if isinstance(why, Died) else ''}")
 

@@ -73,7 +73,7 @@ def resolve(document: Document, *, fresh: bool = False) -> Resolved:
     if config is not None:
         problems += _contradictions(document, config, steps)
     if source is not None and not steps and not problems:
-        problems = [document.problem(("analyses",), "names no analysis")]
+        problems = [document.problem(("analyses",), "is not the name of an analysis")]
     if problems:
         problems += [document.problem(("input", "path"), str(failure))] if failure is not None else []
         raise ConfigError(_count(problems), where=document.name, problems=problems)

@@ -47,7 +47,7 @@ def check_free(target: Path) -> None:
         A folder or another file is there.
     """
     if target.is_dir():
-        raise StoreError("a folder is here", where=target, remedy="Name the HTML file to write with -o")
+        raise StoreError("this is a folder", where=target, remedy="Name the HTML file to write with -o")
     if target.exists():
         with target.open("rb") as handle:
             if GENERATOR.encode() not in handle.read(1000):

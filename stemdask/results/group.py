@@ -143,7 +143,7 @@ class GroupAccessor:
         """
         if not self.is_placed:
             raise StoreError(
-                "the group doesn't say where its items lie",
+                "the group holds no positions",
                 allowed="a group such as 'columns', 'displacement' or 'atoms'",
             )
         axes = tuple(axis for axis in "zyx" if axis in self._dataset.variables)

@@ -44,7 +44,7 @@ def _wrong_content(path: str, head: bytes) -> InputError:
             remedy="Give the file the suffix of its content",
         )
     return InputError(
-        f"the content doesn't fit the suffix {Path(path).suffix}",
+        f"the content doesn't match the suffix {Path(path).suffix}",
         where=path,
         remedy="The file may be damaged; copy it again from its origin",
     )

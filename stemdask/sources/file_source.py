@@ -55,5 +55,5 @@ def select(frames: slice | None, n_frames: int, where: str) -> tuple[int, int, i
     """Return the selection that a slice means among all frames; raise InputError where it chooses none."""
     chosen = (frames or slice(None)).indices(n_frames)
     if not range(*chosen):
-        raise InputError(f"the range of frames chooses none of {n_frames}", where=where)
+        raise InputError(f"the range of frames selects none of {n_frames}", where=where)
     return chosen

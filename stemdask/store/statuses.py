@@ -43,10 +43,10 @@ def _decoded(chunk: Path, size: int) -> Codes:
     data = chunk.read_bytes()
     packed, checksum = data[:-4], data[-4:]
     if google_crc32c.value(packed) != int.from_bytes(checksum, "little"):
-        raise ValueError("the checksum is that of other bytes")
+        raise ValueError("the checksum doesn't match the bytes")
     found = np.frombuffer(_ZSTD.decode(packed), np.int8)
     if len(found) != size:
-        raise ValueError("the chunk is of another length")
+        raise ValueError("the chunk has the wrong length")
     return found
 
 

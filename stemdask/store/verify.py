@@ -112,7 +112,7 @@ def _check_at_rest(store: Path) -> Damage:
 def _check(store: Path) -> Damage:
     known = metadata.read(store)
     if known is None:
-        raise StoreError("the store no longer exists", where=store, remedy="Look again")
+        raise StoreError("the store no longer exists", where=store, remedy="Check the path")
     bad_nodes = {name.removesuffix(f"/{metadata.NAME}") for name in known.damaged}
     if {metadata.NAME, "frames", layout.STATUS} & bad_nodes:
         return Damage(store, 0, known.damaged, (), ("no chunk was read: the metadata must be repaired first",))

@@ -48,7 +48,9 @@ def check(target: Path) -> None:
         Another file is there.
     """
     if target.suffix.lower() not in (".yaml", ".yml"):
-        raise ConfigError("a config is written", where="--output", value=str(target), allowed="a name ending in .yaml")
+        raise ConfigError(
+            "the output must be a config", where="--output", value=str(target), allowed="a name ending in .yaml"
+        )
     check_free(target.with_suffix(".html"))
     for path in (target, target.with_suffix(".json")):
         if path.is_dir() or (path.exists() and _MADE[2:] not in path.read_text(encoding="utf-8", errors="replace")):

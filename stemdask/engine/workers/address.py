@@ -24,7 +24,7 @@ class AddressPool(DaskPool):
         self._config = cluster
 
     def start(self) -> Any:
-        """Connect; raise ClusterError where nobody answers or the workers have another stemdask."""
+        """Connect; raise ClusterError where nobody answers or the workers run another version of stemdask."""
         import dask
         import distributed
 
@@ -66,7 +66,7 @@ def check_versions(client: Any) -> None:
     """Raise ClusterError if a worker that others started has another stemdask."""
     versions = set(client.run(_version).values()) - {__version__}
     if versions:
-        raise ClusterError("the workers have another stemdask", value=sorted(versions), allowed=__version__)
+        raise ClusterError("the workers run another version of stemdask", value=sorted(versions), allowed=__version__)
 
 
 def _address_in(file: Path) -> str:

@@ -93,7 +93,7 @@ class _Records:
             shown = word.decode("ascii", "replace")
             if (buffer[start + points] == 46).all():
                 raise InputError(
-                    "an atom whose record has no known name",
+                    "an atom in a record of unknown name",
                     where=self._path,
                     value=shown,
                     allowed="ATOM or HETATM",

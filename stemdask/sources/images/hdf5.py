@@ -82,9 +82,7 @@ def _check_array(path: str, array: Any) -> list[str]:
                 remedy="Install it (pip install hdf5plugin), or save the file with gzip",
             )
     if array.ndim >= 2 and array.dtype.hasobject and array.name.rpartition("/")[2].lower() == "data":
-        raise InputError(
-            f"{array.name} holds {_objects(array.dtype)} in the place of pixels", where=path, allowed="numbers"
-        )
+        raise InputError(f"{array.name} holds {_objects(array.dtype)} instead of pixels", where=path, allowed="numbers")
     item = array.dtype.itemsize if isinstance(array.dtype, np.dtype) else 8
     if array.chunks:
         n_bytes = item

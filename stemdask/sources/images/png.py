@@ -35,7 +35,7 @@ def check_chunks(path: str) -> list[str]:
                 checksum = zlib.crc32(file.read(min(length - done, _PIECE)), checksum)
             if struct.pack(">I", checksum) != file.read(4):
                 raise InputError(
-                    f"the chunk at byte {place} doesn't fit its checksum",
+                    f"the chunk at byte {place} doesn't match its checksum",
                     where=path,
                     remedy="The file is damaged; copy it again from its origin",
                 )

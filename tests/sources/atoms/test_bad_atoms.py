@@ -88,7 +88,7 @@ def test_a_damaged_title_hides_no_snapshot(title: str, tmp_path: Path) -> None:
 def test_a_damaged_record_hides_no_atom(tmp_path: Path) -> None:
     damaged = ATOM.replace("HETATM", "HETAUM").replace("ATOM  ", "AUOM  ")
     assert damaged != ATOM
-    refused(tmp_path / "t.pdb", ATOM + damaged + ATOM, "an atom whose record has no known name")
+    refused(tmp_path / "t.pdb", ATOM + damaged + ATOM, "an atom in a record of unknown name")
 
 
 def test_what_may_be_missing_is_said(tmp_path: Path) -> None:

@@ -321,9 +321,9 @@ _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _NO_INTENSITIES = {
     "complex": (np.dtype("c8"), r"complex64"),
     "RGB": (_RGB, r"colour image \(RGB\)"),
-    "vlen": (h5py.vlen_dtype(np.float32), "lists of changing length in the place of pixels"),
-    "texts": (h5py.string_dtype(), "texts in the place of pixels"),
-    "references": (h5py.ref_dtype, "references in the place of pixels"),
+    "vlen": (h5py.vlen_dtype(np.float32), "lists of changing length instead of pixels"),
+    "texts": (h5py.string_dtype(), "texts instead of pixels"),
+    "references": (h5py.ref_dtype, "references instead of pixels"),
 }
 
 

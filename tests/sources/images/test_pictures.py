@@ -225,7 +225,7 @@ def test_damage_is_found_in_files_that_were_not_probed(tmp_path: Path, grey: Pix
         (tmp_path / f"f{number}.png").write_bytes(content)
     source = open_source(tmp_path)
     source.read(2)
-    with pytest.raises(InputError, match=r"f1\.png: the chunk at byte 33 doesn't fit its checksum"):
+    with pytest.raises(InputError, match=r"f1\.png: the chunk at byte 33 doesn't match its checksum"):
         source.read(1)
 
 

@@ -136,11 +136,11 @@ def run(frame: ImageFrame, params: DenoiseImagesParams) -> Mapping[str, Array]:
     constants = {variable: frame[variable] for variable in (*_MODEL, PERIOD) if variable in frame}
     if MEAN in constants and constants[MEAN].shape != pixels.shape:
         raise FrameError(
-            "the frame has another size than the components of the stack",
+            "the size of the frame is not that of the components of the stack",
             where=f"frame {frame.index}",
             value=pixels.shape,
             allowed=constants[MEAN].shape,
-            remedy="Crop or turn the frames without 'denoise_images', or denoise by a filter",
+            remedy="Crop or turn the frames without 'denoise_images', or denoise with a filter",
         )
     denoised = _denoised(pixels, constants, params).astype(pixels.dtype)
     noise = noise_level(pixels)
