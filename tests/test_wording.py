@@ -48,6 +48,11 @@ PHRASES = {
     r"\bobeyed\b": "applied",
     r"\b(?:hands?|handed) (?:it|them) over unchanged\b": "pass on",
     r"\bno (?:database|trajectory) of [A-Z]": "not an ASE database",
+    r"\bwhile (?:it|they) goe?s? on\b": "in progress",
+    r"\bwhat speaks for\b": "the evidence for",
+    r"\bfound by their lattice\b": "located from the lattice",
+    r"\bbonds of s6\b": "bonds have s6 above",
+    r"\bthe errors being those of\b": "errors from",
 }
 PATTERNS = {re.compile(pattern, re.IGNORECASE): instead for pattern, instead in PHRASES.items()}
 

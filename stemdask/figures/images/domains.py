@@ -1,4 +1,4 @@
-"""Domains: where they are, what speaks for them, and how they change over the stack."""
+"""Domains: where they are, the evidence for them, and how they change over the stack."""
 
 from __future__ import annotations
 
