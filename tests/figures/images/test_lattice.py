@@ -54,12 +54,12 @@ def test_a_frame_without_a_lattice_is_empty():
     ("flag", "scale"), [(0, ["scale: plausible"]), (1, ["scale: no crystal has such a lattice vector"]), (-1, [])]
 )
 def test_the_first_line_states_the_cell_and_judges_a_scale_that_is_there(flag, scale):
-    assert words(results_of(flag, grains=[0, 0, -1]), 0) == ["cell 0.4 × 0.5099 nm, 78.7°", *scale]
+    assert words(results_of(flag, grains=[0, 0, -1]), 0) == ["cell 0.4000 × 0.5099 nm, 78.7°", *scale]
 
 
 def test_the_first_line_says_whose_cell_it_is_where_there_are_several_grains():
     told = words(results_of(-1, grains=[0, 2, 1, -1]), 0)
-    assert told == ["cell of the largest of 3 grains 0.4 × 0.5099 nm, 78.7°"]
+    assert told == ["cell of the largest of 3 grains 0.4000 × 0.5099 nm, 78.7°"]
 
 
 @pytest.mark.parametrize(
