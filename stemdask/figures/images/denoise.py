@@ -244,8 +244,9 @@ def parts(results: Results, frame: int) -> list[Part]:
 def _most_allowed(results: Results) -> int | None:
     """Return the largest number of components that a run could take by itself; None where the number was given."""
     params = results.params("denoise")
-    chosen = isinstance(params, denoise.DenoiseParams) and params.n_components == "auto"
-    return params.max_components if chosen else None
+    if not isinstance(params, denoise.DenoiseParams) or params.n_components != "auto":
+        return None
+    return params.max_components
 
 
 def method(params: denoise.DenoiseParams) -> Method:

@@ -156,7 +156,7 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
             site = _site_of_structure(frame, params)
             measured = {name: _against(found, mean, site, i[of], j[of]) for name, found in measured.items()}
         chosen = measured[params.reference]
-        lines = scan._replace(line=scan.line[of], felt=scan.felt[of])
+        lines = scan._replace(line=scan.line[of], length=scan.length[of], felt=scan.felt[of])
         errors = with_scatter(
             chosen, covariance.subset(of), lines, i[of][chosen.column], j[of][chosen.column], left_over
         )
@@ -230,18 +230,20 @@ def _line_noise(frame: ImageFrame, params: DisplacementParams) -> LineNoise:
     width = _PM * frame[columns.SIGMA_MINOR].astype(np.float64)
     kinds = frame[lattice.SUBLATTICE]
     framework, displaced = (kinds == lattice.LETTERS.index(name) for name in (params.framework, params.displaced))
-    length, felt = _median(width[framework]), np.ones(len(positions))
-    if not np.isfinite(length):
-        return LineNoise(positions[:, 0], 1.0, np.zeros(2), felt, across=1)
+    length = np.full(len(positions), _median(width[framework]))
+    if not np.isfinite(length).all():
+        return LineNoise(positions[:, 0], np.ones(len(length)), np.zeros(2), np.ones(len(length)), across=1)
     for number in np.unique(kinds):
         of = kinds == number
-        felt[of] = np.sqrt(np.nan_to_num(length / _median(width[of]), nan=1.0))
+        length[of] = np.nan_to_num(_median(width[of]), nan=_median(width[framework]))
     length *= np.sqrt(1.0 + _part_of_columns(frame, framework))
+    usual = _median(length[framework])
+    felt = np.sqrt(usual / length)
     area = float(np.prod(frame.pixels.shape)) * float(np.prod(frame.pixel_size)) * _PM**2
     apart = float(np.sqrt(area / max(int(framework.sum()), 1)))
     grain = frame[lattice.GRAIN]
     shared, of_displaced = (
-        _shared(positions, (frame[lattice.I], frame[lattice.J]), np.where(of, grain, -1), length, apart)
+        _shared(positions, (frame[lattice.I], frame[lattice.J]), np.where(of, grain, -1), usual, apart)
         for of in (framework, displaced)
     )
     slow = int(np.argmax(shared.sum(axis=1)))

@@ -37,13 +37,14 @@ class LineNoise(NamedTuple):
     A fit takes from each row of the scan what that row tells of the place: along the line most in the middle of a
     column, rows that weigh by exp(-d²/length²), across it most on its flanks, by d² times that. Shifts of two columns
     that are d apart correlate as these weights overlap: along the line by exp(-δ²/2), δ = d/length, across it by
-    (1 - 2δ²/3 + δ⁴/3)·exp(-δ²/2), which reaches half as far again.
+    (1 - 2δ²/3 + δ⁴/3)·exp(-δ²/2), which reaches half as far again. Of two columns the mean square of their lengths
+    counts, and the less they overlap the less alike they are.
     """
 
     line: Floats
     """(n,), of each column: its position along the slow axis."""
-    length: float
-    """The width of the columns where noise is the same everywhere, and √2 times it where columns make the noise."""
+    length: Floats
+    """(n,), the width of a column where noise is the same everywhere, and √2 times it where columns make the noise."""
     variance: Floats
     """(2,), of the shifts along (u, v)."""
     felt: Floats
@@ -112,7 +113,7 @@ def _agreed(noise: LineNoise, beyond: Floats, scattered: Floats, felt: Floats) -
     if not len(felt) or not noise.variance.any():
         return noise.variance
     along = np.argmax(felt, axis=0), np.arange(2)  # the direction in which each component shows most
-    lines = len(np.unique(np.floor(noise.line / (2.0 * noise.length))))  # that are shifted independently
+    lines = len(np.unique(np.floor(noise.line / (2.0 * np.median(noise.length)))))  # that are shifted independently
     with np.errstate(divide="ignore", invalid="ignore"):
         shown = np.maximum(np.nan_to_num(beyond[along]), 0.0) / felt[along]
         unsure = _BEYOND * np.sqrt(_VARIANCE / lines) * scattered[along] / felt[along]
@@ -143,18 +144,22 @@ def _lines(sums: sparse.csr_array, noise: LineNoise) -> Floats:
     """Return the variance (m, 2), along (u, v), of weighted sums of shifts of variance 1."""
     along, across = np.empty(sums.shape[0]), np.empty(sums.shape[0])
     felt = sums.data * noise.felt[sums.indices]
-    _sum_lines(sums.indptr, sums.indices, felt, noise.line / noise.length, along, across)
+    _sum_lines(sums.indptr, sums.indices, felt, noise.line, noise.length, along, across)
     return np.stack([across, along] if noise.across == 0 else [along, across], axis=1)
 
 
 @kernel
-def _sum_lines(start: Indices, columns: Indices, weights: Floats, line: Floats, along: Floats, across: Floats) -> None:
+def _sum_lines(
+    start: Indices, columns: Indices, weights: Floats, line: Floats, length: Floats, along: Floats, across: Floats
+) -> None:
     """Sum w·w'·correlation over all pairs of entries of each row of a sparse matrix."""
     for row in range(len(along)):
         along[row] = across[row] = 0.0
         for k in range(start[row], start[row + 1]):
             for m in range(start[row], start[row + 1]):
-                d2 = (line[columns[k]] - line[columns[m]]) ** 2
-                shared = weights[k] * weights[m] * np.exp(-0.5 * d2)
+                one, two = length[columns[k]], length[columns[m]]
+                square = 0.5 * (one * one + two * two)
+                alike, d2 = one * two / square, (line[columns[k]] - line[columns[m]]) ** 2 / square
+                shared = weights[k] * weights[m] * np.exp(-0.5 * d2) * np.sqrt(alike)
                 along[row] += shared
-                across[row] += shared * (1.0 + d2 * (d2 - 2.0) / 3.0)
+                across[row] += shared * alike * alike * (1.0 + d2 * (d2 - 2.0) / 3.0)

@@ -36,7 +36,7 @@ def crystal(jitter: float, displacement: np.ndarray, seed: int, angle: float = 0
 def scattered(positions: np.ndarray, jitter: np.ndarray, most: float = 1.0) -> Scatter:
     known = PositionCovariance.independent(np.full_like(positions, NOISE))
     found = displacements(positions, known, SUBLATTICE, CELL_I, CELL_J)
-    lines = LineNoise(positions[:, 0], WIDTH, jitter**2, np.ones(len(positions)), across=1)
+    lines = LineNoise(positions[:, 0], np.full(len(positions), WIDTH), jitter**2, np.ones(len(positions)), across=1)
     return with_scatter(found, known, lines, CELL_I[found.column], CELL_J[found.column], most)
 
 
@@ -117,6 +117,6 @@ def test_the_displacements_of_one_cell_keep_the_errors_of_the_fit() -> None:
     known = PositionCovariance.independent(np.full((5, 2), NOISE))
     i, j = np.array([0, 1, 0, 1, 0], np.int32), np.array([0, 0, 1, 1, 0], np.int32)
     found = displacements(corner, known, np.array([0, 0, 0, 0, 1], np.int8), i, j)
-    lines = LineNoise(corner[:, 0], WIDTH, np.zeros(2), np.ones(5), across=1)
+    lines = LineNoise(corner[:, 0], np.full(5, WIDTH), np.zeros(2), np.ones(5), across=1)
     one = with_scatter(found, known, lines, i[found.column], j[found.column], 2.0)
     np.testing.assert_array_equal(one.displacements.covariance, found.covariance)
