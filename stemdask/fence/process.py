@@ -14,6 +14,8 @@ from typing import IO, NoReturn, Protocol
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
+#: A file that a process behind the fence has open isn't locked: its owner may go on writing, which is noticed.
+_NO_LOCKS = {"HDF5_USE_FILE_LOCKING": "FALSE"}
 
 
 class Process(Protocol):
@@ -63,7 +65,7 @@ def start(requests: int, answers: int, deaths: int, output: IO[bytes]) -> Proces
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        env=os.environ | ONE_THREAD,
+        env=_NO_LOCKS | os.environ | ONE_THREAD,
         pass_fds=(requests, answers, deaths),
         process_group=0,
     )
@@ -121,7 +123,7 @@ def _become_child(parent: int, requests: int, answers: int, deaths: int, output:
                     os.fstat(descriptor)
                     os.dup2(nothing, descriptor, inheritable=False)
         sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, mode, closefd=False) for n, mode in enumerate("rww"))
-        os.environ.update(ONE_THREAD)
+        os.environ.update(_NO_LOCKS | os.environ | ONE_THREAD)
 
         from threadpoolctl import threadpool_limits
 

@@ -21,6 +21,7 @@ from stemdask.sources.images.stack import Calibration, Stack
 from stemdask.sources.many import of_each
 from stemdask.sources.packed import pack
 from stemdask.sources.paths import find_files
+from stemdask.sources.per_file import forget_if_changed
 from stemdask.sources.source_file import SourceFile
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def _probe(path: str, fmt: ImageFormat) -> tuple[list[Stack], list[str]]:
     """Check a file, open it and return what it holds, without its pixels, and warnings."""
     inside.beat(path)
     with guard.reading(path), guard.in_time(path), catch_warnings(action="ignore"):
+        forget_if_changed(path)
         warnings = fmt.check(path)
         stacks = [opened.stack for opened in open_once(path, fmt.name)]
     return stacks, warnings + [f"{path}: {problem}" for stack in stacks for problem in stack.problems]

@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 import PIL.Image
 import pytest
+import seeds
 import tifffile
 import xarray as xr
 import zarr
@@ -586,3 +587,13 @@ def test_errors_travel_between_processes(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         open_source(tmp_path / "none.dm4")
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_file_that_is_written_again_in_its_place_is_read_again(tmp_path: Path) -> None:
+    path = seeds.write(tmp_path, "hspy")
+    source = open_source(path)
+    source.read(0)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="can't be read"):
+        open_source(path)
