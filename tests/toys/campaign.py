@@ -79,6 +79,7 @@ def in_place(seed: Path, n: int, number: int) -> Iterator[tuple[str, bytes, Path
         whole = target.read_bytes()
         what = choose.choice(list(MUTATIONS))
         data = MUTATIONS[what](choose, whole)
+        target.unlink()  # HDF5 knows files that are open by their inode, and would show what they were
         target.write_bytes(data)
         os.utime(opened, ns=(k, k))  # of a folder, nothing else says that a file in it is another
         yield what, data, opened
