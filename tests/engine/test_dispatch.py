@@ -81,7 +81,7 @@ def test_a_block_that_fails_again_and_again_ends_the_run() -> None:
 def test_a_block_whose_helper_somebody_killed_goes_to_another_worker() -> None:
     killed = ClusterError("the helper process was killed each time it started")
     assert sorted(_dispatch(FakePool({3: [killed] * (dispatching.TRIES - 1)}))) == list(range(20))
-    with pytest.raises(ClusterError, match=r"block 3 .* failed 3 times.*killed whenever it started"):
+    with pytest.raises(ClusterError, match=r"block 3 .* failed 3 times.*killed each time it started"):
         _dispatch(FakePool({3: [killed] * dispatching.TRIES}))
 
 

@@ -99,7 +99,7 @@ def test_a_process_that_is_killed_whenever_it_starts_is_no_fault_of_its_job(monk
         return started[-1]
 
     monkeypatch.setattr(process, "start", killed)
-    with Fence() as fence, pytest.raises(ClusterError, match=r"killed whenever it started: .*SIGKILL.*want of memory"):
+    with Fence() as fence, pytest.raises(ClusterError, match=r"killed each time it started: .*SIGKILL.*lack of memory"):
         fence.ask("jobs:echo", seconds=60)
     assert len(started) == 3
 

@@ -55,5 +55,5 @@ def test_workers_with_another_stemdask_are_refused_with_both_versions(
     monkeypatch.setattr(distributed, "Client", Client)
     job = Job(str(tmp_path / "o.zarr"), 1, True, 0, lambda: False)
     pool = AddressPool(job, Address(kind="address", scheduler="tcp://10.0.0.1:8786"))
-    with pytest.raises(ClusterError, match=rf"another stemdask .*0\.0\.1.*{__version__}"), pool:
+    with pytest.raises(ClusterError, match=rf"another version of stemdask .*0\.0\.1.*{__version__}"), pool:
         pass

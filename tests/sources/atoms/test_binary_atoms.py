@@ -215,7 +215,7 @@ def test_a_head_that_can_not_be_is_refused_with_what_it_states(
 
 
 @pytest.mark.parametrize(
-    ("frame", "stated"), [(0, "content doesn't fit the suffix"), (2, "frame 2 is damaged: it states the number 7")]
+    ("frame", "stated"), [(0, "content doesn't match the suffix"), (2, "frame 2 is damaged: it states the number 7")]
 )
 def test_a_frame_that_begins_otherwise_is_none_of_an_xtc(frame: int, stated: str, tmp_path: Path) -> None:
     path = tmp_path / "run.xtc"

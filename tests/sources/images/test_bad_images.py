@@ -116,7 +116,7 @@ def test_empty_files_are_refused(fmt: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"\0" * 4000, b"a text, not an image\n" * 100, bytes(range(256)) * 20])
 def test_other_content_is_refused(fmt: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / f"other.{fmt}").write_bytes(content)
-    refused(tmp_path / f"other.{fmt}", "doesn't fit the suffix")
+    refused(tmp_path / f"other.{fmt}", "doesn't match the suffix")
 
 
 def test_content_of_another_format_is_named(tmp_path: Path, good: Any) -> None:

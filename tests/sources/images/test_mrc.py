@@ -89,7 +89,7 @@ def test_what_has_neither_signature_nor_sense_is_refused(images: Any, write_mrc:
     content[208:216] = bytes(8)
     content[harm] = bytes(3) + b"\x80"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="doesn't fit the suffix"):
+    with pytest.raises(InputError, match="doesn't match the suffix"):
         open_source(path)
 
 

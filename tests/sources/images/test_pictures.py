@@ -204,7 +204,7 @@ def test_a_picture_that_was_cut_off_is_refused_at_any_length(suffix: str, tmp_pa
     whole = saved(tmp_path / f"whole.{suffix}", grey).read_bytes()
     for length in np.unique(np.linspace(3, len(whole) - 1, 60).astype(int)):
         (tmp_path / f"cut.{suffix}").write_bytes(whole[:length])
-        refused(tmp_path / f"cut.{suffix}", "cut off|bytes|doesn't fit the suffix")
+        refused(tmp_path / f"cut.{suffix}", "cut off|bytes|doesn't match the suffix")
 
 
 def test_png_with_a_byte_changed_anywhere_is_refused(tmp_path: Path, grey: Pixels) -> None:
@@ -214,7 +214,7 @@ def test_png_with_a_byte_changed_anywhere_is_refused(tmp_path: Path, grey: Pixel
         damaged = bytearray(whole)
         damaged[place] ^= int(rng.integers(1, 256))
         (tmp_path / "damaged.png").write_bytes(damaged)
-        refused(tmp_path / "damaged.png", "checksum|cut off|header|doesn't fit the suffix")
+        refused(tmp_path / "damaged.png", "checksum|cut off|header|doesn't match the suffix")
 
 
 def test_damage_is_found_in_files_that_were_not_probed(tmp_path: Path, grey: Pixels, monkeypatch: Any) -> None:
