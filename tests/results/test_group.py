@@ -94,7 +94,7 @@ def test_what_is_not_displaced_is_points() -> None:
     assert kind == "points"
     assert data.tolist() == [[0, 1, 0], [0, 1, 0.4], [1, 1, 0], [1, 1, 0.4], [1, 1, 0.8]]
     assert options["size"] == pytest.approx(0.3 * 0.4)
-    with pytest.raises(StoreError, match="where its items lie"):
+    with pytest.raises(StoreError, match="holds no positions"):
         xr.Dataset({"g": ("r", [1.0])}).stemdask.to_napari()
 
 

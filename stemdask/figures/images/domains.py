@@ -83,7 +83,7 @@ def domain_map(cells: xr.Dataset, label: Array, directions: Sequence[float], cla
 
 
 def evidence(domains: xr.Dataset, strong: float = 3.0, stable: float = 0.8) -> Figure:
-    """Draw what speaks for each number of domains.
+    """Draw the evidence for each number of domains.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def plot_domains_in_time(results: Results) -> Figure:
 
 
 def plot_evidence(results: Results) -> Figure:
-    """Draw what speaks for each number of domains; raise StoreError where the number was not chosen from the data."""
+    """Draw the evidence for each number of domains; raise StoreError where the number was not chosen from the data."""
     results.read(analysis.EVIDENCE)
     return evidence(results.whole(analysis.LABEL.group))
 

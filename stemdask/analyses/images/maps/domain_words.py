@@ -11,7 +11,7 @@ from stemdask.units import amount
 
 
 def found_by_itself(count: DomainCount, model: DomainModel, units: str) -> str:
-    """Say how many domains there are and what speaks for them.
+    """Say how many domains there are and the evidence for them.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ from stemdask.model import Analysis, Array, Stack, Variable
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A fitted partition and what speaks for it."""
+    """A fitted partition and the evidence for it."""
 
     model: DomainModel
     statement: str
@@ -63,7 +63,7 @@ _CURVES = (BIC, EVIDENCE, SPATIAL, SILHOUETTE, STABILITY)
 
 
 def outputs(params: DomainsParams) -> tuple[Variable, ...]:
-    """Declare the labels, the series over the frames and what speaks for the domains."""
+    """Declare the labels, the series over the frames and the evidence for the domains."""
     found: tuple[Variable, ...] = (LABEL, PROBABILITY, AT_WALL, CENTRE_U, CENTRE_V, *domain_series.SERIES)
     if params.supervised:
         found += (CONFUSION,)

@@ -32,7 +32,7 @@ _LEFT = (1.0, 0.6, 0.35, 0.2, 0.1, 0.05, 0.02, 0.0)
 
 
 def spatial_evidence(vectors: Floats, errors: Floats, most: int, seed: int = 0) -> Floats:
-    """Return what speaks for 1, 2, ... domains in how well cells are predicted by others.
+    """Return the evidence for 1, 2, ... domains in how well cells are predicted by others.
 
     It is the log likelihood of cells that are held out, predicted as domains of one displacement each, less the best of
     all that is simpler: fewer domains, alone or with a displacement on top that varies continuously (with a single one

@@ -68,7 +68,7 @@ def test_a_frame_of_another_size_is_refused():
     _, stack = frames(4)
     params = DenoiseImagesParams()
     other = ImageFrame(9, np.ones((50, 50), dtype=np.float32), (0.03, 0.03), results=dict(prepare(stack, params)))
-    with pytest.raises(FrameError, match="another size"):
+    with pytest.raises(FrameError, match="the size of the frame is not that"):
         run(other, params)
 
 
