@@ -39,7 +39,7 @@ def test_empty_files_are_refused(suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["xyz", "pdb", "dump", "cif", "traj"])
 @pytest.mark.parametrize("content", [b"\0" * 1000, bytes(range(256)) * 9, b"\n\n\n", b"a text\nof words\n" * 9])
 def test_other_content_is_refused(suffix: str, content: bytes, tmp_path: Path) -> None:
-    refused(tmp_path / f"t.{suffix}", content, "doesn't fit|must begin|holds no atoms|reader failed")
+    refused(tmp_path / f"t.{suffix}", content, "doesn't match the suffix|must begin|holds no atoms|reader failed")
 
 
 def test_content_of_an_image_is_named(tmp_path: Path) -> None:
