@@ -10,6 +10,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _State = tuple[int, int, int]
 #: Files whose state is remembered.
 _MOST = 4096
@@ -35,13 +36,13 @@ def once_per_file(maxsize: int) -> Callable[[Callable[..., T]], Callable[..., T]
 
 
 def forget_if_changed(path: str) -> _State:
-    """Close what was opened at a path before the file there changed; return what it is now.
+    """Close what was opened at a path before the HDF5 file there changed; return what it is now.
 
     HDF5 opens a file anew only where nobody in the process has it open any more: it would show what the file was.
     """
     status = Path(path).stat()
     state = status.st_size, status.st_mtime_ns, status.st_ino
-    if _seen.get(path, state) != state:
+    if _seen.get(path, state) != state and _is_hdf5(path):
         for forget in _forget:
             forget()
         gc.collect()  # readers of others refer to themselves
@@ -49,3 +50,8 @@ def forget_if_changed(path: str) -> _State:
         _seen.clear()
     _seen[path] = state
     return state
+
+
+def _is_hdf5(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(_HDF5)) == _HDF5
