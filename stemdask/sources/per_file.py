@@ -53,5 +53,5 @@ def forget_if_changed(path: str) -> _State:
 
 
 def _is_hdf5(path: str) -> bool:
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return file.read(len(_HDF5)) == _HDF5
