@@ -160,7 +160,7 @@ def method(params: structure.StructureParams) -> Method:
     if params.method == "ptm":
         types = f"Structure types were assigned by polyhedral template matching (RMSD of at most {params.max_rmsd:g})"
     return Method(
-        f"{types}; grains consist of at least {params.min_grain} atoms, neighbours of which are misoriented by "
+        f"{types}; grains are regions of at least {params.min_grain} atoms in which neighbours are misoriented by "
         f"less than {params.max_misorientation:g}°.",
         ("larsen2016",) if params.method == "ptm" else (),
     )

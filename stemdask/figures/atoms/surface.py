@@ -35,8 +35,8 @@ def parts(results: Results, frame: int) -> list[Part]:
 def method(params: surface.SurfaceParams) -> Method:
     """Say which atoms are at the surface."""
     return Method(
-        f"Surface atoms are those above which a cone of {params.cone:g}° is empty; generalized coordination numbers "
-        f"are relative to a bulk coordination of {params.bulk_coordination}.",
+        f"Surface atoms are those on which an empty cone of half angle {params.cone:g}° stands; generalized "
+        f"coordination numbers are relative to a bulk coordination of {params.bulk_coordination}.",
         ("wang2005", "callevallejo2014"),
     )
 

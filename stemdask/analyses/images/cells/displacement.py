@@ -256,10 +256,8 @@ def _line_noise(frame: ImageFrame, params: DisplacementParams) -> LineNoise:
 
 def _part_of_columns(frame: ImageFrame, of: Array) -> float:
     """Return which part of the noise in the middle of columns is their own: 0 where noise is even."""
-    own = float(frame[columns.NOISE_GAIN]) * _median(frame[columns.AMPLITUDE][of])
-    beneath = float(frame[columns.NOISE_GAIN]) * _median(frame[columns.BACKGROUND][of]) + float(
-        frame[columns.NOISE_READOUT]
-    )
+    gain, readout = float(frame[columns.NOISE_GAIN]), float(frame[columns.NOISE_READOUT])
+    own, beneath = gain * _median(frame[columns.AMPLITUDE][of]), gain * _median(frame[columns.BACKGROUND][of]) + readout
     part = own / (own + max(beneath, 0.0)) if own > 0.0 else 0.0
     return part if np.isfinite(part) else 0.0
 

@@ -17,7 +17,7 @@ from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 from stemdask.units import LengthNm
 
 YES = {0: "no", 1: "yes"}
-DISLOCATION = {-1: "unknown", 0: "no", 1: "yes"}
+DISLOCATION = {-1: "unknown"} | YES
 Sublattice = Literal["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P"]
 LETTERS: tuple[Sublattice, ...] = get_args(Sublattice)
 SUBLATTICES = {-1: "none"} | dict(enumerate(LETTERS))
@@ -114,7 +114,7 @@ def run(frame: ImageFrame, params: LatticeParams) -> Mapping[str, Array]:
     corner = (sublattice == 0) & (grain == 0)
     lattice = fit_lattice(positions[corner], i[corner], j[corner])
     dislocation = np.full(len(i), -1, np.int8)
-    vectors = np.full((max(int(grain.max(initial=-1)) + 1, 0), 2, 2), np.nan)
+    vectors = np.full((int(grain.max(initial=-1)) + 1, 2, 2), np.nan)
     for number in np.unique(grain[grain >= 0]):
         of = np.flatnonzero((sublattice == 0) & (grain == number))
         own = fit_lattice(positions[of], i[of], j[of])

@@ -30,6 +30,14 @@ from stemdask.units import amount
 
 #: Fewest frames whose own components can be told from noise, and whose scatter can be told from structure.
 _LEAST_FRAMES = 4
+#: Methods that a sentence writes otherwise than a config.
+_NAMES = {
+    "pca": "PCA",
+    "svd": "SVD",
+    "ica": "ICA",
+    "nmf": "NMF",
+    **{f"{kind}_pca": f"{kind} PCA" for kind in ("incremental", "robust", "sparse", "kernel", "patch")},
+}
 #: Methods that don't take the lattice rows of a map for repeats of one another.
 _WITHOUT_ROWS: tuple[MapMethod, ...] = ("none", "patch_pca")
 
@@ -148,16 +156,6 @@ def finish(stack: Stack, params: DenoiseParams) -> None:
         "statement": f"{said} {useless}" if useless and params.method != "compare" else said,
     }
     stack.set_attributes(U.group, attributes)
-
-
-#: Methods that are written otherwise in a sentence than in a config.
-_NAMES = {
-    "pca": "PCA",
-    "svd": "SVD",
-    "ica": "ICA",
-    "nmf": "NMF",
-    **{f"{kind}_pca": f"{kind} PCA" for kind in ("incremental", "robust", "sparse", "kernel", "patch")},
-}
 
 
 def statement(method: str, n_components: int, lost: Array, step: float, total: float, units: str) -> str:
