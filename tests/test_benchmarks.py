@@ -43,6 +43,32 @@ def test_displacements_in_opposite_domains_have_the_right_slope(monkeypatch: pyt
     assert np.sum(vector * truth) / np.sum(truth**2) == pytest.approx(1.0, abs=0.02)
 
 
+def test_a_column_of_gaussians_is_found_where_it_is_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    x, y = np.indices((80, 80)) * 0.1
+
+    def columns(*places: tuple[float, float]) -> np.ndarray:
+        away = [((x - left + 4) % 8 - 4, (y - top + 4) % 8 - 4) for left, top in places]
+        return sum((np.exp(-0.5 * (dx**2 + dy**2) / 0.5**2) for dx, dy in away), np.zeros((80, 80)))
+
+    a = columns(*((1 + 4 * i, 1 + 4 * j) for i in (0, 1) for j in (0, 1)))
+    b = 0.4 * columns(*((3 + 4 * i, 3.2 + 4 * j) for i in (0, 1) for j in (0, 1)))
+    given = {
+        "all": a + b + 0.03,
+        "noA": b + 0.03,
+        "noB": a + 0.03,
+        "sampling": [0.1, 0.1],
+        "a": 4.0,
+        "c": 4.0,
+        "dB": 0.2,
+    }
+    np.savez(tmp_path / "cell.npz", **images, sampling=[0.1, 0.1], a=4.0, c=4.0, dB=0.2)
+    crystal = benchmark("column_images", monkeypatch).Crystal.read(str(tmp_path / "cell.npz"))
+    np.testing.assert_allclose(crystal.alone()[0], [0.0, 20.0], atol=0.05)
+    found, unsure = crystal.analysed()
+    np.testing.assert_allclose(found, [0.0, 20.0], atol=0.5)
+    assert unsure.max() < 1.0
+
+
 def test_the_guard_tells_what_takes_a_quarter_more_than_before(monkeypatch: pytest.MonkeyPatch) -> None:
     guard = benchmark("guard", monkeypatch)
     history = [{"ratios": {"run": ratio, "fit": 3.0}} for ratio in (9.0, 1.9, 2.0, 2.1, 2.0, 2.0)]

@@ -83,6 +83,17 @@ def test_spots_where_rings_of_the_probe_meet_are_explained_by_them(cell: str, ri
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(("cell", "ring"), [("square", 0.75), ("square", 0.85), ("square", 1.1), ("hexagonal", 0.9)])
+def test_no_spot_of_rings_is_believed_wherever_they_meet(cell: str, ring: float) -> None:
+    to_gap = A / np.sqrt(2.0 if cell == "square" else 3.0)
+    image = particle(cell, airy(ring * to_gap * special.jn_zeros(1, 1)[0] / special.jn_zeros(2, 1)[0]))
+    found, fit = fitted(image)
+    faint = judge_faint(image, found, fit)
+    assert found.sublattice.max() == len(faint.kinds), "all but the bright ones"
+    assert faint.are_tails or not len(faint.kinds)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(("cell", "height"), [("square", 0.08), ("square", 0.11), ("layers", 0.08), ("layers", 0.11)])
 def test_faint_columns_in_the_gaps_are_not_explained_by_tails(cell: str, height: float) -> None:
     faint = judged(particle(cell, gaussian, height))
