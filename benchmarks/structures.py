@@ -21,16 +21,13 @@ import structures_files
 import structures_peers
 import structures_time
 from structures_peers import ovito_kinds
+from structures_run import analysed
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "toys"))
 from crystals import inner, particle
 from metal import dynamics
 
-from stemdask.analyses import chain
 from stemdask.analyses.atoms.order.structure import KINDS
-from stemdask.config.document import Document
-from stemdask.model import AtomsFrame
-from stemdask.planning.steps import steps
 from stemdask.simulate import nanocrystal
 
 NUMBER = {name: kind for kind, name in KINDS.items()}
@@ -49,15 +46,6 @@ CRYSTALS: dict[str, tuple[str, tuple[str, ...], dict[int, int]]] = {
 }
 #: Types that a complete shell has; those that OVITO doesn't know are left out.
 SHELLS = ("fcc", "hcp", "bcc", "ico", "simple_cubic", "cubic_diamond", "hexagonal_diamond")
-
-
-def analysed(positions: np.ndarray, numbers: np.ndarray, **analyses: object) -> dict[str, np.ndarray]:
-    """Analyse one structure as a run does, with the cutoff of its own g(r)."""
-    frame = AtomsFrame(0, positions, np.asarray(numbers, np.uint8))
-    chosen, problems = steps(Document({"analyses": {"rdf": {"cutoff": "frame"}, **analyses}}), "atoms")
-    assert not problems, problems
-    frame.results.update(chain.prepare("atoms", chosen, [frame]))
-    return {**frame.results, **chain.analyse("atoms", chosen, frame)}
 
 
 def percent(part: float) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "toys"))
 from crystals import CELLS
+from structures_run import analysed
 
 from stemdask.kernels.atoms import kinds
 from stemdask.kernels.atoms.alpha_shape import alpha_shape
@@ -261,8 +262,6 @@ def _surface() -> Iterator[Row]:
 
 def _composition() -> Iterator[Row]:
     """Count by shells what numpy's histogram counts, of a core of nickel in a shell of platinum."""
-    from structures import analysed
-
     positions = nanocrystal(26.0).positions
     distance = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
     numbers = np.where(distance < 8.0, 28, 78)
