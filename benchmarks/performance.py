@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pages
-from whole_run import HERE, SUBREAPER, environment, kernels, run
+from whole_run import HERE, SUBREAPER, environment, kernels, run, write_particle
 
 from stemdask import simulate
 
@@ -130,10 +130,8 @@ def stack(asked: Asked) -> Row:
 
 def atoms(asked: Asked) -> Row:
     """Return a trajectory of small particles over reading it and its kernels."""
-    path = asked.folder / "atoms.npy"
-    trajectory = simulate.trajectory(simulate.nanocrystal(23.0), 3000, sigma=0.05, seed=1)
-    np.save(path, np.array([trajectory.read(k).positions for k in range(3000)], np.float32))
-    n = trajectory.read(0).positions.shape[0]
+    path = asked.folder / "atoms.xyz"
+    n = write_particle(path, 23.0, 3000)
     return _run_over_kernels(f"3,000 × {n} atoms, run / reading and kernels", path, asked, "1.25", "--no-report")
 
 

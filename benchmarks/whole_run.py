@@ -56,6 +56,16 @@ for _ in range(40):
 """
 
 
+def write_particle(path: Path, diameter: float, n_frames: int) -> int:
+    """Write frames of a vibrating particle of platinum; return its number of atoms."""
+    trajectory = simulate.trajectory(simulate.nanocrystal(diameter), n_frames, sigma=0.05, seed=1)
+    with path.open("w") as file:
+        for frame in map(trajectory.read, range(n_frames)):
+            file.write(f"{len(frame.positions)}\n\n")
+            file.writelines(f"Pt {x:.4f} {y:.4f} {z:.4f}\n" for x, y, z in frame.positions)
+    return len(trajectory.read(0).positions)
+
+
 def inputs(folder: Path) -> list[Path]:
     """Write an image, a stack and a trajectory."""
     rng = np.random.default_rng(0)
@@ -64,11 +74,7 @@ def inputs(folder: Path) -> list[Path]:
     small = image[:256, :256]
     stack = [small + rng.normal(0, 0.02 * small.std(), small.shape) for _ in range(16)]
     np.save(folder / "stack.npy", np.array(stack, np.float32))
-    trajectory = simulate.trajectory(simulate.nanocrystal(22.0), 200, sigma=0.05, seed=1)
-    with (folder / "atoms.xyz").open("w") as file:
-        for frame in map(trajectory.read, range(200)):
-            file.write(f"{len(frame.positions)}\n\n")
-            file.writelines(f"Pt {x:.4f} {y:.4f} {z:.4f}\n" for x, y, z in frame.positions)
+    write_particle(folder / "atoms.xyz", 22.0, 200)
     return [folder / name for name in ("image.npy", "stack.npy", "atoms.xyz")]
 
 
