@@ -3,8 +3,8 @@
     python benchmarks/atoms.py [--python OTHER/bin/python] [--sizes 314 2500 20000 200000]
 
 Every program runs in a process of its own with one thread, one after the other for each size, and is timed by the CPU
-time of its process. `--python` names an interpreter that has the programs which this one lacks (pyboo needs
-scipy < 1.17). What is installed nowhere is named and left out.
+time of its process. `--python` names an interpreter that has the programs which this one lacks. What
+is installed nowhere is named and left out.
 """
 
 from __future__ import annotations
@@ -172,9 +172,12 @@ def freud_tasks(positions: np.ndarray) -> dict[str, Callable[[], object]]:
 
 def pyboo_tasks(positions: np.ndarray) -> dict[str, Callable[[], object]]:
     """pyboo, and with it what the published tutorial does with a frame by numpy and scipy."""
-    import boo
     from scipy.spatial import ConvexHull, cKDTree
     from scipy.spatial.distance import cdist, pdist
+
+    from stemdask.adapters.pyboo import load
+
+    boo = load()
 
     n = len(positions)
 

@@ -248,19 +248,17 @@ ROWS: dict[str, Callable[[Asked], Row | list[Row]]] = {
 PEERS = {"peers of atoms": "atoms.py", "peers of columns": "columns.py"}
 
 
-def _machine(rounds: int) -> str:
+def _machine() -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in ("stemdask", "numpy", "numba", "scipy"))
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
     machine = f"{os.cpu_count()} cores ({platform.machine()}) with {busy:.1f} busy processes each"
-    return (
-        f"{datetime.date.today():%Y-%m-%d}, {machine}, Python {platform.python_version()}, {versions}; {rounds} rounds."
-    )
+    return f"{datetime.date.today():%Y-%m-%d}, {machine}, Python {platform.python_version()}, {versions}"
 
 
 def table(rows: list[Row], rounds: int) -> str:
     """Return rows as a table under a line that says where and when."""
     head = "| | ratio | of rounds | aim | CPU time |\n|---|---|---|---|---|"
-    return "\n".join([_machine(rounds), "", head, *(row.line() for row in rows)])
+    return "\n".join([f"{_machine()}; {rounds} rounds.", "", head, *(row.line() for row in rows)])
 
 
 def main() -> None:
@@ -282,8 +280,8 @@ def main() -> None:
                 text = table(rows, told.rounds) if rows else ""
             else:
                 command = [sys.executable, str(Path(__file__).with_name(PEERS[name])), "--python", told.python]
-                said = subprocess.check_output(command, env=environment(HERE), text=True)
-                text = f"{_machine(1)}\n\n{said.strip()}"
+                said = subprocess.check_output(command, env=environment(HERE), text=True).strip()
+                text = f"{_machine()}.\n\n" + (said if "|---|" in said else f"```text\n{said}\n```")
             if text:
                 pages.put(text, name, told.write)
 
