@@ -166,7 +166,7 @@ def drift(asked: Asked) -> Row:
         first.append(statistics.mean(seconds[:2]))
         last.append(statistics.mean(seconds[-2:]))
         ratios.append(last[-1] / first[-1])
-    beside = f"{_seconds(last)}, {_seconds(first)} a frame"
+    beside = f"{_seconds(last)}, {_seconds(first)} per frame"
     return Row("last / first frames of a stack that drifts by two cells", ratios, "1.2", beside)
 
 
