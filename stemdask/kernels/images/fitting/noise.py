@@ -16,8 +16,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from scipy import fft
 
 from stemdask.kernels.arrays import AnyFloats, Floats, Image, Indices
+from stemdask.kernels.compiled import kernel
 
 _BINS = 24
 _PIXELS = 250_000  # enough to know the gain to 1 %
@@ -86,13 +88,8 @@ def estimate_noise(image: Image, model: Image | None = None, *, kind: str = "aut
     >>> round(estimate_noise(image, np.full_like(image, 100), kind="gaussian").readout)  # 5²
     25
     """
-    bands = _bands(image.shape[0], image.shape[1])
-    residual = [image[band] if model is None else image[band] - model[band] for band in bands]
-    level = [_local_mean((image if model is None else model)[band]) for band in bands]
-    difference = np.concatenate([_second_differences(part).ravel() for part in residual]).astype(np.float64)
-    brightness = np.concatenate([part.ravel() for part in level]).astype(np.float64)
-    good = np.isfinite(difference) & np.isfinite(brightness)
-    square, brightness = difference[good] ** 2, brightness[good]
+    smooth = np.zeros_like(image) if model is None else model
+    square, brightness = _squares(image, smooth, image if model is None else model, _rows(*image.shape))
     if len(square) < 16:
         return Noise(0.0, 1.0)
     spread = float(np.ptp(brightness))
@@ -130,10 +127,8 @@ def noise_where_bright(image: AnyFloats, model: Image) -> float:
     -------
     NaN where either shows no noise.
     """
-    square = _second_differences(np.asarray(image - model, dtype=np.float32)).ravel().astype(np.float64) ** 2
-    brightness = _local_mean(np.asarray(image, dtype=np.float32)).ravel()
-    good = np.isfinite(square) & np.isfinite(brightness)
-    square, brightness = square[good], brightness[good]
+    pixels = np.asarray(image, dtype=np.float32)
+    square, brightness = _squares(pixels, model, pixels, np.arange(1, max(len(pixels) - 1, 1)))
     if len(square) < 16:
         return np.nan
     low, high = np.quantile(brightness, _EIGHTHS)
@@ -155,24 +150,38 @@ def brightness_range(image: AnyFloats) -> tuple[float, float]:
     return low, high - low
 
 
-def _bands(height: int, width: int) -> list[slice]:
-    """Return bands of rows, all over the image, that together hold as many pixels as an estimate needs."""
+def _rows(height: int, width: int) -> Indices:
+    """Return rows with a row on each side, in bands all over the image, of as many pixels as an estimate needs."""
     count = max(1, min(height // 16, _PIXELS // (16 * max(width, 1))))
     if 16 * count >= height - 16:
-        return [slice(0, height)]
-    return [slice(first, first + 16) for first in np.linspace(0, height - 16, count).astype(int)]
+        return np.arange(1, max(height - 1, 1))
+    first = np.linspace(0, height - 16, count).astype(int)
+    return np.asarray((first[:, None] + np.arange(1, 15)).ravel())
 
 
-def _second_differences(image: Image) -> Image:
-    rows = image[:-2] - 2.0 * image[1:-1] + image[2:]
-    return np.asarray((rows[:, :-2] - 2.0 * rows[:, 1:-1] + rows[:, 2:]) / np.float32(6.0), dtype=np.float32)
+@kernel
+def _squares(image: Image, model: Image, level: Image, rows: Indices) -> tuple[Floats, Floats]:
+    """Return the squares of second differences along both axes of image - model, and the brightness of each.
 
-
-def _local_mean(image: Image) -> Image:
-    """Return the mean brightness that the square of a second difference stands for: its own weights, squared."""
-    rows = image[:-2] + 4.0 * image[1:-1] + image[2:]
-    mean: Image = (rows[:, :-2] + 4.0 * rows[:, 1:-1] + rows[:, 2:]) / np.float32(36.0)
-    return mean
+    In units of a pixel's variance, in these rows, where all pixels count. The brightness is the mean level with the
+    difference's own weights, squared.
+    """
+    width = image.shape[1]
+    square, brightness = np.empty(len(rows) * width), np.empty(len(rows) * width)
+    n = 0
+    for row in rows:
+        for column in range(1, width - 1):
+            difference = mean = 0.0
+            for dy in range(-1, 2):
+                for dx in range(-1, 2):
+                    weight = (1.0 - 3.0 * (dy == 0)) * (1.0 - 3.0 * (dx == 0))
+                    y, x = row + dy, column + dx
+                    difference += weight * (np.float64(image[y, x]) - np.float64(model[y, x]))
+                    mean += weight * weight * np.float64(level[y, x])
+            if np.isfinite(difference) and np.isfinite(mean):
+                square[n], brightness[n] = difference * difference / 36.0, mean / 36.0
+                n += 1
+    return square[:n], brightness[:n]
 
 
 def _straight_line(square: Floats, brightness: Floats, flat: Noise) -> Noise:
@@ -223,14 +232,19 @@ def _coloured(noise: Noise, spectrum: _Spectrum, seen: float) -> Noise:
 
 
 @lru_cache(maxsize=4)
-def _rings(height: int, width: int) -> tuple[Floats, Indices, Indices, Floats]:
+def _rings(height: int, width: int) -> tuple[Image, Indices, Indices, Floats]:
     """Return a window for a field's spectrum, and its division into rings: order, ends and mean frequencies."""
     window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)).ravel()
     edges = np.linspace(0.0, np.sqrt(0.5) + 1e-9, _RINGS + 1)
     ring = np.digitize(frequency, edges) - 1
     order = np.argsort(ring, kind="stable")
-    return window, order, np.searchsorted(ring[order], np.arange(1, _RINGS)), 0.5 * (edges[1:] + edges[:-1])
+    return (
+        window.astype(np.float32),
+        order,
+        np.searchsorted(ring[order], np.arange(1, _RINGS)),
+        0.5 * (edges[1:] + edges[:-1]),
+    )
 
 
 def _spectrum(image: Image, model: Image, sigma: float) -> _Spectrum:
@@ -244,7 +258,9 @@ def _spectrum(image: Image, model: Image, sigma: float) -> _Spectrum:
     good = np.isfinite(residual)
     residual = np.where(good, residual - (residual[good].mean() if good.any() else 0.0), 0.0).astype(np.float32)
     window, order, ends, middle = _rings(height, width)
-    power = np.abs(np.fft.rfft2(residual * window)) ** 2 / max(float(np.sum(window[good] ** 2)), 1e-30)
+    amplitude = np.asarray(fft.rfft2(residual * window))
+    weight = max(float(np.sum(window[good] ** 2, dtype=np.float64)), 1e-30)
+    power = (amplitude.real**2 + amplitude.imag**2) / weight
     parts = np.split(power.ravel()[order], ends)
     count = np.array([len(part) for part in parts])
     # The power at one frequency is exponentially distributed: its mean is its median over ln 2.
