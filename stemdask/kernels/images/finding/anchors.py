@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from stemdask.kernels.arrays import Booleans, Floats, Image, Integers32
+from stemdask.kernels.arrays import Booleans, Floats, Image, Integers, Integers32
+from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.crystal.lattice import fit_lattice, name_vectors
 from stemdask.kernels.images.finding.growth import UNINDEXED, best_seed, grow
 from stemdask.kernels.images.finding.peaks import contrast, local_maxima, smooth
@@ -115,13 +116,27 @@ def _leave_other_grains(peaks: Floats, i: Integers32, j: Integers32) -> None:
     some = local[:: max(len(local) // _MAX_SEEDS, 1)]
     allowed = _TURNED * float(np.hypot(some[:, 0::2], some[:, 1::2]).mean(axis=0).min())
     # Most of the grain lies as where most lies alike: a mean would lie between two grains.
-    alike = [np.count_nonzero(_apart(local, one) < 0.5 * allowed) for one in some]
+    alike = _count_near(local, some, 0.5 * allowed)
     usual = local[_apart(local, some[int(np.argmax(alike))]) < 0.5 * allowed].mean(axis=0)
     turned = np.zeros(grid.shape[:2], np.bool_)
     turned[told] = _apart(local, usual) > allowed
     bad = part[turned[i[part] - i0, j[part] - j0]]
     i[bad] = UNINDEXED
     j[bad] = UNINDEXED
+
+
+@kernel
+def _count_near(bases: Floats, others: Floats, distance: float) -> Integers:
+    """Return how many pairs of vectors (n, 4) are less than a distance from each of some others (m, 4)."""
+    count = np.zeros(len(others), np.int64)
+    for k in range(len(others)):
+        for n in range(len(bases)):
+            far = False
+            for of in (0, 2):
+                y, x = bases[n, of] - others[k, of], bases[n, of + 1] - others[k, of + 1]
+                far |= y * y + x * x >= distance * distance
+            count[k] += not far
+    return count
 
 
 def _apart(bases: Floats, other: Floats) -> Floats:

@@ -182,15 +182,11 @@ def _fit_gaussians(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> Mot
     points = np.moveaxis(np.indices(cell.shape), 0, 2) / cell.shape
     thin = tuple(slice(None, None, -(-size // _FIT_SAMPLES)) for size in cell.shape)
     points, data = points[thin].reshape(-1, 2), cell[thin].ravel()
-    images = np.array([(n, m) for n in (-1, 0, 1) for m in (-1, 0, 1)], float)
     basis = np.stack([a, b])
     width = _core_width(cell, fractions, a, b)
 
     def heights(unknowns: Floats, width: float) -> tuple[Floats, Floats]:
-        design = np.ones((len(data), len(fractions) + 1))
-        for k, at in enumerate(unknowns.reshape(-1, 2)):
-            away = ((points - at - np.round(points - at))[:, None] + images) @ basis
-            design[:, k] = np.exp(-0.5 * (away**2).sum(axis=2) / width**2).sum(axis=1)
+        design = _gaussians(points, unknowns.reshape(-1, 2), basis, width)
         solved = np.asarray(np.linalg.lstsq(design, data, rcond=None)[0], np.float64)
         return solved[:-1], np.asarray(design @ solved - data)
 
@@ -212,6 +208,24 @@ def _fit_gaussians(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> Mot
     at = fit.x.reshape(-1, 2)
     at -= np.round(at)
     return Motif(at[order], amplitudes[order], width)
+
+
+@kernel
+def _gaussians(points: Floats, places: Floats, basis: Floats, width: float) -> Floats:
+    """Return (points, places + 1): Gaussians of unit height around places of a periodic cell, and a constant."""
+    design = np.ones((len(points), len(places) + 1))
+    for k in range(len(places)):
+        for p in range(len(points)):
+            s, t = points[p, 0] - places[k, 0], points[p, 1] - places[k, 1]
+            s, t = s - np.round(s), t - np.round(t)
+            total = 0.0
+            for m in range(-1, 2):
+                for n in range(-1, 2):
+                    y = (s + m) * basis[0, 0] + (t + n) * basis[1, 0]
+                    x = (s + m) * basis[0, 1] + (t + n) * basis[1, 1]
+                    total += np.exp(-0.5 * (y * y + x * x) / (width * width))
+            design[p, k] = total
+    return design
 
 
 def _core_width(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> float:

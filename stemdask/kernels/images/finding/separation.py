@@ -138,6 +138,18 @@ def _alike(one: LatticeVectors, other: LatticeVectors) -> bool:
     return bool(np.allclose(ours, theirs, rtol=0.1))
 
 
+def _other_vectors() -> Floats:
+    """Return the coefficients (n, 2) of lattice vectors of one half plane that are neither of the two, nor shorter."""
+    n, m = np.mgrid[-_REPEATS : _REPEATS + 1, 0 : _REPEATS + 1].reshape(2, -1)
+    other = ((m > 0) | (n > 0)) & (np.abs(n) + np.abs(m) > 1)
+    return np.asarray(np.stack([n, m], axis=1)[other], dtype=np.float64)
+
+
+_OTHERS = _other_vectors()
+#: Directions (48, 2) over half of a circle.
+_CIRCLE = np.stack([np.sin(np.arange(48) * (np.pi / 48)), np.cos(np.arange(48) * (np.pi / 48))], axis=1)
+
+
 def _binned(image: Image) -> Image:
     """Return means of 2 × 2 px, of those that aren't missing."""
     ny, nx = image.shape[0] // 2, image.shape[1] // 2
@@ -293,18 +305,17 @@ def _confidence(lags: Image, max_lag: int, a: Floats, b: Floats, highest: float)
 
     NaN where the lags hold too few of them, of an image that does repeat.
     """
-    n, m = np.mgrid[-_REPEATS : _REPEATS + 1, 0 : _REPEATS + 1].reshape(2, -1)
-    other = ((m > 0) | (n > 0)) & (np.abs(n) + np.abs(m) > 1)
-    points = n[other, None] * a + m[other, None] * b
+    points = _OTHERS @ np.stack([a, b])
     points = points[np.hypot(points[:, 0], points[:, 1]) <= 0.9 * max_lag]
     if len(points) < _FEWEST_POINTS:
         return np.nan if highest > _REPEATING else 0.0
     # Fringes, unlike columns, stay correlated along their own direction.
-    angle = np.arange(48) * (np.pi / 48)
-    circle = 0.5 * min(np.hypot(*a), np.hypot(*b)) * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    circle = 0.5 * min(np.hypot(*a), np.hypot(*b)) * _CIRCLE
     if _sample(lags, max_lag, circle).max() > _DIP * highest:
         return 0.0
-    return float(np.clip(np.percentile(_sample(lags, max_lag, points), 25) / highest, 0.0, 1.0))
+    heights = np.sort(_sample(lags, max_lag, points))
+    quartile = np.interp(0.25 * (len(heights) - 1), np.arange(len(heights)), heights)
+    return float(np.clip(quartile / highest, 0.0, 1.0))
 
 
 def _sample(lags: Image, max_lag: int, vectors: Floats) -> Floats:
