@@ -49,6 +49,8 @@ _NOISE_SHIFTS = 2.0
 #: Sites beyond the border are of interest up to so many of the shortest distances of two columns: their tails reach in.
 _GHOST_REACH = 1.5
 _SHIFT = 0.33
+#: So many columns of its sublattice tell a ghost by how much they lie aside of where the lattice has them.
+_LIKE = 8
 #: Columns nearer to each other than this, in units of the shortest distance of columns, are one.
 _TWIN = 0.4
 #: Rounds in which a crystal may grow over its rim: what is found there tells where the next columns would be.
@@ -154,7 +156,7 @@ def populate(
         sites.kind[taken],
         _from_zero(sites.i[taken]),
         _from_zero(sites.j[taken]),
-        sites.expected[ghost],
+        _beyond(sites, at, taken, ghost),
         sites.kind[ghost],
         distance,
         shift[taken],
@@ -283,6 +285,26 @@ def _grown(anchors: Anchors, motif: Motif, sites: _Candidates, at: Floats, taken
         anchors.a,
         anchors.b,
     )
+
+
+def _beyond(sites: _Candidates, at: Floats, taken: Booleans, ghost: Booleans) -> Floats:
+    """Return the places (m, 2) of the ghosts: as far from where they are expected as their like around them are.
+
+    In a domain the columns of a sublattice lie aside of where the lattice of all has them. Less of it counts where they
+    scatter, such that noise moves no ghost.
+    """
+    places = sites.expected[ghost].copy()
+    for kind in np.unique(sites.kind[ghost]):
+        like, of = taken & (sites.kind == kind), sites.kind[ghost] == kind
+        if np.count_nonzero(like) < _LIKE:
+            continue
+        _, near = cKDTree(sites.expected[like]).query(places[of], k=_LIKE)
+        aside = (at - sites.expected)[like][near]
+        mean = aside.mean(axis=1)
+        chance = aside.var(axis=1, ddof=1).sum(axis=1) / _LIKE
+        told = np.maximum(1.0 - chance / np.maximum((mean**2).sum(axis=1), 1e-12), 0.0)
+        places[of] += told[:, None] * mean
+    return places
 
 
 def _from_zero(indices: Integers) -> Integers32:

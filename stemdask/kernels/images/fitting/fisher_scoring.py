@@ -18,6 +18,8 @@ from stemdask.kernels.images.fitting.scene import Scene, State
 _TOLERANCE = (0.03, 1e-4)
 #: The Fisher information is renewed when the columns have moved this far since, as a part of their width.
 _RENEW = 0.02
+#: Columns that are held are moved when they should be by more than this part of their width.
+_MOVED = 0.005
 #: Where a step makes the fit worse at more than this part of the columns it is shortened, down to this part of it.
 _FEW, _LEAST_PART = 0.05, 0.03
 #: Less than this part of what chance makes of chi² by one parameter is no change; after two such steps the fit ends.
@@ -84,6 +86,24 @@ class FisherScoring:
                     break
             elif self._at_rest(length) or self.scene.unlike(self.state):
                 break
+
+    def carry_held(self) -> bool:
+        """Move the columns that are held along with the others of their sublattice; tell whether that is news.
+
+        The maximum that a column was found by isn't its place in a model with coma, nor where tails of others bend it.
+        """
+        positions, held = self.state.positions.copy(), ~self.constraints.free[:, 1]
+        for of in self.scene.columns_of:
+            free, still = of[~held[of]], of[held[of]]
+            if len(free):
+                positions[still] = self.origin[still] + np.median(positions[free] - self.origin[free], axis=0)
+        way = np.abs(positions - self.state.positions).max(axis=1, initial=0.0)
+        if not (way > _MOVED * self.state.width).any():
+            return False
+        self.state = replace(self.state, positions=positions)
+        _, self._chi2 = self._compare(self.state)
+        self._slight = 0
+        return True
 
     def conclude(self) -> None:
         """Take the Fisher information of where the fit has ended, from which its errors follow.

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from stemdask.kernels.arrays import AnyFloats, Floats, Image, Indices
-from stemdask.kernels.images.fitting.aberrations import N_TERMS, brightest
+from stemdask.kernels.images.fitting.aberrations import N_TERMS
 from stemdask.kernels.images.fitting.blocks import column_covariances, eliminate_neighbours
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, WEAK, ColumnFit
 from stemdask.kernels.images.fitting.constraints import Constraints
@@ -261,7 +261,7 @@ class _JointFit:
             before = self.scoring.iterations
             self.scoring.run(_MOST_STEPS)
             at_its_end = self.scoring.iterations - before == _MOST_STEPS or self.scene.unlike(self.scoring.state)
-            if at_its_end or not self.doubt():
+            if at_its_end or not (self.doubt() | self.scoring.carry_held()):
                 break
         self.scoring.conclude()
 
@@ -274,6 +274,7 @@ class _JointFit:
         for _ in range(_MOST_LOOKS):
             decided = self.choose_shape()
             self.scoring.run(1)
+            self.scoring.carry_held()
             if decided or self.scene.unlike(self.scoring.state):
                 break
         self.near = True
@@ -398,9 +399,9 @@ class _JointFit:
             chi2 = scene.reduced_chi2(state.positions, 2.0 * state.width)
             self._flag(errors)
         positions, flag = self.given.copy(), np.full(len(self.given), NO_SIGNAL, dtype=np.int8)
-        asymmetry = brightest(scene.shape(state)) * (float(np.median(state.width)) if self.n else 1.0)
+        asymmetry = scene.asymmetry(state)
         fitted = np.asarray(np.isfinite(errors).all(axis=1))
-        positions[self.order] = np.where(fitted[:, None], state.positions + asymmetry, state.positions)
+        positions[self.order] = state.positions + asymmetry
         flag[self.order] = self.scoring.constraints.flag
         known = np.where(fitted, self.order, -1)
         major, minor, rotation = axes_of(state.precision)

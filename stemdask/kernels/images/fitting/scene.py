@@ -12,6 +12,7 @@ from stemdask.kernels.images.fitting import fisher
 from stemdask.kernels.images.fitting.aberrations import (
     N_TERMS,
     SPREAD,
+    brightest,
     render_change,
     render_shaped,
     shaped_information,
@@ -196,6 +197,11 @@ class Scene:
     def shape(self, state: State) -> Floats:
         """Return the three terms by which the columns deviate from a Gaussian."""
         return state.coefficients[-N_TERMS:] if self.shaped else self.known_shape
+
+    def asymmetry(self, state: State) -> Floats:
+        """Return where a column is brightest, from what the model takes for its place: (y, x), px."""
+        terms = self.shape(state)
+        return brightest(terms) * float(np.median(state.width)) if terms.any() and len(state.amplitude) else np.zeros(2)
 
     def draw(self, state: State) -> None:
         """Bring the model image up to date."""
