@@ -236,3 +236,16 @@ def test_a_sublattice_that_shows_in_the_mean_cell_alone_is_told(ratio: float, se
     assert not found.sublattice.any()
     assert len(found.too_faint) == seen
     assert not seen or found.too_faint[0] == pytest.approx(1 / ratio, abs=0.04)
+
+
+def test_ghosts_of_a_domain_lie_where_its_columns_do() -> None:
+    def opposite(places: np.ndarray) -> np.ndarray:
+        return np.where(places[:, 1:] < 120, -1.0, 1.0) * [0.3, 0.9]
+
+    image, truth = perovskite((240, 240), 17.0, displacement=opposite, margin=20, seed=2)
+    found = find_columns(image)
+    places = found.ghosts[found.ghost_sublattice == 1]
+    off, nearest = cKDTree(truth.positions).query(places)
+    assert (truth.sublattice[nearest] == 1).all()
+    # The lattice of both domains has them 0.95 px aside.
+    assert np.median(off) < 0.25
