@@ -55,10 +55,19 @@ def _config(frames: Path, store: Path, kind: str) -> dict[str, Any]:
     }
 
 
-def _sizes(told: Path) -> list[int]:
-    """Return the memory of a driver from when it had done some frames, by when it has loaded what it needs."""
+def _sizes(told: Path) -> list[tuple[int, int]]:
+    """Return frames done and the memory of a driver, from when it had done some and has loaded what it needs."""
     lines = [line.split() for line in told.read_text().splitlines()] if told.exists() else []
-    return [int(size) for fresh, size in lines if int(fresh) >= LOADED]
+    return [(int(done), int(size)) for done, fresh, size in lines if int(fresh) >= LOADED]
+
+
+def _by_tenth(drivers: list[list[tuple[int, int]]]) -> str:
+    """Say what each driver had when it came to a tenth of the frames, MiB."""
+    told = []
+    for sizes in drivers:
+        at = {10 * done // N_FRAMES: size for done, size in reversed(sizes) if 10 * done >= N_FRAMES}
+        told.append(" ".join(f"{size / MIB:.0f}" for _, size in sorted(at.items())) or "none")
+    return ", then ".join(told)
 
 
 def test_a_kill_a_minute_changes_no_byte_and_the_driver_does_not_grow(
@@ -71,9 +80,10 @@ def test_a_kill_a_minute_changes_no_byte_and_the_driver_does_not_grow(
     undisturbed = toy.contents(run(_config(frames, tmp_path / "u.zarr", "threads")))
     store = tmp_path / "o.zarr"
     choose = random.Random(0)
-    kills, grown, code = 0, [], None
+    kills, code = 0, None
+    drivers: list[list[tuple[int, int]]] = []
     while code not in (0, 3):
-        told = tmp_path / f"sizes-{len(grown)}"
+        told = tmp_path / f"sizes-{len(drivers)}"
         monkeypatch.setenv("TOY_SIZES", str(told))
         driver = toy.drive(_config(frames, store, "processes"))
         process, next_kill = psutil.Process(driver.pid), time.monotonic() + EVERY
@@ -82,18 +92,18 @@ def test_a_kill_a_minute_changes_no_byte_and_the_driver_does_not_grow(
             if time.monotonic() > next_kill:
                 next_kill += EVERY
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    # Every fifth time the driver itself, else any process that it has.
-                    victims = [process] if kills % 5 == 4 else process.children(recursive=True)
+                    # Every tenth time the driver itself, else any process that it has.
+                    victims = [process] if kills % 10 == 9 else process.children(recursive=True)
                     choose.choice(victims).kill()
                     kills += 1
-        sizes = _sizes(told)
-        grown.append(max(sizes) - sizes[0] if sizes else 0)
+        drivers.append(_sizes(told))
     assert toy.contents(store) == undisturbed
     assert reader.verify(store).sound
-    most = max(grown) / MIB
+    most = max(max(size for _, size in sizes) - sizes[0][1] for sizes in drivers if sizes) / MIB
     record_property(
         "figure",
-        f"{N_FRAMES} frames, {kills} kills, bytes equal; no driver of {len(grown)} grew by more than {most:.0f} MiB",
+        f"{N_FRAMES} frames, {kills} kills, bytes equal; no driver of {len(drivers)} grew by more than {most:.0f} MiB: "
+        f"MiB at each tenth of the frames {_by_tenth(drivers)}",
     )
     assert kills
     assert most > 0, "no driver lived long enough to tell"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +14,18 @@ import pytest
 import seeds
 
 from stemdask.config import document
-from stemdask.errors import StemdaskError
+from stemdask.errors import InputError, StemdaskError
 from stemdask.fence.fence import close_free, lent
 from stemdask.planning.resolve import resolve
+from stemdask.sources import fenced
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(3600)]
 
 N = [pytest.param(25, id="few"), pytest.param(1000, marks=pytest.mark.slow, id="many")]
-#: What an answer may be. A reader that crashes or hangs is answered too, but shall be seen.
-ANSWERS = {"refused", "same", "warned"}
+#: What an answer may be. A reader that crashes is answered too, but shall be seen.
+ANSWERS = {"refused", "same", "warned", "stopped"}
+#: One in so many may keep a library that isn't ours busy until the clock of the fence stops it, and of no other format.
+STOPPED = {"hspy": 500, "emd": 500, "STO_ADF_experimental.hspy": 500}
 #: Where a cut falls between two frames or atoms is tested by itself, as far as it can be told.
 ENDLESS = ("xtc", "trr", "dcd", "stage1_docked_ATMS.pdb")
 
@@ -61,11 +65,27 @@ def _campaign(seed: Path, name: str, n: int, record_property: Callable[[str, obj
             odd.append(f"{k} {what}: {fate.kind} {fate.said}")
     record_property("figure", ", ".join(f"{kind} {n}" for kind, n in sorted(found.items())))
     assert not odd, "\n".join(odd)
+    assert found["stopped"] <= (n // STOPPED[name] if name in STOPPED else 0), found
     assert sum(found.values()) == n
     with lent() as fence:
         process = fence._process
     assert process is not None
     assert psutil.Process(process.pid).memory_info().rss < 2 * 2**30
+
+
+def test_what_is_not_answered_is_told_from_what_the_clock_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed = seeds.write(tmp_path, "npy")
+    whole, usual = campaign.counts(seed)
+
+    def stopped(path: Path) -> None:
+        raise InputError("reading it takes more than 10 s", where=path)
+
+    monkeypatch.setattr(fenced, "open_source", stopped)
+    assert campaign.fate(seed, whole, usual).kind == "stopped"
+    monkeypatch.setattr(fenced, "open_source", lambda path: time.sleep(60))
+    assert campaign.fate(seed, whole, usual, within=0.1).kind == "hang"
 
 
 @pytest.mark.parametrize("n", N)

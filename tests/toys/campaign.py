@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from stemdask.errors import InputError
+from stemdask.fence.fence import START_SECONDS
 from stemdask.sources import fenced
+from stemdask.sources.guard import WAITING_SECONDS
+
+#: Seconds within which any file is answered: what the fence gives a reader, and its process to start.
+ANSWERED = WAITING_SECONDS + START_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +27,11 @@ class Fate:
     """What became of a mutant."""
 
     kind: str
-    """same, refused, warned, lost (frames or atoms, without a word), crash, hang, multiline or raised."""
+    """What it is.
+
+    same, refused, warned, lost (frames or atoms, without a word), stopped (by the clock of the fence, in a sentence),
+    crash, multiline, raised or hang (not answered).
+    """
     said: str = ""
     seconds: float = 0.0
 
@@ -93,15 +105,18 @@ def counts(path: Path) -> tuple[Counts, tuple[str, ...]]:
     return (source.n_frames, atoms), source.warnings
 
 
-def fate(path: Path, whole: Counts, usual: Sequence[str]) -> Fate:
+def fate(path: Path, whole: Counts, usual: Sequence[str], within: float = ANSWERED) -> Fate:
     """Open a mutant and say what became of it, beside the warnings that the good file has."""
     start = time.monotonic()
     try:
-        found, warnings = counts(path)
+        with _no_longer_than(within):
+            found, warnings = counts(path)
+    except _NotAnsweredError:
+        return Fate("hang", f"not answered in {within:g} s", within)
     except InputError as error:
         spent = time.monotonic() - start
         words = str(error)
-        kind = "crash" if "its reader crashed" in words else "hang" if "takes more than" in words else "refused"
+        kind = "crash" if "its reader crashed" in words else "stopped" if "takes more than" in words else "refused"
         return Fate("multiline" if "\n" in words else kind, words, spent)
     except Exception as error:  # noqa: BLE001 - what must not be
         return Fate("raised", f"{type(error).__name__}: {error}", time.monotonic() - start)
@@ -109,3 +124,26 @@ def fate(path: Path, whole: Counts, usual: Sequence[str]) -> Fate:
     if found == whole:
         return Fate("same", "", spent)
     return Fate("warned" if len(warnings) > len(usual) else "lost", f"{whole} -> {found}; {warnings}", spent)
+
+
+class _NotAnsweredError(BaseException):
+    """Nobody may take it for an answer."""
+
+
+@contextmanager
+def _no_longer_than(seconds: float) -> Iterator[None]:
+    """Raise where what is done within takes longer; the clock of the test, which is the same, goes on after."""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise _NotAnsweredError
+
+    start = time.monotonic()
+    handler = signal.signal(signal.SIGALRM, ring)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - start), 0.001))

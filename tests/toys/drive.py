@@ -15,9 +15,9 @@ from stemdask.errors import StemdaskError
 
 
 def tell_size(progress: Progress) -> None:
-    """Add to the file that TOY_SIZES names how many frames this driver has done, and the memory that it has, bytes."""
+    """Add a line to the file that TOY_SIZES names: frames done, those of them by this driver, and its memory, bytes."""
     with Path(os.environ["TOY_SIZES"]).open("a") as file:
-        file.write(f"{progress.fresh} {psutil.Process().memory_info().rss}\n")
+        file.write(f"{progress.done} {progress.fresh} {psutil.Process().memory_info().rss}\n")
 
 
 toy.install()
