@@ -238,7 +238,8 @@ def create_arrays(plan: Plan, prepared: Mapping[str, Array], path: Path) -> dict
 
 def _write_axis(root: Any, variable: Variable, places: Array, plan: Plan) -> str:
     """Write a coordinate; return its checksum."""
-    array = create_array(root, variable, places.shape, plan)
+    there = variable.path in root
+    array = writable(root, variable.path) if there else create_array(root, variable, places.shape, plan)
     array[...] = places
     return checksums.once(variable.path, checksums.parts(array))
 
@@ -260,18 +261,21 @@ def _create_checksums(root: Any, plan: Plan) -> None:
 
 
 def add_missing(plan: Plan) -> None:
-    """Create what a store of an earlier version lacks: its axes, and variables of ``/frames``, which aren't known."""
+    """Create what a store of an earlier version lacks: its axes, and variables of ``/frames``, which aren't known.
+
+    An axis of which no checksum is noted is written again: it was found damaged, or its writer was killed then.
+    """
     root = open_group(plan.store, "r+")
     sums = dict(root.attrs.get("checksums", {}))
-    missing_axes = {variable: places for variable, places in axes(plan).items() if variable.path not in root}
-    sums |= {variable.path: _write_axis(root, variable, places, plan) for variable, places in missing_axes.items()}
-    missing = [variable for variable in frame_variables(plan) if variable.path not in root]
+    again = {variable: places for variable, places in axes(plan).items() if not sums.get(variable.path)}
+    missing = [variable for variable in (*again, *frame_variables(plan)) if variable.path not in root]
+    sums |= {variable.path: _write_axis(root, variable, places, plan) for variable, places in again.items()}
     for variable in missing:
-        shape = (plan.source.n_frames,)
-        create_array(root, variable, shape, plan)[...] = np.full(shape, fill_value(variable), variable.dtype)
-    written = [variable.path for variable in (*missing_axes, *missing)]
-    if written:
-        metadata.update(Path(plan.store), {"checksums": sums}, written)
+        if variable not in again:
+            shape = (plan.source.n_frames,)
+            create_array(root, variable, shape, plan)[...] = np.full(shape, fill_value(variable), variable.dtype)
+    if again or missing:
+        metadata.update(Path(plan.store), {"checksums": sums}, [variable.path for variable in missing])
 
 
 def check_pipeline() -> None:

@@ -219,4 +219,12 @@ def _mark(store: Path, damage: Damage) -> None:
     n_frames, size = int(array.shape[0]), int(array.chunks[0])
     again = [Block(block, block * size, min((block + 1) * size, n_frames)) for block in damage.blocks]
     statuses.set_pending(store, again)
-    layout.set_state(store, "partial", finished={}, event=f"verify found {len(damage.damaged)} damaged chunks")
+    once: Mapping[str, str] = metadata.attributes(store).get("checksums", {})
+    harmed = {name.rpartition("/c")[0] for name in damage.damaged}
+    layout.set_state(
+        store,
+        "partial",
+        finished={},
+        checksums={path: "" if path in harmed else known for path, known in once.items()},  # to be made again
+        event=f"verify found {len(damage.damaged)} damaged chunks",
+    )

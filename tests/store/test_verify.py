@@ -91,6 +91,16 @@ def test_flipped_bits_of_any_file_are_found_named_and_repaired(
     record_property("figure", f"{n_flips} of {n_flips} found, named and repaired to the same bytes")
 
 
+def test_a_coordinate_that_was_damaged_is_written_again(made: tuple[Path, Path], store: Path) -> None:
+    before = toy.contents(store)
+    for harm in (lambda: _flip(store / "frame/c/1", 9), lambda: _swap(store / "frame/c/0", store / "frame/c/2")):
+        harm()
+        assert "frame/c/1" in reader.verify(store, repair=True).damaged
+        sd.run(toy.config(made[0], store, limits={"isolate": False}))
+        assert reader.verify(store).sound
+        assert toy.contents(store) == before
+
+
 def test_damage_of_the_checksums_themselves_is_found_and_repaired(made: tuple[Path, Path], store: Path) -> None:
     for name, harm in (("zarr.json", b"dimension_names"), ("c/1/0", None)):
         path = store / "blocks/checksum" / name
