@@ -89,12 +89,13 @@ def test_a_kill_a_minute_changes_no_byte_and_the_driver_does_not_grow(
         process, next_kill = psutil.Process(driver.pid), time.monotonic() + EVERY
         while (code := driver.poll()) is None:
             time.sleep(1)
-            if time.monotonic() > next_kill:
-                next_kill += EVERY
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    # Every tenth time the driver itself, else any process that it has.
-                    victims = [process] if kills % 10 == 9 else process.children(recursive=True)
+            if time.monotonic() < next_kill:
+                continue
+            with contextlib.suppress(psutil.NoSuchProcess):
+                # Every tenth time the driver itself, else any process that it has.
+                if victims := [process] if kills % 10 == 9 else process.children(recursive=True):
                     choose.choice(victims).kill()
+                    next_kill += EVERY
                     kills += 1
         drivers.append(_sizes(told))
     assert toy.contents(store) == undisturbed
