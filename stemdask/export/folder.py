@@ -54,7 +54,9 @@ class Folder:
                 disk.sync_file(target)
         except OSError as error:
             raise StorageError(
-                f"can't be written: {error.strerror or error}", where=target, remedy="Name another folder"
+                f"can't be written: {error.strerror or error}",
+                where=target,
+                remedy="Free some space, or name another folder",
             ) from error
         finally:
             with suppress(OSError):  # what stays is swept by the next export

@@ -13,6 +13,7 @@ from stemdask.analyses.images.cells import displacement
 from stemdask.errors import StoreError
 from stemdask.export.export import Export
 from stemdask.export.folder import Folder
+from stemdask.export.hdf5_file import Hdf5File
 from stemdask.model import Array
 from stemdask.results.blocks import Blocks, Stored
 
@@ -126,7 +127,6 @@ def _save(folder: Folder, variable: Stored, data: Any, dims: list[_Axis]) -> Non
         for at, (dim, size) in enumerate(zip(dims, data.shape, strict=True))
     ]
     signal = {
-        "data": data,
         "axes": axes,
         "metadata": {
             "General": {"title": f"{variable.path} [{variable.units}]", "notes": variable.long_name},
@@ -139,8 +139,11 @@ def _save(folder: Folder, variable: Stored, data: Any, dims: list[_Axis]) -> Non
         "tmp_parameters": {},
         "package_info": {"package": "stemdask", "package_version": __version__},
     }
-    with folder.file(f"{variable.path.replace('/', '_')}.hspy") as path:
-        file_writer(str(path), signal, show_progressbar=False)
+    with folder.file(f"{variable.path.replace('/', '_')}.hspy") as path, Hdf5File(path) as file:
+        try:
+            file_writer(file, {**signal, "data": file.unless_refused(data)}, show_progressbar=False)
+        finally:
+            file.raise_refusal()
 
 
 EXPORT = Export("hspy", "averages of images, and maps of the cells", write)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from exported import tree
 
 import stemdask as sd
 from stemdask import export
+from stemdask.errors import StorageError
 
 
 def test_hspy_holds_maps_over_the_lattice(images_store: Path, tmp_path: Path) -> None:
@@ -23,6 +25,23 @@ def test_hspy_holds_maps_over_the_lattice(images_store: Path, tmp_path: Path) ->
     assert signal["metadata"]["Signal"]["quantity"] == "u (pm)"
     np.testing.assert_allclose(maps[1][(j - low_j).astype(int), (i - low_i).astype(int)], u, rtol=1e-6)
     assert np.isfinite(maps[1]).sum() == np.isfinite(u).sum()
+
+
+def test_a_file_that_can_not_be_written_whole_is_refused_without_harm(images_store: Path, tmp_path: Path) -> None:
+    """HDF5's library crashes as it comes back to a write that was refused."""
+    export.write(images_store, "hspy", tmp_path / "whole")
+    whole = {path.name: path.stat().st_size for path in (tmp_path / "whole").glob("*.hspy")}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in (100, 3000, max(whole.values()) - 100):
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+            with pytest.raises(StorageError, match="can't be written: File too large"):
+                export.write(images_store, "hspy", tmp_path / "cut")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert not list((tmp_path / "cut").glob(".partial*"))
+    export.write(images_store, "hspy", tmp_path / "cut")
+    assert {path.name: path.stat().st_size for path in (tmp_path / "cut").glob("*.hspy")} == whole
 
 
 @pytest.mark.long
