@@ -85,7 +85,7 @@ def _campaign(scene: Scene, name: str, words: Path, n_kills: int, seed: int) -> 
             assert process.exitcode is not None, f"{scene.verb} hangs after a kill of {victim}"
         _until_done(scene, words)
         assert scene.result() == undisturbed
-        assert not list(scene.place.rglob("*.partial"))
+        assert not list(scene.place.rglob("*.partial*"))
     return kills
 
 
@@ -155,6 +155,6 @@ def test_a_verb_that_is_killed_at_the_nth_call_that_changes_a_file_is_ended_by_t
         killed += 1
         _until_done(scene, words)
         assert scene.result() == undisturbed, killed
-        assert not list(scene.place.rglob("*.partial"))
+        assert not list(scene.place.rglob("*.partial*"))
     record_property("figure", f"killed at each of {killed} calls" if step == 1 else f"{killed} kills")
     assert killed

@@ -39,7 +39,7 @@ def _campaign(scene: Scene, monkeypatch: pytest.MonkeyPatch, number: int, step: 
         fired += 1
         scene.do()
         assert scene.result() == undisturbed, n
-        assert not list(scene.place.rglob("*.partial"))
+        assert not list(scene.place.rglob("*.partial*"))
 
 
 @pytest.fixture(scope="module")

@@ -89,12 +89,32 @@ def _grey(path: str, picture: Image) -> Array:
         if hidden is not None:
             _check_opaque(path, values == hidden)
         return values
-    if picture.mode in ("LA", "RGBA"):
-        _check_opaque(path, values[..., -1] < 255)
+    return grey_of(path, values, picture.mode)
+
+
+def grey_of(path: str, values: Array, mode: str) -> Array:
+    """Return the intensities of pixels whose channels say the same.
+
+    Parameters
+    ----------
+    path
+        File, for the message.
+    values
+        Unsigned integers, (ny, nx, channel); an even number of channels ends in that of opacity.
+    mode
+        What the channels are.
+
+    Raises
+    ------
+    InputError
+        They differ, or not all pixels are opaque.
+    """
+    if values.shape[-1] % 2 == 0:
+        _check_opaque(path, values[..., -1] < np.iinfo(values.dtype).max)
         values = values[..., :-1]
     spread = np.ptp(np.ascontiguousarray(np.moveaxis(values, -1, 0)), axis=0)  # slow along an axis of three
     if n_coloured := np.count_nonzero(spread):
-        kind = f"{picture.mode}; in {n_coloured} of {spread.size} pixels the channels differ, by up to {spread.max()}"
+        kind = f"{mode}; in {n_coloured} of {spread.size} pixels the channels differ, by up to {spread.max()}"
         raise colour(path, kind)
     return values[..., 0]
 

@@ -20,6 +20,7 @@ from stemdask.kernels.arrays import Array
 from stemdask.sources.guard import check_budget
 from stemdask.sources.images.format import ImageFormat
 from stemdask.sources.images.headers import check_size, colour
+from stemdask.sources.images.pictures import grey_of
 from stemdask.sources.images.stack import OpenStack, Stack, calibrate
 
 _OME_SIZE = re.compile(r"PhysicalSize([XY])(Unit)?=\"([^\"]{1,40})\"")
@@ -39,10 +40,11 @@ def check_pages(path: str) -> list[str]:
         if not tiff.series:
             raise InputError("holds no image", where=path)
         first = tiff.pages.first
-        if first.samplesperpixel > 1 or first.photometric in (2, 3, 5, 6, 8):
+        if (first.samplesperpixel > 1 or first.photometric in (2, 3, 5, 6, 8)) and not _may_be_grey(tiff):
             raise colour(path, str(getattr(first.photometric, "name", first.photometric)))
         for series in tiff.series:
-            check_budget(path, int(np.prod(series.shape[-2:])) * max(4, series.dtype.itemsize))
+            _, frame_shape, n_channels = _lengths(series)
+            check_budget(path, math.prod(frame_shape) * n_channels * max(4, series.dtype.itemsize))
             pages: Any = series.pages
             for page in pages:
                 if page is None:
@@ -68,19 +70,43 @@ def open_tiff(path: str) -> list[OpenStack]:
     tiff.filehandle.set_lock(True)
     first = tiff.series[0]
     apart = len(tiff.series) > 1 and all(series.shape == first.shape for series in tiff.series)
-    ny, nx = (int(length) for length in first.shape[-2:])
+    n_frames, (ny, nx), n_channels = _lengths(first)
+    shape = (ny, nx, n_channels) if n_channels > 1 else (ny, nx)
     dtype = first.dtype.newbyteorder(tiff.byteorder)
-    n_frames = len(tiff.series) if apart else math.prod(int(length) for length in first.shape[:-2])
+    n_frames = len(tiff.series) if apart else n_frames
 
     def read(index: int) -> Array:
+        values = pixels(index)
+        return grey_of(path, values, "RGB" if n_channels == 3 else "RGBA") if n_channels > 1 else values
+
+    def pixels(index: int) -> Array:
         if first.dataoffset is not None and not apart:
-            place = first.dataoffset + index * ny * nx * dtype.itemsize
-            return np.fromfile(path, dtype, ny * nx, offset=place).reshape(ny, nx)
+            n = math.prod(shape)
+            return np.fromfile(path, dtype, n, offset=first.dataoffset + index * n * dtype.itemsize).reshape(shape)
         page = tiff.series[index].pages[0] if apart else first.pages[index]
         return np.asarray(page.asarray()) if page is not None else np.empty((0, 0))
 
     weakref.finalize(read, tiff.close)
     return [OpenStack(Stack(Path(path).stem, (n_frames, ny, nx), dtype, calibrate(_axes(tiff))), read)]
+
+
+def _may_be_grey(tiff: Any) -> bool:
+    """Tell whether its pages are red, green and blue side by side, as everyday programs save grey images too."""
+    pages = [series.keyframe for series in tiff.series]
+    return all(
+        page.photometric == 2
+        and page.planarconfig == 1
+        and page.samplesperpixel in (3, 4)
+        and page.dtype in (np.uint8, np.uint16)
+        for page in pages
+    )
+
+
+def _lengths(series: Any) -> tuple[int, tuple[int, int], int]:
+    """Return the number of frames, (ny, nx) and the number of channels."""
+    shape = [int(length) for length in series.shape]
+    n_channels = shape.pop() if series.axes.endswith("S") else 1
+    return math.prod(shape[:-2]), (shape[-2], shape[-1]), n_channels
 
 
 def _axes(tiff: Any) -> list[dict[str, Any]]:
@@ -138,7 +164,7 @@ def _chain(path: str, size: int) -> int:
 
 def _check_count(path: str, tiff: Any, n_pages: int) -> None:
     """Compare the number of frames that ImageJ states, and of pixels that tifffile does, with those found."""
-    found = sum(int(np.prod(series.shape[:-2])) for series in tiff.series)
+    found = sum(_lengths(series)[0] for series in tiff.series)
     stated = int((tiff.imagej_metadata or {}).get("images", found))
     n_pixels = sum(int(series.size) for series in tiff.series)
     n_stated = sum(math.prod(map(int, one.get("shape", (0,)))) for one in tiff.shaped_metadata or ())

@@ -203,7 +203,8 @@ def test_colour_tiffs_are_refused_with_a_hint(photometric: str, tmp_path: Path) 
     path = tmp_path / "colour.tif"
     shape = (16, 16, 3) if photometric == "rgb" else (16, 16)
     colormap = np.zeros((3, 256), np.uint16) if photometric == "palette" else None
-    tifffile.imwrite(path, np.zeros(shape, np.uint8), photometric=photometric, colormap=colormap)
+    pixels = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    tifffile.imwrite(path, pixels, photometric=photometric, colormap=colormap)
     assert "grey" in refused(path, "colour image")
 
 

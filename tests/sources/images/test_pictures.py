@@ -13,6 +13,7 @@ import PIL.ImageFile
 import PIL.JpegImagePlugin
 import PIL.PngImagePlugin
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from refusals import refused
 
@@ -52,6 +53,32 @@ def test_grey_png_keeps_every_level(dtype: str, write_png: Any) -> None:
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_channels_that_say_the_same_are_grey(n: int, grey: Pixels, write_png: Any) -> None:
     np.testing.assert_array_equal(open_source(write_png("a.png", channels(grey, n))).read(0).pixels, grey)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("n", [3, 4])
+def test_a_tiff_whose_channels_say_the_same_is_grey_page_by_page(
+    n: int, compression: str | None, dtype: type, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 200, (3, 16, 12)).astype(dtype)
+    values = np.repeat(pixels[..., None], n, axis=-1)
+    values[..., 3:] = np.iinfo(dtype).max
+    extra = {"extrasamples": ["unassalpha"]} if n == 4 else {}
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", compression=compression, **extra)
+    source = open_source(tmp_path / "a.tif")
+    assert (source.n_frames, source.shape, source.dtype) == (3, (16, 12), np.dtype(dtype).name)
+    np.testing.assert_array_equal(source.read(2).pixels, pixels[2])
+    values[1, 3, 4, 0] += 1
+    tifffile.imwrite(tmp_path / "b.tif", values, photometric="rgb", compression=compression, **extra)
+    with pytest.raises(InputError, match="in 1 of 192 pixels the channels differ, by up to 1"):
+        open_source(tmp_path / "b.tif").read(1)
+    if n == 4:
+        values[1, 3, 4, 0] -= 1
+        values[1, 3, 4, 3] = 0
+        tifffile.imwrite(tmp_path / "c.tif", values, photometric="rgb", compression=compression, **extra)
+        with pytest.raises(InputError, match="1 of 192 pixels are transparent"):
+            open_source(tmp_path / "c.tif").read(1)
 
 
 def test_a_palette_of_greys_is_grey(grey: Pixels, write_png: Any) -> None:
