@@ -29,9 +29,9 @@ _OPTIONS = {
     "scheduler_options": {"port": _NUMBER},
     "shebang": re.compile(r"#!(/usr)?/bin/(env )?(ba|z|k)?sh( -l)?\Z"),
 }
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@:=,-]+\Z")
+_PLAIN_PATH = re.compile(r"(?!-)[A-Za-z0-9_./+@:=,-]+\Z")  # what begins with - is an option
 _MAIL = re.compile(r"[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9.-]{1,190}\Z")
-_EXPRESSION = re.compile(r"[A-Za-z0-9_.,:=@+%\[\]|&*()-]{1,200}\Z")
+_EXPRESSION = re.compile(r"(?!-)[A-Za-z0-9_.,:=@+%\[\]|&*()-]{1,200}\Z")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:@+-]{0,63}\Z")
 
 

@@ -163,6 +163,12 @@ def test_a_name_that_would_read_as_an_option_is_refused(key: str) -> None:
         kinds.Batch.model_validate({"kind": "slurm", key: "--wrap=reboot"})
 
 
+@pytest.mark.parametrize("key", ["constraint", "local_directory", "log_directory"])
+def test_a_word_that_would_read_as_an_option_is_refused(key: str) -> None:
+    with pytest.raises(ValidationError, match="can't be used in a"):
+        kinds.Batch.model_validate({"kind": "slurm", key: "--preload=/x.py"})
+
+
 def test_what_sites_ask_for_is_allowed() -> None:
     kinds.Batch(
         kind="slurm",
