@@ -25,6 +25,8 @@ from stemdask.model import AtomsFrame
 #: Widths of windows, px, and the height of the first screen.
 WIDTHS = (400, 800, 1600)
 HEIGHT = 1000
+#: How long a browser may take over a page, ms: machines that build sites are busy.
+_PATIENCE = 300_000
 PIXEL = 0.0297  # nm
 _ABOUT = (
     "What `stemdask run` writes beside a store, in windows of 400, 800 and 1,600 px. Each is one file that needs no "
@@ -189,6 +191,7 @@ def _browser() -> Iterator[Callable[[Path, Path, int], Path]]:
 
         def photograph(page: Path, picture: Path, width: int) -> Path:
             window = browser.new_page(viewport={"width": width, "height": HEIGHT})
+            window.set_default_timeout(_PATIENCE)
             window.goto(page.absolute().as_uri())
             window.screenshot(path=picture)
             window.close()
