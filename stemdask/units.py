@@ -79,7 +79,8 @@ def amount(text: str, units: str) -> str:
             text = f"{Decimal(text).scaleb(power).normalize():f}"
         else:
             text = _NUMBER.sub(lambda number: f"{Decimal(number[0]).scaleb(power):f}", text)
-    return f"{text} {symbol(units)}".rstrip()
+    sign = symbol(units)
+    return f"{text}{'' if sign == '°' else ' '}{sign}".rstrip()
 
 
 def _factor(word: str, sign: int) -> str:

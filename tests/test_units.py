@@ -85,6 +85,7 @@ def test_units_are_printed_as_they_are_written_in_the_field(stored: str, printed
         ("788.2", "millipixel", "0.7882 px"),
         ("nan", "1e-3 pixel", "nan px"),
         ("3.1", "pixel", "3.1 px"),
+        ("0.11", "degree", "0.11°"),
     ],
 )
 def test_an_amount_has_its_unit_and_thousandths_of_a_pixel_are_told_in_pixels(

@@ -154,7 +154,8 @@ def colour_wheel(axes: Axes, place: tuple[float, float, float, float]) -> None:
     middle = np.tile(0.5 * (angle[1:] + angle[:-1]), (1, 1))
     ring.pcolormesh(angle, [0.5, 1.0], middle, cmap=wheel(), vmin=-np.pi, vmax=np.pi)
     ring.set_axis_off()
-    for degrees, across, up in ((0, "left", "center"), (90, "center", "bottom"), (180, "right", "center")):
+    sides = ((0, "left", "center"), (90, "center", "bottom"), (180, "right", "center"), (270, "center", "top"))
+    for degrees, across, up in sides:
         ring.text(np.deg2rad(degrees), 1.12, f"{degrees}°", ha=across, va=up, fontsize=6.5, color=INK)
 
 

@@ -96,7 +96,7 @@ def with_error(value: float, error: float) -> str:
     if not _known(value, error):
         return f"{value:.4g}"
     digits = decimals(error)
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
+    return f"{value:z.{digits}f} ± {error:.{digits}f}"
 
 
 def decimals(error: float, value: float = 1.0) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -113,6 +114,7 @@ def render(results: Results, tree: xr.DataTree, title: str, frames: str | None =
         failed_more=max(0, len(failed) - NAMED),
         listed=listed,
         told=_told(listed),
+        texts=_texts(listed),
         files=len({verdict.file for verdict in listed}) > 1,
         slides=slides,
         slides_said=_said_of(slides, found),
@@ -260,6 +262,17 @@ def _told(listed: Sequence[Verdict]) -> list[tuple[str, ...]]:
     everywhere = set.intersection(*in_words) if in_words else set()
     told = [(*verdict.reasons, *(one for one in verdict.words if one not in everywhere)) for verdict in listed]
     return told if any(told) else []
+
+
+def _texts(listed: Sequence[Verdict]) -> list[list[str]]:
+    """Return the numbers of the table: as many decimals all the way down a column, four digits of the largest."""
+    columns = []
+    for column in np.array([verdict.numbers for verdict in listed], float).T:
+        known = column[np.isfinite(column)]
+        whole = not (known % 1).any()
+        digits = 0 if whole else max(3 - math.floor(math.log10(np.abs(known).max())), 0)
+        columns.append([f"{number:z.{digits}f}" if math.isfinite(number) else "" for number in column])
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _said_of(slides: Sequence[_Slide], found: Verdicts) -> str:

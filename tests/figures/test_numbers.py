@@ -20,6 +20,7 @@ def scalar(value, units="angstrom"):
         (11.736, 4.5e-14, "11.74 Å"),
         (7013.7, np.nan, "7014 Å"),
         (np.nan, 1.0, "nan Å"),
+        (-3e-5, 0.0019, "0.0000 ± 0.0019 Å"),
     ],
 )
 def test_a_value_has_as_many_digits_as_its_error_deserves(value, error, text):

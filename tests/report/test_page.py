@@ -228,6 +228,12 @@ def test_the_table_says_what_differs_between_frames(every_image_analysis: Path, 
     assert "file" not in table
 
 
+def test_numbers_of_a_column_have_as_many_decimals_as_one_another() -> None:
+    rows = [(201.0, 15.4, 1.78, np.nan), (7.0, 9.4333, -1e-5, np.nan)]
+    listed = [page.Verdict(k, "good", (), (), "", row) for k, row in enumerate(rows)]
+    assert page._texts(listed) == [["201", "15.40", "1.780", ""], ["7", "9.43", "0.000", ""]]
+
+
 def test_a_range_of_separations_is_shown_with_its_scores(tmp_path: Path) -> None:
     analyses = {"columns": {"separation": ["8 px", "34 px"]}, "lattice": {}}
     store = stores.run(stores.write_stack(tmp_path / "stack.npy", 1), tmp_path / "scored.zarr", analyses, "0.0297 nm")

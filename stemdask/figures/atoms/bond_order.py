@@ -33,6 +33,8 @@ _SHAPES = ("s", "D", "^", "v")
 ORDER_LINE = 0.54
 #: Length of (Q4, Q6), over that of perfect fcc, below which atoms are disordered (Yang et al. 2021, Nature 592, 60).
 DISORDERED = 0.5
+#: Q6 up to which axes reach at least: the name of the topmost mark is below their title.
+_ABOVE_MARKS = 0.73
 
 
 def order_maps(atoms: xr.Dataset, *, normalised: bool = False) -> Figure:
@@ -54,6 +56,7 @@ def order_maps(atoms: xr.Dataset, *, normalised: bool = False) -> Figure:
             _marks(axes, {key: (_mark(value, column, normalised), value[1]) for key, value in IDEAL.items()})
             axes.axhline(ORDER_LINE, color=INK, lw=0.8, ls=(0, (4, 3)))
         _disorder(left)
+        left.set_ylim(top=max(left.get_ylim()[1], _ABOVE_MARKS))
         labels = (SYMBOLS[v.name] for v in (bond_order.Q4_AVG, bond_order.Q6_AVG, bond_order.W6_AVG))
         q4_label, q6_label, w6_label = labels
         left.set(xlabel=q4_label, ylabel=q6_label, title="Coarse-grained bond order")
@@ -149,7 +152,7 @@ def parts(results: Results, frame: int) -> list[Part]:
     part.rows.append(mean_row(results, bond_order.CRYSTALLINITY, frame, "mean crystallinity"))
     if all(variable in results for variable in (bond_order.Q4_AVG, bond_order.Q6_AVG, bond_order.W6_AVG)):
         caption = (
-            "Bond order of every atom; crosses: perfect crystals; dashed line: Q6 = 0.54; dotted circle: half of "
+            "Bond order of every atom; crosses: perfect crystals; dashed line: Q6 = 0.54; dotted arc: half of "
             "perfect fcc, inside of which surroundings are disordered."
         )
         part.show(caption, lambda: plot_order(results, frame))

@@ -127,10 +127,13 @@ def disputed(atoms: xr.Dataset) -> list[str]:
     left = int(disputed.sum() - lacking.sum() - turned.sum())
     causes = [(int(lacking.sum()), "lack neighbours"), (left, "have strained, noisy or turned surroundings")]
     causes.insert(1, (int(turned.sum()), "lie where twins meet, with neighbours that are turned against them"))
+    told = [(number, why) for number, why in causes if number]
+    alone = len(told) == 1 and told[0][0] > 1
+    reasons = f"All of them {told[0][1]}" if alone else ", ".join(f"{number} {why}" for number, why in told)
     return [
         f"{disputed.sum()} atoms lie on a lattice but are not crystalline by s6. The lattice depends on where the "
-        "neighbours of an atom are, s6 on whether both ends of each bond have similar surroundings. Of these atoms, "
-        + ", ".join(f"{number} {why}" for number, why in causes if number)
+        "neighbours of an atom are, s6 on whether both ends of each bond have similar surroundings. "
+        + (reasons if alone else f"Of these atoms, {reasons}")
         + "."
     ]
 

@@ -37,6 +37,8 @@ from stemdask.units import amount
 _WIDTH = 7.0
 #: Places around whose spread along two axes differs more lie on a line.
 _FLAT = 100.0
+#: Times the bars of a histogram that the curve beside them may be high.
+_TALLER = 3.0
 _UNCALIBRATED = "in pixels until input.pixel_size is given"
 
 
@@ -163,11 +165,15 @@ def distribution(found: xr.Dataset) -> Figure:
         right.hist(np.hypot(u, v), bins=50, range=(0, reach), color=SUBLATTICES[1], alpha=0.75, label="found")
         sigma = _noise(found)
         if u.size and sigma > 0:
-            r = np.linspace(0, reach, 300)
+            r = np.unique(np.append(np.linspace(0, min(6 * sigma, reach), 200), np.linspace(0, reach, 300)))
             noise = u.size * (reach / 50) * r / sigma**2 * np.exp(-0.5 * (r / sigma) ** 2)
             floor = amount(f"{sigma:.{decimals(sigma)}f}", units)
-            right.plot(r, noise, color=INK, lw=1, label=f"noise alone, σ = {floor}")
-            right.set_ylim(0, 1.4 * max(patch.get_height() for patch in right.patches))  # the legend is above the bars
+            tallest = max(patch.get_height() for patch in right.patches)
+            lowered = noise.max() > _TALLER * tallest  # or there would be no bars to be seen
+            noise *= tallest / noise.max() if lowered else 1.0
+            label = f"noise alone, σ = {floor}" + (", height not to scale" if lowered else "")
+            right.plot(r, noise, color=INK, lw=1, label=label)
+            right.set_ylim(0, 1.4 * max(tallest, noise.max()))  # the legend is above both
             right.legend(loc="upper right")
         right.set(xlabel=quantity("magnitude", units), ylabel="vectors", title="Magnitude")
     return figure
@@ -260,14 +266,14 @@ def _mean(found: xr.Dataset) -> list[str]:
     )
     unsure = all(abs(float(value.median())) < 2.0 * shared for value, shared in values)
     more = "; not distinguishable from zero without a reference" if unsure else ""
-    return [f"mean {along} (errors from the shape of the columns){more}"]
+    return [f"mean {along}{more}", "the errors of the mean come from the shape of the columns"]
 
 
 def _median(found: xr.Dataset, variable: Variable, error: float, *, stated: bool = False) -> str:
     """Return the median of a variable to the digits that an error leaves, with the error where it is to be stated."""
     middle = float(found[variable.name].median())
     digits = decimals(error, middle)
-    text = f"{middle:.{digits}f}".replace("-", "−")
+    text = f"{middle:z.{digits}f}".replace("-", "−")
     return amount(f"{text} ± {error:.{digits}f}" if stated else text, str(found[variable.name].attrs["units"]))
 
 

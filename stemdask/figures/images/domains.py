@@ -185,7 +185,7 @@ def fractions(domains: xr.Dataset, directions: Sequence[float], classes: Sequenc
         panels[3].set(ylabel=quantity("wall at x", lengths))
         panels[4].set(ylabel=quantity("wall at y", lengths))
         for axes in panels[:3]:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.05 * axes.get_ylim()[1])  # marks at the top are whole
         for axes in (panels[0], *([panels[3]] if pairs else [])):
             axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         frame_axis(panels[4])

@@ -67,4 +67,6 @@ def test_atoms_on_a_lattice_that_bond_order_calls_disordered_are_explained():
     assert sentence.startswith("4 atoms lie on a lattice")
     assert "2 lack neighbours, 1 lie where twins meet" in sentence
     assert "1 have strained" in sentence
+    (sentence,) = disputed(atoms.isel(atom=[2, 3]))
+    assert sentence.endswith("All of them lack neighbours.")
     assert disputed(atoms.assign(crystalline=("atom", np.ones(6, np.int8)))) == []

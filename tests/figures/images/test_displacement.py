@@ -79,6 +79,16 @@ def test_all_vectors_are_counted_beside_what_their_errors_would_give():
     assert_drawn(figure)
 
 
+@pytest.mark.parametrize("error", [0.02, 3.0])
+def test_what_errors_would_give_is_seen_whole_beside_the_bars(error):
+    found = cells()
+    found["u_err"][:] = found["v_err"][:] = error
+    right = distribution(found).axes[1]
+    high, tallest = float(np.max(right.lines[0].get_ydata())), max(bars(right)[0])
+    assert max(high, tallest) < right.get_ylim()[1] < 6 * tallest
+    assert ("not to scale" in legend(right)[1]) == (error == 0.02)
+
+
 def test_nothing_is_compared_where_no_error_is_known():
     found = cells()
     found["u_err"][:] = found["v_err"][:] = np.nan
@@ -142,10 +152,10 @@ def test_the_mean_is_stated_with_what_limits_it() -> None:
     u = xr.DataArray([5.2, 6.0, 5.6], dims="cell", attrs={"units": "pm"})
     found = xr.Dataset({"u": u, "v": u + 30.0, "u_sys": 2.9, "v_sys": 0.61}, attrs={})
     found["v"].attrs["units"] = "pm"
-    (said,) = displacement_figures._mean(found)
+    said, _ = displacement_figures._mean(found)
     assert "5.6 ± 2.9 pm along x" in said
     assert "35.60 ± 0.61 pm along y" in said
     assert "zero" not in said
-    (unsure,) = displacement_figures._mean(found.assign(v_sys=20.0))
+    unsure, _ = displacement_figures._mean(found.assign(v_sys=20.0))
     assert "not distinguishable from zero" in unsure
     assert displacement_figures._mean(found.assign(v_sys=np.nan)) == []
