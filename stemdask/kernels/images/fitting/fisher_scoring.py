@@ -20,6 +20,9 @@ _TOLERANCE = (0.03, 1e-4)
 _RENEW = 0.02
 #: Columns that are held are moved when they should be by more than this part of their width.
 _MOVED = 0.005
+#: Standard error of a median times the root of the number, over the median deviation; what chance makes of its square
+#: is taken away so many times.
+_MEDIAN_SCATTER, _DOUBTED = 1.86, 4.0
 #: Where a step makes the fit worse at more than this part of the columns it is shortened, down to this part of it.
 _FEW, _LEAST_PART = 0.05, 0.03
 #: Less than this part of what chance makes of chi² by one parameter is no change; after two such steps the fit ends.
@@ -96,7 +99,7 @@ class FisherScoring:
         for of in self.scene.columns_of:
             free, still = of[~held[of]], of[held[of]]
             if len(free):
-                positions[still] = self.origin[still] + np.median(positions[free] - self.origin[free], axis=0)
+                positions[still] = self.origin[still] + _common(positions[free] - self.origin[free])
         way = np.abs(positions - self.state.positions).max(axis=1, initial=0.0)
         if not (way > _MOVED * self.state.width).any():
             return False
@@ -327,6 +330,13 @@ class FisherScoring:
             positions[strayed] = self.origin[strayed]
         self.state = State(positions, amplitude, precision, coefficients)
         return np.where(constraints.free[:, 1], np.hypot(move[:, 0], move[:, 1]), 0.0)
+
+
+def _common(moves: Floats) -> Floats:
+    """Return what moves (n, 2) have in common: their median, less what their scatter makes by chance."""
+    median: Floats = np.median(moves, axis=0)
+    scatter2 = np.sum((_MEDIAN_SCATTER * np.median(np.abs(moves - median), axis=0)) ** 2) / len(moves)
+    return median * max(0.0, 1.0 - _DOUBTED * float(scatter2) / max(float(median @ median), 1e-300))
 
 
 def _held_part(change: Floats, precision: Floats) -> Floats:

@@ -274,7 +274,6 @@ class _JointFit:
         for _ in range(_MOST_LOOKS):
             decided = self.choose_shape()
             self.scoring.run(1)
-            self.scoring.carry_held()
             if decided or self.scene.unlike(self.scoring.state):
                 break
         self.near = True
