@@ -32,7 +32,14 @@ def right(labels, truth):
     return found / np.sum(labels >= 0)
 
 
-@pytest.mark.parametrize(("kind", "method"), [("180", "gmm"), ("90", "gmm"), ("90", "kmeans"), ("90", "hdbscan")])
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        ("180", "gmm"),
+        ("90", "hdbscan"),
+        *(pytest.param("90", method, marks=pytest.mark.slow) for method in ("gmm", "kmeans")),
+    ],
+)
 def test_two_domains_are_found_and_labelled(simulate, kind, method):
     maps = simulate(kind, 64, sigma=10, size=16)
     stack = maps.stack()
@@ -59,7 +66,7 @@ def test_a_single_population_is_not_divided(simulate):
     assert set(np.unique(labels)) <= {-1, 0}
 
 
-@pytest.mark.parametrize(("sigma", "alike"), [(5, 0.995), (8, 0.98)])
+@pytest.mark.parametrize(("sigma", "alike"), [pytest.param(5, 0.995, marks=pytest.mark.slow), (8, 0.98)])
 def test_the_two_halves_of_a_run_get_the_labels_of_the_whole(simulate, sigma, alike):
     maps = simulate("90", 60, sigma=sigma, size=16)
     whole = maps.stack()
