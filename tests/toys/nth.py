@@ -8,13 +8,18 @@ import errno
 import io
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
 from stemdask.store import disk
+
+#: Frames of a stack that tell one place from another.
+_DEEP = 40
 
 
 class Nth:
@@ -86,6 +91,25 @@ class _Failing(io.FileIO):
         half = 0 if self.nth.number == errno.EINTR else len(data) // 2
         self.nth.call(self.name, lambda: io.FileIO.write(self, memoryview(data)[:half]))
         return super().write(data)
+
+
+class Seen(Nth):
+    """Fails nothing, and notes from which place in the code each call came, by the whole stack."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, below: Path) -> None:
+        self.places: list[int] = []
+        super().__init__(monkeypatch, 0, 0, below)
+
+    def call(self, what: object, before: Callable[[], object] = lambda: None) -> None:
+        """Count a call and note its place; event loops and pools in between are alike for all."""
+        self.count += 1
+        stack: list[tuple[str, int]] = []
+        frame: FrameType | None = sys._getframe(1)
+        while frame and len(stack) < _DEEP:
+            if not any(part in frame.f_code.co_filename for part in ("asyncio", "threading", "concurrent")):
+                stack.append((frame.f_code.co_filename, frame.f_lineno))
+            frame = frame.f_back
+        self.places.append(hash(tuple(stack)))
 
 
 class DyingNth(Nth):
