@@ -157,7 +157,13 @@ def _chain(path: str, size: int) -> int:
             (entries,) = struct.unpack(order + count, file.read(struct.calcsize(order + count)))
             behind = offset + struct.calcsize(order + count) + entries * entry
             check_size(path, behind + struct.calcsize(order + pointer), size)
-            file.seek(behind)
+            tags = file.read(entries * entry)
+            if (0, 0) in zip(tags[2::entry], tags[3::entry], strict=True):  # no tag has type 0
+                raise InputError(
+                    f"the tags of page {len(seen) - 1} are damaged",
+                    where=path,
+                    remedy="Copy the file again from its origin",
+                )
             (offset,) = struct.unpack(order + pointer, file.read(struct.calcsize(order + pointer)))
     return len(seen)
 

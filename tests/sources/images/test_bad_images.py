@@ -198,6 +198,16 @@ def test_tiff_that_declares_other_pixels_than_it_has_is_refused(length: int, tmp
     refused(path, "memory|bytes|small|reader failed|no image")
 
 
+def test_a_tiff_whose_first_tags_are_zeros_does_not_lose_the_other_pages(tmp_path: Path) -> None:
+    """Where the tags end the offset of the next page stands, and behind it what says how many there are."""
+    path = tmp_path / "zeros.tif"
+    tifffile.imwrite(path, np.zeros((5, 24, 24), np.uint16), compression="zlib")
+    data = bytearray(path.read_bytes())
+    data[142:206] = bytes(64)
+    path.write_bytes(data)
+    refused(path, "the tags of page 0 are damaged")
+
+
 @pytest.mark.parametrize("photometric", ["rgb", "palette"])
 def test_colour_tiffs_are_refused_with_a_hint(photometric: str, tmp_path: Path) -> None:
     path = tmp_path / "colour.tif"
