@@ -51,12 +51,15 @@ def check_pages(path: str) -> list[str]:
                     raise InputError("a page is missing", where=path)
                 stop = max((at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
                 check_size(path, stop, size)
+                if len(page.dataoffsets) < (n_parts := math.prod(page.keyframe.chunked)):
+                    raise InputError(f"a page has {len(page.dataoffsets)} of its {n_parts} strips or tiles", where=path)
                 if page.keyframe.compression == 1 and sum(page.databytecounts) * 8 < _row_bits(page.keyframe):
                     raise InputError("a page has fewer bytes than one row of pixels", where=path)
             if series.dataoffset is not None:
                 check_size(path, series.dataoffset + series.size * series.dtype.itemsize, size)
         _check_count(path, tiff, n_pages)
-    return []
+        others = 0 if _are_apart(tiff) else sum(_lengths(series)[0] for series in tiff.series[1:])
+    return [f"{others} images of another size, such as previews, are not read"] if others else []
 
 
 def open_tiff(path: str) -> list[OpenStack]:
@@ -69,7 +72,7 @@ def open_tiff(path: str) -> list[OpenStack]:
     tiff = tifffile.TiffFile(path, _multifile=False)  # an OME file may name others anywhere on the disk
     tiff.filehandle.set_lock(True)
     first = tiff.series[0]
-    apart = len(tiff.series) > 1 and all(series.shape == first.shape for series in tiff.series)
+    apart = _are_apart(tiff)
     n_frames, (ny, nx), n_channels = _lengths(first)
     shape = (ny, nx, n_channels) if n_channels > 1 else (ny, nx)
     dtype = first.dtype.newbyteorder(tiff.byteorder)
@@ -88,6 +91,11 @@ def open_tiff(path: str) -> list[OpenStack]:
 
     weakref.finalize(read, tiff.close)
     return [OpenStack(Stack(Path(path).stem, (n_frames, ny, nx), dtype, calibrate(_axes(tiff))), read)]
+
+
+def _are_apart(tiff: Any) -> bool:
+    """Tell whether its frames are series of their own."""
+    return len(tiff.series) > 1 and all(series.shape == tiff.series[0].shape for series in tiff.series)
 
 
 def _may_be_grey(tiff: Any) -> bool:

@@ -198,6 +198,23 @@ def test_tiff_that_declares_other_pixels_than_it_has_is_refused(length: int, tmp
     refused(path, "memory|bytes|small|reader failed|no image")
 
 
+def test_a_tiff_page_with_fewer_strips_than_its_length_needs_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "long.tif"
+    tifffile.imwrite(path, np.zeros((5, 24, 24), np.uint16), compression="zlib")
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages.first.tags["ImageLength"].overwrite(2072)
+    refused(path, "a page has 1 of its 87 strips")
+
+
+def test_images_of_another_size_in_a_tiff_are_told(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        tiff.write(np.ones((3, 24, 24), np.uint16), photometric="minisblack")
+        tiff.write(np.ones((8, 8), np.uint16), photometric="minisblack")
+    source = open_source(tmp_path / "a.tif")
+    assert source.n_frames == 3
+    assert any("1 images of another size" in warning for warning in source.warnings)
+
+
 def test_a_tiff_whose_first_tags_are_zeros_does_not_lose_the_other_pages(tmp_path: Path) -> None:
     """Where the tags end the offset of the next page stands, and behind it what says how many there are."""
     path = tmp_path / "zeros.tif"
