@@ -21,6 +21,7 @@ from stemdask.view.reading import Frames
 ADDRESS = "127.0.0.1"
 #: Random bytes in the address of the page.
 _SECRET = 32
+_PAGE = "{% extends base %}{% block contents %}<main>{{ embed(roots.layout) }}</main>{% endblock %}"
 
 
 def serve(store: Path, *, port: int, browser: bool, watch: bool) -> None:
@@ -29,7 +30,7 @@ def serve(store: Path, *, port: int, browser: bool, watch: bool) -> None:
     port = _free(port)
     secret = secrets.token_urlsafe(_SECRET)
     server = pn.io.server.get_server(
-        {f"/{secret}": lambda: Page(Frames(store), watch=watch).layout()},
+        {f"/{secret}": lambda: _whole(Page(Frames(store), watch=watch).layout())},
         address=ADDRESS,
         port=port,
         websocket_origin=[f"{ADDRESS}:{port}", f"localhost:{port}"],
@@ -42,6 +43,13 @@ def serve(store: Path, *, port: int, browser: bool, watch: bool) -> None:
     print("Ctrl-C ends the viewer.", flush=True)
     with _opened(url) if browser and _has_display() else nullcontext():
         server.run_until_shutdown()
+
+
+def _whole(layout: pn.Column) -> pn.Template:
+    """Return a page that is nothing but a layout, as its main part for those who hear pages."""
+    page = pn.Template(_PAGE)
+    page.add_panel("layout", layout)
+    return page
 
 
 def _free(port: int) -> int:

@@ -39,14 +39,21 @@ def opened(page: Path, folder: Path, *, width: int = 1200, seconds: float = 0.0)
     return html.unescape(found[1]), done.stderr
 
 
-def violations(page: Path, folder: Path) -> list[str]:
-    """Return what axe-core objects to in a page: each rule with its first culprit."""
+def axe_core() -> str:
+    """Return the script of axe-core."""
     assert AXE is not None
     assert AXE.submodule_search_locations is not None
-    axe = (Path(AXE.submodule_search_locations[0]) / "axe.min.js").read_text()
-    ask = "axe.run().then((found) => { document.title = JSON.stringify(found.violations.map("
-    ask += "(one) => `${one.id}: ${one.nodes[0].html}`.slice(0, 300))); });"
-    probe = probed(page, f"<script>{axe}</script><script>{ask}</script>", folder / "axe.html")
+    return (Path(AXE.submodule_search_locations[0]) / "axe.min.js").read_text()
+
+
+#: What gives each rule of axe-core that a page breaks, with its first culprit, once it is there.
+OBJECTIONS = "axe.run().then((found) => found.violations.map((one) => `${one.id}: ${one.nodes[0].html}`.slice(0, 300)))"
+
+
+def violations(page: Path, folder: Path) -> list[str]:
+    """Return what axe-core objects to in a page: each rule with its first culprit."""
+    ask = f"{OBJECTIONS}.then((said) => {{ document.title = JSON.stringify(said); }});"
+    probe = probed(page, f"<script>{axe_core()}</script><script>{ask}</script>", folder / "axe.html")
     title, _ = opened(probe, folder, seconds=60.0)
     found = json.loads(title)
     assert isinstance(found, list)

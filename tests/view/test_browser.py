@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy
+from browser import OBJECTIONS, axe_core, needs_axe
 from looking import Opened, serving
 
 import stemdask as sd
@@ -128,6 +129,13 @@ def test_the_page_fits_its_window(width: int, of_images: str, opened: Callable[.
     seen = opened(of_images, width)
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
     assert seen.page.locator(".frames input").first.bounding_box()["width"] > 0.3 * width
+
+
+@needs_axe
+def test_axe_core_objects_to_nothing(of_images: str, opened: Callable[..., Opened]):
+    seen = opened(of_images)
+    seen.page.evaluate(axe_core())
+    assert seen.page.evaluate(OBJECTIONS) == []
 
 
 def test_a_run_is_followed_while_it_goes_on(opened: Callable[..., Opened], browser: object, toys: None, tmp_path: Path):
