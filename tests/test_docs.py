@@ -4,14 +4,20 @@ import ast
 import json
 import re
 import runpy
+import shlex
 from pathlib import Path
 
+import click
 import pytest
+import typer.main
 import yaml
 from pydantic import ValidationError
 
 import stemdask
-from stemdask.analyses import registry
+from stemdask.analyses import chain, registry
+from stemdask.cli.main import app
+from stemdask.model import Step
+from stemdask.results import shows
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -56,6 +62,77 @@ def test_keys_of_analyses_in_the_text_are_valid(page: Path) -> None:
                 analysis.params.model_validate(written)
             except ValidationError as error:
                 pytest.fail(f"{page.name}: {name}: {keys}: {error}")
+
+
+def test_variables_in_the_text_are_those_of_the_store() -> None:
+    with_options = runpy.run_path(str(DOCS / "make_reference.py"))["OPTIONS"]
+    declared: dict[str, set[str]] = {}
+    for kind in ("images", "atoms"):
+        steps = [Step(one.name, one.params(**with_options.get(one.name, {}))) for one in registry.of_kind(kind)]
+        for variable in (variable for outputs in chain.outputs(kind, steps) for variable in outputs):
+            declared.setdefault(variable.group, set()).add(variable.name)
+    del declared["frames"]  # most of it is the run's own
+    declared["domains"].add("confusion")  # of methods that learn from examples
+    seen = 0
+    for page in (page for page in PAGES if page.parent.name != "adr"):  # decisions tell of what there was
+        text = page.read_text(encoding="utf-8")
+        named = re.findall(r"`/?(\w+)/(\w+)`", text) + re.findall(r'tree\["(\w+)"\]\.(\w+)\b(?!\()', text)
+        for group, name in named:
+            if group in declared and name != "attrs":
+                seen += 1
+                assert name in declared[group], f"{page.name}: {group}/{name}"
+    assert seen > 50
+
+
+def test_figures_in_the_text_are_those_of_the_analyses() -> None:
+    drawn = {name for one in registry.every() if (shown := shows.shown_by(one)) for name in shown.plots}
+    for page in PAGES:
+        named = set(re.findall(r"\bplot\.(\w+)\(", page.read_text(encoding="utf-8")))
+        assert named <= drawn, f"{page.name}: {named - drawn}"
+
+
+def _typed(page: Path) -> list[list[str]]:
+    """Return the commands of a page, in blocks or in its text, as words."""
+    text = page.read_text(encoding="utf-8")
+    lines = [line for block in re.findall(r"^ *```sh\n(.*?)^ *```", text, re.M | re.S) for line in block.splitlines()]
+    lines += re.findall(r"`(stemdask [^`]+)`", re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S))
+    of_ours = re.compile(r"(?:^|&& )(?:[\w/.~]*/)?stemdask ([a-z][^|>&]*)")
+    commands = [found[1] for line in lines if (found := of_ours.search(" ".join(line.split())))]
+    return [[word for word in shlex.split(one, comments=True) if word != "..."] for one in commands]
+
+
+def test_commands_in_the_text_are_understood() -> None:
+    verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    seen = 0
+    for page in PAGES:
+        for verb, *words in _typed(page):
+            assert verb in verbs, f"{page.name}: {verb}"
+            seen += 1
+            if not words or words[-1].startswith("--"):  # options alone, in a sentence that speaks of them
+                continue
+            try:
+                verbs[verb].make_context(verb, words, resilient_parsing=True)
+            except click.ClickException as error:
+                pytest.fail(f"{page.name}: {verb} {' '.join(words)}: {error.format_message()}")
+    assert seen > 80
+
+
+def test_the_speeds_of_the_readme_are_those_of_the_benchmarks() -> None:
+    def times(text: str, row: str, column: int) -> float:
+        [found] = re.findall(rf"^\| {re.escape(row)} (\|.*)$", text, re.MULTILINE)
+        return float(found.split("|")[column].replace(",", ""))
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    ours, atomap = "stemdask, together, spline background", "atomap, 2D Gaussian, A then B"
+    columns = times(table, ours, 1) / times(table, atomap, 1)
+    order = [
+        float(row.split("|")[-2]) for row in re.findall(r"^\| (?:order )?\| [\d,]+ \|.*\|$", table, re.MULTILINE)[:4]
+    ]
+    claimed = [int(number) for number in re.findall(r"about\s+(\d+) times\s+faster", readme)]
+    assert len(claimed) == 2
+    assert claimed[0] == pytest.approx(columns, rel=0.1)
+    assert claimed[1] == pytest.approx(sum(order) / 4, rel=0.1)
 
 
 def test_messages_of_the_faq_are_those_of_the_program() -> None:

@@ -108,6 +108,15 @@ def test_the_code_in_the_place_of_another_program_runs(page: str, folder: Path) 
     assert {"displacement", "intensity", "atoms"} & set(space["tree"].children)
 
 
+def test_pyboo_s_particle_has_the_same_order_on_arrays(folder: Path) -> None:
+    from ase.io import read
+
+    *_, on_arrays = blocks(ROOT / "docs" / "coming_from" / "pyboo.md", "python")
+    space: dict[str, Any] = {"x": read("particle.pdb").positions}
+    exec(on_arrays, space)
+    assert np.median(space["q6"]) == pytest.approx(0.5745, abs=0.01)  # of fcc
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
