@@ -43,7 +43,7 @@ myst_heading_anchors = 3
 nb_execution_mode = "auto"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
-nb_execution_timeout = 600
+nb_execution_timeout = 3600  # of a cell: machines that build sites are busy
 nb_merge_streams = True
 
 autodoc_typehints = "signature"
