@@ -105,6 +105,7 @@ def test_the_page_fits_a_phone_and_what_is_scrolled_fades(page: Path) -> None:
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         window = browser.new_page(viewport={"width": 400, "height": 800})
+        window.set_default_timeout(180_000)
         window.goto(page.as_uri())
         assert window.evaluate("document.documentElement.scrollWidth") <= 400
         table = window.locator(".scroll.tall")
