@@ -103,7 +103,7 @@ def test_a_store_that_is_extended_is_sound_at_every_moment(
         looks += 1
         process.join(0.01)
     assert process.exitcode == 0, (tmp_path / "words").read_text()
-    assert looks > 1
+    assert looks  # on a busy machine one may last as long as the run
     extended = toy.contents(folder / "o.zarr")
     assert {name for name in complete if extended.get(name) != complete[name]} == set()
 

@@ -70,6 +70,18 @@ def parts(store: Path, ideal: Path | None = None) -> dict[str, Part]:
     return {part.title: part for part in page.parts(results_of(store, ideal), 0)}
 
 
+@pytest.fixture(scope="module")
+def image_page(every_image_analysis: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the store of images in which every analysis ran."""
+    return report.write(every_image_analysis, tmp_path_factory.mktemp("page") / "images.html")
+
+
+@pytest.fixture(scope="module")
+def ideal_page(ideal_particle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of one particle."""
+    return report.write(ideal_particle, tmp_path_factory.mktemp("page") / "ideal.html")
+
+
 @pytest.fixture(params=["images", "atoms"])
 def everything(request: pytest.FixtureRequest) -> Path:
     """A store of each half in which every analysis ran."""
@@ -209,21 +221,19 @@ def headings(text: str) -> list[str]:
     return re.findall(r"<h2 id=[^>]*>(.*)</h2>", text)
 
 
-def test_the_page_holds_every_part_and_every_picture(ideal_particle: Path, tmp_path: Path) -> None:
+def test_the_page_holds_every_part_and_every_picture(ideal_particle: Path, ideal_page: Path) -> None:
     found = page.parts(results_of(ideal_particle), 0)
-    text = report.write(ideal_particle, tmp_path / "r.html").read_text()
+    text = ideal_page.read_text()
     assert headings(text) == ["Verdict", *(p.title for p in found), "Provenance", "Methods"]
     assert text.count("<img ") == sum(len(part.pictures) for part in found)
     assert set(re.findall(r'href="#(.*?)"', text)) == set(re.findall(r'<h2 id="(.*?)"', text))
 
 
-def test_the_table_says_what_differs_between_frames(every_image_analysis: Path, ideal_particle: Path) -> None:
-    tree = reader.open_results(every_image_analysis)
-    table = page.render(Results(tree), tree, "t").split('class="frames"')[1].split("</table>")[0]
+def test_the_table_says_what_differs_between_frames(image_page: Path, ideal_page: Path) -> None:
+    table = image_page.read_text().split('class="frames"')[1].split("</table>")[0]
     assert "B against A" not in table  # the same in every frame
     assert re.search(r"median displacement [\d.]+ pm", table)
-    alone = reader.open_results(ideal_particle)
-    table = page.render(Results(alone), alone, "t").split('class="frames"')[1].split("</table>")[0]
+    table = ideal_page.read_text().split('class="frames"')[1].split("</table>")[0]
     assert "what was found" not in table  # the verdict above has said so
     assert "file" not in table
 
@@ -259,8 +269,10 @@ def test_a_range_of_separations_is_shown_with_its_scores(tmp_path: Path) -> None
     assert frame.startswith("frame 0: ")
 
 
-def test_a_stack_has_a_slide_for_each_frame_that_is_chosen(every_image_analysis: Path, tmp_path: Path) -> None:
-    text = report.write(every_image_analysis, tmp_path / "r.html").read_text()
+def test_a_stack_has_a_slide_for_each_frame_that_is_chosen(
+    every_image_analysis: Path, image_page: Path, tmp_path: Path
+) -> None:
+    text = image_page.read_text()
     assert headings(text)[:2] == ["Verdict", "Frames"]
     slides = re.findall(r'<section class="slide" data-name="Frame (\d): ', text)
     assert slides == ["0", "1", "2", "3"]
@@ -285,9 +297,9 @@ def test_frames_that_are_not_there_are_refused(every_image_analysis: Path, tmp_p
 
 
 def test_where_there_is_little_room_pictures_get_smaller_and_then_fewer(
-    every_image_analysis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    every_image_analysis: Path, image_page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = report.write(every_image_analysis, tmp_path / "whole.html").stat().st_size
+    whole = image_page.stat().st_size
     monkeypatch.setattr(page, "MOST_BYTES", 0)
     monkeypatch.setattr(page, "_LEAST_OF_SLIDES", 150_000)
     small = report.write(every_image_analysis, tmp_path / "small.html")
@@ -295,8 +307,8 @@ def test_where_there_is_little_room_pictures_get_smaller_and_then_fewer(
     assert 1 <= small.read_text().count('class="slide"') < 4
 
 
-def test_every_picture_says_what_is_seen(every_image_analysis: Path, tmp_path: Path) -> None:
-    alts = re.findall(r'<img alt="(.*?)"', report.write(every_image_analysis, tmp_path / "r.html").read_text())
+def test_every_picture_says_what_is_seen(every_image_analysis: Path, image_page: Path) -> None:
+    alts = re.findall(r'<img alt="(.*?)"', image_page.read_text())
     assert min(map(len, alts)) > 40
     (arrows,) = [alt for alt in alts if alt.startswith("Displacement of the cells")]
     numbers = reader.open_results(every_image_analysis)["displacement/u"].notnull().sum("cell").values.tolist()

@@ -157,16 +157,24 @@ def test_columns_that_could_not_be_measured_leave_all_that_follows(monkeypatch: 
 
 @pytest.mark.golden
 @pytest.mark.long
-def test_real_images_pass(reference: Path) -> None:
-    for name in (
-        "BTO_crystal_1.dm4",
+@pytest.mark.parametrize(
+    "name",
+    [
         "STO_ADF_experimental.hspy",
         "gallery/stem_abf_data.hspy",
-        "gallery/Example_PtIr.npy",
-        "gallery/simulated_nanoparticle.hspy",
-        "gallery/03_afterimage_8nm_crp.png",
         "gallery/Grain_boundry_gold_512px.png",
-        "gallery/Si110_5nmX25us_03_none_none.png",
-    ):
-        found = analysed(open_source(str(reference / "data" / name)).read(0).pixels)  # type: ignore[union-attr]
-        assert found[gate.QUALITY.path] > 0.95, name
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in (
+                "BTO_crystal_1.dm4",
+                "gallery/Example_PtIr.npy",
+                "gallery/simulated_nanoparticle.hspy",
+                "gallery/03_afterimage_8nm_crp.png",
+                "gallery/Si110_5nmX25us_03_none_none.png",
+            )
+        ),
+    ],
+)
+def test_a_real_image_passes(name: str, reference: Path) -> None:
+    found = analysed(open_source(str(reference / "data" / name)).read(0).pixels)  # type: ignore[union-attr]
+    assert found[gate.QUALITY.path] > 0.95
