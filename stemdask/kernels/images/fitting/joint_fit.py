@@ -96,7 +96,8 @@ def fit_joint(
         (y, x); NaN pixels are left out. Any unit: the result follows a factor and an offset.
     positions
         (n, 2), px, (y, x): where to start, right to about half a width. Columns just outside the image should be
-        given too: their tails reach into it. They stay where they are, with amplitudes like their neighbours'.
+        given too: their tails reach into it. They move only as the others of their sublattice do, and have amplitudes
+        like those beside them.
     sublattice
         (n,), number of each column's sublattice.
     sigma
