@@ -37,10 +37,10 @@ class ColumnFit:
     reduced_chi2
         (n,), mean squared residual over its expectation within two widths of the centre.
     flag
-        (n,) int8: 0 ok, 1 not converged, 2 ran away from its start (which is returned, moved as its
-        like are), 3 at the border of the image or beyond it, 4 no signal (no positive amplitude, or no pixel that counts), 5 weak: as good as "ok", its error
-        says how good, but less than half as high as columns of its sublattice around it (partly empty, thinner, or of
-        another element).
+        (n,) int8: 0 ok, 1 not converged, 2 ran away from its start (which is returned, moved as its like are), 3 at the
+        border of the image or beyond it, 4 no signal (no positive amplitude, or no pixel that counts), 5 weak: as good
+        as "ok", its error says how good, but less than half as high as columns of its sublattice around it (partly
+        empty, thinner, or of another element).
     noise
         The noise that the errors follow from.
     iterations
