@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from stores import atoms_page as atoms_page
 from stores import every_atoms_analysis as every_atoms_analysis
 from stores import every_image_analysis as every_image_analysis
 from stores import ideal_particle as ideal_particle
+from stores import image_page as image_page
 
 # The first example of a test may compile a kernel, and a loaded machine has no deadline.
 settings.register_profile("stemdask", deadline=None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from typer.testing import CliRunner
 
 from stemdask import simulate
+from stemdask.cli.main import app
 from stemdask.config.document import store_beside
 
 pytestmark = pytest.mark.processes
@@ -132,25 +136,35 @@ def test_the_schema_is_json_and_names_every_analysis(tmp_path: Path) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_a_mistake_gets_a_sentence_and_its_exit_code(
-    tmp_path: Path, arguments: list[str], code: int, words: str
+    tmp_path: Path, arguments: list[str], code: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bad.yaml").write_text("input:\n  paht: x.dm4\noutput: x.zarr\n")
     (tmp_path / "empty.pdb").touch()
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
     write_atoms(tmp_path / "pt.xyz", 1)
-    done = stemdask(*arguments, cwd=tmp_path)
-    assert done.returncode == code, done.stderr
-    assert words in " ".join((done.stdout + done.stderr).split())
-    assert "Traceback" not in done.stderr
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == code, done.output
+    assert words in " ".join(done.output.split())
+    assert "Traceback" not in done.output
     assert (tmp_path / "thesis" / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_process_ends_with_the_exit_code_and_the_sentence_of_its_mistake(tmp_path: Path) -> None:
+    done = stemdask("run", "none.dm4", "-o", "x.zarr", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "no such file" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_report_is_written_over_a_report_and_over_nothing_else(finished: Path) -> None:
     page, thesis = finished / "page.html", finished / "thesis.tex"
     thesis.write_text("years of work")
-    for _ in range(2):
-        assert stemdask("report", "pt.zarr", "-o", page, cwd=finished).returncode == 0
+    shutil.copy(finished / "pt.stemdask" / "report.html", page)
+    os.utime(page, (0, 0))
+    assert stemdask("report", "pt.zarr", "-o", page, cwd=finished).returncode == 0
+    assert page.stat().st_mtime > 0
     done = stemdask("report", "pt.zarr", "-o", thesis, cwd=finished)
     assert done.returncode == 2
     assert "nothing else is overwritten" in done.stderr

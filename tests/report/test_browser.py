@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from browser import BROWSER, needs_axe, needs_browser, opened, probed, violations
 
-from stemdask import report
-
 pytestmark = [pytest.mark.long, pytest.mark.processes]
 
 #: What every test of the page needs to know of the document, as JavaScript that ends up in its title.
@@ -40,13 +38,8 @@ class Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
-@pytest.fixture(scope="module")
-def page(every_image_analysis: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return report.write(every_image_analysis, tmp_path_factory.mktemp("page") / "report.html")
-
-
-def test_the_page_loads_nothing_and_its_policy_forbids_it(page: Path) -> None:
-    found = Page(page.read_text())
+def test_the_page_loads_nothing_and_its_policy_forbids_it(image_page: Path) -> None:
+    found = Page(image_page.read_text())
     loaded = [
         value
         for tag, attributes in found.tags
@@ -55,15 +48,15 @@ def test_the_page_loads_nothing_and_its_policy_forbids_it(page: Path) -> None:
     ]
     assert loaded
     assert all(value.startswith("data:") for value in loaded)
-    assert "url(" not in page.read_text()
+    assert "url(" not in image_page.read_text()
     (policy,) = [attributes["content"] or "" for tag, attributes in found.tags if "http-equiv" in attributes]
     assert policy.startswith("default-src 'none'; img-src data:")
     assert "unsafe-inline'" in policy.split("style-src")[1].split(";")[0]
     assert re.search(r"script-src 'sha256-[\w+/=]+'$", policy)
 
 
-def test_the_page_says_all_of_it_to_those_who_hear_it(page: Path) -> None:
-    found = Page(page.read_text())
+def test_the_page_says_all_of_it_to_those_who_hear_it(image_page: Path) -> None:
+    found = Page(image_page.read_text())
     names = [attributes.get("id") for _, attributes in found.tags if attributes.get("id")]
     assert len(names) == len(set(names))
     assert all(attributes.get("alt") for tag, attributes in found.tags if tag == "img")
@@ -75,21 +68,21 @@ def test_the_page_says_all_of_it_to_those_who_hear_it(page: Path) -> None:
     assert max(np.diff(levels)) <= 1
 
 
-def test_words_and_badges_stand_out_from_their_ground(page: Path) -> None:
+def test_words_and_badges_stand_out_from_their_ground(image_page: Path) -> None:
     def brightness(colour: str) -> float:
         parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
         linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", page.read_text()))
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", image_page.read_text()))
     for name in ("ink", "soft", "good", "doubtful", "failed", "pending"):  # on white and pale, or white on them
         assert (brightness("#f5f6f7") + 0.05) / (brightness(colours[name]) + 0.05) > 4.5, name
 
 
 @needs_browser
 @pytest.mark.parametrize("width", [500, 800, 1600])  # headless windows aren't narrower than 500
-def test_the_page_fits_its_window_and_logs_no_error(width: int, page: Path, tmp_path: Path) -> None:
-    for shown in (page, probed(page, PROBE, tmp_path / "probe.html")):
+def test_the_page_fits_its_window_and_logs_no_error(width: int, image_page: Path, tmp_path: Path) -> None:
+    for shown in (image_page, probed(image_page, PROBE, tmp_path / "probe.html")):
         title, logged = opened(shown, tmp_path, width=width)
         assert [line for line in logged.splitlines() if "CONSOLE" in line] == []
     told = json.loads(title)
@@ -100,13 +93,13 @@ def test_the_page_fits_its_window_and_logs_no_error(width: int, page: Path, tmp_
 
 
 @needs_browser
-def test_the_page_fits_a_phone_and_what_is_scrolled_fades(page: Path) -> None:
+def test_the_page_fits_a_phone_and_what_is_scrolled_fades(image_page: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         window = browser.new_page(viewport={"width": 400, "height": 800})
         window.set_default_timeout(180_000)
-        window.goto(page.as_uri())
+        window.goto(image_page.as_uri())
         assert window.evaluate("document.documentElement.scrollWidth") <= 400
         table = window.locator(".scroll.tall")
         assert "more" in (table.get_attribute("class") or "")
@@ -116,11 +109,11 @@ def test_the_page_fits_a_phone_and_what_is_scrolled_fades(page: Path) -> None:
 
 
 @needs_axe
-def test_axe_core_objects_to_nothing_on_a_page_of_images(page: Path, tmp_path: Path) -> None:
-    assert violations(page, tmp_path) == []
+def test_axe_core_objects_to_nothing_on_a_page_of_images(image_page: Path, tmp_path: Path) -> None:
+    assert violations(image_page, tmp_path) == []
 
 
+@pytest.mark.slow
 @needs_axe
-def test_axe_core_objects_to_nothing_on_a_page_of_structures(every_atoms_analysis: Path, tmp_path: Path) -> None:
-    page = report.write(every_atoms_analysis, tmp_path / "report.html")
-    assert violations(page, tmp_path) == []
+def test_axe_core_objects_to_nothing_on_a_page_of_structures(atoms_page: Path, tmp_path: Path) -> None:
+    assert violations(atoms_page, tmp_path) == []

@@ -71,12 +71,6 @@ def parts(store: Path, ideal: Path | None = None) -> dict[str, Part]:
 
 
 @pytest.fixture(scope="module")
-def image_page(every_image_analysis: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of the store of images in which every analysis ran."""
-    return report.write(every_image_analysis, tmp_path_factory.mktemp("page") / "images.html")
-
-
-@pytest.fixture(scope="module")
 def ideal_page(ideal_particle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of one particle."""
     return report.write(ideal_particle, tmp_path_factory.mktemp("page") / "ideal.html")
@@ -296,6 +290,7 @@ def test_frames_that_are_not_there_are_refused(every_image_analysis: Path, tmp_p
             report.write(every_image_analysis, tmp_path / "r.html", frames=frames)
 
 
+@pytest.mark.slow
 def test_where_there_is_little_room_pictures_get_smaller_and_then_fewer(
     every_image_analysis: Path, image_page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,14 @@ def trajectory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", registry.names("atoms"))
+#: Every run looks for the analyses that it doesn't have; of those that build on others, some are tried each time.
+QUICK = ("phases", "structure", "uncertainty")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in registry.names("atoms")],
+)
 def test_the_run_ends_well_and_writes_its_report(name: str, trajectory: Path, tmp_path: Path) -> None:
     config = tmp_path / "run.yaml"
     data = {"input": {"path": str(trajectory)}, "output": str(tmp_path / "out.zarr"), "analyses": {name: {}}}

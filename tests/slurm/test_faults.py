@@ -158,6 +158,7 @@ def test_blocks_are_taken_while_sbatch_hangs(run: Run, undisturbed: dict[str, by
     run.ends(undisturbed, twice=BLOCK)
 
 
+@pytest.mark.slow
 def test_a_limit_on_submitted_jobs(run: Run, undisturbed: dict[str, bytes]) -> None:
     run.commands.does("sbatch", FULL)
     run.start(paused=False)
@@ -202,6 +203,7 @@ def test_slurmctld_is_away_for_a_minute(run: Run, undisturbed: dict[str, bytes])
     run.ends(undisturbed, twice=BLOCK)
 
 
+@pytest.mark.slow
 def test_a_worker_stands_still(run: Run, undisturbed: dict[str, bytes]) -> None:
     """Its job runs, and its connection is open."""
     run.start(replace_after=10)
@@ -262,6 +264,7 @@ def test_a_node_dies(run: Run, undisturbed: dict[str, bytes]) -> None:
         run.slurm.revive_node("node2")
 
 
+@pytest.mark.slow
 def test_the_partition_goes_down(run: Run, undisturbed: dict[str, bytes]) -> None:
     run.start()
     run.slurm.client("scontrol", "update", "partitionname=normal", "state=down")
@@ -306,6 +309,7 @@ def test_the_driver_is_told_to_stop(run: Run, undisturbed: dict[str, bytes]) -> 
     run.ends(undisturbed, twice=2 * BLOCK)
 
 
+@pytest.mark.slow
 def test_jobs_that_wait_outlive_a_driver_that_comes_back(
     run: Run, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,9 @@ def _atoms(folder: Path) -> dict[str, str]:
     return {"path": str(folder / "atoms.xyz")}
 
 
-@pytest.mark.parametrize("write", [_images, _atoms], ids=["images", "atoms"])
+@pytest.mark.parametrize(
+    "write", [pytest.param(_images, marks=pytest.mark.slow, id="images"), pytest.param(_atoms, id="atoms")]
+)
 def test_the_usual_analyses_give_the_same_bytes_on_slurm(slurm: PrivateSlurm, tmp_path: Path, write: Any) -> None:
     source = write(tmp_path)
     cluster = {"kind": "slurm", "workers": 2, "interface": "lo", "memory": "3 GiB", "poll_seconds": 1}

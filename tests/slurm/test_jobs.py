@@ -114,6 +114,7 @@ def test_an_allocation_runs_its_workers_as_steps(
     assert len(logs) == 3, "one step a task"
 
 
+@pytest.mark.slow
 def test_an_array_does_its_parts_side_by_side_and_a_last_run_ends_the_store(
     slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,7 @@ def test_a_dead_node_costs_no_frame(
     assert toy.contents(store) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_driver_told_to_stop_saves_its_state_and_goes_on_later(
     slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
@@ -167,6 +168,7 @@ def test_workers_that_never_come_end_the_run_in_time_with_what_the_queue_says(
         slurm.client("scancel", hog)
 
 
+@pytest.mark.slow
 def test_nothing_unencrypted_listens_beyond_loopback(slurm: PrivateSlurm, frames: Path, tmp_path: Path) -> None:
     store = tmp_path / "ports.zarr"
     driver = toy.drive(_pausing(frames, store))

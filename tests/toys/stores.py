@@ -1,8 +1,13 @@
-"""Two runs with all analyses on, one of each half, for the tests that look at results."""
+"""Two runs with all analyses on, one of each half, and their reports, for the tests that look at results.
+
+Each is made once, whatever the number of pytest's workers; nobody changes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +16,7 @@ import pytest
 import toy
 
 import stemdask as sd
-from stemdask import simulate
+from stemdask import report, simulate
 from stemdask.analyses import registry
 from stemdask.model import AtomsFrame
 
@@ -54,28 +59,67 @@ def write_particles(path: Path, frames: Sequence[AtomsFrame]) -> Path:
     return path
 
 
+def _once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Path]) -> Path:
+    """Make something in a folder that all workers share; who comes while it's made waits."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, made = shared / name, shared / f"{name}.made"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            folder.mkdir()  # if it failed before, it fails again
+            made.write_text(str(make(folder)))
+    return Path(made.read_text())
+
+
 @pytest.fixture(scope="session")
 def every_image_analysis(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of all image analyses over four drifting frames of two domains."""
-    folder = tmp_path_factory.mktemp("every_image_analysis")
-    own = [name for name in registry.names("images") if name not in toy.NAMES]
-    analyses = {name: IMAGES.get(name, {}) for name in own}
-    return run(write_stack(folder / "stack.npy"), folder / "images.zarr", analyses, "0.0297 nm")
+
+    def make(folder: Path) -> Path:
+        own = [name for name in registry.names("images") if name not in toy.NAMES]
+        analyses = {name: IMAGES.get(name, {}) for name in own}
+        return run(write_stack(folder / "stack.npy"), folder / "images.zarr", analyses, "0.0297 nm")
+
+    return _once(tmp_path_factory, "every_image_analysis", make)
 
 
 @pytest.fixture(scope="session")
 def every_atoms_analysis(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of all analyses of structures over three frames of a turning particle; two atoms vanish, two appear."""
-    folder = tmp_path_factory.mktemp("every_atoms_analysis")
-    look = {"sigma": 0.05, "rotation": 2.0, "n_exchanged": 4, "seed": 1}
-    trajectory = simulate.trajectory(simulate.nanocrystal(16.0), 3, **look)
-    path = write_particles(folder / "moving.xyz", [trajectory.read(index) for index in range(3)])
-    return run(path, folder / "atoms.zarr", {name: ATOMS.get(name, {}) for name in registry.names("atoms")})
+
+    def make(folder: Path) -> Path:
+        look = {"sigma": 0.05, "rotation": 2.0, "n_exchanged": 4, "seed": 1}
+        trajectory = simulate.trajectory(simulate.nanocrystal(16.0), 3, **look)
+        path = write_particles(folder / "moving.xyz", [trajectory.read(index) for index in range(3)])
+        return run(path, folder / "atoms.zarr", {name: ATOMS.get(name, {}) for name in registry.names("atoms")})
+
+    return _once(tmp_path_factory, "every_atoms_analysis", make)
 
 
 @pytest.fixture(scope="session")
 def ideal_particle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the usual analyses over the same particle, at rest."""
-    folder = tmp_path_factory.mktemp("ideal_particle")
-    path = write_particles(folder / "ideal.xyz", [simulate.nanocrystal(16.0)])
-    return run(path, folder / "ideal.zarr")
+
+    def make(folder: Path) -> Path:
+        path = write_particles(folder / "ideal.xyz", [simulate.nanocrystal(16.0)])
+        return run(path, folder / "ideal.zarr")
+
+    return _once(tmp_path_factory, "ideal_particle", make)
+
+
+@pytest.fixture(scope="session")
+def image_page(every_image_analysis: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the store of images in which every analysis ran."""
+    return _once(
+        tmp_path_factory, "image_page", lambda folder: report.write(every_image_analysis, folder / "images.html")
+    )
+
+
+@pytest.fixture(scope="session")
+def atoms_page(every_atoms_analysis: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the store of structures in which every analysis ran."""
+    return _once(
+        tmp_path_factory, "atoms_page", lambda folder: report.write(every_atoms_analysis, folder / "atoms.html")
+    )

@@ -24,7 +24,7 @@ from stemdask.kernels.images.finding.separation import NoLatticeError
 from stemdask.model import Array, ImageFrame, Step
 from stemdask.sources.opening import open_source
 
-QUICK = 16
+QUICK = 8
 PASSES = Quality(np.ones(50, bool), 1.0, 0.25, 0.02, 0.01, 0.02, 0.0, False, 1.0)
 
 

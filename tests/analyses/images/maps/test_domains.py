@@ -109,6 +109,7 @@ def test_the_series_measures_areas_walls_and_means(simulate):
     assert np.abs(found["domains/wall_x"][:, 0, 1] - middle).mean() < 0.3
 
 
+@pytest.mark.slow
 def test_neighbours_lower_the_part_without_label(simulate):
     maps = simulate("180", 8)
     labelled_part = []
@@ -130,7 +131,7 @@ def test_domains_of_one_map_as_noisy_as_they_are_displaced_are_found_and_labelle
     assert right(labels, maps.domain) > 0.92
 
 
-@pytest.mark.parametrize("moving", [False, True])
+@pytest.mark.parametrize("moving", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_domains_of_frames_noisier_than_they_are_displaced_are_labelled(simulate, moving):
     maps = simulate("180", 64, size=16, shift=15, sigma=16, moving=moving)
     labels = labelled(maps, maps.stack())
@@ -159,6 +160,7 @@ def test_a_map_that_varies_continuously_is_not_divided_however_it_was_denoised(s
     assert "would divide what is continuous" in stack.attributes["domains"]["statement"]
 
 
+@pytest.mark.slow
 def test_denoising_changes_nothing_of_what_is_counted(simulate):
     maps, counted = simulate("uniform", 1, size=10, shift=10, sigma=10), []
     for method in METHODS:
@@ -345,6 +347,7 @@ def test_all_declared_variables_are_written_and_no_other(simulate):
             assert stack.results[path].dtype == variable.dtype, path
 
 
+@pytest.mark.slow
 def test_the_order_of_the_frames_does_not_matter(simulate):
     maps = simulate("90", 40, sigma=5, size=16)
     stack, shuffled = maps.stack(), maps.stack()

@@ -112,6 +112,7 @@ def test_a_crystal_that_fills_the_field_cannot_tell_faint_columns_from_tails() -
     assert not faint.are_tails
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_a_particle_of_one_element_has_one_sublattice_whatever_the_rings_of_the_probe() -> None:
     image = particle("square", airy(10.5))

@@ -208,6 +208,7 @@ def test_a_shape_that_is_known_is_held() -> None:
     assert tuple(fit.shape_terms) == known
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_many_columns_have_the_shape_of_a_part_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     image, truth = coma_image(3.8, side=720)
