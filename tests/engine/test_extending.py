@@ -216,6 +216,7 @@ def test_a_run_that_was_killed_right_after_an_extension_plans_for_what_the_store
     assert arrays(store) == arrays(tmp_path / "fresh.zarr")
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_constants_that_were_damaged_are_made_again(stack: Path, tmp_path: Path) -> None:
     store, analyses = tmp_path / "o.zarr", {"registration": {}, "columns": {}}
@@ -303,6 +304,7 @@ def test_what_came_once_after_stays_where_nothing_of_it_changed(
     assert reader.verify(store).sound
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_what_came_once_after_is_repeated_where_it_was_damaged_or_a_frame_has_other_results(
     stack: Path, tmp_path: Path, finishes: list[str], monkeypatch: pytest.MonkeyPatch
@@ -342,6 +344,7 @@ def test_an_extended_run_allows_a_frame_the_time_of_both_and_plans_for_what_is_a
     assert plan.limits.seconds == before.limits.seconds + max(60, 20 * plan.frame_seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_the_contrast_is_looked_at_once(stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []

@@ -60,7 +60,7 @@ def test_what_makes_no_shape_is_refused():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("ratio", [0.8, 1.3])
+@pytest.mark.parametrize("ratio", [pytest.param(0.8, marks=pytest.mark.slow), 1.3])
 def test_ase_builds_particles_of_the_same_shape(ratio):
     """Particles of ASE grow by whole layers, so that their facets scatter about those of the Wulff shape."""
     from ase.cluster import wulff_construction

@@ -33,6 +33,7 @@ from stemdask.sources.opening import open_source
 
 FORMATS = ["dm4", "ser", "mrc", "hspy", "tif", "npy", "png", "jpg", "bmp"]
 OF_ONE_FRAME = ("png", "jpg", "bmp")
+HSPY = pytest.param("hspy", marks=pytest.mark.slow)  # HDF5 takes its time; some mutants of it are opened each time
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_content_of_another_format_is_named(tmp_path: Path, good: Any) -> None:
     refused(tmp_path / "renamed.mrc", "is a TIFF file, the suffix says .mrc")
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("fmt", [HSPY if fmt == "hspy" else fmt for fmt in FORMATS])
 def test_no_truncation_loses_a_frame_silently(fmt: str, good: Any, tmp_path: Path) -> None:
     whole = good(fmt).read_bytes()
     cut = tmp_path / f"cut.{fmt}"
@@ -138,7 +139,7 @@ def test_no_truncation_loses_a_frame_silently(fmt: str, good: Any, tmp_path: Pat
         assert source.n_frames == n_frames, f"{length} of {len(whole)} bytes"
 
 
-@pytest.mark.parametrize("fmt", ["tif", "dm4", "hspy", "mrc", *OF_ONE_FRAME])
+@pytest.mark.parametrize("fmt", ["tif", "dm4", HSPY, "mrc", *OF_ONE_FRAME])
 def test_flipped_bytes_never_escape_as_another_error(fmt: str, good: Any, tmp_path: Path) -> None:
     whole = good(fmt).read_bytes()
     rng = np.random.default_rng(7)

@@ -127,6 +127,7 @@ def test_a_fit_that_errs_more_than_the_displacements_is_not_applied_unless_asked
     assert "no less than" in about["statement"]
 
 
+@pytest.mark.slow
 def test_numbers_are_told_in_the_units_of_the_store_and_agree(simulate):
     for calibrated, unit, factor in ((True, "pm", 1.0), (False, "px", 1e-3)):
         stack = simulate("180", 12).stack()

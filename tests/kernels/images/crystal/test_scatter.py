@@ -71,7 +71,7 @@ def test_a_lattice_that_bends_is_no_scan_noise(bend: float) -> None:
 
 
 @pytest.mark.long  # many images: in one of them rows are few, and so is what they tell of their scatter
-@pytest.mark.parametrize("angle", [0.0, 0.5])
+@pytest.mark.parametrize("angle", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_errors_hold_the_shift_of_rows(angle: float) -> None:
     found = [
         scattered(positions, read(positions)).displacements

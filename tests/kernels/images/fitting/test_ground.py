@@ -74,7 +74,16 @@ def test_an_image_of_hardly_a_cell_is_even() -> None:
     assert not is_uneven(image, np.array([[9.0, 9.0]]), 8.0, SmoothBasis(image.shape, (0, 0)))
 
 
-@pytest.mark.parametrize(("kind", "seed"), [("many", 0), ("many", 1), ("many", 2), ("one", 0), ("one", 1)])
+@pytest.mark.parametrize(
+    ("kind", "seed"),
+    [
+        ("many", 0),
+        pytest.param("many", 1, marks=pytest.mark.slow),
+        pytest.param("many", 2, marks=pytest.mark.slow),
+        ("one", 0),
+        pytest.param("one", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_displacements_under_dirt_are_those_of_the_crystal(kind: str, seed: int) -> None:
     """With a background that can't follow it their slope was 0.4 to 0.9, and B columns two or three times as wide."""
     image, truth = crystal(seed)
