@@ -168,7 +168,9 @@ def twin(frame: ImageFrame, values: Mapping[str, Array]) -> ImageFrame:
     precision = precision_of(major[good] / pixel, minor[good] / pixel, np.deg2rad(turned[good]))
     terms = np.array([float(values[v.path]) for v in columns.SHAPE])
     shape = (frame.pixels.shape[0], frame.pixels.shape[1])
-    model = draw_columns(shape, places[good] / scale, height[good], precision, below[good], terms)
+    model = draw_columns(
+        shape, places[good] / scale, height[good], precision, below[good], terms, float(values[columns.HALO.path])
+    )
     residual = frame.pixels - model
     side = _patch(residual)
     patches = np.random.default_rng(0).choice([-1.0, 1.0], [n // side + 1 for n in shape])

@@ -188,7 +188,11 @@ def method(params: columns.ColumnsParams) -> Method:
         return Method(f"{found} and fitted one by one with elliptical Gaussians.", ("ober2004",))
     width = {"shared": "of one width", "map": "whose width varies smoothly", "free": "each of its own width"}
     below = {"constant": "a constant", "spline": "a smooth"}[params.background]
-    shape = "" if params.shape == "gaussian" else ", with a kurtosis and a coma common to all columns"
+    shape = (
+        ""
+        if params.shape == "gaussian"
+        else ", with a kurtosis, a coma and a halo common to all columns where the image shows them"
+    )
     noise = {"auto": "the noise estimated from the image", "poisson": "counting noise", "gaussian": "uniform noise"}
     return Method(
         f"{found}. All columns of an image were fitted simultaneously, so that their overlap was taken into account, "

@@ -91,7 +91,8 @@ def fitted(frame: ImageFrame, found: xr.Dataset) -> Array:
     precision = precision_of(major[good] / pixel, minor[good] / pixel, np.deg2rad(turned[good]))
     terms = np.array([float(found[v.name]) for v in columns.SHAPE])
     shape = (frame.pixels.shape[0], frame.pixels.shape[1])
-    return draw_columns(shape, where[good], height[good], precision, below[good], terms)
+    halo = float(found[columns.HALO.name]) if columns.HALO.name in found else 0.0  # an older version wrote the store
+    return draw_columns(shape, where[good], height[good], precision, below[good], terms, halo)
 
 
 def inspection(frame: ImageFrame, found: xr.Dataset, *, with_residual: bool = True) -> Figure:

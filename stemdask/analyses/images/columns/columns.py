@@ -22,7 +22,7 @@ from stemdask.kernels.images.finding.separation import NoLatticeError, TooFewCel
 from stemdask.kernels.images.finding.tails import judge_faint
 from stemdask.kernels.images.fitting.centre_of_mass import centre_of_mass
 from stemdask.kernels.images.fitting.column_fit import FLAG_MEANINGS, ColumnFit
-from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
+from stemdask.kernels.images.fitting.joint_fit import ColumnModel, KnownShape, fit_joint
 from stemdask.kernels.images.fitting.noise import Noise
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 from stemdask.kernels.images.fitting.single_fit import fit_single
@@ -71,8 +71,9 @@ class ColumnsParams(Params):
     """Native engine: centres of mass (no errors), one column at a time, or all columns with their overlap. The first
     two are refused where columns of several sublattices overlap."""
     shape: Literal["auto", "gaussian", "empirical"] = "auto"
-    """Joint fit: Gaussians, or Gaussians with the kurtosis and coma that all columns of the image share; `auto` decides
-    from the image, and uses Gaussians if contamination between the columns can't be distinguished from their tails."""
+    """Joint fit: Gaussians, or Gaussians with the kurtosis, the coma and the halo that all columns of the image share;
+    `auto` decides from the image, and uses Gaussians if contamination between the columns can't be distinguished from
+    their tails."""
     widths: Literal["shared", "map", "free"] = "shared"
     """Joint fit: one ellipse, scaled by one factor for each further sublattice (not scaled if the factor would lie
     outside 0.67 to 1.4), one that varies smoothly over the image, or one for each column."""
@@ -124,6 +125,13 @@ FLAG = Variable(
 KURTOSIS = Variable("columns/kurtosis", ("frame",), "float64", "1", "kurtosis that all columns share; Gaussian: 0")
 COMA_Y = Variable("columns/coma_y", ("frame",), "float64", "1", "coma along y that all columns share; Gaussian: 0")
 COMA_X = Variable("columns/coma_x", ("frame",), "float64", "1", "coma along x that all columns share; Gaussian: 0")
+HALO = Variable(
+    "columns/halo",
+    ("frame",),
+    "float64",
+    "1",
+    "part of the counts of all columns that lies in their halo, 2.2 × as wide",
+)
 _ASYMMETRY = "from the middle of the Gaussian to where the column is brightest, along"
 ASYMMETRY_Y = Variable("columns/asymmetry_y", ("frame",), "float64", "nm", f"{_ASYMMETRY} y; the same for all columns")
 ASYMMETRY_X = Variable("columns/asymmetry_x", ("frame",), "float64", "nm", f"{_ASYMMETRY} x; the same for all columns")
@@ -193,7 +201,18 @@ def outputs(params: ColumnsParams, known: Mapping[str, Variable]) -> tuple[Varia
     of_hand = (*edits.EDITS, edits.N_EDITS) if params.edits is not None else ()
     measured = (Y, X, Y_ERR, X_ERR, AMPLITUDE, AMPLITUDE_ERR, SIGMA_MAJOR, SIGMA_MINOR, ROTATION, BACKGROUND)
     found = (FOUND_SUBLATTICE, FOUND_I, FOUND_J, FOUND_GRAIN, CONFIDENCE)
-    told = (REDUCED_CHI2, FLAG, *SHAPE, *ASYMMETRY, *NOISE, BACKGROUND_KIND, TOO_FAINT, gate.QUALITY, gate.REASONS)
+    told = (
+        REDUCED_CHI2,
+        FLAG,
+        *SHAPE,
+        HALO,
+        *ASYMMETRY,
+        *NOISE,
+        BACKGROUND_KIND,
+        TOO_FAINT,
+        gate.QUALITY,
+        gate.REASONS,
+    )
     return (*of_series, *of_hand, *measured, *told, *found, COVARIANCE, PAIRS, PAIR_COVARIANCE)
 
 
@@ -295,6 +314,7 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
             KURTOSIS.path: fit.shape_terms[0],
             COMA_Y.path: coma[0],
             COMA_X.path: coma[1],
+            HALO.path: fit.halo,
             ASYMMETRY_Y.path: asymmetry[0],
             ASYMMETRY_X.path: asymmetry[1],
             NOISE_GAIN.path: fit.noise.gain,
@@ -352,9 +372,7 @@ def _refuse_overlap(found: Columns, params: ColumnsParams) -> None:
     )
 
 
-def measure(
-    pixels: Array, found: Columns, params: ColumnsParams, shape: tuple[float, float, float] | None = None
-) -> ColumnFit:
+def measure(pixels: Array, found: Columns, params: ColumnsParams, shape: KnownShape | None = None) -> ColumnFit:
     """Measure columns that were found; lengths in px.
 
     Parameters
@@ -366,7 +384,7 @@ def measure(
     params
         Engine and its choices.
     shape
-        The terms of the columns' shape where a series tells them: the same in every frame.
+        The columns' shape where a series tells it: the same in every frame.
 
     Returns
     -------

@@ -11,6 +11,7 @@ from stemdask.analyses.images.stack import registration, sites
 from stemdask.errors import FrameError
 from stemdask.kernels.images.finding.columns import Columns
 from stemdask.kernels.images.finding.separation import LatticeVectors
+from stemdask.kernels.images.fitting.joint_fit import KnownShape
 from stemdask.kernels.images.stacks.drift import UNRELATED
 from stemdask.kernels.images.stacks.pixel_grid import PixelGrid
 from stemdask.model import Array, ImageFrame
@@ -29,7 +30,7 @@ class Expected(NamedTuple):
     site: Array
     """(n,), the number of the site of each of `columns.positions`."""
     n_sites: int
-    shape: tuple[float, float, float]
+    shape: KnownShape
     """How they deviate from a Gaussian, on the frame's pixels."""
 
 
@@ -99,11 +100,12 @@ def expected_columns(frame: ImageFrame, pixels: Array, grid: PixelGrid) -> Expec
     return Expected(columns, index, int(np.count_nonzero(i != sites.BEYOND)), _turned(frame[sites.SHAPE], grid))
 
 
-def _turned(shape: Array, grid: PixelGrid) -> tuple[float, float, float]:
-    """Return the terms of a shape on a grid that may be turned; coma has a direction."""
+def _turned(shape: Array, grid: PixelGrid) -> KnownShape:
+    """Return a shape (4,) on a grid that may be turned; coma has a direction."""
+    known = KnownShape(*shape.tolist())
     turn = np.linalg.inv(grid.matrix) * abs(float(np.linalg.det(grid.matrix))) ** 0.5
-    along_y, along_x = turn @ shape[1:]
-    return float(shape[0]), float(along_y), float(along_x)
+    coma_y, coma_x = (turn @ known.terms[1:]).tolist()
+    return known._replace(coma_y=coma_y, coma_x=coma_x)
 
 
 def _seen(pixels: Array, places: Array, distance: float) -> Array:

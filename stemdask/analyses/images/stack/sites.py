@@ -36,7 +36,7 @@ SIGMA = _site("sigma", _SITE, "float64", "nm", "standard deviation of the column
 VECTORS = _site("vectors", ("vector", "axis"), "float64", "nm", "lattice vectors a and b as (y, x)")
 DISTANCE = _site("distance", (), "float64", "nm", "shortest distance of columns")
 CONFIDENCE = _site("confidence", (), "float64", "1", "confidence in the lattice of the average")
-SHAPE = _site("shape", ("term",), "float64", "1", "how columns deviate from a Gaussian: kurtosis, coma along y and x")
+SHAPE = _site("shape", ("term",), "float64", "1", "shape of the columns: kurtosis, coma y, coma x, halo")
 TOO_FAINT = _site("too_faint", ("faint",), "float64", "1", "heights of columns that show in the mean cell alone")
 #: There are none where the average shows no columns of a crystal, or the frames show different areas.
 SITES = (Y, X, SUBLATTICE, GRAIN, I, J, SIGMA, VECTORS, DISTANCE, CONFIDENCE, SHAPE, TOO_FAINT)
@@ -77,7 +77,7 @@ def find_sites(
     except FrameError:
         sites = dict.fromkeys((Y, X, SUBLATTICE, GRAIN, I, J, SIGMA), none)
         sites |= {VECTORS: np.full((2, 2), np.nan), DISTANCE: np.array(np.nan), CONFIDENCE: np.array(0.0)}
-        sites |= {SHAPE: np.zeros(3), TOO_FAINT: none}
+        sites |= {SHAPE: np.zeros(4), TOO_FAINT: none}
     else:
         good = fit.good & np.isfinite(fit.positions).all(axis=1)
         positions = np.where(good[:, None], fit.positions, np.concatenate([found.positions, found.ghosts]))
@@ -95,7 +95,7 @@ def find_sites(
             VECTORS: np.stack([found.vectors.a, found.vectors.b]) * scale,
             DISTANCE: np.array(found.distance * nm),
             CONFIDENCE: np.array(found.vectors.confidence),
-            SHAPE: fit.shape_terms,
+            SHAPE: np.append(fit.shape_terms, fit.halo),
             TOO_FAINT: found.too_faint,
         }
     return {variable.path: sites[variable].astype(variable.dtype) for variable in SITES}

@@ -109,7 +109,7 @@ def assess(found: Columns, fit: ColumnFit, image: AnyFloats, *, dark: bool = Fal
     scatter = np.concatenate([np.empty(0), *(kind.scatter for kind in kinds)])
     compared = [kind for kind in kinds if np.isfinite(kind.rise).sum() >= _LEAST_COLUMNS]
     largest = found.grain[good] == 0
-    height = fit.amplitude * (1.0 + fit.shape_terms[0])
+    height = fit.amplitude * (1.0 + fit.shape_terms[0]) * (1.0 - fit.halo)
     level = fit.background + 0.5 * height
     variance = np.maximum(fit.noise.gain * level + fit.noise.readout, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stemdask.kernels.arrays import Booleans, Codes, Floats, Image
-from stemdask.kernels.images.fitting.aberrations import N_TERMS, render_shaped
+from stemdask.kernels.images.fitting.aberrations import N_TERMS
 from stemdask.kernels.images.fitting.ellipses import precision_of
-from stemdask.kernels.images.fitting.gaussian import render
+from stemdask.kernels.images.fitting.halo import add_columns
 from stemdask.kernels.images.fitting.noise import Noise
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 from stemdask.kernels.images.fitting.smooth import SmoothBasis
@@ -29,7 +29,8 @@ class ColumnFit:
         (n, 2), (y, x) and their standard errors.
     amplitude, amplitude_err
         (n,), height of the Gaussian above the background, in units of the image. A column of a shape is 1 + s times as
-        high in its middle, s being the first of the terms; its integral is that of the Gaussian.
+        high in its middle, s being the first of the terms, and lower by what is in its halo; its integral is that of
+        the Gaussian.
     sigma_major, sigma_minor, rotation
         (n,), widths and the angle of the major axis in rad, counter-clockwise from +x as displayed.
     background
@@ -53,6 +54,8 @@ class ColumnFit:
         Whether the background follows, from cell to cell, what lies between the columns, as contamination does.
     shape_terms
         (3,), how all columns deviate from a Gaussian: see :mod:`aberrations`.
+    halo
+        The part of the counts of every column that lies in its halo: see :mod:`halo`.
     asymmetry
         (2,), px, from the columns' centres of mass to where they are brightest, the same for all: coma moves all
         columns alike. Positions are where they are brightest.
@@ -77,6 +80,7 @@ class ColumnFit:
     background_coefficients: Floats | None = None
     uneven: bool = False
     shape_terms: Floats = field(default_factory=lambda: np.zeros(N_TERMS))
+    halo: float = 0.0
     asymmetry: Floats = field(default_factory=lambda: np.zeros(2))
     fitted_covariance: PositionCovariance | None = None
 
@@ -118,8 +122,6 @@ class ColumnFit:
             raise ValueError(f"the fit is of an image of {self.background_basis.shape} pixels, not {tuple(shape)}")
         else:
             image = self.background_basis.image(self.background_coefficients)
-        if self.shape_terms.any():
-            render_shaped(image, self.positions - self.asymmetry, self.amplitude, self.precision, 1.0, self.shape_terms)
-        else:
-            render(image, self.positions, self.amplitude, self.precision)
+        middle = self.positions - self.asymmetry
+        add_columns(image, middle, self.amplitude, self.precision, self.shape_terms, self.halo)
         return image

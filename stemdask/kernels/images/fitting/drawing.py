@@ -7,7 +7,7 @@ from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import cKDTree
 
 from stemdask.kernels.arrays import Floats, Image
-from stemdask.kernels.images.fitting.aberrations import render_shaped
+from stemdask.kernels.images.fitting.halo import add_columns
 
 #: Fewest columns that a background lies between, and how far it reaches from them, in distances to the fourth
 #: neighbour: to the middle of the largest meshes, in a honeycomb and between dumbbells too.
@@ -15,7 +15,13 @@ _FEWEST, _REACH = 5, 0.8
 
 
 def draw_columns(
-    shape: tuple[int, int], positions: Floats, amplitude: Floats, precision: Floats, background: Floats, terms: Floats
+    shape: tuple[int, int],
+    positions: Floats,
+    amplitude: Floats,
+    precision: Floats,
+    background: Floats,
+    terms: Floats,
+    halo: float = 0.0,
 ) -> Floats:
     """Draw columns of one shape over the background between them.
 
@@ -31,6 +37,8 @@ def draw_columns(
         (n, 3), px⁻², as of :func:`~stemdask.kernels.images.fitting.ellipses.precision_of`.
     terms
         (3,), how all columns deviate from Gaussians; see :mod:`~stemdask.kernels.images.fitting.aberrations`.
+    halo
+        The part of their counts that lies in their halo.
 
     Returns
     -------
@@ -47,5 +55,5 @@ def draw_columns(
     from_border = np.minimum(grid, np.array(shape) - 1 - grid).min(axis=2)
     image[(tree.query(grid)[0] > _REACH * reach) | (from_border < apart)] = np.nan
     drawn: Image = np.zeros(shape, np.float32)
-    render_shaped(drawn, positions, amplitude, precision, 1.0, terms)
+    add_columns(drawn, positions, amplitude, precision, terms, halo)
     return image + drawn

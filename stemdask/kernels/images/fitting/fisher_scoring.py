@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stemdask.kernels.arrays import Floats
+from stemdask.kernels.arrays import Floats, Image
 from stemdask.kernels.images.fitting.aberrations import N_TERMS
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, RAN_AWAY
 from stemdask.kernels.images.fitting.constraints import Constraints
@@ -107,6 +107,26 @@ class FisherScoring:
         _, self._chi2 = self._compare(self.state)
         self._slight = 0
         return True
+
+    def lacking(self, image: Image) -> tuple[float, float]:
+        """Return how much of an image the model lacks, and the standard error of that.
+
+        To first order, and but for what all that is varied can replace.
+        """
+        if not self._renew_equations():
+            return 0.0, np.inf
+        assert self.equations is not None
+        scene, state = self.scene, self.state
+        sums = scene.sums(scene.weight * image, state, self.constraints)
+        columns, fields = self._refined(self.equations, *sums, 0.1 * _ACCURACY, _MOST_REFINEMENTS)
+        # What is left of the image is small against it: its sums with itself don't lose that in rounding.
+        left = image.astype(np.float64) - scene.change(state, self.constraints, columns, fields)
+        information = float(np.vdot(scene.weight * left, left)) + scene.known(fields, fields)
+        slope = float(np.vdot(scene.weighted, left)) + scene.known(fields, state.coefficients)
+        if not information > 0.0:
+            return 0.0, np.inf
+        chance = max(self._misfit, 1.0) * scene.noise.correlation
+        return slope / information, float(np.sqrt(chance / information))
 
     def conclude(self) -> None:
         """Take the Fisher information of where the fit has ended, from which its errors follow.

@@ -28,6 +28,7 @@ from stemdask.kernels.images.fitting.ellipses import axes_of
 from stemdask.kernels.images.fitting.fisher_scoring import FisherScoring
 from stemdask.kernels.images.fitting.gaussian import moments
 from stemdask.kernels.images.fitting.ground import is_uneven
+from stemdask.kernels.images.fitting.halo import SPREAD
 from stemdask.kernels.images.fitting.local_inverse import position_covariances
 from stemdask.kernels.images.fitting.noise import Noise, brightness_range, estimate_noise
 from stemdask.kernels.images.fitting.normal_equations import NormalEquations
@@ -59,14 +60,43 @@ _ROUNDS = 3
 _MANY, _ENOUGH = 5_000, 2_000
 #: By how much chi² must fall, in units of what chance makes of it, for columns to be taken as other than Gaussians.
 _EVIDENCE = 40.0
+#: A halo is looked for where it's more than so many standard errors; it holds this part at the most.
+_CLEAR, _MOST_HALO = 1.5, 0.3
+#: How often columns and halo are brought to agree, each time by a factor of about the halo's part.
+_SPREADS = 2
+#: They agree where the fit is at rest after so many steps.
+_AT_REST = 2
+#: Trust in pixels at the border where the halo is looked for.
+_RIM_TRUST = 1e-3
+
+
+class KnownShape(NamedTuple):
+    """How all columns deviate from Gaussians."""
+
+    kurtosis: float
+    coma_y: float
+    coma_x: float
+    halo: float
+    """The part of their counts that lies in their halo."""
+
+    @classmethod
+    def of(cls, columns: ColumnFit) -> KnownShape:
+        """Return the shape of columns that were fitted."""
+        kurtosis, coma_y, coma_x = columns.shape_terms.tolist()
+        return cls(kurtosis, coma_y, coma_x, columns.halo)
+
+    @property
+    def terms(self) -> Floats:
+        """(3,), without the halo."""
+        return np.array(self[:N_TERMS])
 
 
 class ColumnModel(NamedTuple):
     """What the columns of an image and the background under them may look like."""
 
-    shape: Shape | tuple[float, float, float] = "auto"
+    shape: Shape | KnownShape = "auto"
     """A Gaussian, "empirical": with the deviation from it that all columns have in common, "auto": which of the two
-    the image asks for, or the terms of that deviation where they are known."""
+    the image asks for, or what is known of them."""
     widths: Widths = "shared"
     """One ellipse, wider or narrower by one factor for each further sublattice, or "alike" for all; "map": it varies
     smoothly over the image; or "free": each column its own."""
@@ -132,6 +162,8 @@ def fit_joint(
     array([[20.3, 22.8],
            [20.3, 34.1]])
     """
+    if start is not None and start.halo and model.shape == "auto":
+        model = model._replace(shape=KnownShape.of(start))
     if model.shape == "auto" and start is None:
         model = model._replace(shape=_shape_of_many(image, positions, sublattice, sigma, noise, model, held))
 
@@ -169,7 +201,7 @@ def _shape_of_many(
     noise: NoiseKind | Noise,
     model: ColumnModel,
     held: ArrayLike | None,
-) -> Shape | tuple[float, float, float]:
+) -> Shape | KnownShape:
     """Return the shape of the columns where they are densest; "auto" of an image that has too few to look at a part."""
     places = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
     sought = np.isfinite(places).all(axis=1)
@@ -189,11 +221,8 @@ def _shape_of_many(
         None,
         None if held is None else np.asarray(held)[near],
     )
-    fit.approach()
-    if not fit.scene.shaped and not fit.scene.unlike(fit.scoring.state):
-        return "gaussian"  # the rest of the fit can't say otherwise
-    terms = _ended(fit).shape_terms
-    return tuple(terms.tolist()) if terms.any() else "gaussian"
+    known = KnownShape.of(_ended(fit))
+    return known if any(known) else "gaussian"
 
 
 class _JointFit:
@@ -228,8 +257,8 @@ class _JointFit:
         self.n = len(self.order)
         self.offset, contrast = brightness_range(image)
         self.scale = contrast or 1.0
-        if isinstance(model.shape, tuple):
-            self.scene = self._scene(image, shaped=False, known=np.array(model.shape))
+        if isinstance(model.shape, KnownShape):
+            self.scene = self._scene(image, shaped=False, known=model.shape.terms)
         else:
             before = start is not None and bool(start.shape_terms.any())
             shaped = model.shape == "empirical" or (model.shape == "auto" and before)
@@ -256,6 +285,10 @@ class _JointFit:
         """Bring the model to the image."""
         if not self.near:
             self.approach()
+        if isinstance(self.model.shape, KnownShape):
+            self.scene.halo = self.model.shape.halo
+            self.scene.draw_halo(self.scoring.state)
+            self.scoring.begin()
         self.renew_noise()
         self.doubt()
         for _ in range(_ROUNDS):
@@ -264,7 +297,57 @@ class _JointFit:
             at_its_end = self.scoring.iterations - before == _MOST_STEPS or self.scene.unlike(self.scoring.state)
             if at_its_end or not (self.doubt() | self.scoring.carry_held()):
                 break
+        self.find_halo()
         self.scoring.conclude()
+
+    def find_halo(self) -> None:
+        """Let a part of the columns' counts be in their halo, that which the image asks for or that is known."""
+        model, scene = self.model, self.scene
+        if isinstance(model.shape, KnownShape):
+            self._spread(model.shape.halo)
+            return
+        even = model.background == "spline" and not self.uneven and not scene.unlike(self.scoring.state)
+        if model.shape == "gaussian" or not even or not self.n:
+            return  # the tails of columns can't be told from contamination between them
+        part, error = self._halo_lacking()
+        # What asks for more is no halo: nothing that this model knows.
+        if _CLEAR * error < part < _MOST_HALO + _CLEAR * error:
+            self._spread(part / (1.0 + (error / SPREAD) ** 2))
+
+    def _halo_lacking(self) -> tuple[float, float]:
+        """Return by how much the halo is too small, and the standard error, as pixels away from the border tell it.
+
+        Columns beyond the border, whose tails reach in, are hardly known.
+        """
+        scene, scoring = self.scene, self.scoring
+        spacing = scoring.constraints.spacing[scoring.constraints.inside]
+        if not np.isfinite(spacing).any():
+            return 0.0, np.inf
+        rim = int(np.median(spacing[np.isfinite(spacing)]))
+        trust = scene.trust
+        scene.trust = np.float32(_RIM_TRUST) * trust
+        away = (slice(rim, -rim), slice(rim, -rim))
+        scene.trust[away] = trust[away]
+        scoring.begin()
+        found = scoring.lacking(scene.redistributed(scoring.state))
+        scene.trust = trust
+        scoring.begin()
+        return found
+
+    def _spread(self, part: float) -> None:
+        """Bring the columns to the image with this part of their counts in their halo."""
+        if not part:
+            return
+        self.scene.halo = part
+        for _ in range(_SPREADS):
+            before = self.scoring.iterations
+            self.scene.draw_halo(self.scoring.state)
+            self.scoring.begin()
+            self.scoring.run(_MOST_STEPS)
+            if self.scoring.iterations - before <= _AT_REST:
+                break
+        self.scene.draw_halo(self.scoring.state)
+        self.scoring.begin()
 
     def approach(self) -> None:
         """Take the first steps, after which it's decided whether the columns share a shape."""
@@ -374,10 +457,12 @@ class _JointFit:
             unknown = np.full((self.n, 3), np.nan)
             return unknown, PositionCovariance.independent(unknown[:, 1:])
         blocks, covariance = covariances(self.scoring.equations)
+        # What lies in its halo tells hardly anything of where a column is.
+        factor = float(np.sqrt(correlation)) / (1.0 - self.scene.halo)
         with np.errstate(invalid="ignore"):
-            errors = np.sqrt(blocks[:, :3, :3].diagonal(axis1=1, axis2=2) * correlation)
+            errors = factor * np.sqrt(blocks[:, :3, :3].diagonal(axis1=1, axis2=2))
         errors[~constraints.free[:, :3] | ~(errors > 0.0)] = np.nan
-        return errors, covariance.transformed(np.sqrt(correlation) * np.eye(2))
+        return errors, covariance.transformed(factor * np.eye(2))
 
     def _flag(self, errors: Floats) -> None:
         """Flag columns without signal, those that still moved, and weak ones."""
@@ -434,6 +519,7 @@ class _JointFit:
             background_coefficients=ground * self.scale + self.offset,
             uneven=self.uneven,
             shape_terms=scene.shape(state).copy(),
+            halo=scene.halo,
             asymmetry=asymmetry,
             fitted_covariance=covariance.renumbered(known, len(self.given)),
         )

@@ -21,7 +21,8 @@ from stemdask.kernels.images.fitting.aberrations import (
 from stemdask.kernels.images.fitting.assembly import Information
 from stemdask.kernels.images.fitting.constraints import Constraints
 from stemdask.kernels.images.fitting.ellipses import changed_precision, mean_width
-from stemdask.kernels.images.fitting.gaussian import moments, render
+from stemdask.kernels.images.fitting.gaussian import moments
+from stemdask.kernels.images.fitting.halo import add_columns, redistributed
 from stemdask.kernels.images.fitting.noise import Noise
 from stemdask.kernels.images.fitting.normal_equations import Fields, NormalEquations, ShapeInformation
 from stemdask.kernels.images.fitting.overlaps import overlapping_pairs
@@ -81,6 +82,8 @@ class Scene:
         (3,), those terms where they aren't.
     trust
         (y, x), by which the weights of pixels are multiplied.
+    halo
+        The part of the columns' counts that lies in their halo; drawn anew only by :meth:`draw_halo`.
     """
 
     image: Image
@@ -95,6 +98,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.model, self.weight, self.weighted = (np.zeros_like(self.image) for _ in range(3))
         self.trust = np.ones_like(self.image)
+        self.halo, self._halo = 0.0, np.zeros_like(self.image)
         bases = [self.background] if self.widths is None else [self.background, self.widths]
         self.patches = Patches.of(self.background.shape, *bases)
         ground = self.patches.fields(self.background)
@@ -206,11 +210,19 @@ class Scene:
     def draw(self, state: State) -> None:
         """Bring the model image up to date."""
         self.model[:] = self.background.image(state.coefficients[: self.background.size])
-        terms = self.shape(state)
-        if terms.any():
-            render_shaped(self.model, state.positions, state.amplitude, state.precision, 1.0, terms)
-        else:
-            render(self.model, state.positions, state.amplitude, state.precision)
+        add_columns(self.model, state.positions, state.amplitude, state.precision, self.shape(state))
+        if self.halo:
+            self.model += self._halo
+
+    def redistributed(self, state: State) -> Image:
+        """Return what a halo adds to the image if all counts of the columns are in it."""
+        return redistributed(
+            self.background.shape, state.positions, state.amplitude, state.precision, self.shape(state)
+        )
+
+    def draw_halo(self, state: State) -> None:
+        """Bring the halo up to date; it's held while the columns are fitted."""
+        self._halo = np.float32(self.halo) * self.redistributed(state)
 
     def weigh(self, state: State) -> tuple[float, float]:
         """Bring weights and weighted residual up to date; return chi² with the weights before and with the new ones.
@@ -230,11 +242,16 @@ class Scene:
             readout,
             max(floor, 1e-14),
         )
-        ground = state.coefficients[: self.background.size]
-        prior = float(ground @ self.stiffness @ ground)
-        if self.shaped:
-            prior += float(np.sum((state.coefficients[-N_TERMS:] / SPREAD) ** 2))
+        prior = self.known(state.coefficients, state.coefficients)
         return before + prior, after + prior
+
+    def known(self, one: Floats, other: Floats) -> float:
+        """Return the product of two sets of coefficients by what is known of background and shape beforehand."""
+        ground = self.background.size
+        product = float(one[:ground] @ self.stiffness @ other[:ground])
+        if self.shaped:
+            product += float(np.sum(one[-N_TERMS:] * other[-N_TERMS:] / SPREAD**2))
+        return product
 
     def doubt(self, positions: Floats, distance: float) -> bool:
         """Trust pixels around columns (n, 2), `distance` px apart, as much as the model explains them.
@@ -255,18 +272,20 @@ class Scene:
 
     def gradient(self, state: State, constraints: Constraints) -> tuple[Floats, Floats]:
         """Return the score of the columns' free parameters (n, P) and of the fields' coefficients."""
-        score, told = self._score(self.weighted, state)
-        ground = state.coefficients[: self.background.size]
-        fields = self._field_sums(self.weighted, state, score)
-        shared = self.tie(state.coefficients).T @ np.concatenate([fields, told])
+        columns, shared = self.sums(self.weighted, state, constraints)
+        ground, ghosts = state.coefficients[: self.background.size], constraints.ghosts
         shared[: len(ground)] -= self.stiffness @ ground
         if self.shaped:
             shared[-N_TERMS:] -= state.coefficients[-N_TERMS:] / SPREAD**2
-        score[constraints.ghosts, 0] += constraints.expected_weight * (
-            constraints.expected - state.amplitude[constraints.ghosts]
-        )
-        free = np.where(constraints.free, score[:, : constraints.free.shape[1]], 0.0)
-        return free, shared
+        columns[ghosts, 0] += constraints.expected_weight * (constraints.expected - state.amplitude[ghosts])
+        return np.where(constraints.free, columns, 0.0), shared
+
+    def sums(self, image: Image, state: State, constraints: Constraints) -> tuple[Floats, Floats]:
+        """Return the sums of an image with the derivatives by the columns' free parameters and by the coefficients."""
+        score, told = self._score(image, state)
+        fields = self._field_sums(image, state, score)
+        shared = self.tie(state.coefficients).T @ np.concatenate([fields, told])
+        return np.where(constraints.free, score[:, : constraints.free.shape[1]], 0.0), shared
 
     def _score(self, image: Image, state: State) -> tuple[Floats, Floats]:
         """Return the sums of an image with the derivatives by columns (n, 6), and by the terms of their shape."""
@@ -294,24 +313,27 @@ class Scene:
 
         Slower than the matrix of :meth:`equations`, and without its approximations.
         """
-        terms, change = self.shape(state), np.zeros((len(columns), 6))
-        free, ground = constraints.free, self.background.size
-        change[:, : columns.shape[1]] = np.where(free, columns, 0.0)
-        if self.widths is not None:
-            change[:, 3:] = self.precision_change(state, coefficients)
-        gained = self.background.image(coefficients[:ground])
-        of_terms = coefficients[-N_TERMS:] if self.shaped else np.zeros(N_TERMS)
-        render_change(gained, state.positions, state.amplitude, state.precision, terms, change, of_terms)
+        free, ground, ghosts = constraints.free, self.background.size, constraints.ghosts
+        gained = self.change(state, constraints, columns, coefficients)
         gained *= self.weight
-        score, told = self._score(gained, state)
-        shared = np.concatenate([self._field_sums(gained, state, score), told])
-        shared = self.tie(state.coefficients).T @ shared
+        curved, shared = self.sums(gained, state, constraints)
         shared[:ground] += self.stiffness @ coefficients[:ground]
         if self.shaped:
             shared[-N_TERMS:] += coefficients[-N_TERMS:] / SPREAD**2
-        score[constraints.ghosts, 0] += constraints.expected_weight * change[constraints.ghosts, 0]
+        curved[ghosts, 0] += constraints.expected_weight * np.where(free[ghosts, 0], columns[ghosts, 0], 0.0)
         # What is held stays where it is, as in the matrix.
-        return np.where(free, score[:, : free.shape[1]], columns), shared
+        return np.where(free, curved, columns), shared
+
+    def change(self, state: State, constraints: Constraints, columns: Floats, coefficients: Floats) -> Image:
+        """Return how the model image changes to first order with columns (n, P) and coefficients (c,)."""
+        terms, of_columns = self.shape(state), np.zeros((len(columns), 6))
+        of_columns[:, : columns.shape[1]] = np.where(constraints.free, columns, 0.0)
+        if self.widths is not None:
+            of_columns[:, 3:] = self.precision_change(state, coefficients)
+        image = self.background.image(coefficients[: self.background.size])
+        of_terms = coefficients[-N_TERMS:] if self.shaped else np.zeros(N_TERMS)
+        render_change(image, state.positions, state.amplitude, state.precision, terms, of_columns, of_terms)
+        return image
 
     def _gaussian_information(self, state: State, pairs: Integers32, blocks: Floats, beneath: Floats) -> None:
         """Write the information of columns with themselves and others (p, 6, 6), and with the background."""

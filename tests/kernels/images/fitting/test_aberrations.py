@@ -17,7 +17,7 @@ from stemdask.kernels.images.fitting.aberrations import (
 )
 from stemdask.kernels.images.fitting.column_fit import ColumnFit
 from stemdask.kernels.images.fitting.ellipses import changed_precision, determinant, relative_determinant
-from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
+from stemdask.kernels.images.fitting.joint_fit import ColumnModel, KnownShape, fit_joint
 from stemdask.simulate import Truth, perovskite
 
 POSITIONS = np.array([[20.3, 21.8], [28.1, 30.4]])
@@ -203,9 +203,9 @@ def test_columns_without_height_have_no_width() -> None:
 
 def test_a_shape_that_is_known_is_held() -> None:
     image, truth = perovskite((160, 160), 16.0, seed=1, margin=12, electrons_a=2e4, electrons_b=8e3)
-    known = (-0.1, 0.05, 0.0)
+    known = KnownShape(-0.1, 0.05, 0.0, 0.12)
     fit = fit_joint(image, truth.positions, truth.sublattice, 2.7, model=ColumnModel(shape=known))
-    assert tuple(fit.shape_terms) == known
+    assert KnownShape.of(fit) == known
 
 
 @pytest.mark.slow
