@@ -185,8 +185,9 @@ def isolated(python: str) -> None:
 def perovskite_lattice(python: str, origin_python: str) -> None:
     """A and B columns whose tails overlap, in an image of 2,000 px: 16 px, widths 2.8, 5,000 and 2,000 electrons."""
     from stemdask.adapters import atomap
+    from stemdask.kernels.images.fitting.column_model import ColumnModel
     from stemdask.kernels.images.fitting.cramer_rao import joint_bound
-    from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
+    from stemdask.kernels.images.fitting.joint_fit import fit_joint
     from stemdask.kernels.images.fitting.single_fit import fit_single
     from stemdask.simulate import perovskite
 

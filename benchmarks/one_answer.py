@@ -22,7 +22,8 @@ from scipy.spatial import cKDTree
 
 import stemdask as sd
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, find_columns
-from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
+from stemdask.kernels.images.fitting.column_model import ColumnModel
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
 
 USUAL = ColumnModel()
 

@@ -22,7 +22,8 @@ from stemdask.kernels.images.finding.separation import NoLatticeError, TooFewCel
 from stemdask.kernels.images.finding.tails import judge_faint
 from stemdask.kernels.images.fitting.centre_of_mass import centre_of_mass
 from stemdask.kernels.images.fitting.column_fit import FLAG_MEANINGS, ColumnFit
-from stemdask.kernels.images.fitting.joint_fit import ColumnModel, KnownShape, fit_joint
+from stemdask.kernels.images.fitting.column_model import ColumnModel, KnownShape
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.kernels.images.fitting.noise import Noise
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 from stemdask.kernels.images.fitting.single_fit import fit_single

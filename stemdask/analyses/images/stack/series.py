@@ -11,7 +11,7 @@ from stemdask.analyses.images.stack import registration, sites
 from stemdask.errors import FrameError
 from stemdask.kernels.images.finding.columns import Columns
 from stemdask.kernels.images.finding.separation import LatticeVectors
-from stemdask.kernels.images.fitting.joint_fit import KnownShape
+from stemdask.kernels.images.fitting.column_model import KnownShape
 from stemdask.kernels.images.stacks.drift import UNRELATED
 from stemdask.kernels.images.stacks.pixel_grid import PixelGrid
 from stemdask.model import Array, ImageFrame

@@ -16,8 +16,9 @@ from stemdask.kernels.images.fitting.aberrations import (
     shaped_score,
 )
 from stemdask.kernels.images.fitting.column_fit import ColumnFit
+from stemdask.kernels.images.fitting.column_model import ColumnModel, KnownShape
 from stemdask.kernels.images.fitting.ellipses import changed_precision, determinant, relative_determinant
-from stemdask.kernels.images.fitting.joint_fit import ColumnModel, KnownShape, fit_joint
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.simulate import Truth, perovskite
 
 POSITIONS = np.array([[20.3, 21.8], [28.1, 30.4]])

@@ -7,8 +7,9 @@ import pytest
 from scipy.spatial import cKDTree
 
 from stemdask.kernels.arrays import Floats
+from stemdask.kernels.images.fitting.column_model import ColumnModel
 from stemdask.kernels.images.fitting.ground import is_uneven
-from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.kernels.images.fitting.smooth import SmoothBasis
 from stemdask.simulate import Truth, perovskite
 

@@ -7,9 +7,10 @@ import pytest
 
 from stemdask.kernels.arrays import Floats, Image
 from stemdask.kernels.images.fitting.column_fit import ColumnFit
+from stemdask.kernels.images.fitting.column_model import ColumnModel, KnownShape
 from stemdask.kernels.images.fitting.gaussian import render
 from stemdask.kernels.images.fitting.halo import WIDER, redistributed
-from stemdask.kernels.images.fitting.joint_fit import ColumnModel, KnownShape, fit_joint
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
 
 WIDTH, SIZE, MARGIN = 2.6, 220, 30.0
 SHIFT = np.array([0.3, 0.6])

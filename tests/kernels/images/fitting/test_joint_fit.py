@@ -10,8 +10,9 @@ from scipy.spatial import KDTree
 
 from stemdask.kernels.images.finding.columns import find_columns
 from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, OK, RAN_AWAY, WEAK, ColumnFit
+from stemdask.kernels.images.fitting.column_model import ColumnModel
 from stemdask.kernels.images.fitting.cramer_rao import joint_bound
-from stemdask.kernels.images.fitting.joint_fit import ColumnModel, fit_joint
+from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.simulate import Truth, perovskite
 
 

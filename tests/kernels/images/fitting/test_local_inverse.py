@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from stemdask.kernels.images.fitting import joint_fit
+from stemdask.kernels.images.fitting import image_fit
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.kernels.images.fitting.local_inverse import list_overlaps
 from stemdask.kernels.images.fitting.normal_equations import NormalEquations
@@ -51,13 +51,13 @@ def test_the_variance_of_a_displacement_is_that_of_the_whole_matrix(
     ratio: float, within: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = []
-    solve = joint_fit.covariances
+    solve = image_fit.covariances
 
     def keeping(equations: NormalEquations) -> object:
         kept.append(equations)
         return solve(equations)
 
-    monkeypatch.setattr(joint_fit, "covariances", keeping)
+    monkeypatch.setattr(image_fit, "covariances", keeping)
     rng = np.random.default_rng(2)
     image, truth = perovskite(
         (SIDE, SIDE),
