@@ -120,4 +120,4 @@ def _fitted(average: Array, found: Columns) -> ColumnFit:
     grain = np.concatenate([found.grain, found.ghost_grain])
     kind = np.maximum(np.concatenate([found.sublattice, found.ghost_sublattice]), 0) + MAX_SUBLATTICES * grain
     held = np.repeat([False, True], [len(found.positions), len(found.ghosts)])
-    return fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), noise="gaussian", held=held)
+    return fit_joint(average, start, kind, np.repeat(found.widths, MAX_SUBLATTICES), held=held)

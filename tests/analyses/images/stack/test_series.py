@@ -169,3 +169,20 @@ def test_dark_columns_are_followed_too(analysed, frames):
     places = np.stack([found[f"columns/{axis}"] - found[f"registration/shift_{axis}"][:, None] for axis in "yx"], -1)
     off, _ = KDTree(frames[1].frame.positions).query(places[np.isfinite(places[..., 0])])
     assert np.median(off) < 0.15
+
+
+@pytest.mark.long
+def test_every_frame_has_the_halo_of_the_average(analysed):
+    """Of columns of which a part of the counts lies in a Gaussian 2.2 times as wide."""
+    look = AREA | {"shape": (200, 210), "spacing": 16.8, "rotation": 8.0, "displacement": (0.6, 0.3)}
+    look |= {"electrons_a": 2e4, "electrons_b": 8e3}
+    wide = {f"sigma_{s}": 2.2 * look[f"sigma_{s}"] for s in "ab"}
+    core, halo = (perovskite(**how, noise=None, margin=40.0)[0] for how in (look, look | wide))
+    random = np.random.default_rng(1)
+    images = [random.poisson(0.8 * core + 0.2 * halo).astype(np.float32) for _ in range(6)]
+    found = analysed(images, ("registration", RegistrationParams()), *CHAIN[:3], pixel_size=(NM, NM)).results
+    part = found["columns/halo"]
+    assert part[0] == pytest.approx(0.2, abs=0.08)
+    assert (part == part[0]).all()
+    assert np.nanmean(found["displacement/u"]) == pytest.approx(0.6 * NM * 1e3, rel=0.02)
+    assert np.nanmean(found["displacement/v"]) == pytest.approx(0.3 * NM * 1e3, rel=0.04)
