@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,9 @@ def stored(frame: ImageFrame) -> xr.Dataset:
     """What a run stores of the columns of a frame."""
     arrays = analysis.run(frame, analysis.ColumnsParams())
     names = ("y", "x", "amplitude", "sigma_major", "sigma_minor", "rotation", "background", "reduced_chi2", "flag")
-    shape = {variable.name: ((), arrays[variable.path]) for variable in (*analysis.SHAPE, *analysis.ASYMMETRY)}
+    shape = {
+        variable.name: ((), arrays[variable.path]) for variable in (*analysis.SHAPE, analysis.HALO, *analysis.ASYMMETRY)
+    }
     return xr.Dataset({n: ("column", arrays[f"columns/{n}"], {"units": UNITS.get(n, "1")}) for n in names} | shape)
 
 
@@ -57,6 +60,23 @@ def test_the_model_is_the_one_that_was_fitted_with_the_shape_that_columns_share(
     middle = (slice(30, -30), slice(30, -30))
     height = np.nanmedian(fit.amplitude)
     assert np.sqrt(np.mean((model - fit.model(frame.pixels.shape))[middle] ** 2)) < 0.001 * height
+
+
+@pytest.mark.long
+def test_the_model_has_the_halo_that_was_fitted() -> None:
+    look: dict[str, Any] = {"shape": (220, 220), "spacing": 17.0, "noise": None, "margin": 40.0, "rotation": 9.0}
+    look |= {"electrons_a": 4e4, "electrons_b": 1.6e4}
+    core, _ = simulate.perovskite(**look, sigma_a=2.5, sigma_b=2.5)
+    wide, _ = simulate.perovskite(**look, sigma_a=5.5, sigma_b=5.5)
+    pixels = np.random.default_rng(2).poisson(0.8 * core + 0.2 * wide).astype(np.float32)
+    frame = ImageFrame(0, pixels, (0.03, 0.03), (1.0, 2.0))
+    found = stored(frame)
+    assert float(found["halo"]) > 0.1
+    away = (slice(35, -35), slice(35, -35))
+    left_over = (pixels - fitted(frame, found))[away] / np.sqrt(pixels[away].mean())
+    without = (pixels - fitted(frame, found.assign(halo=0.0)))[away] / np.sqrt(pixels[away].mean())
+    assert np.std(left_over) == pytest.approx(1.0, abs=0.06)
+    assert np.std(without) > 1.5
 
 
 @pytest.mark.long
@@ -103,5 +123,5 @@ def test_a_frame_of_one_column_has_no_place_and_no_model(crystal_of_one: xr.Data
 def crystal_of_one() -> xr.Dataset:
     one = {name: ("column", [5.0], {"units": "pixel"}) for name in ("y", "x", "sigma_major", "sigma_minor")}
     more = {name: ("column", [1.0]) for name in ("amplitude", "rotation", "background", "reduced_chi2")}
-    more |= {variable.name: ((), 0.0) for variable in (*analysis.SHAPE, *analysis.ASYMMETRY)}
+    more |= {variable.name: ((), 0.0) for variable in (*analysis.SHAPE, analysis.HALO, *analysis.ASYMMETRY)}
     return xr.Dataset(one | more | {"flag": ("column", np.zeros(1, np.int8))})

@@ -29,6 +29,8 @@ _FEW, _LEAST_PART = 0.05, 0.03
 _SLIGHT = 0.1
 #: Accuracy of the rough solutions and of a step, and the most rough solutions that are refined to one.
 _ROUGH, _ACCURACY, _MOST_REFINEMENTS = 0.1, 0.03, 25
+#: Accuracy of what replaces an image of which little is left.
+_EXACT = 3e-4
 #: A rough solution that is right to this is not refined.
 _TRUST = 0.1
 #: Damping of what is held.
@@ -118,7 +120,7 @@ class FisherScoring:
         assert self.equations is not None
         scene, state = self.scene, self.state
         sums = scene.sums(scene.weight * image, state, self.constraints)
-        columns, fields = self._refined(self.equations, *sums, 0.1 * _ACCURACY, _MOST_REFINEMENTS)
+        columns, fields = self._refined(self.equations, *sums, _EXACT, 3 * _MOST_REFINEMENTS)
         # What is left of the image is small against it: its sums with itself don't lose that in rounding.
         left = image.astype(np.float64) - scene.change(state, self.constraints, columns, fields)
         information = float(np.vdot(scene.weight * left, left)) + scene.known(fields, fields)

@@ -39,7 +39,7 @@ _WEAK, _AROUND = 0.5, 16
 _ROUNDS = 3
 #: By how much chi² must fall, in units of what chance makes of it, for columns to be taken as other than Gaussians.
 _EVIDENCE = 40.0
-#: A halo is looked for where it's more than so many standard errors; it holds this part at the most.
+#: A halo is taken where it's more than so many standard errors; it holds this part at the most.
 _CLEAR, _MOST_HALO = 1.5, 0.3
 #: How often columns and halo are brought to agree, each time by a factor of about the halo's part.
 _SPREADS = 2
@@ -134,7 +134,7 @@ class ImageFit:
         if model.shape == "gaussian" or not even or not self.n:
             return  # the tails of columns can't be told from contamination between them
         part, error = self._halo_lacking()
-        # What asks for more is no halo: nothing that this model knows.
+        # What asks for more than a halo can hold is none: nothing that this model knows.
         if _CLEAR * error < part < _MOST_HALO + _CLEAR * error:
             self._spread(part / (1.0 + (error / SPREAD) ** 2))
 
