@@ -19,6 +19,9 @@ from stemdask.figures.style import ACCENT, INK, MUTED, quantity
 from stemdask.model import Array, ImageFrame
 from stemdask.units import amount
 
+#: From how many places a lattice is told.
+_SEEN = 200
+
 
 def show_image(
     axes: Axes, frame: ImageFrame, unit: str, *, faint: bool = False, window: tuple[slice, slice] | None = None
@@ -172,11 +175,9 @@ def wheel() -> ListedColormap:
     return ListedColormap(lab2rgb(lab))
 
 
-def squares(axes: Axes, y: Array, x: Array, **look: Any) -> Any:
-    """Draw a square about each place, as large and turned as those are that fill a square lattice of such places."""
-    steps = _to_neighbour(y, x)
-    turned = np.exp(0.25j * np.angle(np.sum((steps / np.maximum(np.abs(steps), 1e-12)) ** 4)))
-    corners = np.sqrt(0.5) * spacing(y, x) * turned * np.exp(0.25j * np.pi * np.array([1, 3, 5, 7]))
+def lattice_cells(axes: Axes, y: Array, x: Array, **look: Any) -> Any:
+    """Draw a cell about each place, the Wigner-Seitz cell of the lattice that the places lie on."""
+    corners = _cell(y, x)
     outline = (np.asarray(x) + 1j * np.asarray(y))[:, None] + corners
     outlines = list(np.stack([outline.real, outline.imag], axis=-1))
     drawn = PolyCollection(outlines, linewidths=0.8, edgecolors="face", **look)  # no gap shines through
@@ -185,8 +186,55 @@ def squares(axes: Axes, y: Array, x: Array, **look: Any) -> Any:
     return drawn
 
 
+def _cell(y: Array, x: Array) -> Array:
+    """Return the corners x + iy of the cell of a lattice about the origin, in order of their angle."""
+    from scipy.spatial import Voronoi
+
+    a, b = _lattice(y, x)
+    i, j = (steps.ravel() for steps in np.meshgrid(np.arange(-2, 3), np.arange(-2, 3)))
+    nodes = np.column_stack([(i * a + j * b).real, (i * a + j * b).imag])
+    around = Voronoi(nodes)
+    region = around.regions[around.point_region[np.flatnonzero((i == 0) & (j == 0))[0]]]
+    corners = around.vertices[region] @ np.array([1, 1j])
+    corners = corners[np.argsort(np.angle(corners))]
+    distinct: Array = corners[
+        np.abs(corners - np.roll(corners, 1)) > 1e-6 * abs(a)
+    ]  # of a rectangle two are there twice
+    return distinct
+
+
+def _lattice(y: Array, x: Array) -> tuple[complex, complex]:
+    """Return the shortest step x + iy that many places have to a neighbour, and the shortest across it."""
+    from scipy.spatial import cKDTree
+
+    n = min(y.size, _SEEN)
+    if n < 4:
+        side = spacing(y, x)
+        return complex(side), 1j * side
+    place = np.column_stack([x, y])
+    near = cKDTree(place).query(place[:: max(1, y.size // n)], k=min(13, y.size))[1]
+    steps = ((place[near[:, 1:]] - place[near[:, :1]]) @ np.array([1, 1j])).ravel()
+    steps = np.where(steps.imag < 0, -steps, steps)
+    a = _common(steps)
+    across = steps[np.abs((steps * np.conj(a)).imag) > 0.5 * np.abs(steps) * abs(a)]
+    return a, _common(across) if across.size else 1j * a
+
+
+def _common(steps: Array) -> complex:
+    """Return the shortest of steps that have a third as many others about them, of either sign, as any has."""
+    seeds = steps[np.argsort(np.abs(steps))][:: max(1, steps.size // 100)]
+    alike = np.minimum(np.abs(steps - seeds[:, None]), np.abs(steps + seeds[:, None])) < 0.15 * np.abs(seeds)[:, None]
+    number = alike.sum(axis=1)
+    found = complex(seeds[np.argmax(3 * number >= number.max())])
+    for _ in range(3):
+        about = steps * np.where((steps * np.conj(found)).real < 0, -1, 1)
+        about = about[np.abs(about - found) < 0.2 * abs(found)]
+        found = complex(np.median(about.real), np.median(about.imag))
+    return found
+
+
 def value_map(axes: Axes, places: xr.Dataset, values: xr.DataArray, *, signed: bool) -> None:
-    """Draw a value of each cell or column as a square of its colour, with a colour bar.
+    """Draw a value of each cell or column as a cell of its colour, with a colour bar.
 
     Parameters
     ----------
@@ -207,7 +255,7 @@ def value_map(axes: Axes, places: xr.Dataset, values: xr.DataArray, *, signed: b
     if signed:
         high = max(abs(low), abs(high)) or 1.0
         low = -high
-    drawn = squares(axes, y, x, array=shown, cmap="RdBu_r" if signed else "viridis", clim=(low, high))
+    drawn = lattice_cells(axes, y, x, array=shown, cmap="RdBu_r" if signed else "viridis", clim=(low, high))
     value_bar(axes, drawn)
 
 

@@ -13,32 +13,50 @@ from stemdask.model import ImageFrame
 GRID = np.indices((4, 5)).reshape(2, -1) * 0.4
 
 
-def turned(degrees):
-    angle = np.deg2rad(degrees)
-    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ GRID
-
-
 def area(polygon):
-    x, y = polygon[:-1].T
+    x, y = polygon.T
     return 0.5 * abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))
 
 
+LATTICES = {
+    "square": ([[1.0, 0.0], [0.0, 1.0]], 4),
+    "rectangular": ([[1.0, 0.0], [0.0, 1.42]], 4),
+    "hexagonal": ([[1.0, 0.0], [0.5, 0.75**0.5]], 6),
+    "oblique": ([[1.0, 0.0], [0.3, 1.2]], 6),
+}
+
+
 @pytest.mark.parametrize("degrees", [0, 17, 45, 80])
-def test_squares_fill_a_square_lattice_without_overlap_however_it_is_turned(degrees):
-    y, x = turned(degrees)
+@pytest.mark.parametrize(("vectors", "corners"), LATTICES.values(), ids=LATTICES)
+def test_cells_fill_a_lattice_without_overlap_however_it_is_turned(vectors, corners, degrees):
+    y, x = _lattice(vectors, degrees)
     figure, axes = new()
-    polygons = [path.vertices for path in canvas.squares(axes, y, x).get_paths()]
-    np.testing.assert_allclose([polygon[:4].mean(axis=0) for polygon in polygons], np.stack([x, y], axis=1), atol=1e-12)
-    np.testing.assert_allclose([area(polygon) for polygon in polygons], 0.16)
-    corner = min(np.hypot(*(p - q)) for p in polygons[0][:4] for q in polygons[1][:4])
-    assert corner == pytest.approx(0, abs=1e-12)  # neighbours touch
+    polygons = [path.vertices[:-1] for path in canvas.lattice_cells(axes, y, x).get_paths()]
+    assert {len(polygon) for polygon in polygons} == {corners}
+    np.testing.assert_allclose([polygon.mean(axis=0) for polygon in polygons], np.stack([x, y], axis=1), atol=1e-9)
+    np.testing.assert_allclose([area(polygon) for polygon in polygons], 0.16 * abs(np.linalg.det(vectors)))
     assert_drawn(figure)
 
 
-@pytest.mark.parametrize("n", [0, 1])
-def test_hardly_any_squares_are_drawn(n):
+def _lattice(vectors, degrees):
+    angle = np.deg2rad(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return turn @ np.array(vectors).T @ np.indices((6, 7)).reshape(2, -1) * 0.4
+
+
+def test_cells_of_a_noisy_lattice_with_gaps_are_as_large_as_those_of_the_lattice():
+    random = np.random.default_rng(0)
+    y, x = _lattice(LATTICES["rectangular"][0], 30) + random.normal(0, 0.012, (2, 42))
+    there = random.random(42) > 0.2
     _, axes = new()
-    assert len(canvas.squares(axes, *np.ones((2, n))).get_paths()) == n
+    drawn = canvas.lattice_cells(axes, y[there], x[there]).get_paths()[0].vertices[:-1]
+    assert area(drawn) == pytest.approx(0.16 * 1.42, rel=0.05)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 5])
+def test_cells_of_hardly_any_places_or_of_a_single_row_are_drawn(n):
+    _, axes = new()
+    assert len(canvas.lattice_cells(axes, np.ones(n), np.arange(float(n))).get_paths()) == n
 
 
 def test_an_image_lies_where_its_pixels_are():

@@ -16,12 +16,12 @@ from stemdask.figures.canvas import (
     colour_wheel,
     height_of,
     height_over,
+    lattice_cells,
     map_axes,
     round_length,
     scatter_uv,
     show_image,
     spacing,
-    squares,
     value_bar,
     wheel,
 )
@@ -97,15 +97,15 @@ def maps(found: xr.Dataset) -> Figure:
         for axes in panels.flat:
             map_axes(axes, lengths)
             axes.label_outer()
-        shown = squares(panels[0, 0], y, x, array=np.hypot(u, v), cmap="viridis", clim=(0, _most(np.hypot(u, v))))
+        shown = lattice_cells(panels[0, 0], y, x, array=np.hypot(u, v), cmap="viridis", clim=(0, _most(np.hypot(u, v))))
         value_bar(panels[0, 0], shown)
-        squares(panels[0, 1], y, x, array=np.arctan2(-v, u), cmap=wheel(), clim=(-np.pi, np.pi))
+        lattice_cells(panels[0, 1], y, x, array=np.arctan2(-v, u), cmap=wheel(), clim=(-np.pi, np.pi))
         colour_wheel(panels[0, 1], (1.08, 0.4, 0.18, 0.18))
         reach = max(_most(divergence), _most(curl))
         for axes, values in zip(panels[1], (divergence, curl), strict=True):
             there = np.isfinite(values)
             look = {"cmap": "RdBu_r", "clim": (-reach, reach)}
-            shown = squares(axes, y[there], x[there], array=values[there], **look)
+            shown = lattice_cells(axes, y[there], x[there], array=values[there], **look)
             value_bar(axes, shown)
         noise = "" if not np.isfinite(error) else f" (noise alone: ± {error:.2g})"
         titles = (quantity("magnitude", units), "direction", f"divergence / 10⁻³{noise}", f"curl / 10⁻³{noise}")

@@ -20,11 +20,11 @@ from stemdask.figures.canvas import (
     curve,
     direction_colour,
     height_over,
+    lattice_cells,
     legend_below,
     map_axes,
     scatter_uv,
     spacing,
-    squares,
 )
 from stemdask.figures.pixels import in_pixels
 from stemdask.figures.style import ACCENT, INK, MUTED, SUBLATTICES, frame_axis, new, quantity, style
@@ -72,7 +72,7 @@ def domain_map(cells: xr.Dataset, label: Array, directions: Sequence[float], cla
                 look = {"color": colours[domain], "label": f"{name}: {100 * chosen.mean():.0f} %"}
                 right.scatter(u[chosen], v[chosen], s=7, linewidths=0, **look)
         if u.size:
-            squares(left, y, x, facecolors=[colours[domain] for domain in label])
+            lattice_cells(left, y, x, facecolors=[colours[domain] for domain in label])
             scale = (float(np.percentile(np.hypot(u, v), 90)) or 1.0) / (0.9 * spacing(y, x))
             left.quiver(x, y, u, v, color=INK, angles="xy", scale_units="xy", scale=scale, width=0.0022, pivot="mid")
             legend_below(left, *right.get_legend_handles_labels(), markerscale=3)
