@@ -10,7 +10,7 @@ from stemdask.errors import StoreError
 from stemdask.figures.numbers import rows_of
 from stemdask.figures.style import new, style
 from stemdask.model import Array
-from stemdask.results.shows import Part, Shows
+from stemdask.results.shows import Method, Part, Shows
 from stemdask.results.views import Results
 
 
@@ -50,7 +50,9 @@ def parts(results: Results, frame: int) -> list[Part]:
     params = results.params("preprocess")
     changed = {} if params is None else params.model_dump(mode="json", exclude_defaults=True)
     about = preprocess.PreprocessParams.model_fields
-    part.rows += [(name.replace("_", " "), f"{value}: {about[name].description}") for name, value in changed.items()]
+    for name, value in changed.items():
+        described = str(about[name].description)
+        part.rows.append((name.replace("_", " "), described if value is True else f"{_text(value)}: {described}"))
     if not changed:
         part.sentences.append("Nothing was done to the pixels.")
     if comment := results.attributes(preprocess.N_HOT_PIXELS.group).get("comment"):
@@ -60,4 +62,39 @@ def parts(results: Results, frame: int) -> list[Part]:
     return [part]
 
 
-SHOWS = Shows(parts, {"preprocessing": plot_preprocessing})
+def method(params: preprocess.PreprocessParams) -> Method:
+    """Say what was done to the pixels, in the order in which it was done."""
+    done = []
+    if params.hot_pixels is not None:
+        done.append(f"pixels that differ from all their neighbours by more than {params.hot_pixels:g} SD were excluded")
+    if params.detector is not None:
+        done.append("intensities were normalised to the incident beam with the response of the detector")
+    if params.invert:
+        done.append("the contrast was inverted")
+    if params.crop is not None:
+        top, left, bottom, right = params.crop
+        done.append(f"the region from ({top}, {left}) to ({bottom}, {right}), y and x, was cropped")
+    if (angle := params.rotate.angle) != 0:
+        turned = "images were rotated by interpolation" if params.rotate.pixels else "axes of vectors were rotated"
+        done.append(f"{turned} by {abs(angle):g}° {'counter-clockwise' if angle > 0 else 'clockwise'}")
+    if params.upsample > 1:
+        done.append(f"images were upsampled {params.upsample} times by cubic splines")
+    for_finding = "" if params.measure_on == "filtered" else ", only to find columns"
+    if params.flatten is not None:
+        done.append(f"the local mean over a Gaussian of {params.flatten} (SD) was subtracted{for_finding}")
+    if params.smooth is not None:
+        done.append(f"images were smoothed by a Gaussian of {params.smooth} (SD){for_finding}")
+    if params.measure_on == "filtered" and (params.flatten is not None or params.smooth is not None):
+        done.append("columns were measured on the images filtered in this way")
+    return Method(f"Before columns were found, {'; '.join(done)}." if done else "Images were analysed as recorded.")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_text(one)}" for name, one in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)
+
+
+SHOWS = Shows(parts, {"preprocessing": plot_preprocessing}, method=method)
