@@ -6,8 +6,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import typer
@@ -29,6 +31,9 @@ from stemdask.store.disk import is_gone, writer
 #: What a preview says of itself, so that it may be drawn anew.
 SOFTWARE = "stemdask preview"
 _SCRATCH = "stemdask-preview-"
+#: Seconds after which it is said why nothing is to be seen yet.
+_LONG = 10.0
+_COMPILES = "The first preview of images, or of structures, compiles their kernels, which takes one to two minutes."
 
 
 def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
@@ -51,7 +56,8 @@ def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
             "output": str(Path(folder) / "preview.zarr"),
             "cluster": {"kind": "inline"},
         }
-        outcome = engine.execute(Document(data, name="preview"), progress=False)
+        with _patience_asked():
+            outcome = engine.execute(Document(data, name="preview"), progress=False)
         results = Results(reader.open_results(outcome.store))
         (verdict,) = judge(results).frames
         if verdict.level == "failed":
@@ -65,6 +71,18 @@ def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
         write_picture(drawn, picture, SOFTWARE)
     typer.echo(f"picture: {picture} ({time.perf_counter() - start:.1f} s)")
     return 0
+
+
+@contextmanager
+def _patience_asked() -> Iterator[None]:
+    """Say why it takes long, if it does: kernels are compiled when they are first used, one half at a time."""
+    timer = Timer(_LONG, typer.echo, (_COMPILES,), {"err": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _sweep(directory: Path) -> None:

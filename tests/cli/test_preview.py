@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from stemdask import simulate
+from stemdask.cli import preview
 from stemdask.cli.main import app
 from stemdask.errors import StorageError, StoreError
 from stemdask.figures import saved, style
@@ -39,6 +40,15 @@ def test_of_an_image_it_says_the_distance_that_was_found_and_the_other_contrast(
     with Image.open(here / "stack.preview.png") as picture:
         assert picture.width > 500
     assert {path.name for path in here.iterdir()} == {"stack.npy", "stack.preview.png"}  # no store, no run directory
+
+
+def test_a_preview_that_takes_long_says_why(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores.write_stack(here / "stack.npy", 1)
+    for patience, said in ((0.0, True), (1e4, False)):
+        monkeypatch.setattr(preview, "_LONG", patience)
+        done = CliRunner().invoke(app, ["preview", "stack.npy"])
+        assert done.exit_code == 0, done.output
+        assert ("compiles their kernels" in done.stderr) is said
 
 
 def test_of_a_structure_it_says_the_cutoff_and_the_unit(here: Path) -> None:
