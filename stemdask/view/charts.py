@@ -135,18 +135,24 @@ class OverFrames:
         frame = self._points.data["frame"]
         low, high = values - reach, values + reach
         self._points.data = {"frame": frame, "value": values, "low": low, "high": high}
-        self._show(low[np.isfinite(low)], high[np.isfinite(high)])
+        self._show(low[np.isfinite(low)], high[np.isfinite(high)], 100.0 if text.endswith("/ %") else None)
         self.chart.yaxis[0].axis_label = text
 
     def mark(self, frame: int) -> None:
         """Mark the frame that is shown."""
         self._here.location = frame
 
-    def _show(self, low: Floats, high: Floats) -> None:
-        """Let the chart reach from the lowest to the highest of finite values; as far as before where there is none."""
+    def _show(self, low: Floats, high: Floats, limit: float | None) -> None:
+        """Let the chart reach from the lowest to the highest of finite values, and hardly past what has no more.
+
+        It reaches as far as before where there is no value.
+        """
         if low.size == 0 or high.size == 0:
             return
         bottom, top = float(low.min()), float(high.max())
         beside = 0.08 * (top - bottom) or 0.1 * abs(top) or 1.0
+        above = top + beside
+        if limit is not None and top <= limit:
+            above = min(above, limit + 0.02 * (limit - bottom + beside))  # a point on the limit is seen whole
         y = self.chart.y_range
-        y.start, y.end = y.reset_start, y.reset_end = bottom - beside, top + beside
+        y.start, y.end = y.reset_start, y.reset_end = bottom - beside, above

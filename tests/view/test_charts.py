@@ -41,3 +41,13 @@ def test_one_value_that_never_changes_lies_inside_its_chart(value: float):
     series.draw("constant", np.full(3, value))
     _, _, bottom, top = _ranges(series.chart)
     assert bottom < value < top
+
+
+def test_per_cent_of_all_reach_hardly_beyond_a_hundred():
+    series = _over_frames(3)
+    series.draw("measured / %", np.array([100.0, 98.0, 99.0]))
+    bottom, top = _ranges(series.chart)[2:]
+    assert bottom < 98.0
+    assert 100.0 < top < 100.1
+    series.draw("strain / %", np.array([120.0, 98.0, 99.0]))
+    assert _ranges(series.chart)[3] > 120.0
