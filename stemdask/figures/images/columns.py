@@ -55,7 +55,10 @@ def plot_columns(results: Results, frame: int = 0) -> Figure:
 def plot_inspection(results: Results, frame: int = 0) -> Figure:
     """Draw image, columns and residual of a typical place, the worst, and one at the edge."""
     return inspection(
-        _as_fitted(results, frame), results.at(columns.Y.group, frame), with_residual=_has_residual(results)
+        _as_fitted(results, frame),
+        results.at(columns.Y.group, frame),
+        with_residual=_has_residual(results),
+        title="image, inverted" if _polarity(results) == "dark" else "image",
     )
 
 
@@ -103,8 +106,9 @@ def parts(results: Results, frame: int) -> list[Part]:
         part.sentences.append("The input can't be read from here, so the columns are not shown over their image.")
     else:
         part.show(
-            "Three places, pixel for pixel: typical, the worst, and the edge of what was found. Columns that could not "
-            "be measured are grey crosses.",
+            "Three places, pixel for pixel: typical, the worst, and the edge of what was found. Circles have the "
+            "colours of the sublattices; columns that could not be measured are grey crosses. Residual: grey where "
+            "no column was fitted.",
             lambda: plot_inspection(results, frame),
         )
         part.show("The columns found, over the image.", lambda: overlay(image, found))

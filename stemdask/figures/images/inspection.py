@@ -95,7 +95,7 @@ def fitted(frame: ImageFrame, found: xr.Dataset) -> Array:
     return draw_columns(shape, where[good], height[good], precision, below[good], terms, halo)
 
 
-def inspection(frame: ImageFrame, found: xr.Dataset, *, with_residual: bool = True) -> Figure:
+def inspection(frame: ImageFrame, found: xr.Dataset, *, with_residual: bool = True, title: str = "image") -> Figure:
     """Draw image, columns and residual of three places: a typical one, the worst, and one at the edge.
 
     Parameters
@@ -106,10 +106,12 @@ def inspection(frame: ImageFrame, found: xr.Dataset, *, with_residual: bool = Tr
         ``/columns`` of the frame.
     with_residual
         False: the stored columns aren't those of these pixels, which something was done to before the fit.
+    title
+        Of the image.
     """
     shown = places(frame, found)
     left_over, height = _residual(frame, found) if with_residual else (None, 1.0)
-    titles = ["image", "columns found"] + ["residual / % of a column's height"] * with_residual
+    titles = [title, "columns found"] + ["residual / % of a column's height"] * with_residual
     with style():
         figure, panels = new(
             2.5 * len(titles) + 0.7, 2.6 * max(len(shown), 1) + 0.2, max(len(shown), 1), len(titles), squeeze=False
@@ -126,8 +128,8 @@ def inspection(frame: ImageFrame, found: xr.Dataset, *, with_residual: bool = Tr
                 _look(axes, frame, place)
             scale_bar(row[0], str(found[columns.Y.name].attrs["units"]))
             row[0].set_ylabel(place.name)
-        for axes, title in zip(panels[0], titles, strict=True):
-            axes.set_title(title)
+        for axes, heading in zip(panels[0], titles, strict=True):
+            axes.set_title(heading)
         if left_over is not None and shown:
             figure.colorbar(drawn, ax=panels[:, 2], shrink=0.4, pad=0.02, extend="both")
     return figure

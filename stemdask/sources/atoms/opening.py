@@ -104,7 +104,7 @@ def _try_frame(source: AtomsSource) -> tuple[dict[str, str], list[str]]:
     widths = np.ptp(frame.positions, axis=0) if len(frame.positions) else np.zeros(3)
     facts = {
         "elements": ", ".join(f"{chemical_symbol(z)} {n}" for z, n in zip(kinds, counts, strict=True)),
-        "extent": " × ".join(f"{width:.4g}" for width in widths) + " angstrom",
+        "extent": " × ".join(f"{width:.4g}" for width in widths) + " Å",
         "periodic": "".join(axis for axis, on in zip("xyz", frame.periodic, strict=True) if on) or "no",
     }
     if frame.time is not None:
