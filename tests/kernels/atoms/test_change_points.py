@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -50,6 +53,17 @@ def test_a_step_is_found_where_it_is(correlation: float) -> None:
         (change,) = transitions(found)
         assert (change.start, change.stop) == (found.place[0], found.place[0])
         assert change.after - change.before == pytest.approx(12, abs=4)
+
+
+@pytest.mark.long
+def test_small_steps_are_found_as_often_as_the_page_on_numbers_says() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "numbers.md").read_text(encoding="utf-8")
+    stated = [int(number) for number in re.findall(r"in (\d+) of 100", page)]
+    found = []
+    for correlation in (0.0, 0.6):
+        step = np.where(np.arange(60) < 30, 0.0, 6.0)
+        found.append(sum(len(course(noise(k, 60, correlation) + step).place) > 0 for k in range(100)))
+    assert found == pytest.approx(stated, abs=2)
 
 
 def test_a_step_is_found_to_the_frame_where_the_noise_is_thirty_times_as_large_behind_it() -> None:

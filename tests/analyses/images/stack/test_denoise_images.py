@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -62,6 +65,18 @@ def test_the_shrinkage_is_said_in_words():
         finish(store, params)
         assert words in store.attributes["denoise_images"]["statement"]
         assert "measured on the counts" in store.attributes["denoise_images"]["statement"]
+
+
+@pytest.mark.slow
+def test_the_page_on_denoising_states_the_ratios_as_they_are():
+    page = (Path(__file__).parents[4] / "docs" / "denoising.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)`(?:, (\d) components of 12 frames)? \| ([\d.]+), ([\d.]+) \|$", page, re.MULTILINE)
+    assert len(rows) == 7
+    stacks = [frames(noise=noise)[1] for noise in (0.2, 0.4)]
+    for method, components, *stated in rows:
+        more = {"n_components": int(components)} if components else {}
+        found = [prepare(stack, DenoiseImagesParams(method=method, **more))["denoise_images/slope"] for stack in stacks]
+        np.testing.assert_allclose(found, [float(ratio) for ratio in stated], atol=0.02, err_msg=method)
 
 
 def test_a_frame_of_another_size_is_refused():
