@@ -1,6 +1,6 @@
 """Speed, precision and truthfulness of fitting columns, beside atomap, picasso and SingleOrigin, on known columns.
 
-    python benchmarks/columns.py [--python OTHER/bin/python] [--singleorigin OTHER/bin/python]
+    python benchmarks/columns.py [--python OTHER/bin/python] [--singleorigin OTHER/bin/python] [--write PAGE]
 
 One thread, CPU time of the process, all in one run; the bound is Cramér and Rao's. `--python` names an interpreter that
 has picasso (`pip install picassosr`), `--singleorigin` one that has SingleOrigin (`pip install "singleorigin<3"`: 3.0.1
@@ -22,6 +22,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMB
     os.environ[name] = "1"
 
 import numpy as np  # noqa: E402  # after the number of its threads
+import pages  # noqa: E402
 from scipy.spatial import cKDTree  # noqa: E402
 
 ROUNDS = 3
@@ -254,13 +255,13 @@ def perovskite_lattice(python: str, origin_python: str) -> None:
         row(name, int(few.sum()), beside[1], errors(np.nan_to_num(beside[0]), there))
 
 
-def slopes(origin_python: str) -> None:
-    """Found against true displacement of B, at 100,000 electrons per A column."""
+def slopes(origin_python: str) -> str:
+    """Return the table of found against true displacement of B, at 100,000 electrons per A column."""
     from stemdask.adapters import atomap
     from stemdask.kernels.images.fitting.joint_fit import fit_joint
     from stemdask.simulate import perovskite
 
-    print("\n| A-B distance / width | stemdask: slope | atomap: slope | SingleOrigin (B found) |\n|---|---|---|---|")
+    table = ["| A-B distance / width | stemdask | atomap | SingleOrigin (B found) |", "|---|---|---|---|"]
     for ratio in (3.3, 3.8, 4.2, 4.7):
         shifts, spacing = np.random.default_rng(1), ratio * 2.6 * np.sqrt(2)
         image, truth = perovskite(
@@ -284,17 +285,19 @@ def slopes(origin_python: str) -> None:
             shift = (beside[0] - sites)[of].ravel()
             known = np.isfinite(shift)
             words = f"{np.polyfit(true[known], shift[known], 1)[0]:.3f} ({known.mean():.0%})"
-        print(f"| {ratio} | {slope[0]:.3f} | {slope[1]:.3f} | {words} |", flush=True)
+        table.append(f"| {ratio} | {slope[0]:.3f} | {slope[1]:.3f} | {words.replace('%)', ' %)')} |")
+    return "\n".join(table)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", default=sys.executable, help="an interpreter that has picasso")
     parser.add_argument("--singleorigin", default=sys.executable, help="an interpreter that has SingleOrigin")
+    pages.add_argument(parser)
     chosen = parser.parse_args()
     isolated(chosen.python)
     perovskite_lattice(chosen.python, chosen.singleorigin)
-    slopes(chosen.singleorigin)
+    pages.put(slopes(chosen.singleorigin), "slopes", chosen.write)
 
 
 if __name__ == "__main__":

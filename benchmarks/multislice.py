@@ -1,10 +1,11 @@
 """Columns found in multislice images of many structures, with no config: how many, how true, how honest their errors.
 
-    python benchmarks/multislice.py sto001.npz gaas.npz ... [--jitter 0.3]
+    python benchmarks/multislice.py sto001.npz gaas.npz ... [--jitter 0.3] [--write docs/accuracy.md]
 
 Each file holds one periodic cell: `image` (x, y), `sampling_A` (2,), `truth` (n, 2 or more): x and y in Å of
-each column that the detector shows. It is repeated to some 420 px, its brightest pixel is 100, 1,000 and 20,000
-electrons over a background of 3 %, noise is drawn, and `--jitter` shifts each row by so many px (RMS).
+each column that the detector shows; and `title`, if the file's name isn't the one to print. It is repeated to some
+420 px, its brightest pixel is 100, 1,000 and 20,000 electrons over a background of 3 %, noise is drawn, and `--jitter`
+shifts each row by so many px (RMS).
 
 The image of a column may be off its atoms by the same vector in each cell (channelling, neighbours): that is taken out.
 *68 %*: columns whose error is less than one standard error, along x and y. *Significant*: cells whose displacement of B
@@ -18,10 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pages
 from scipy.spatial import cKDTree
 
 from stemdask.analyses import chain, registry
-from stemdask.analyses.images.columns.gate import QUALITY_REASONS
 from stemdask.errors import StemdaskError
 from stemdask.model import ImageFrame, Step
 
@@ -77,33 +78,34 @@ def row(path: Path, counts: int, jitter: float) -> str:
     away, which = cKDTree(truth).query(places)
     true = away < near
     honest = within((places - truth[which])[true], site[which][true], standard[true])
-    cells = [f"{recall:.3f}", f"{true.mean():.3f}", f"{honest:.0%}"]
+    cells = [f"{recall:.3f}", f"{true.mean():.3f}", f"{100 * honest:.0f} %"]
     shift = np.column_stack([found["displacement/u"], found["displacement/v"]])
     error = np.column_stack([found["displacement/u_err"], found["displacement/v_err"]])
     known = np.isfinite(shift).all(axis=1)
     chance = (
         (((shift - np.median(shift[known], axis=0)) / error)[known] ** 2).sum(axis=1) if known.any() else np.empty(0)
     )
-    cells.append(f"{(chance > FIVE_PERCENT).mean():.0%}" if len(chance) else "–")
-    reasons = int(found["frames/quality_reasons"])
-    return " / ".join(cells) + (f" ({QUALITY_REASONS[reasons]})" if reasons else "")
+    cells.append(f"{100 * (chance > FIVE_PERCENT).mean():.0f} %" if len(chance) else "–")
+    return " / ".join(cells) + (" (marked)" if int(found["frames/quality_reasons"]) else "")
 
 
 def rows(paths: list[Path], jitter: float) -> Iterator[str]:
     for path in paths:
-        yield " | ".join([path.stem, *(row(path, counts, jitter) for counts in COUNTS)])
+        with np.load(path) as data:
+            title = str(data["title"]) if "title" in data else path.stem
+        yield " | ".join([title, *(row(path, counts, jitter) for counts in COUNTS)])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--jitter", type=float, default=0.0, help="px (RMS) by which rows are shifted")
+    pages.add_argument(parser)
     chosen = parser.parse_args()
-    print("recall / precision / 68 % / significant\n")
-    print("| | " + " | ".join(f"{counts:,} electrons" for counts in COUNTS) + " |")
-    print("|---" * (len(COUNTS) + 1) + "|")
-    for text in rows(chosen.files, chosen.jitter):
-        print(f"| {text} |", flush=True)
+    head = "| | " + " | ".join(f"{counts:,} electrons" for counts in COUNTS) + " |"
+    table = [head, "|---" * (len(COUNTS) + 1) + "|"]
+    table += [f"| {text} |" for text in rows(chosen.files, chosen.jitter)]
+    pages.put("\n".join(table), "multislice", chosen.write)
 
 
 if __name__ == "__main__":

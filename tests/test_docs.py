@@ -135,6 +135,29 @@ def test_the_speeds_of_the_readme_are_those_of_the_benchmarks() -> None:
     assert claimed[1] == pytest.approx(sum(order) / 4, rel=0.1)
 
 
+def test_errors_of_fits_on_the_page_on_accuracy_are_those_of_the_benchmarks() -> None:
+    """The table there is taken from two of the page on benchmarks, which have more rows."""
+    rows = {
+        "stemdask, simultaneous fit (default)": (None, "stemdask, together, spline background"),
+        "stemdask, one column at a time": ("stemdask, elliptical, one by one", "stemdask, one by one"),
+        "stemdask, centre of mass": ("stemdask, centre of mass", None),
+        "picasso, maximum likelihood": ("picasso, maximum likelihood", "picasso, maximum likelihood"),
+        "atomap, 2D Gaussian": ("atomap, 2D Gaussian", "atomap, 2D Gaussian, A then B"),
+    }
+
+    def cells(page: Path, heading: str) -> dict[str, list[str]]:
+        table = page.read_text(encoding="utf-8").partition(heading)[2].partition("\n\n")[0]
+        found = ([cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines())
+        return {name: rest for name, *rest in found}
+
+    stated = cells(DOCS / "accuracy.md", "| | isolated | perovskite: A | B |")
+    page = ROOT / "benchmarks" / "README.md"
+    isolated, perovskite = cells(page, "| isolated | columns"), cells(page, "| perovskite | columns")
+    for name, (alone, together) in rows.items():
+        expected = [isolated[alone][-1] if alone else "–", *(perovskite[together][-2:] if together else ("–", "–"))]
+        assert stated[name] == expected, name
+
+
 def test_messages_of_the_faq_are_those_of_the_program() -> None:
     said = "\n".join(
         " ".join(node.value.split())
