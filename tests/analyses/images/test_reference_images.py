@@ -1,6 +1,8 @@
 """Real images, held to what was counted in them and to what atomap found."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +96,55 @@ def test_cores_of_a_boundary_and_a_hole_are_gaps_and_a_perfect_crystal_has_none(
     _, titanate = analysed(reference / "data" / "BTO_crystal_1.dm4")
     assert titanate["lattice/n_gaps"] == 0
     assert not titanate["columns/beside_gap"].any()
+
+
+def of_neighbours(positions, spacing):
+    """Scatter of second differences along each lattice line, as that of one position along one axis."""
+    tree = KDTree(positions)
+    steps = (positions[tree.query(positions, k=5)[1][:, 1:]] - positions[:, None]).reshape(-1, 2)
+    found = []
+    for axis in (0, 1):
+        step = np.median(steps[steps[:, axis] > 0.9 * spacing], axis=0)
+        (before, left), (after, right) = tree.query(positions - step), tree.query(positions + step)
+        both = (before < 3) & (after < 3)
+        second = positions[left[both]] + positions[right[both]] - 2 * positions[both]
+        found.append(1.4826 * np.median(np.abs(second - np.median(second, axis=0)), axis=0) / np.sqrt(6))
+    return float(np.mean(found))
+
+
+def stated(pattern):
+    """Return the numbers of a sentence on the page on accuracy."""
+    page = (Path(__file__).parents[3] / "docs" / "accuracy.md").read_text(encoding="utf-8")
+    found = re.search(pattern, " ".join(page.split()))
+    assert found, pattern
+    return [float(number) for number in found.groups()]
+
+
+def test_the_page_on_accuracy_describes_barium_titanate_as_it_is(barium_titanate):
+    frame, results, golden = barium_titanate
+    kurtosis, *coma, narrower = stated(r"kurtosis (-[\d.]+), coma \(([\d.]+), ([\d.]+)\), B (\d+) % narrower")
+    assert results["columns/kurtosis"] == pytest.approx(kurtosis, abs=0.02)
+    assert [results["columns/coma_y"], results["columns/coma_x"]] == pytest.approx(coma, abs=0.004)
+    a, b = (results["columns/sublattice"] == number for number in (0, 1))
+    width = np.sqrt(results["columns/sigma_major"] * results["columns/sigma_minor"])
+    assert 100 * (1 - np.median(width[b]) / np.median(width[a])) == pytest.approx(narrower, abs=1)
+    low, high = stated(r"reduced χ² is (\d) to (\d)")
+    assert low <= round(float(np.median(results["columns/reduced_chi2"]))) <= high
+    away = stated(r"are ([\d.]+) px \(A\) and ([\d.]+) px \(B, median\) from those of atomap")
+    ours = stated(r"scatter by ([\d.]+) pm \(A\) and ([\d.]+) pm \(B\)")
+    theirs = stated(r"those of atomap by ([\d.]+) and ([\d.]+) pm")
+    pixel = 1e3 * frame.pixel_size[0]
+    for number, name in enumerate(("Ba_xy_px", "Ti_xy_px")):
+        found, reference = positions(frame, results, number), golden[name][:, ::-1]
+        assert np.median(KDTree(found).query(reference)[0]) == pytest.approx(away[number], abs=0.01)
+        assert pixel * of_neighbours(found, 12.0) == pytest.approx(ours[number], abs=0.1)
+        assert pixel * of_neighbours(reference, 12.0) == pytest.approx(theirs[number], rel=0.1)
+
+
+def test_the_page_on_accuracy_describes_strontium_titanate_as_it_is(reference):
+    _, results = analysed(reference / "data" / "STO_ADF_experimental.hspy")
+    (number,) = stated(r"All (\d+) columns inside the image are fitted \(flag `ok`\)")
+    assert (results["columns/flag"] == OK).sum() == len(results["columns/flag"]) == number
 
 
 def local_scatter(barium, titanium, pixel):
