@@ -32,7 +32,8 @@ def methods(results: Results, version: str) -> Part:
     if others:
         sentences.append("Also computed: " + "; ".join(one.text.removesuffix(".") for one in others) + ".")
     cited = dict.fromkeys(key for one in (*found, *others) for key in one.cites)
-    part = Part("Methods", sentences=[" ".join(sentences)])
+    text = " ".join(sentences).replace(" angstrom", " Å")  # as papers print what a config spells out
+    part = Part("Methods", sentences=[text])
     entries = [software(version), *(BIBTEX[key] for key in (*cited, "hoyer2017"))]
     part.texts = [("BibTeX of the methods that ran", "\n\n".join(entries))]
     return part

@@ -91,6 +91,12 @@ def test_an_analysis_without_words_of_its_own_names_its_parameters(every_atoms_a
     assert method_of(results, Step("clusters", params)).text.endswith("(threshold 0.8, min atoms 7).")
 
 
+def test_units_are_printed_as_papers_print_them(every_atoms_analysis: Path) -> None:
+    (text,) = methods(Results(reader.open_results(every_atoms_analysis)), "1.2").sentences
+    assert re.search(r"\d Å", text)
+    assert "angstrom" not in text
+
+
 @pytest.mark.parametrize("key", BIBTEX)
 def test_a_reference_is_named_by_its_first_author_and_year(key: str) -> None:
     fields = dict(re.findall(r"^  (\w+) = \{(.*)\},$", BIBTEX[key], re.MULTILINE))
