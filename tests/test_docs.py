@@ -207,3 +207,14 @@ def test_contributing_names_the_sessions_that_nox_has() -> None:
 def test_the_citation_is_of_this_version() -> None:
     [version] = re.findall(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
     assert version == stemdask.__version__
+
+
+def test_the_factors_from_nucleus_to_image_are_those_of_the_table() -> None:
+    page = (DOCS / "accuracy.md").read_text()
+    table = page.split("<!-- column images -->")[1].split("<!-- /column images -->")[0]
+    rows = re.findall(r"\| (Ba|Pb)TiO₃[^|]*\| (\d+) \| ([\d.]+) ±", table)
+    for element in ("Ba", "Pb"):
+        factors = [float(image) / float(nucleus) for name, nucleus, image in rows if name == element]
+        assert re.search(
+            rf"{min(factors):.2f} to {max(factors):.2f} times[^.]* in {element}TiO₃", page.replace("\n", " ")
+        )
