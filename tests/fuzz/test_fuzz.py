@@ -16,8 +16,10 @@ import seeds
 from stemdask.config import document
 from stemdask.errors import InputError, StemdaskError
 from stemdask.fence.fence import close_free, lent
+from stemdask.model import Kind
 from stemdask.planning.resolve import resolve
-from stemdask.sources import fenced
+from stemdask.sources import fenced, formats
+from stemdask.sources.format import Format
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(3600)]
 
@@ -28,6 +30,12 @@ ANSWERS = {"refused", "same", "warned", "stopped"}
 STOPPED = {"hspy": 500, "emd": 500, "STO_ADF_experimental.hspy": 500}
 #: Where a cut falls between two frames or atoms is tested by itself, as far as it can be told.
 ENDLESS = ("xtc", "trr", "dcd", "stage1_docked_ATMS.pdb")
+
+
+@pytest.mark.parametrize(("kind", "fmt"), list(formats.all_formats()))
+def test_every_format_is_mutated(kind: Kind, fmt: Format) -> None:
+    mutated = seeds.IMAGES if kind == "images" else seeds.ATOMS
+    assert any((kind, fmt) in formats.claiming(f"seed.{name}", kind) for name in mutated)
 
 
 @pytest.mark.parametrize("n", N)

@@ -10,26 +10,28 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from scipy.io import netcdf_file
 
 _TYPES = {"i2": 2, "i4": 3, "u2": 4, "u4": 5, "f4": 6, "f8": 7, "i1": 9, "u1": 10}
 _KINDS = {"i2": 1, "f4": 2, "u1": 6, "i4": 7, "i1": 9, "u2": 10, "u4": 11, "f8": 12}
 
 
-def _dm4_tag(name: str, value: Any) -> bytes:
+def _dm_tag(name: str, value: Any, long: str) -> bytes:
     if isinstance(value, dict):
-        body = struct.pack(">BBq", 1, 0, len(value)) + b"".join(_dm4_tag(k.strip("."), v) for k, v in value.items())
-        return _dm4_entry(20, name, body)
+        tags = b"".join(_dm_tag(k.strip("."), v, long) for k, v in value.items())
+        return _dm_entry(20, name, struct.pack(f">BB{long}", 1, 0, len(value)) + tags, long)
     if isinstance(value, str):
         value = np.frombuffer(value.encode("utf-16-le"), "<u2")
     array = np.asarray(value)
     number = _TYPES[array.dtype.str[1:]]
     info = [number] if array.ndim == 0 else [20, number, array.size]
-    body = b"%%%%" + struct.pack(f">{len(info) + 1}q", len(info), *info) + array.tobytes()
-    return _dm4_entry(21, name, body)
+    body = b"%%%%" + struct.pack(f">{len(info) + 1}{long}", len(info), *info) + array.tobytes()
+    return _dm_entry(21, name, body, long)
 
 
-def _dm4_entry(kind: int, name: str, body: bytes) -> bytes:
-    return struct.pack(">BH", kind, len(name)) + name.encode() + struct.pack(">q", len(body)) + body
+def _dm_entry(kind: int, name: str, body: bytes, long: str) -> bytes:
+    size = struct.pack(">q", len(body)) if long == "q" else b""
+    return struct.pack(">BH", kind, len(name)) + name.encode() + size + body
 
 
 def write_dm4(
@@ -41,8 +43,9 @@ def write_dm4(
     units: str = "nm",
     dimensions: tuple[int, ...] | None = None,
     spectra: bool = False,
+    version: int = 4,
 ) -> Path:
-    """DigitalMicrograph 4: a tree of tags, big-endian around little-endian values."""
+    """DigitalMicrograph 4, or 3: a tree of tags, big-endian around little-endian values."""
     lengths = dimensions or data.shape[::-1]
     axes = {
         "." * k: {"Origin": np.float32(origin), "Scale": np.float32(scale), "Units": units}
@@ -60,8 +63,9 @@ def write_dm4(
         "Name": "made for a test",
     }
     root = {"ImageList": {".": image}}
-    body = struct.pack(">BBq", 1, 0, len(root)) + b"".join(_dm4_tag(k, v) for k, v in root.items())
-    path.write_bytes(struct.pack(">iqi", 4, len(body), 1) + body + bytes(8))
+    long = "q" if version == 4 else "i"
+    body = struct.pack(f">BB{long}", 1, 0, len(root)) + b"".join(_dm_tag(k, v, long) for k, v in root.items())
+    path.write_bytes(struct.pack(f">i{long}i", version, len(body), 1) + body + bytes(8))
     return path
 
 
@@ -112,3 +116,21 @@ def write_velox(path: Path, stacks: dict[str, NDArray[Any]]) -> Path:
             text = np.frombuffer(json.dumps(meta).encode().ljust(4000, b"\0"), "u1")
             group["Metadata"] = np.repeat(text[:, None], len(stack), axis=1)
     return path
+
+
+def write_ncdf(path: Path, positions: NDArray[Any]) -> None:
+    """NetCDF trajectory as AMBER writes it."""
+    n_frames, n_atoms, _ = positions.shape
+    with netcdf_file(path, "w", version=2) as file:
+        file.Conventions = "AMBER"
+        for name, length in (("frame", None), ("spatial", 3), ("atom", n_atoms), ("cell_spatial", 3)):
+            file.createDimension(name, length)
+        for name, kind, axes, values in (
+            ("time", "f4", ("frame",), 2.5 * np.arange(n_frames)),
+            ("coordinates", "f4", ("frame", "atom", "spatial"), positions),
+            ("cell_lengths", "f8", ("frame", "cell_spatial"), np.tile([20.0, 30, 40], (n_frames, 1))),
+            ("cell_angles", "f8", ("frame", "cell_spatial"), np.full((n_frames, 3), 90.0)),
+        ):
+            variable = file.createVariable(name, kind, axes)
+            variable.units = {"time": "picosecond", "cell_angles": "degree"}.get(name, "angstrom")
+            variable[:] = values

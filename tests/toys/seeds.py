@@ -17,7 +17,7 @@ from PIL import Image
 
 from stemdask import simulate
 
-IMAGES = ("npy", "tif", "deflated.tif", "hspy", "emd", "dm4", "ser", "zarr", "png", "jpg", "bmp", "mrc")
+IMAGES = ("npy", "tif", "deflated.tif", "hspy", "emd", "dm4", "dm3", "ser", "zarr", "png", "jpg", "bmp", "mrc")
 #: Formats that ASE writes, by suffix, and whether one file holds several structures.
 _BY_ASE = {
     "cif": ("cif", False),
@@ -29,7 +29,7 @@ _BY_ASE = {
     "json": ("json", True),
     "db": ("db", True),
 }
-ATOMS = ("xyz", "xyz.gz", "lammpstrj", "pdb", "csv", "gsd", "xtc", "trr", "dcd", *_BY_ASE)
+ATOMS = ("xyz", "xyz.gz", "lammpstrj", "pdb", "csv", "gsd", "xtc", "trr", "dcd", "ncdf", "positions.npy", *_BY_ASE)
 _MRC_FLOATS = 2
 
 
@@ -48,8 +48,8 @@ def _write_images(target: Path, name: str) -> None:
         Image.fromarray(pixels[0]).save(target)
     elif name in ("jpg", "bmp"):
         Image.fromarray((pixels[0] // 4).astype(np.uint8)).save(target)
-    elif name == "dm4":
-        foreign.write_dm4(target, pixels)
+    elif name in ("dm3", "dm4"):
+        foreign.write_dm4(target, pixels, version=int(name[-1]))
     elif name == "ser":
         foreign.write_ser(target, pixels)
     elif name == "emd":
@@ -99,7 +99,9 @@ def _write_atoms(target: Path, name: str) -> None:
         target.write_text("".join(_snapshot(k, p) for k, p in enumerate(frames)))
     elif name == "pdb":
         target.write_text("".join(_model(k, p) for k, p in enumerate(frames)) + "END\n")
-    elif name in ("gsd", "xtc", "trr", "dcd"):
+    elif name == "positions.npy":
+        np.save(target, frames[0])
+    elif name in ("gsd", "xtc", "trr", "dcd", "ncdf"):
         _write_trajectory(target, name, np.array(frames, np.float32))
     else:
         structures = [Atoms(f"Pt{len(p)}", p + 9, cell=[18, 18, 18], pbc=True) for p in frames]
@@ -122,6 +124,9 @@ def _write_trajectory(target: Path, name: str, frames: np.ndarray) -> None:
                 file.append(frame)
         return
     target.with_suffix(".xyz").write_text(_frame(0, frames[0]))
+    if name == "ncdf":
+        foreign.write_ncdf(target, frames)
+        return
     if name in ("xtc", "trr"):
         library = pytest.importorskip("MDAnalysis.lib.formats.libmdaxdr", exc_type=ImportError)
         with (library.XTCFile if name == "xtc" else library.TRRFile)(str(target), "w") as file:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.io import netcdf_file
+from foreign import write_ncdf
 
 from stemdask.errors import InputError
 from stemdask.sources.opening import open_source
@@ -41,23 +41,6 @@ def write_trr(path: Path, positions: Any) -> None:
     with mdaxdr.TRRFile(str(path), "w") as file:
         for k, frame in enumerate(positions):
             file.write(frame / 10, None, None, np.diag([2, 3, 4]).astype("f4"), 10 * k, 2.5 * k, 0.0, len(frame))
-
-
-def write_ncdf(path: Path, positions: Any) -> None:
-    n_frames, n_atoms, _ = positions.shape
-    with netcdf_file(path, "w", version=2) as file:
-        file.Conventions = "AMBER"
-        for name, length in (("frame", None), ("spatial", 3), ("atom", n_atoms), ("cell_spatial", 3)):
-            file.createDimension(name, length)
-        for name, kind, axes, values in (
-            ("time", "f4", ("frame",), 2.5 * np.arange(n_frames)),
-            ("coordinates", "f4", ("frame", "atom", "spatial"), positions),
-            ("cell_lengths", "f8", ("frame", "cell_spatial"), np.tile([20.0, 30, 40], (n_frames, 1))),
-            ("cell_angles", "f8", ("frame", "cell_spatial"), np.full((n_frames, 3), 90.0)),
-        ):
-            variable = file.createVariable(name, kind, axes)
-            variable.units = {"time": "picosecond", "cell_angles": "degree"}.get(name, "angstrom")
-            variable[:] = values
 
 
 @pytest.mark.parametrize("name", ["water", "chain", "far apart"])
