@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from stemdask.errors import FrameError
 from stemdask.kernels.arrays import Floats
+from stemdask.kernels.atoms.periodic import heights
 
 Periodic = tuple[bool, bool, bool]
 #: Empty space [angstrom] along a direction in which nothing repeats.
 _VACUUM = 10.0
+#: Copies of a cell among which an atom's nearest neighbours may lie: 27, or hundreds in thin layers with much vacuum.
+_MOST_COPIES = 10_000
 
 
 def whole_box(cell: Floats | None, periodic: Periodic, positions: Floats) -> tuple[Floats | None, Periodic]:
@@ -39,3 +43,25 @@ def whole_box(cell: Floats | None, periodic: Periodic, positions: Floats) -> tup
         cell = cell.copy()
         cell[~given] = upright * (extent + _VACUUM)[:, None]
     return (cell, repeats) if abs(np.linalg.det(cell)) > 0 else (None, none)
+
+
+def check_thickness(cell: Floats, periodic: Periodic, n_atoms: int, where: str) -> None:
+    """Refuse a cell so flat or so slanted that seeking neighbours in it would never end; one wrong digit does that.
+
+    Raises
+    ------
+    FrameError
+        Neighbours may lie in too many copies of it.
+    """
+    apart = heights(cell)[list(periodic)]
+    reach = 1.2 * float(np.cbrt(abs(np.linalg.det(cell)) / max(n_atoms, 1)))
+    with np.errstate(divide="ignore", over="ignore"):
+        copies = float(np.prod(2 * np.ceil(reach / apart) + 1))
+    if not copies <= _MOST_COPIES:
+        raise FrameError(
+            f"neighbours would have to be sought in {copies:.2g} copies of its cell",
+            where=where,
+            value=f"faces {' × '.join(f'{one:.2g}' for one in apart)} angstrom apart",
+            allowed=f"{_MOST_COPIES} copies",
+            remedy="Correct the cell, or give it by shorter vectors of the same lattice",
+        )

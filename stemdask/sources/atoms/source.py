@@ -11,7 +11,7 @@ from pydantic import Field
 from stemdask.errors import FrameError
 from stemdask.model import AtomsFrame
 from stemdask.sources import formats, guard
-from stemdask.sources.atoms.box import whole_box
+from stemdask.sources.atoms.box import check_thickness, whole_box
 from stemdask.sources.atoms.elements import numbers_of
 from stemdask.sources.atoms.frame_index import FramePlace
 from stemdask.sources.file_source import FileSource
@@ -47,7 +47,7 @@ class AtomsSource(FileSource):
         InputError
             The file isn't what was planned.
         FrameError
-            The frame holds a coordinate that is not finite.
+            The frame holds a coordinate that is not finite, or a cell that is all but flat.
         """
         file, number, first = self.locate(index)
         file.check_unchanged()
@@ -67,6 +67,8 @@ class AtomsSource(FileSource):
         cell, periodic = whole_box(
             None if structure.cell is None else self.scale * structure.cell, structure.periodic, positions
         )
+        if cell is not None:
+            check_thickness(cell, periodic, len(positions), place)
         return AtomsFrame(
             index=index,
             positions=positions,

@@ -214,6 +214,19 @@ def test_a_singular_cell_is_no_cell(cell: str, tmp_path: Path) -> None:
     assert frame.periodic == (False, False, False)
 
 
+@pytest.mark.parametrize("cell", ["18 0 0 0 18 02000000 0 0 18", "18 0 0 0 18 0 0 0 1e-6"])
+def test_a_cell_that_is_all_but_flat_fails_its_frame_at_once(cell: str, tmp_path: Path) -> None:
+    """Its copies that could hold neighbours are thousands of millions."""
+    flat = XYZ.replace("step=1", f'Lattice="{cell}" pbc="T T T"')
+    (tmp_path / "t.extxyz").write_text(flat)
+    assert "copies of its cell" in open_source(tmp_path / "t.extxyz").warnings[0]
+    (tmp_path / "t.extxyz").write_text(XYZ.replace("step=1", 'Lattice="2.5 0 0 0 2.5 0 0 0 99" pbc="T T T"') + flat)
+    source = open_source(tmp_path / "t.extxyz")
+    assert source.read(0).cell is not None
+    with pytest.raises(FrameError, match="copies of its cell"):
+        source.read(1)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
