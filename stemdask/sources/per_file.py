@@ -53,5 +53,7 @@ def forget_if_changed(path: str) -> _State:
 
 
 def _is_hdf5(path: str) -> bool:
+    if not Path(path).is_file():  # a folder of zarr
+        return False
     with Path(path).open("rb") as file:
         return file.read(len(_HDF5)) == _HDF5

@@ -72,6 +72,7 @@ def _campaign(seed: Path, name: str, n: int, record_property: Callable[[str, obj
         if fate.kind not in ANSWERS and not shorter:
             odd.append(f"{k} {what}: {fate.kind} {fate.said}")
     record_property("figure", ", ".join(f"{kind} {n}" for kind, n in sorted(found.items())))
+    assert campaign.counts(mutant)[0] == whole, "the whole file, back in its place, is read as before"
     assert not odd, "\n".join(odd)
     assert found["stopped"] <= (n // STOPPED[name] if name in STOPPED else 0), found
     assert sum(found.values()) == n

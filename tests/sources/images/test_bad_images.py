@@ -6,6 +6,7 @@ import contextlib
 import os
 import pickle
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -525,6 +526,14 @@ def test_zarr_with_broken_metadata_is_refused(text: str, tmp_path: Path) -> None
     (tmp_path / "broken.zarr").mkdir()
     (tmp_path / "broken.zarr/zarr.json").write_text(text)
     refused(tmp_path / "broken.zarr", "reader failed|no image|can't be read")
+
+
+def test_a_zarr_that_changed_is_opened_anew(tmp_path: Path) -> None:
+    path = seeds.write(tmp_path, "zarr")
+    assert open_source(path).n_frames == 5
+    shutil.rmtree(path)
+    zarr.create_array(str(path), data=np.ones((3, 24, 24)), chunks=(1, 24, 24))
+    assert open_source(path).n_frames == 3
 
 
 def test_missing_zarr_chunks_are_counted(tmp_path: Path) -> None:
