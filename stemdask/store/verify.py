@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from stemdask.errors import StoreError
 from stemdask.kernels.arrays import Codes
-from stemdask.model import Block, FrameStatus
+from stemdask.model import Array, Block, FrameStatus
 from stemdask.store import checksums, disk, layout, lock, metadata, place, statuses
+from stemdask.store.chunks import Chunks, Key
 
 #: Damaged files that `Damage.text` names one by one.
 NAMED = 20
@@ -116,101 +114,124 @@ def _check(store: Path) -> Damage:
     bad_nodes = {name.removesuffix(f"/{metadata.NAME}") for name in known.damaged}
     if {metadata.NAME, "frames", layout.STATUS} & bad_nodes:
         return Damage(store, 0, known.damaged, (), ("no chunk was read: the metadata must be repaired first",))
-    readable = _Readable(store, known)
-    damaged, blocks, n = list(known.damaged), set[int](), 0
+    readable = _Readable(store, known, bad_nodes)
     with ThreadPoolExecutor(_THREADS) as executor:
-        tasks = [
-            (path, part)
-            for path, node in sorted(known.nodes.items())
-            if node.get("node_type") == "array" and path not in bad_nodes
-            for part in readable.parts(path, node)
-        ]
-        checked = executor.map(lambda task: readable.check(*task), tasks)
-        for (_, part), (n_read, names) in zip(tasks, checked, strict=True):
-            n += n_read
-            damaged += names
-            blocks |= {part} if names and part is not None else set()
+        wholes = executor.map(readable.check_whole, readable.wholes)
+        checked = [*executor.map(readable.check_block, range(readable.n_blocks)), *wholes]
+    harmed = sorted((one for _, found in checked for one in found), key=_place)
     notes = () if known.sealed else ("made by a version that kept fewer checksums: swapped chunks can't be told",)
-    return Damage(store, n, tuple(damaged), tuple(sorted(blocks)), notes)
+    return Damage(
+        store,
+        sum(n for n, _ in checked),
+        (*known.damaged, *(name for name, _ in harmed)),
+        tuple(sorted({block for _, block in harmed if block is not None})),
+        notes,
+    )
+
+
+#: Chunks read, and those that are damaged, each with the block that must be repeated; None where none would help.
+Checked = tuple[int, list[tuple[str, int | None]]]
 
 
 class _Readable:
-    """A store whose metadata are sound."""
+    """A store whose metadata are sound, but for some nodes."""
 
-    def __init__(self, path: Path, known: metadata.Metadata) -> None:
+    def __init__(self, path: Path, known: metadata.Metadata, bad_nodes: Collection[str]) -> None:
         self._path = path
-        self._root = layout.open_group(path)
+        root = layout.open_group(path)
         self._status: Codes = statuses.read_statuses(path)
-        self._per_block = int(self._root[layout.STATUS].chunks[0])
+        self._per_block = int(root[layout.STATUS].chunks[0])
+        self.n_blocks = -(-len(self._status) // self._per_block)
         self._complete = known.attributes.get("state") == "complete"
         self._once: Mapping[str, str] = known.attributes.get("checksums", {})
-        self._rows, self._columns = self._block_sums(known)
+        sums = known.nodes.get(layout.CHECKSUMS, {}).get("attributes", {}).get("paths", ())
+        self._columns = {path: column for column, path in enumerate(sums)}
+        arrays = {path: node for path, node in sorted(known.nodes.items()) if node.get("node_type") == "array"}
+        readable = [path for path in arrays if path not in bad_nodes]
+        self._chunks = {path: Chunks(root[path], self._path, path) for path in readable}
+        self.wholes = [path for path in readable if self._is_whole(path, arrays[path])]
+        # Of the others, what comes once after isn't done, or another program's.
+        rest = [path for path in readable if path not in self.wholes]
+        self._by_block = [path for path in rest if not sums or path in (*self._columns, layout.CHECKSUMS)]
 
-    def _block_sums(self, known: metadata.Metadata) -> tuple[Any, dict[str, int]]:
-        node = known.nodes.get(layout.CHECKSUMS)
-        if node is None:
-            return None, {}
-        columns = {path: column for column, path in enumerate(node.get("attributes", {}).get("paths", ()))}
-        readable = f"{layout.CHECKSUMS}/{metadata.NAME}" not in known.damaged
-        return self._root[layout.CHECKSUMS] if readable else None, columns
-
-    def parts(self, path: str, node: Mapping[str, Any]) -> Iterator[int | None]:
-        """Yield the blocks of a variable that are to be read; None for one that a run has once, read as a whole."""
+    def _is_whole(self, path: str, node: Mapping[str, Any]) -> bool:
+        """Tell whether a run has a variable once."""
         per_block = (node.get("dimension_names") or ())[:1] in (["frame"], ["block"])  # a number has no names
-        if path in self._once or not (per_block or self._columns):
-            yield None
-            return
-        if self._columns and path not in (*self._columns, layout.CHECKSUMS):
-            return  # what comes once after isn't done, or another program's
-        for block in range(-(-len(self._status) // self._per_block)):
-            done = (self._frames(block) != FrameStatus.PENDING).all()
-            # A status that is there though its block isn't done: damaged, or marked to be repeated.
-            odd = path == layout.STATUS and (self._path / path / "c" / str(block)).exists()
-            if done or odd or self._complete:
-                yield block
+        return path in self._once or not (per_block or self._columns)
 
-    def check(self, path: str, block: int | None) -> tuple[int, list[str]]:
-        """Return how many chunks of a part were read, and which files of it are damaged."""
-        array = self._root[path]
-        grid = [range(-(-n // chunk)) for n, chunk in zip(array.shape, array.chunks, strict=True)]
-        keys = list(product(*(grid if block is None else [range(block, block + 1), *grid[1:]])))
-        bad = [_name(path, key) for key in keys if not self._good(array, path, key)]
-        if not bad and not self._as_written(array, path, block):
-            bad = [_name(path, key) for key in keys]
+    def check_whole(self, path: str) -> Checked:
+        """Check a variable that a run has once."""
+        chunks, n, bad = self._chunks[path], 0, list[str]()
+
+        def rows() -> Iterator[Array]:
+            nonlocal n, bad
+            for row in chunks.rows:
+                keys, parts = chunks.keys(row), list[Array]()
+                bad += [chunks.name(key) for key in keys if not _added(chunks, key, parts)]
+                n += len(keys)
+                if not bad:
+                    yield chunks.joined(row, parts)
+
+        found = checksums.once(path, rows())
+        if not bad and self._once.get(path, found) != found:
+            bad = [chunks.name(key) for row in chunks.rows for key in chunks.keys(row)]
+        return n, [(name, None) for name in bad]
+
+    def check_block(self, block: int) -> Checked:
+        """Check every variable of a block."""
+        status = self._status[block * self._per_block : (block + 1) * self._per_block]
+        done = self._complete or bool((status != FrameStatus.PENDING).all())
+        row = self._row(block) if done else None
+        n, bad = 0, list[str]()
+        for path in self._by_block:
+            # A status that is there though its block isn't done: damaged, or marked to be repeated.
+            if done or (path == layout.STATUS and (self._path / path / "c" / str(block)).exists()):
+                n_read, names = self._check_part(path, block, status, row)
+                n += n_read
+                bad += names
+        return n, [(name, block) for name in bad]
+
+    def _check_part(self, path: str, block: int, status: Codes, row: Array | None) -> tuple[int, list[str]]:
+        chunks = self._chunks[path]
+        keys, parts = chunks.keys(block), list[Array]()
+        bad = [chunks.name(key) for key in keys if not _added(chunks, key, parts)]
+        if not bad and not self._as_written(path, block, chunks.joined(block, parts), status, row):
+            bad = [chunks.name(key) for key in keys]
         return len(keys), bad
 
-    def _good(self, array: Any, path: str, key: tuple[int, ...]) -> bool:
-        if not (self._path / _name(path, key)).is_file():
-            return False  # reads as fill values, without a word
-        chunk = tuple(slice(k * c, (k + 1) * c) for k, c in zip(key, array.chunks, strict=True))
-        try:
-            array[chunk]
-        except Exception:  # noqa: BLE001 - damage has many types
-            return False
-        return True
-
-    def _as_written(self, array: Any, path: str, block: int | None) -> bool:
+    def _as_written(self, path: str, block: int, values: Array, status: Codes, row: Array | None) -> bool:
         """Compare with what was noted when it was written; chunks that were swapped are sound by themselves."""
-        if block is None:
-            return path not in self._once or self._once[path] == checksums.once(path, checksums.parts(array))
-        if path == layout.STATUS and self._complete and (self._frames(block) == FrameStatus.PENDING).any():
-            return False
-        if path not in self._columns or self._rows is None:
+        if path == layout.STATUS:
+            if self._complete and (status == FrameStatus.PENDING).any():
+                return False
+            if (values == FrameStatus.PENDING).all():
+                return True  # to be repeated
+        if path not in self._columns or row is None:
             return True
-        try:
-            noted = int(self._rows[block, self._columns[path]])
-        except Exception:  # noqa: BLE001 - the row itself is damaged, and said to be
-            return True
-        values = np.asarray(array[block * self._per_block : (block + 1) * self._per_block])
-        pending = path == layout.STATUS and (values == FrameStatus.PENDING).all()
-        return pending or noted == checksums.of_block(path, block, values)
+        return int(row[self._columns[path]]) == checksums.of_block(path, block, values)
 
-    def _frames(self, block: int) -> Codes:
-        return self._status[block * self._per_block : (block + 1) * self._per_block]
+    def _row(self, block: int) -> Array | None:
+        """Return the checksums of a block; None where there are none, or they are damaged and said to be."""
+        chunks = self._chunks.get(layout.CHECKSUMS)
+        if chunks is None:
+            return None
+        keys, parts = chunks.keys(block), list[Array]()
+        return chunks.joined(block, parts)[0] if all(_added(chunks, key, parts) for key in keys) else None
 
 
-def _name(path: str, key: tuple[int, ...]) -> str:
-    return "/".join([path, "c", *map(str, key)])
+def _place(harmed: tuple[str, int | None]) -> tuple[str, list[int]]:
+    """Return path and key of a chunk, by which they are listed."""
+    path, _, key = harmed[0].rpartition("/c")
+    return path, [int(word) for word in key.split("/") if word]
+
+
+def _added(chunks: Chunks, key: Key, parts: list[Array]) -> bool:
+    """Read a chunk and add it to others; tell whether it could be read."""
+    try:
+        parts.append(chunks.read(key))
+    except Exception:  # noqa: BLE001 - damage has many types
+        return False
+    return True
 
 
 def _mark(store: Path, damage: Damage) -> None:

@@ -1,0 +1,82 @@
+"""Chunks are read as zarr reads them, however they were written; what is damaged is never read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+
+from stemdask.store.chunks import Chunks
+
+OURS = (ZstdCodec(), Crc32cCodec())
+CHOOSE = np.random.default_rng(0)
+
+
+def array_of(path: Path, values: Any, chunks: Any, compressors: Any = OURS, **how: Any) -> Any:
+    array = zarr.create_array(
+        path / "x", shape=values.shape, dtype=values.dtype, chunks=chunks, compressors=compressors, **how
+    )
+    array.with_config({"write_empty_chunks": True})[...] = values
+    return array
+
+
+@pytest.mark.parametrize(
+    ("values", "chunks"),
+    [
+        (CHOOSE.normal(size=(7, 5, 4)), (2, 3, 4)),
+        (CHOOSE.integers(-9, 9, (7, 3)).astype(np.int8), (3, 3)),
+        (CHOOSE.integers(0, 2, 9).astype(bool), (4,)),
+        (CHOOSE.normal(size=6) + 1j, (6,)),
+        (np.array(["", "π", "two words", "x" * 99, ""], np.dtypes.StringDType()), (2,)),
+        (np.float32(3), ()),
+        (np.empty((0,)), (1,)),
+    ],
+    ids=["split along all", "the last is shorter", "flags", "complex", "texts", "a number", "nothing"],
+)
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"compressors": (BloscCodec(),)}, {"compressors": ()}, {"compressors": (Crc32cCodec(), ZstdCodec())}],
+    ids=["ours", "blosc", "plain", "the other way round"],
+)
+def test_chunks_are_those_that_zarr_reads(values: Any, chunks: Any, how: Any, tmp_path: Path) -> None:
+    array = array_of(tmp_path, values, chunks, **how)
+    found = Chunks(array, tmp_path, "x")
+    assert found._are_ours == (not how)
+    rows = [found.joined(row, [found.read(key) for key in found.keys(row)]) for row in found.rows]
+    assert all((tmp_path / found.name(key)).is_file() for row in found.rows for key in found.keys(row))
+    whole = np.concatenate(rows) if values.ndim and rows else rows[0] if rows else np.empty(0)
+    assert whole.shape == values.shape
+    assert whole.tolist() == values.tolist()
+
+
+def test_numbers_of_the_other_byte_order_and_shards_are_left_to_zarr(tmp_path: Path) -> None:
+    values = np.arange(12.0).reshape(6, 2)
+    for name, how in (("big", {"serializer": zarr.codecs.BytesCodec(endian="big")}), ("shards", {"shards": (4, 2)})):
+        array = array_of(tmp_path / name, values, (2, 2), **how)
+        found = Chunks(array, tmp_path / name, "x")
+        assert not found._are_ours
+    assert Chunks(zarr.open_array(tmp_path / "big/x"), tmp_path / "big", "x").read((1, 0)).tolist() == [[4, 5], [6, 7]]
+
+
+@pytest.mark.parametrize("harm", ["gone", "emptied", "cut", "of another length", "a folder", *range(8)])
+def test_no_damaged_chunk_is_read(harm: str | int, tmp_path: Path) -> None:
+    found = Chunks(array_of(tmp_path, CHOOSE.normal(size=(6, 4)), (2, 4)), tmp_path, "x")
+    other = Chunks(array_of(tmp_path / "other", CHOOSE.normal(size=(3, 4)), (3, 4)), tmp_path / "other", "x")
+    assert other.read((0, 0)).shape == (3, 4)
+    chunk = tmp_path / found.name((1, 0))
+    data = bytearray(chunk.read_bytes())
+    if isinstance(harm, int):
+        data[harm * len(data) // 8] ^= 1 << harm
+    wrong = {"emptied": b"", "cut": data[:-1], "of another length": (tmp_path / "other/x/c/0/0").read_bytes()}
+    chunk.unlink()
+    if harm == "a folder":
+        chunk.mkdir()
+    elif harm != "gone":
+        chunk.write_bytes(wrong.get(harm, data) if isinstance(harm, str) else data)
+    with pytest.raises((OSError, ValueError, RuntimeError)):
+        found.read((1, 0))
+    assert found.read((2, 0)).shape == (2, 4)
