@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import traceback
@@ -33,6 +34,9 @@ class _Verbs(typer.core.TyperGroup):
         except (typer.Exit, typer.Abort, BrokenPipeError, typer.exceptions.TyperException):
             raise
         except Exception as error:  # noqa: BLE001 - the last resort: a user never sees a traceback unasked
+            if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+                _complain(error, f"{str(error.filename)[:99]}…: {error.strerror}. Choose another name.")
+                raise typer.Exit(2) from None
             kind = type(error).__name__
             _complain(error, f"Internal error: {kind}: {error}\nRun 'stemdask -v ...' for the traceback.")
             raise typer.Exit(1) from None

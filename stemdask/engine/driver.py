@@ -148,7 +148,7 @@ class Driver:
         """End a run of whose store too many frames failed, over all runs."""
         bad = self._failed_before + self._counts[FrameStatus.FAILED]
         if bad > self._plan.limits.max_failed * self._plan.source.n_frames:
-            reasons = "; ".join(reason for reason, _ in self._reasons.most_common(3))
+            reasons = "; ".join(reason.removesuffix(".") for reason, _ in self._reasons.most_common(3))
             raise TooManyFailures(
                 f"{bad} of {self._plan.source.n_frames} frames failed" + (f": {reasons}" if reasons else ""),
                 where=self._plan.store,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -69,9 +70,22 @@ def left_as_found(store: Path, missing: Sequence[Path]) -> Iterator[None]:
         raise
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether anything is at `path`; nothing is where no file can be called so."""
+    try:
+        path.lstat()
+    except ValueError:  # NUL
+        return False
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP):
+            return False
+        raise
+    return True
+
+
 def is_store(path: Path) -> bool:
     """Tell whether stemdask made what is at `path`."""
-    return not path.is_symlink() and metadata.is_known(path)
+    return is_there(path) and not path.is_symlink() and metadata.is_known(path)
 
 
 def is_readable(path: Path) -> bool:
@@ -79,7 +93,7 @@ def is_readable(path: Path) -> bool:
     for _ in range(_LOOKS):
         if is_store(path):
             return True
-        with contextlib.suppress(PermissionError):  # the run directory of another user
+        with contextlib.suppress(OSError):  # the run directory of another user, or a name that is too long
             if (run_directory(path) / _REPLACED).exists():
                 time.sleep(0.05)
                 continue
@@ -100,7 +114,7 @@ def check_store(path: Path) -> None:
     """
     if not is_readable(path):
         raise StoreError(
-            "this is not a store that stemdask made" if path.exists() else "there is no store here",
+            "this is not a store that stemdask made" if is_there(path) else "there is no store here",
             where=path,
             remedy="Name the .zarr folder that 'stemdask run' wrote; if this is it, run again with --fresh",
         )

@@ -74,7 +74,7 @@ def verify(path: str | Path, *, repair: bool = False) -> Damage:
     store = Path(path)
     if not place.is_readable(store):
         raise StoreError(
-            "this can't be read as a store that stemdask made" if store.exists() else "there is no store here",
+            "this can't be read as a store that stemdask made" if place.is_there(store) else "there is no store here",
             where=store,
             remedy="Name the .zarr folder that 'stemdask run' wrote; if this is it, run again with --fresh",
         )

@@ -132,8 +132,9 @@ def test_the_schema_is_json_and_names_every_analysis(tmp_path: Path) -> None:
         (["run", "pt.xyz", "--cluster", "proceses"], 2, "did you mean 'processes'?"),
         (["verify", "none.zarr"], 2, "no store here"),
         (["demo", "-o", "pt.xyz"], 74, "can't be created"),
+        (["preview", "pt.xyz", "-o", "x" * 300 + ".png"], 2, "File name too long. Choose another name"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else None,
 )
 def test_a_mistake_gets_a_sentence_and_its_exit_code(
     tmp_path: Path, arguments: list[str], code: int, words: str, monkeypatch: pytest.MonkeyPatch

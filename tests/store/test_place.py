@@ -9,7 +9,7 @@ import zarr
 
 import stemdask as sd
 from stemdask.errors import StoreError
-from stemdask.store import layout, place
+from stemdask.store import layout, place, verify
 
 
 @pytest.fixture
@@ -102,3 +102,11 @@ def test_an_interrupted_replacement_is_undone(tmp_path: Path, frames: Path) -> N
     store.rename(layout.run_directory(store) / "replaced.zarr")
     _run(frames, store)
     assert toy.contents(store) == before
+
+
+@pytest.mark.parametrize("name", ["none", "x" * 300, "a\0b", "file/below"])
+def test_there_is_no_store_where_no_path_can_be_called_so(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    for look in (place.check_store, verify.verify):
+        with pytest.raises(StoreError, match="there is no store here"):
+            look(tmp_path / name)
