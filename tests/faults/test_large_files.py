@@ -64,23 +64,44 @@ def _tif(path: Path) -> None:
     pixels.flush()
 
 
-def _hspy(path: Path) -> None:
+def _hspy(path: Path, chunk: tuple[int, ...] | None = (1, *SHAPE)) -> None:
     folder = path.parent / "small"
     folder.mkdir()
     seeds.write(folder, "hspy").rename(path)
-    chunks = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    chunks.set_chunk((1, *SHAPE))
-    chunks.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    chunks.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     with h5py.File(path, "r+") as file:
         (experiment,) = file["Experiments"].values()
         del experiment["data"]
         for axis, size in enumerate((N_FRAMES, *SHAPE)):
             experiment[f"axis-{axis}"].attrs["size"] = size
-        space = h5py.h5s.create_simple((N_FRAMES, *SHAPE))
-        data = h5py.Dataset(h5py.h5d.create(experiment.id, b"data", h5py.h5t.IEEE_F32LE, space, chunks))
-        for index in WRITTEN:
-            data[index] = _frame(index)
+        _with_holes(experiment, chunk)
+
+
+def _hspy_in_one_piece(path: Path) -> None:
+    _hspy(path, None)
+
+
+def _emd_in_one_piece(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.attrs.update(version_major=0, version_minor=2)
+        group = file.create_group("data/stack")
+        group.attrs["emd_group_type"] = 1
+        for number, (name, size) in enumerate(zip("tyx", (N_FRAMES, *SHAPE), strict=True), 1):
+            axis = group.create_dataset(f"dim{number}", data=np.arange(size) * 0.02)
+            axis.attrs.update(name=name, units="[n_m]")
+        _with_holes(group, None)
+
+
+def _with_holes(group: h5py.Group, chunk: tuple[int, ...] | None) -> None:
+    how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    how.set_layout(h5py.h5d.CONTIGUOUS if chunk is None else h5py.h5d.CHUNKED)
+    if chunk is not None:
+        how.set_chunk(chunk)
+    how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple((N_FRAMES, *SHAPE))
+    data = h5py.Dataset(h5py.h5d.create(group.id, b"data", h5py.h5t.IEEE_F32LE, space, how))
+    for index in WRITTEN:
+        data[index] = _frame(index)
 
 
 @pytest.fixture
@@ -102,14 +123,17 @@ def _most_bytes(process: psutil.Process) -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
-@pytest.mark.parametrize("write", [_npy, _mrc, _tif, _hspy], ids=["npy", "mrc", "tif", "hspy"])
+WRITERS = (_npy, _mrc, _tif, _hspy, _hspy_in_one_piece, _emd_in_one_piece)
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__[1:].replace("_", " "))
 def test_a_file_of_eight_gib_is_opened_and_read_within_two(
     tmp_path: Path,
     write: Callable[[Path], None],
     helper: Callable[[], psutil.Process],
     record_property: Callable[[str, object], None],
 ) -> None:
-    path = tmp_path / f"large.{write.__name__[1:]}"
+    path = tmp_path / f"large.{write.__name__.split('_')[1]}"
     write(path)
     assert path.stat().st_size > 8 * GIB
     source = fenced.open_source(path)

@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.processes, pytest.mark.timeout(3600)]
 #: A verb is killed at most so often before it may end.
 IN_A_ROW = 4
 N_FRAMES = 20
+#: Seconds after which a verb hangs; one that a busy machine leaves an eighth of a core takes minutes.
+PATIENCE = 1200
 
 
 def _phase(scene: Scene) -> str:
@@ -58,7 +60,7 @@ def _kill(process: Any, victim: str, choose: random.Random) -> None:
 def _until_done(scene: Scene, words: Path) -> None:
     """Let the verb end in peace."""
     process = verbs.start(scene.verb, words, **scene.given)
-    process.join(240)
+    process.join(PATIENCE)
     assert process.exitcode in scene.done, f"{scene.verb}: {process.exitcode} {words.read_text()[-400:]}"
 
 
@@ -81,7 +83,7 @@ def _campaign(scene: Scene, name: str, words: Path, n_kills: int, seed: int) -> 
             victim = choose.choice(["driver", "one of its processes", "group"])
             kills[victim, _phase(scene) if scene.verb == "run" and scene.before is None else name] += 1
             _kill(process, victim, choose)
-            process.join(240)
+            process.join(PATIENCE)
             assert process.exitcode is not None, f"{scene.verb} hangs after a kill of {victim}"
         _until_done(scene, words)
         assert scene.result() == undisturbed
@@ -108,7 +110,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scene]]
             for name, n in (
                 ("run", 60), ("processes", 40), ("retry", 20), ("grow", 20), ("extend", 40),
                 ("repair", 30), ("export", 30), ("report", 20), ("figures", 20), ("preview", 20),
-                ("tune", 4), ("view", 20),
+                ("tune", 20), ("view", 20),
             )
         ),
     ],
@@ -148,7 +150,7 @@ def test_a_verb_that_is_killed_at_the_nth_call_that_changes_a_file_is_ended_by_t
             patch.setenv("TOY_DIES_AT", str(1 + step * killed))
             patch.setenv("TOY_DIES_BELOW", str(scene.place))
             process = verbs.start(scene.verb, words, **scene.given)
-            process.join(240)
+            process.join(PATIENCE)
         if process.exitcode != -signal.SIGKILL:
             assert process.exitcode in scene.done
             break

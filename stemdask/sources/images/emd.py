@@ -8,14 +8,14 @@ from functools import lru_cache
 import numpy as np
 
 from stemdask.kernels.arrays import Array
-from stemdask.sources.images.hdf5 import KEPT_BYTES, hdf5_format
-from stemdask.sources.images.signals import ImageSignal, computed, image_signals
+from stemdask.sources.images.hdf5 import KEPT_BYTES, hdf5_format, hdf5_signals
+from stemdask.sources.images.signals import ImageSignal, computed
 from stemdask.sources.images.stack import OpenStack
 
 
 def open_emd(path: str) -> list[OpenStack]:
     """Open every image of a file."""
-    return [_opened(image) for image in image_signals(path, "rsciio.emd")]
+    return [_opened(image) for image in hdf5_signals(path, "rsciio.emd")]
 
 
 def _opened(image: ImageSignal) -> OpenStack:

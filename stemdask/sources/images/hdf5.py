@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,14 @@ import numpy as np
 from stemdask.errors import InputError
 from stemdask.sources.guard import check_budget
 from stemdask.sources.images.format import ImageFormat
+from stemdask.sources.images.signals import ImageSignal, image_signals
 from stemdask.sources.images.stack import OpenStack
 
 KEPT_BYTES = 1 << 27
 """Chunks of several frames are kept up to this size, so that the next frame doesn't decode them again."""
 _DEEPEST = 64
 _MOST_NODES = 100_000
+_cutting = threading.Lock()
 
 
 def hdf5_format(name: str, open_images: Callable[[str], list[OpenStack]]) -> ImageFormat:
@@ -28,6 +32,37 @@ def hdf5_format(name: str, open_images: Callable[[str], list[OpenStack]]) -> Ima
         check=check_tree,
         open=open_images,
     )
+
+
+def hdf5_signals(path: str, reader: str) -> list[ImageSignal]:
+    """Return the images of a file, as `image_signals` does, also where their pixels are stored in one piece."""
+    with _cut_into_frames():
+        return image_signals(path, reader)
+
+
+@contextmanager
+def _cut_into_frames() -> Iterator[None]:
+    """Have Dask read what is stored in one piece frame by frame.
+
+    rosettasciio asks it for the chunks of the file, which are none then: Dask refuses that, or takes many frames at
+    once.
+    """
+    import dask.array
+    import h5py
+
+    usual: Any = dask.array.from_array
+
+    def cut(values: Any, chunks: Any = "auto", **more: Any) -> Any:
+        if isinstance(values, h5py.Dataset) and values.chunks is None and values.ndim:
+            chunks = (1,) * (values.ndim - 2) + values.shape[-2:]
+        return usual(values, chunks, **more)
+
+    with _cutting:
+        dask.array.from_array = cut  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            dask.array.from_array = usual
 
 
 def check_tree(path: str) -> list[str]:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import foreign
 import h5py
 import numpy as np
 import PIL.Image
@@ -437,12 +438,18 @@ def test_a_model_stored_beside_the_image_is_not_run(images: Any, tmp_path: Path,
     assert (tmp_path / "canary").exists(), "the canary would have told"
 
 
-def test_hspy_in_one_piece_is_refused_with_what_mends_it(images: Any, tmp_path: Path, write_hspy: Any) -> None:
+def test_hdf5_in_one_piece_is_read_frame_by_frame(images: Any, tmp_path: Path, write_hspy: Any) -> None:
     with hdf5(tmp_path / "whole.hspy", images, write_hspy) as file:
         group = file["Experiments/made for a test"]
         del group["data"]
         group["data"] = images
-    refused(tmp_path / "whole.hspy", "stored in one piece.*h5repack")
+    foreign.write_velox(tmp_path / "whole.emd", {"HAADF": images})
+    with h5py.File(tmp_path / "whole.emd", "r+") as file:
+        (group,) = file["Data/Image"].values()
+        del group["Data"]
+        group["Data"] = images.transpose(1, 2, 0)
+    for name in ("whole.hspy", "whole.emd"):
+        np.testing.assert_array_equal(open_source(tmp_path / name).read(2).pixels, images[2])
 
 
 @pytest.mark.parametrize("dtype", ["complex64", np.dtypes.StringDType()])
