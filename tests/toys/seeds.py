@@ -17,7 +17,8 @@ from PIL import Image
 
 from stemdask import simulate
 
-IMAGES = ("npy", "tif", "deflated.tif", "hspy", "emd", "dm4", "dm3", "ser", "zarr", "png", "jpg", "bmp", "mrc")
+_TIFFS = ("tif", "deflated.tif", "tiled.tif")
+IMAGES = ("npy", *_TIFFS, "hspy", "emd", "dm4", "dm3", "ser", "zarr", "png", "jpg", "bmp", "mrc")
 #: Formats that ASE writes, by suffix, and whether one file holds several structures.
 _BY_ASE = {
     "cif": ("cif", False),
@@ -67,7 +68,7 @@ def _write_images(target: Path, name: str) -> None:
     elif name == "tif":
         tifffile.imwrite(target, pixels, imagej=True)
     else:
-        tifffile.imwrite(target, pixels, compression="zlib")
+        tifffile.imwrite(target, pixels, compression="zlib", tile=(16, 16) if name == "tiled.tif" else None)
 
 
 def _write_hspy(target: Path, pixels: np.ndarray) -> None:
