@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -214,9 +215,26 @@ def recover(store: Path, *, sweep: bool) -> None:
 
 
 def sweep_partial(store: Path) -> None:
-    """Remove what killed writers left of files, in a store and its run directory."""
-    for left in (*run_directory(store).glob("*.partial"), *(store.rglob("*.partial") if is_store(store) else ())):
-        left.unlink(missing_ok=True)
+    """Remove what killed writers left of files, in a store and its run directory.
+
+    Raises
+    ------
+    StoreError
+        A link lies in the store: what is written through it would land in somebody else's folder.
+    """
+    left = [*run_directory(store).glob("*.partial")]
+    for folder, folders, files in os.walk(store) if is_store(store) else ():
+        for name in folders:
+            if (link := Path(folder, name)).is_symlink():
+                raise StoreError(
+                    "a link lies in the store, and nothing is written through links",
+                    where=link,
+                    value=str(link.readlink()),
+                    remedy="Put the folder that it leads to in its place",
+                )
+        left += [Path(folder, name) for name in files if name.endswith(".partial")]
+    for file in left:
+        file.unlink(missing_ok=True)
 
 
 def move_aside(store: Path) -> Path:

@@ -42,6 +42,19 @@ def test_what_stemdask_did_not_make_is_left_alone(tmp_path: Path, frames: Path, 
     assert not layout.run_directory(output).exists()
 
 
+@pytest.mark.parametrize("name", ["toy", "toy/mean", "columns/y/c", "columns/y/c/1"])
+def test_nothing_is_written_through_a_link_in_a_store(tmp_path: Path, frames: Path, name: str) -> None:
+    store = _run(frames, tmp_path / "out.zarr")
+    (store / name).rename(tmp_path / "elsewhere")
+    (store / name).symlink_to(tmp_path / "elsewhere")
+    (chunk := min((store / name).rglob("[0-9]"), key=lambda path: (path.is_dir(), path))).unlink()
+    assert not verify.verify(store).sound
+    for write in (lambda: verify.verify(store, repair=True), lambda: _run(frames, store)):
+        with pytest.raises(StoreError, match="a link lies in the store"):
+            write()
+    assert not chunk.exists()
+
+
 def test_an_empty_folder_may_become_the_store(tmp_path: Path, frames: Path) -> None:
     (tmp_path / "out.zarr").mkdir()
     assert place.is_store(_run(frames, tmp_path / "out.zarr"))
