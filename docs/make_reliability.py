@@ -25,6 +25,11 @@ What holds when something goes wrong, and by which tests it is held. This page i
 (`nox -s reliability`): seconds and megabytes are of a busy machine with two cores. [SECURITY.md](../SECURITY.md) says
 what is promised.
 """
+#: What the figures of a test add up to: its name, where the numbers stand in them, and what they count.
+SUMS = {
+    "a_verb_that_is_killed_at_random_is_ended_by_the_same_command": (r"^(\d+) kills", "kills"),
+    "mutants_are_answered_and_lose_nothing_in_silence": (r"[a-z] (\d+)", "mutants"),
+}
 TAIL = """\
 ## What isn't held
 
@@ -80,9 +85,17 @@ def text(figures: Mapping[str, Mapping[str, str]]) -> str:
         parts.append("")
     parts.append("## Figures\n")
     for name, cases in sorted(figures.items()):
-        parts.append(f"* **{name.replace('_', ' ')}** (`{where[name][0]}`)")
+        parts.append(f"* **{name.replace('_', ' ')}** (`{where[name][0]}`){_sum(name, cases.values())}")
         parts += [f"    * {which + ': ' if which else ''}{figure}" for which, figure in sorted(cases.items())]
     return "\n".join([*parts, "", TAIL])
+
+
+def _sum(name: str, figures: Iterable[str]) -> str:
+    """Return what the figures of a test add up to; nothing where they count nothing."""
+    if name not in SUMS:
+        return ""
+    number, noun = SUMS[name]
+    return f": {sum(int(n) for figure in figures for n in re.findall(number, figure)):,} {noun}"
 
 
 def _held(tests: str | list[str], where: Mapping[str, list[str]]) -> str:

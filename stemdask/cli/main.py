@@ -13,6 +13,7 @@ import typer
 import typer.core
 import typer.exceptions
 
+from stemdask.cli import streams
 from stemdask.errors import ConfigError, DoubtfulPolarity, StemdaskError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class _Verbs(typer.core.TyperGroup):
     """Verbs whose errors become one-sentence messages and exit codes; README.md lists the codes."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        streams.open_closed()
         try:
             return super().invoke(ctx)
         except StemdaskError as error:

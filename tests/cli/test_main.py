@@ -58,6 +58,15 @@ def test_running_again_does_nothing_and_says_so(finished: Path) -> None:
     assert "diameter" in again.stdout
 
 
+def test_a_run_whose_listener_goes_is_continued_where_there_never_was_one(finished: Path, tmp_path: Path) -> None:
+    run = f"{sys.executable} -m stemdask run {finished / 'pt.xyz'} -o pt.zarr --cluster inline"
+    for how in ("2>&1 | true", "<&- >&- 2>&-"):
+        subprocess.run(["bash", "-c", f"{run} {how}"], cwd=tmp_path, check=False, timeout=240)
+    status = stemdask("status", "pt.zarr", cwd=tmp_path)
+    assert "complete, 4 of 4 frames done" in status.stdout
+    assert stemdask("verify", "pt.zarr", cwd=tmp_path).returncode == 0
+
+
 def test_a_quiet_run_says_nothing_unless_something_went_wrong(finished: Path, tmp_path: Path) -> None:
     quiet = stemdask("run", finished / "pt.xyz", "-o", "pt.zarr", "-q", "--cluster", "inline", cwd=tmp_path)
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")

@@ -159,6 +159,25 @@ def test_a_run_that_is_asked_to_stop_ends_in_order_and_is_continued(
     assert _same(folder, output)
 
 
+@pytest.mark.slow
+def test_ctrl_c_a_second_time_waits_for_no_frame_and_the_run_is_continued(folder: Path) -> None:
+    data = _pausing(folder, "twice.zarr", "processes", after=3)
+    driver = toy.drive(data)
+    toy.wait_until(lambda: toy.blocks_done(folder / "twice.zarr") >= 3)
+    toy.wait_until(lambda: len(_workers(driver.pid)) == 2)
+    workers = _workers(driver.pid)
+    os.killpg(driver.pid, signal.SIGINT)
+    time.sleep(1)
+    assert driver.poll() is None, "it waits for the blocks in flight"
+    os.killpg(driver.pid, signal.SIGINT)
+    assert driver.wait(120) == 130
+    assert not psutil.wait_procs(workers, timeout=30)[1]
+    assert reader.status(folder / "twice.zarr").state == "partial"
+    toy.go_on(folder / "twice.zarr")
+    _continue(folder, data)
+    assert _same(folder, "twice.zarr")
+
+
 def test_of_two_drivers_one_is_refused_and_the_other_is_unharmed(folder: Path) -> None:
     data = _pausing(folder, "two.zarr", "inline", limits={"isolate": False})
     drivers = [toy.drive(data), toy.drive(data)]
