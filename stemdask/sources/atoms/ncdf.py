@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from stemdask.errors import InputError
+from stemdask.kernels.arrays import Array
 from stemdask.sources.atoms.companion import with_elements
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
@@ -18,8 +19,35 @@ from stemdask.units import parse_length
 
 def index(path: str, size: int) -> FrameIndex:
     """Count the frames."""
-    shape = _opened(path).variables["coordinates"].shape
-    return index_equal(shape[0], shape[1])
+    file = _opened(path)
+    n_frames, n_atoms, _ = file.variables["coordinates"].shape
+    held = _frames_held(file, size)
+    if held is not None and held != n_frames:
+        raise InputError(
+            f"its header states {n_frames} frames, and it holds {held}",
+            where=path,
+            remedy="Copy the file again from its origin, or wait until the simulation has written it",
+        )
+    return index_equal(n_frames, n_atoms)
+
+
+def _frames_held(file: Any, size: int) -> int | None:
+    """Return how many whole frames the file has room for, whatever its header says; None where that can't be told.
+
+    Frames are records, one after the other up to the end of the file. Their variables are views of the file.
+    """
+    views = [variable.data for variable in file.variables.values() if variable.isrec and variable.data.size]
+    if not views:
+        return None
+    whole = views[0]
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    first = min(_address(view) for view in views) - _address(whole)
+    return int((size - first) // views[0].strides[0])
+
+
+def _address(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 def read(place: FramePlace) -> Structure:

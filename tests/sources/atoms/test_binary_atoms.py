@@ -276,3 +276,16 @@ def test_a_missing_library_is_named(suffix: str, module: str, tmp_path: Path, mo
     (tmp_path / f"run.{suffix}").write_bytes(head + b"content")
     with pytest.raises(InputError, match=rf"needs {module}.*stemdask\[trajectories\]"):
         open_source(tmp_path / f"run.{suffix}")
+
+
+@pytest.mark.parametrize("stated", [1, 3, 5])
+def test_a_netcdf_that_states_other_frames_than_it_holds_is_refused(
+    stated: int, positions: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "run.xyz").write_text(STRUCTURE)
+    write_ncdf(tmp_path / "run.ncdf", positions)
+    assert open_source(tmp_path / "run.ncdf").n_frames == 4
+    whole = (tmp_path / "run.ncdf").read_bytes()
+    (tmp_path / "run.ncdf").write_bytes(whole[:4] + stated.to_bytes(4, "big") + whole[8:])
+    with pytest.raises(InputError, match=f"states {stated} frames, and it holds 4" if stated < 4 else "truncated"):
+        open_source(tmp_path / "run.ncdf")
