@@ -23,13 +23,16 @@ def read_header(stream: BytesIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 
 def check_header(path: str) -> list[str]:
-    """Refuse objects, which only running code can read, and an array that is larger than its file."""
+    """Refuse objects, which only running code can read, and an array that is larger than its file; return warnings."""
     head, size = read_head(path)
     stream = BytesIO(head)
     shape, dtype = read_header(stream)
     if dtype.hasobject or dtype.names:
         raise InputError("an array of Python objects or records", where=path, allowed="numbers")
-    check_size(path, stream.tell() + prod(shape) * dtype.itemsize, size)
+    end = stream.tell() + prod(shape) * dtype.itemsize
+    check_size(path, end, size)
+    if size > end:
+        return [f"{size - end} bytes lie beyond the array of {shape} that its header states, and aren't read"]
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,34 +17,42 @@ from stemdask.sources.atoms.trajectory_library import index_equal
 from stemdask.sources.per_file import once_per_file
 from stemdask.units import parse_length
 
+#: Variables begin at multiples of so many bytes.
+_PADDING = 4
+
 
 def index(path: str, size: int) -> FrameIndex:
     """Count the frames."""
     file = _opened(path)
     n_frames, n_atoms, _ = file.variables["coordinates"].shape
     held = _frames_held(file, size)
-    if held is not None and held != n_frames:
+    if held != n_frames:
         raise InputError(
-            f"its header states {n_frames} frames, and it holds {held}",
+            f"its header states {n_frames} frames, and it holds {'more' if held > n_frames else held}",
             where=path,
             remedy="Copy the file again from its origin, or wait until the simulation has written it",
         )
     return index_equal(n_frames, n_atoms)
 
 
-def _frames_held(file: Any, size: int) -> int | None:
-    """Return how many whole frames the file has room for, whatever its header says; None where that can't be told.
+def _frames_held(file: Any, size: int) -> float:
+    """Return for how many frames the file has room, whatever its header says.
 
     Frames are records, one after the other up to the end of the file. Their variables are views of the file.
     """
-    views = [variable.data for variable in file.variables.values() if variable.isrec and variable.data.size]
-    if not views:
-        return None
+    variables = file.variables.values()
+    records = [variable.data for variable in variables if variable.isrec]
+    views = records or [variable.data for variable in variables]
     whole = views[0]
     while isinstance(whole.base, np.ndarray):
         whole = whole.base
-    first = min(_address(view) for view in views) - _address(whole)
-    return int((size - first) // views[0].strides[0])
+    start = _address(whole)
+    if records:
+        return int((size - min(map(_address, records)) + start) // records[0].strides[0])
+    # The number of frames is fixed, and nothing may come after the last variable but padding.
+    left = size - max(_address(view) + view.nbytes for view in views) + start
+    n_frames = int(file.variables["coordinates"].shape[0])
+    return n_frames if left < _PADDING else math.inf
 
 
 def _address(array: Array) -> int:

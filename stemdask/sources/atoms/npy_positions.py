@@ -19,9 +19,11 @@ _RULE = "numbers of the shape (n, 3) or (frame, n, 3)"
 
 def index(path: str, size: int) -> FrameIndex:
     """Take the numbers of frames and atoms from the header."""
-    check_header(path)
+    warnings = check_header(path)
     frames = _frames(path)
-    return index_equal(len(frames), frames.shape[1])
+    found = index_equal(len(frames), frames.shape[1])
+    found.warnings += warnings
+    return found
 
 
 def read(place: FramePlace) -> Structure:

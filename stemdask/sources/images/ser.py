@@ -65,7 +65,9 @@ def open_ser(path: str) -> list[OpenStack]:
             {"units": "m", "scale": scale_x, "offset": offset_x},
         ]
     )
-    return [OpenStack(Stack(Path(path).stem, (valid, ny, nx), dtype, calibration), read)]
+    problems = (f"of {total} frames that it has room for, {valid} are valid: the others aren't read",)
+    stack = Stack(Path(path).stem, (valid, ny, nx), dtype, calibration, problems if valid < total else ())
+    return [OpenStack(stack, read)]
 
 
 FORMAT = ImageFormat(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from foreign import write_ncdf
+from scipy.io import netcdf_file
 
 from stemdask.errors import InputError
 from stemdask.sources.opening import open_source
@@ -278,6 +279,20 @@ def test_a_missing_library_is_named(suffix: str, module: str, tmp_path: Path, mo
         open_source(tmp_path / f"run.{suffix}")
 
 
+def test_a_netcdf_of_a_fixed_number_of_frames_holds_no_more(positions: Any, tmp_path: Path) -> None:
+    (tmp_path / "run.xyz").write_text(STRUCTURE)
+    with netcdf_file(tmp_path / "run.nc", "w", version=2) as file:
+        for name, length in (("frame", 4), ("atom", 3), ("spatial", 3)):
+            file.createDimension(name, length)
+        file.createVariable("coordinates", "f4", ("frame", "atom", "spatial"))[:] = positions
+    assert open_source(tmp_path / "run.nc").n_frames == 4
+    whole = (tmp_path / "run.nc").read_bytes()
+    assert whole.count(b"frame\0\0\0\0\0\0\4") == 1
+    (tmp_path / "run.nc").write_bytes(whole.replace(b"frame\0\0\0\0\0\0\4", b"frame\0\0\0\0\0\0\2"))
+    with pytest.raises(InputError, match="states 2 frames, and it holds more"):
+        open_source(tmp_path / "run.nc")
+
+
 @pytest.mark.parametrize("stated", [1, 3, 5])
 def test_a_netcdf_that_states_other_frames_than_it_holds_is_refused(
     stated: int, positions: Any, tmp_path: Path
@@ -287,5 +302,5 @@ def test_a_netcdf_that_states_other_frames_than_it_holds_is_refused(
     assert open_source(tmp_path / "run.ncdf").n_frames == 4
     whole = (tmp_path / "run.ncdf").read_bytes()
     (tmp_path / "run.ncdf").write_bytes(whole[:4] + stated.to_bytes(4, "big") + whole[8:])
-    with pytest.raises(InputError, match=f"states {stated} frames, and it holds 4" if stated < 4 else "truncated"):
+    with pytest.raises(InputError, match=f"states {stated} frames, and it holds more" if stated < 4 else "truncated"):
         open_source(tmp_path / "run.ncdf")

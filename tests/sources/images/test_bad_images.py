@@ -317,6 +317,20 @@ def test_images_too_small_to_analyse_are_refused(shape: tuple[int, ...], tmp_pat
     refused(tmp_path / "small.npy", "too small|no image|reader failed")
 
 
+@pytest.mark.parametrize("name", ["stack.npy", "positions.npy", "series.ser"])
+def test_frames_or_atoms_that_a_header_leaves_out_are_told(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name == "series.ser":
+        foreign.write_ser(path, np.ones((5, 16, 16), np.uint16), valid=4)
+    else:
+        np.save(path, np.ones((5, 16, 16) if name == "stack.npy" else (25, 3)))
+        assert not any("beyond" in one for one in open_source(path).warnings)
+        path.write_bytes(path.read_bytes().replace(b"(5, " if name == "stack.npy" else b"(25,", b"(4, "))
+    source = open_source(path)
+    assert (source.n_frames if source.kind == "images" else source.n_atoms.tolist()) in (4, [4])
+    assert any("aren't read" in one for one in source.warnings)
+
+
 def test_npz_is_no_input(tmp_path: Path) -> None:
     np.savez(tmp_path / "many.npz", np.zeros((16, 16)))
     refused(tmp_path / "many.npz", "suffix")
