@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -124,9 +125,26 @@ def _check_array(path: str, array: Any) -> list[str]:
         for length in array.chunks:
             n_bytes *= length
         check_budget(path, n_bytes)
+    if array.ndim >= 3:
+        _check_shape(path, array)
+        if any(most is not None and most > n for n, most in zip(array.shape, array.maxshape, strict=True)):
+            return [f"{array.name} has {array.shape} values where there is room for {array.maxshape}"]
     if array.ndim >= 2 and array.size and array.id.get_storage_size() == 0:
         return [f"{array.name} declares {array.shape} values of which none is stored: they read as the fill value"]
     return []
+
+
+def _check_shape(path: str, array: Any) -> None:
+    """Refuse an array with more chunks than its shape takes: frames would be left out without a word."""
+    if not array.chunks:
+        return
+    taken = math.prod(-(-n // length) for n, length in zip(array.shape, array.chunks, strict=True))
+    if (held := array.id.get_num_chunks()) > taken:
+        raise InputError(
+            f"{array.name} holds {held} chunks, and its shape of {array.shape} takes {taken}",
+            where=path,
+            remedy="The file is damaged; copy it again from its origin",
+        )
 
 
 def _objects(dtype: np.dtype[Any]) -> str:

@@ -452,6 +452,28 @@ def test_a_model_stored_beside_the_image_is_not_run(images: Any, tmp_path: Path,
     assert (tmp_path / "canary").exists(), "the canary would have told"
 
 
+@pytest.mark.parametrize("chunk", [1, 5])
+def test_frames_that_the_shape_of_an_hdf5_leaves_out_are_told(chunk: int, images: Any, tmp_path: Path) -> None:
+    """The shape stands in the file once for what is there and once for what there is room for."""
+    path = tmp_path / "short.hspy"
+    seeds.write(tmp_path, "hspy").rename(path)
+    with h5py.File(path, "r+") as file:
+        (group,) = file["Experiments"].values()
+        pixels = group["data"][()]
+        del group["data"]
+        group.create_dataset("data", data=pixels, chunks=(chunk, *pixels.shape[1:]))
+    assert open_source(path).warnings == ()
+    shape = b"".join(n.to_bytes(8, "little") for n in pixels.shape)
+    whole = path.read_bytes()
+    assert whole.count(2 * shape) == 1
+    path.unlink()
+    path.write_bytes(whole.replace(2 * shape, b"\4" + shape[1:] + shape))
+    if chunk == 1:
+        refused(path, r"holds 5 chunks, and its shape of \(4, 24, 24\) takes 4")
+    else:
+        assert "room for (5, 24, 24)" in open_source(path).warnings[0]
+
+
 def test_hdf5_in_one_piece_is_read_frame_by_frame(images: Any, tmp_path: Path, write_hspy: Any) -> None:
     with hdf5(tmp_path / "whole.hspy", images, write_hspy) as file:
         group = file["Experiments/made for a test"]
