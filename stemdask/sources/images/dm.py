@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 from stemdask.sources.images.format import ImageFormat
-from stemdask.sources.images.signals import image_signals
+from stemdask.sources.images.signals import ImageSignal, image_signals
 from stemdask.sources.images.stack import OpenStack
 
 
 def open_dm(path: str) -> list[OpenStack]:
     """Open every image of a file."""
-    return [image.opened() for image in image_signals(path, "rsciio.digitalmicrograph")]
+    return [_opened(image) for image in image_signals(path, "rsciio.digitalmicrograph")]
+
+
+def _opened(image: ImageSignal) -> OpenStack:
+    shape = image.frames.shape
+    if image.stored > math.prod(shape):
+        return image.opened(problems=(f"{image.stored} values are stored, and its shape of {shape} takes fewer",))
+    return image.opened()
 
 
 FORMAT = ImageFormat(

@@ -33,6 +33,8 @@ class ImageSignal:
     """Dask array, (n_frames, ny, nx)."""
     calibration: Calibration
     acquisition: Acquisition
+    stored: int
+    """Values that a DigitalMicrograph file says it stores of it; 0 for other formats."""
 
     @property
     def frame_bytes(self) -> int:
@@ -100,6 +102,7 @@ def _image(path: str, signal: Mapping[str, Any], number: int) -> ImageSignal:
         frames=data.reshape((math.prod(data.shape[:-2]), data.shape[-2], data.shape[-1])),
         calibration=calibrate(axes[-2:]),
         acquisition=Acquisition.of(signal),
+        stored=int(_tag(signal, "ImageData", "Data", "size") or 0),
     )
 
 
@@ -124,10 +127,15 @@ def _is_spectral(signal: Mapping[str, Any]) -> bool:
     kind = str(signal.get("metadata", {}).get("Signal", {}).get("signal_type", ""))
     if kind.startswith(("EELS", "EDS")) or any(str(axis.get("units")) in ("eV", "keV") for axis in signal["axes"]):
         return True
-    tags: Any = signal.get("original_metadata", {})
-    for name in ("ImageList", "TagGroup0", "ImageTags", "Meta Data", "Format"):
-        tags = tags.get(name, {}) if isinstance(tags, Mapping) else {}
-    return str(tags).startswith("Spectrum")
+    return str(_tag(signal, "ImageTags", "Meta Data", "Format")).startswith("Spectrum")
+
+
+def _tag(signal: Mapping[str, Any], *names: str) -> Any:
+    """Return a tag of DigitalMicrograph; an empty mapping where there is none."""
+    found: Any = signal.get("original_metadata", {})
+    for name in ("ImageList", "TagGroup0", *names):
+        found = found.get(name, {}) if isinstance(found, Mapping) else {}
+    return found
 
 
 def _image_axes_last(names: list[str]) -> list[int]:

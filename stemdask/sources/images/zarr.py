@@ -35,8 +35,12 @@ def open_zarr(path: str) -> list[OpenStack]:
         n_frames = array.shape[0] if array.ndim == 3 else 1
         shape = (n_frames, array.shape[-2], array.shape[-1])
         missing = array.nchunks - array.nchunks_initialized
-        problems = (f"{missing} of {array.nchunks} chunks of {name} are missing: they read as the fill value",)
-        stack = Stack(name, shape, array.dtype, calibrate(axes), problems if missing else ())
+        problems = []
+        if missing:
+            problems.append(f"{missing} of {array.nchunks} chunks of {name} are missing: they read as the fill value")
+        if array.ndim == 3 and _goes_on(path, array):
+            problems.append(f"more chunks of {name} are there than its shape of {array.shape} takes: they aren't read")
+        stack = Stack(name, shape, array.dtype, calibrate(axes), tuple(problems))
         stacks.append(OpenStack(stack, _zarr_reader(array)))
     if not stacks:
         held = ", ".join(f"{array.dtype} {array.shape}" for array in list(arrays.values())[:4])
@@ -64,6 +68,13 @@ def _averaged(path: str, store: Any) -> dict[str, Any]:
         )
     group = store["registration"]
     return {name: group[name] for name in ("average", "y", "x") if name in group}
+
+
+def _goes_on(path: str, array: Any) -> bool:
+    """Tell whether there are frames beyond those that the shape states."""
+    size = (getattr(array, "shards", None) or array.chunks)[0]
+    key = array.metadata.encode_chunk_key((-(-array.shape[0] // size), 0, 0))
+    return Path(path, array.path, key).exists()
 
 
 def _check_codecs(path: str, array: Any) -> None:
