@@ -178,10 +178,12 @@ def test_ctrl_c_a_second_time_waits_for_no_frame_and_the_run_is_continued(folder
     assert _same(folder, "twice.zarr")
 
 
-def test_of_two_drivers_one_is_refused_and_the_other_is_unharmed(folder: Path) -> None:
-    data = _pausing(folder, "two.zarr", "inline", limits={"isolate": False})
-    drivers = [toy.drive(data), toy.drive(data)]
-    toy.wait_until(lambda: any(driver.poll() is not None for driver in drivers))
-    toy.go_on(folder / "two.zarr")
-    assert sorted(driver.wait(200) for driver in drivers) == [2, 3]
-    assert _same(folder, "two.zarr")
+@pytest.mark.parametrize("number", [2, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_of_several_drivers_one_does_the_work_and_the_others_are_refused(folder: Path, number: int) -> None:
+    store = folder / f"{number}.zarr"
+    data = _pausing(folder, store.name, "inline", limits={"isolate": False})
+    drivers = [toy.drive(data) for _ in range(number)]
+    toy.wait_until(lambda: sum(driver.poll() is None for driver in drivers) == 1, 600)
+    toy.go_on(store)
+    assert sorted(driver.wait(200) for driver in drivers) == [2] * (number - 1) + [3]
+    assert _same(folder, store.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable
 import pytest
 import toy
 import verbs
-from nth import Nth, Seen
+from nth import NO_MEMORY, Nth, Seen
 from scenes import Scene, scenes
 
 from stemdask.errors import StemdaskError
@@ -57,6 +58,27 @@ def _campaign(scene: Scene, monkeypatch: pytest.MonkeyPatch, number: int, step: 
         assert scene.result() == undisturbed, n
         assert not list(scene.place.rglob("*.partial*"))
     return fired, refusals
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["run", "retry", "grow", "extend", "repair", "export", "report", "figures", "tuned"])
+def test_a_call_that_finds_no_memory_tears_nothing_and_the_same_command_goes_on(
+    made: dict[str, Scene], monkeypatch: pytest.MonkeyPatch, name: str, record_property: Callable[[str, object], None]
+) -> None:
+    scene = made[name]
+    scene.set_up()
+    calls = _calls(scene, monkeypatch, ENDS)
+    undisturbed = scene.result()
+    for n in calls:
+        scene.set_up()
+        with monkeypatch.context() as patch:
+            Nth(patch, n, NO_MEMORY, scene.place)
+            with contextlib.suppress(StemdaskError, MemoryError):
+                verbs.VERBS[scene.verb](**scene.given)
+        scene.do()
+        assert scene.result() == undisturbed, n
+        assert not list(scene.place.rglob("*.partial*"))
+    record_property("figure", f"no memory at the first and last call of each place: {len(list(calls))}, all continued")
 
 
 @pytest.fixture(scope="module")

@@ -80,7 +80,9 @@ def test_words_and_badges_stand_out_from_their_ground(image_page: Path) -> None:
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [500, 800, 1600])  # headless windows aren't narrower than 500
+@pytest.mark.parametrize(
+    "width", [500, pytest.param(800, marks=pytest.mark.slow), 1600]
+)  # headless windows aren't narrower than 500
 def test_the_page_fits_its_window_and_logs_no_error(width: int, image_page: Path, tmp_path: Path) -> None:
     for shown in (image_page, probed(image_page, PROBE, tmp_path / "probe.html")):
         title, logged = opened(shown, tmp_path, width=width)

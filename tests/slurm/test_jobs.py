@@ -250,6 +250,7 @@ def test_the_workers_of_a_running_scheduler_do_the_work_over_tls(
     assert toy.contents(tmp_path / "toy.zarr") == undisturbed
 
 
+@pytest.mark.slow
 def test_status_knows_a_driver_in_the_queue_and_at_work_and_says_at_the_end_what_was_used(
     slurm: PrivateSlurm, tmp_path: Path
 ) -> None:

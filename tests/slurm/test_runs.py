@@ -153,6 +153,7 @@ def test_a_job_that_can_never_start_ends_the_run_with_its_reason(
     assert _jobs(slurm, "PENDING") == []
 
 
+@pytest.mark.slow
 def test_workers_that_never_come_end_the_run_in_time_with_what_the_queue_says(
     slurm: PrivateSlurm, frames: Path, tmp_path: Path
 ) -> None:

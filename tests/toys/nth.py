@@ -18,6 +18,8 @@ import pytest
 
 from stemdask.store import disk
 
+#: In the place of an error number: Python finds no memory.
+NO_MEMORY = 0
 #: Frames of a stack that tell one place from another.
 _DEEP = 40
 
@@ -40,6 +42,8 @@ class Nth:
         self.count += 1
         if self.count == self.n:
             before()
+            if self.number == NO_MEMORY:
+                raise MemoryError
             raise OSError(self.number, os.strerror(self.number), str(what))
 
     def _synced(self, descriptor: int) -> int:
@@ -48,7 +52,7 @@ class Nth:
         except OSError:
             ctypes.set_errno(self.number)
             return -1
-        return 0
+        return 0  # it takes no memory of Python's
 
     def _is_ours(self, path: Any, *rest: Any, dir_fd: int | None = None, **options: Any) -> bool:
         folder = f"{Path(f'/proc/self/fd/{dir_fd}').readlink()}/" if dir_fd is not None else ""

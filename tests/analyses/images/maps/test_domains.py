@@ -66,7 +66,8 @@ def test_a_single_population_is_not_divided(simulate):
     assert set(np.unique(labels)) <= {-1, 0}
 
 
-@pytest.mark.parametrize(("sigma", "alike"), [pytest.param(5, 0.995, marks=pytest.mark.slow), (8, 0.98)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("sigma", "alike"), [(5, 0.995), (8, 0.98)])
 def test_the_two_halves_of_a_run_get_the_labels_of_the_whole(simulate, sigma, alike):
     maps = simulate("90", 60, sigma=sigma, size=16)
     whole = maps.stack()
