@@ -253,7 +253,7 @@ def main() -> None:
         print(f"{name}: not installed, left out")
     programs = {name: python for name, python in found.items() if python is not None}
     for n in options.sizes:
-        print(f"\n{n} atoms: CPU time an atom [ns], one thread, and how many times that of stemdask")
+        print(f"\n{n} atoms: CPU time per atom [ns], one thread, and how many times that of stemdask")
         rounds: dict[str, dict[str, list[float]]] = {name: {} for name in programs}
         for _ in range(options.rounds):
             for name, python in programs.items():
@@ -271,7 +271,7 @@ def main() -> None:
                 if task in median[name]:
                     times = median[name][task] / ours[task]
                     print(f"  {task:16} {name:9} {1e9 * median[name][task] / n:12,.0f} {times:8.1f} ×")
-        print(f"  memory of the order chain: {ours['bytes']:,.0f} bytes an atom; peak {ours['peak'] / 2**20:,.0f} MB")
+        print(f"  memory of the order chain: {ours['bytes']:,.0f} bytes per atom; peak {ours['peak'] / 2**20:,.0f} MB")
 
 
 if __name__ == "__main__":
