@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Timer
 
 import numpy as np
 import typer
@@ -75,14 +75,17 @@ def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
 
 @contextmanager
 def _patience_asked() -> Iterator[None]:
-    """Say why it takes long, if it does: kernels are compiled when they are first used, one half at a time."""
-    timer = Timer(_LONG, typer.echo, (_COMPILES,), {"err": True})
-    timer.daemon = True
-    timer.start()
+    """Say why it takes long, if it does: kernels are compiled when they are first used, one half at a time.
+
+    By an alarm: a process with a second thread isn't forked, and another interpreter costs a second of a core.
+    """
+    before = signal.signal(signal.SIGALRM, lambda *_: typer.echo(_COMPILES, err=True))
+    signal.setitimer(signal.ITIMER_REAL, _LONG)
     try:
         yield
     finally:
-        timer.cancel()
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _sweep(directory: Path) -> None:
