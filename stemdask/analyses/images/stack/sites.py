@@ -13,6 +13,7 @@ from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns
 from stemdask.kernels.images.finding.quality import assess
 from stemdask.kernels.images.finding.tails import judge_faint
 from stemdask.kernels.images.fitting.column_fit import ColumnFit
+from stemdask.kernels.images.fitting.column_model import KnownShape
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.kernels.images.stacks.filters import invert
 from stemdask.model import Array, ImageFrame, Variable
@@ -77,7 +78,7 @@ def find_sites(
     except FrameError:
         sites = dict.fromkeys((Y, X, SUBLATTICE, GRAIN, I, J, SIGMA), none)
         sites |= {VECTORS: np.full((2, 2), np.nan), DISTANCE: np.array(np.nan), CONFIDENCE: np.array(0.0)}
-        sites |= {SHAPE: np.zeros(4), TOO_FAINT: none}
+        sites |= {SHAPE: np.zeros(len(KnownShape._fields)), TOO_FAINT: none}
     else:
         good = fit.good & np.isfinite(fit.positions).all(axis=1)
         positions = np.where(good[:, None], fit.positions, np.concatenate([found.positions, found.ghosts]))
@@ -95,7 +96,7 @@ def find_sites(
             VECTORS: np.stack([found.vectors.a, found.vectors.b]) * scale,
             DISTANCE: np.array(found.distance * nm),
             CONFIDENCE: np.array(found.vectors.confidence),
-            SHAPE: np.append(fit.shape_terms, fit.halo),
+            SHAPE: np.array(KnownShape.of(fit)),
             TOO_FAINT: found.too_faint,
         }
     return {variable.path: sites[variable].astype(variable.dtype) for variable in SITES}

@@ -22,7 +22,7 @@ class KnownShape(NamedTuple):
     kurtosis: float
     coma_y: float
     coma_x: float
-    halo: float
+    halo: float = 0.0
     """The part of their counts that lies in their halo."""
 
     @classmethod
