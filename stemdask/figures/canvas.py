@@ -197,9 +197,8 @@ def _cell(y: Array, x: Array) -> Array:
     region = around.regions[around.point_region[np.flatnonzero((i == 0) & (j == 0))[0]]]
     corners = around.vertices[region] @ np.array([1, 1j])
     corners = corners[np.argsort(np.angle(corners))]
-    distinct: Array = corners[
-        np.abs(corners - np.roll(corners, 1)) > 1e-6 * abs(a)
-    ]  # of a rectangle two are there twice
+    # Of a rectangle two are there twice.
+    distinct: Array = corners[np.abs(corners - np.roll(corners, 1)) > 1e-6 * abs(a)]
     return distinct
 
 
