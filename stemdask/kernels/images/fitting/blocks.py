@@ -15,11 +15,10 @@ _LEAST_PIVOT = 1e-12
 def invert_blocks(blocks: Floats, out: Floats) -> None:
     """Invert symmetric positive definite blocks (n, P, P); of one that isn't, only the diagonal counts."""
     n, size, _ = blocks.shape
-    factor = np.empty((size, size))
     for k in range(n):
-        factor[:] = blocks[k]
-        if factorise(factor, _LEAST_PIVOT):
-            invert(factor, out[k])
+        out[k] = blocks[k]
+        if factorise(out[k], _LEAST_PIVOT):
+            invert(out[k])
             continue
         out[k] = 0.0
         for i in range(size):

@@ -18,32 +18,40 @@ def factorise(matrix: Floats, least: float) -> bool:
         Whether the matrix is positive definite: no pivot below `least` of its element of the diagonal. If not, the
         factor is not complete.
     """
-    for i in range(len(matrix)):
-        for j in range(i + 1):
+    n = len(matrix)
+    for j in range(n):
+        pivot = matrix[j, j]
+        for m in range(j):
+            pivot -= matrix[j, m] * matrix[j, m]
+        if not pivot > least * matrix[j, j]:
+            return False
+        matrix[j, j] = np.sqrt(pivot)
+        scale = 1.0 / matrix[j, j]  # one division for a column: a division takes as long as a row
+        for i in range(j + 1, n):
             total = matrix[i, j]
             for m in range(j):
                 total -= matrix[i, m] * matrix[j, m]
-            if i != j:
-                matrix[i, j] = total / matrix[j, j]
-            elif total > least * matrix[i, i]:
-                matrix[i, i] = np.sqrt(total)
-            else:
-                return False
+            matrix[i, j] = total * scale
     return True
 
 
 @kernel
-def invert(factor: Floats, out: Floats) -> None:
-    """Write the inverse of the matrix that has this Cholesky factor in its lower triangle."""
-    n = len(factor)
-    for column in range(n):
-        for i in range(n):
-            total = 1.0 if i == column else 0.0
-            for m in range(i):
-                total -= factor[i, m] * out[m, column]
-            out[i, column] = total / factor[i, i]
-        for i in range(n - 1, -1, -1):
-            total = out[i, column]
-            for m in range(i + 1, n):
-                total -= factor[m, i] * out[m, column]
-            out[i, column] = total / factor[i, i]
+def invert(matrix: Floats) -> None:
+    """Replace the Cholesky factor in a lower triangle by the whole inverse of the matrix whose factor it is."""
+    n = len(matrix)
+    # First the inverse of the factor, then its transpose times itself; each row in its place.
+    for i in range(n):
+        scale = 1.0 / matrix[i, i]
+        for j in range(i):
+            total = 0.0
+            for m in range(j, i):
+                total += matrix[i, m] * matrix[m, j]
+            matrix[i, j] = -total * scale
+        matrix[i, i] = scale
+    for i in range(n):
+        for j in range(i + 1):
+            total = 0.0
+            for m in range(i, n):
+                total += matrix[m, i] * matrix[m, j]
+            matrix[i, j] = total
+            matrix[j, i] = total

@@ -24,6 +24,7 @@ from stemdask.kernels.compiled import kernel
 _BINS = 24
 _PIXELS = 250_000  # enough to know the gain to 1 %
 _FOR_EDGES = 20_000  # enough for the bins' edges
+_FOR_RANGE = 50_000  # and for an image's range, whatever its columns
 _FIELD = 512  # side of the field whose power spectrum is taken
 _RINGS = 36
 _SIGNIFICANT = 4.0
@@ -139,7 +140,7 @@ def noise_where_bright(image: AnyFloats, model: Image) -> float:
 
 def brightness_range(image: AnyFloats) -> tuple[float, float]:
     """Return (dark level, contrast) of an image from a part of its pixels."""
-    step = max(1, int(np.sqrt(np.size(image) / 250_000)))
+    step = max(1, int(np.sqrt(np.size(image) / _FOR_RANGE)))
     sample = np.asarray(image[::step, ::step], dtype=np.float64)
     sample = sample[np.isfinite(sample)]
     if sample.size == 0:
@@ -168,16 +169,20 @@ def _squares(image: Image, model: Image, level: Image, rows: Indices) -> tuple[F
     """
     width = image.shape[1]
     square, brightness = np.empty(len(rows) * width), np.empty(len(rows) * width)
+    down, level_down = np.empty(width), np.empty(width)
     n = 0
     for row in rows:
-        for column in range(1, width - 1):
-            difference = mean = 0.0
-            for dy in range(-1, 2):
-                for dx in range(-1, 2):
-                    weight = (1.0 - 3.0 * (dy == 0)) * (1.0 - 3.0 * (dx == 0))
-                    y, x = row + dy, column + dx
-                    difference += weight * (np.float64(image[y, x]) - np.float64(model[y, x]))
-                    mean += weight * weight * np.float64(level[y, x])
+        for x in range(width):  # along y first, in vector registers
+            above = np.float64(image[row - 1, x]) - np.float64(model[row - 1, x])
+            here = np.float64(image[row, x]) - np.float64(model[row, x])
+            below = np.float64(image[row + 1, x]) - np.float64(model[row + 1, x])
+            down[x] = above - 2.0 * here + below
+            level_down[x] = (
+                np.float64(level[row - 1, x]) + 4.0 * np.float64(level[row, x]) + np.float64(level[row + 1, x])
+            )
+        for x in range(1, width - 1):
+            difference = down[x - 1] - 2.0 * down[x] + down[x + 1]
+            mean = level_down[x - 1] + 4.0 * level_down[x] + level_down[x + 1]
             if np.isfinite(difference) and np.isfinite(mean):
                 square[n], brightness[n] = difference * difference / 36.0, mean / 36.0
                 n += 1

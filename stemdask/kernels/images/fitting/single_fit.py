@@ -16,6 +16,7 @@ from stemdask.kernels.arrays import AnyFloats, Codes, Floats, Image, Integers32
 from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.fitting.column_fit import AT_BORDER, NO_SIGNAL, NOT_CONVERGED, OK, RAN_AWAY, ColumnFit
 from stemdask.kernels.images.fitting.ellipses import axes_of
+from stemdask.kernels.images.fitting.gaussian import FAST
 from stemdask.kernels.images.fitting.noise import Noise, brightness_range, estimate_noise
 from stemdask.kernels.images.fitting.overlaps import tile_order
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
@@ -70,7 +71,9 @@ def fit_single(
     n = len(given)
     offset, scale = brightness_range(image)
     scale = scale or 1.0
-    scaled = ((np.asarray(image, dtype=np.float64) - offset) / scale).astype(np.float32)
+    pixels: AnyFloats = np.ascontiguousarray(image)
+    if pixels.dtype != np.float32:
+        pixels = pixels.astype(np.float64)
     if not isinstance(noise, Noise):
         noise = estimate_noise(np.asarray(image, dtype=np.float32), kind=noise)
     gain, readout = noise.gain / scale, (noise.gain * offset + noise.readout) / scale**2
@@ -85,7 +88,7 @@ def fit_single(
         flag=np.full(n, NO_SIGNAL, np.int8),
         steps=np.zeros(n, np.int32),
     )
-    _fit_windows(scaled, given[order], _Task(float(sigma), half, gain, readout, shape == "round"), fits)
+    _fit_windows(pixels, given[order], _Task(float(sigma), half, offset, scale, gain, readout, shape == "round"), fits)
 
     back = np.empty(n, np.intp)
     back[order] = np.arange(n)
@@ -110,10 +113,12 @@ def fit_single(
 
 
 class _Task(NamedTuple):
-    """How to fit: start and half the side of the window, px; the noise; whether columns are round."""
+    """How to fit: start and half the side of the window, px; units; the noise in them; whether columns are round."""
 
     sigma: float
     half: int
+    offset: float
+    scale: float
     gain: float
     readout: float
     circular: bool
@@ -140,10 +145,10 @@ class _Normal(NamedTuple):
 
 
 @kernel
-def _fit_windows(image: Image, start: Floats, task: _Task, fits: _Fits) -> None:
-    side = 2 * task.half + 1
+def _fit_windows(image: AnyFloats, start: Floats, task: _Task, fits: _Fits) -> None:
+    rows = 2 * task.half + 2  # one more than the window's: an even number
     window = Window(
-        np.zeros((side, ROW), np.float32), np.zeros((side, ROW), np.float32), np.zeros(15 * ROW, np.float32)
+        np.full((rows, ROW), np.float32(np.nan)), np.zeros((rows, ROW), np.float32), np.zeros(15 * ROW, np.float32)
     )
     normal = _Normal(np.empty((SIZE, SIZE)), np.empty(SIZE), np.empty((SIZE, SIZE)), np.empty(SIZE))
     now = np.empty(SIZE)
@@ -152,7 +157,7 @@ def _fit_windows(image: Image, start: Floats, task: _Task, fits: _Fits) -> None:
         if not np.isfinite(start[k, 0] + start[k, 1]):
             continue
         top, left = int(np.rint(start[k, 0])) - task.half, int(np.rint(start[k, 1])) - task.half
-        count = _cut(image, top, left, window.pixels)
+        count = _cut(image, top, left, task, window.pixels)
         if count < 2 * SIZE:
             continue
         y, x = start[k, 0] - top, start[k, 1] - left
@@ -218,36 +223,38 @@ def _to_edge(y: float, x: float, shape: tuple[int, int]) -> float:
 
 
 @kernel
-def _cut(image: Image, top: int, left: int, pixels: Image) -> int:
-    """Copy a window; pixels that don't count become NaN. Return how many count."""
-    count, side = 0, len(pixels)
+def _cut(image: AnyFloats, top: int, left: int, task: _Task, pixels: Image) -> int:
+    """Copy a window in units of the task; pixels that don't count become NaN. Return how many count."""
+    count, side, factor = 0, 2 * task.half + 1, 1.0 / task.scale
+    first, last = max(0, -left), min(side, image.shape[1] - left)
     for row in range(side):
         for column in range(side):
-            y, x = row + top, column + left
-            value = np.float32(np.nan)
-            if 0 <= y < image.shape[0] and 0 <= x < image.shape[1]:
-                value = image[y, x]
-            pixels[row, column] = value
-            count += value == value
+            pixels[row, column] = np.float32(np.nan)
+        if 0 <= row + top < image.shape[0]:
+            for column in range(first, last):
+                value = np.float32((np.float64(image[row + top, column + left]) - task.offset) * factor)
+                pixels[row, column] = value
+                count += value == value
     return count
 
 
-@kernel
+@kernel(fastmath=FAST)
 def _guess(pixels: Image, y: float, x: float, sigma: float, out: Floats) -> None:
     """Write a start: background and amplitude by linear regression on the Gaussian of the start's width."""
     n = g = gg = v = gv = 0.0
     step, side = 0.5 / (sigma * sigma), len(pixels)
+    across = np.exp(-step * (np.arange(side) - x) ** 2)
     for row in range(side):
         along = np.exp(-step * (row - y) ** 2)
         for column in range(side):
-            value = np.float64(pixels[row, column])
-            if value == value:
-                weight = along * np.exp(-step * (column - x) ** 2)
-                n += 1.0
-                g += weight
-                gg += weight * weight
-                v += value
-                gv += weight * value
+            counts = pixels[row, column] == pixels[row, column]
+            value = np.float64(pixels[row, column]) if counts else 0.0
+            weight = along * across[column] if counts else 0.0
+            n += 1.0 if counts else 0.0
+            g += weight
+            gg += weight * weight
+            v += value
+            gv += weight * value
     determinant = n * gg - g * g
     amplitude = (n * gv - g * v) / determinant if determinant > 0.0 else 0.0
     out[0] = max(amplitude, 1e-3)

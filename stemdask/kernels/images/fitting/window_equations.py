@@ -32,9 +32,9 @@ class Window(NamedTuple):
     Attributes
     ----------
     pixels
-        (side, ROW), NaN where a pixel doesn't count; the first `side` of a row are used.
+        (height, ROW), an even number of rows, NaN where a pixel doesn't count; the first `height` of a row are used.
     weights
-        (side, ROW), 1 / variance.
+        (height, ROW), 1 / variance.
     work
         (15 · ROW,).
     """
@@ -70,55 +70,65 @@ def window_equations(
     side = len(pixels)
     amplitude, y, x, yy, yx, xx, level = at[0], at[1], at[2], at[3], at[4], at[5], at[6]
     dy, dx = -y, -x
-    first_row(work, (side, ROW), dy, dx, (yx, xx))
+    width = (side + 7) // 8 * 8  # whole vector registers; what lies beyond the window is NaN
+    first_row(work, (width, ROW), dy, dx, (yx, xx))
     for m in range(2, 15):
-        for i in range(side):
+        for i in range(width):
             work[i + m * ROW] = 0.0
     height, ratio, ratio_step = np.exp(-0.5 * yy * dy * dy), np.exp(-yy * (dy + 0.5)), np.exp(-yy)
     floor = np.float32(max(gain * (0.01 * abs(level) + 1e-3 * amplitude), 1e-14) if gain > 0.0 else readout)
     gain32, readout32, level32 = np.float32(gain), np.float32(readout), np.float32(level)
     old = new = 0.0
-    flat_pixels, flat_weights, n = pixels.ravel(), weights.ravel(), np.uint64(side)
-    for row in range(side):
+    flat_pixels, flat_weights, n = pixels.ravel(), weights.ravel(), np.uint64(width)
+    for row in range(0, side, 2):  # two rows at once: the sums of the pixel columns are read and written half as often
         begin = np.uint64(row * ROW)
-        peak = np.float32(amplitude * height)
-        s0, s1, s2 = np.float32(height), np.float32(height * dy), np.float32(height * dy * dy)
-        h2 = height * height
+        beyond = begin + np.uint64(ROW)
+        h, k, e = height, height * ratio, dy + 1.0
+        h2, k2 = h * h, k * k
+        peak, peak_k = np.float32(amplitude * h), np.float32(amplitude * k)
+        s0, s1, s2 = np.float32(h), np.float32(h * dy), np.float32(h * dy * dy)
+        r0, r1, r2 = np.float32(k), np.float32(k * e), np.float32(k * e * e)
         t0, t1, t2 = np.float32(h2), np.float32(h2 * dy), np.float32(h2 * dy * dy)
         t3, t4 = np.float32(h2 * dy**3), np.float32(h2 * dy**4)
+        q0, q1, q2 = np.float32(k2), np.float32(k2 * e), np.float32(k2 * e * e)
+        q3, q4 = np.float32(k2 * e**3), np.float32(k2 * e**4)
         before = after = np.float32(0.0)
         for u in range(n):
-            profile = work[u]
-            work[u] = profile * work[u + _PART1]
-            model = level32 + peak * profile
-            counts = flat_pixels[begin + u] == flat_pixels[begin + u]
-            residual = flat_pixels[begin + u] - model if counts else np.float32(0.0)
+            profile, shear = work[u], work[u + _PART1]
+            profile_k = profile * shear
+            work[u] = profile_k * shear
+            model, model_k = level32 + peak * profile, level32 + peak_k * profile_k
+            pixel, pixel_k = flat_pixels[begin + u], flat_pixels[beyond + u]
+            counts, counts_k = pixel == pixel, pixel_k == pixel_k
+            residual = pixel - model if counts else np.float32(0.0)
+            residual_k = pixel_k - model_k if counts_k else np.float32(0.0)
             weight = np.float32(1.0) / max(gain32 * model + readout32, floor) if counts else np.float32(0.0)
-            before += flat_weights[begin + u] * residual * residual
-            after += weight * residual * residual
-            flat_weights[begin + u] = weight
-            first = weight * profile
-            second = first * profile
-            pull = weight * residual
-            work[u + _PART2] += t0 * second
-            work[u + _PART3] += t1 * second
-            work[u + _PART4] += t2 * second
-            work[u + _PART5] += t3 * second
-            work[u + _PART6] += t4 * second
-            work[u + _PART7] += s0 * first
-            work[u + _PART8] += s1 * first
-            work[u + _PART9] += s2 * first
-            work[u + _PART10] += weight
-            pull_g = pull * profile
-            work[u + _PART11] += s0 * pull_g
-            work[u + _PART12] += s1 * pull_g
-            work[u + _PART13] += s2 * pull_g
-            work[u + _PART14] += pull
+            weight_k = np.float32(1.0) / max(gain32 * model_k + readout32, floor) if counts_k else np.float32(0.0)
+            before += flat_weights[begin + u] * residual * residual + flat_weights[beyond + u] * residual_k * residual_k
+            flat_weights[begin + u], flat_weights[beyond + u] = weight, weight_k
+            pull, pull_k = weight * residual, weight_k * residual_k
+            after += pull * residual + pull_k * residual_k
+            first, first_k = weight * profile, weight_k * profile_k
+            second, second_k = first * profile, first_k * profile_k
+            work[u + _PART2] += t0 * second + q0 * second_k
+            work[u + _PART3] += t1 * second + q1 * second_k
+            work[u + _PART4] += t2 * second + q2 * second_k
+            work[u + _PART5] += t3 * second + q3 * second_k
+            work[u + _PART6] += t4 * second + q4 * second_k
+            work[u + _PART7] += s0 * first + r0 * first_k
+            work[u + _PART8] += s1 * first + r1 * first_k
+            work[u + _PART9] += s2 * first + r2 * first_k
+            work[u + _PART10] += weight + weight_k
+            pull_g, pull_gk = pull * profile, pull_k * profile_k
+            work[u + _PART11] += s0 * pull_g + r0 * pull_gk
+            work[u + _PART12] += s1 * pull_g + r1 * pull_gk
+            work[u + _PART13] += s2 * pull_g + r2 * pull_gk
+            work[u + _PART14] += pull + pull_k
         old += float(before)
         new += float(after)
-        height *= ratio
-        ratio *= ratio_step
-        dy += 1.0
+        height *= ratio * ratio * ratio_step
+        ratio *= ratio_step * ratio_step
+        dy += 2.0
     _collect(work, side, at, matrix, vector)
     return new, old
 

@@ -33,28 +33,28 @@ def solve(matrix: Floats, vector: Floats, damping: float, circular: bool, invers
         Whether the matrix is positive definite; if not, the step is not written.
     """
     n = SIZE
-    low, right = np.empty((SIZE, SIZE)), np.empty(SIZE)
+    right = np.empty(SIZE)
     for i in range(n):
         right[i] = vector[i]
         for j in range(n):
-            low[i, j] = matrix[i, j]
+            inverse[i, j] = matrix[i, j]
     if circular:
         right[3] += right[5]
         for j in range(n):
-            low[3, j] += low[5, j]
+            inverse[3, j] += inverse[5, j]
         for j in range(n):
-            low[j, 3] += low[j, 5]
+            inverse[j, 3] += inverse[j, 5]
         for fixed in (4, 5):
             right[fixed] = 0.0
             for j in range(n):
-                low[fixed, j] = 0.0
-                low[j, fixed] = 0.0
-            low[fixed, fixed] = 1.0
+                inverse[fixed, j] = 0.0
+                inverse[j, fixed] = 0.0
+            inverse[fixed, fixed] = 1.0
     for i in range(n):
-        low[i, i] *= 1.0 + damping
-    if not factorise(low, _LEAST_PIVOT):
+        inverse[i, i] *= 1.0 + damping
+    if not factorise(inverse, _LEAST_PIVOT):
         return False
-    invert(low, inverse)
+    invert(inverse)
     for i in range(n):
         step[i] = 0.0
         for j in range(n):
