@@ -1,22 +1,21 @@
 """Writing one block: data, then the disk, then its status, then the disk again.
 
-zarr never calls fsync. After a power cut the status of a block must never be there without its data, so the order is
-data, ``syncfs``, status, ``fsync``. A block owns its chunks alone, and `Writer` refuses anything else: a write that
-isn't aligned to chunks loses the frames of a neighbour without a word.
+Neither a chunk's file nor zarr calls fsync. After a power cut the status of a block must never be there without its
+data, so the order is data, ``syncfs``, status, ``fsync``. A block owns its chunks alone, and `Writer` refuses anything
+else: a write that isn't aligned to chunks loses the frames of a neighbour without a word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from stemdask.errors import StemdaskError
 from stemdask.model import Array, Block
 from stemdask.store import checksums, disk
+from stemdask.store.chunks import Chunks
 from stemdask.store.layout import CHECKSUMS, STATUS, check_pipeline, open_group, writable
 
 
@@ -33,7 +32,7 @@ class Writer:
         check_pipeline()
         self._store = Path(store)
         self._root = open_group(store, "r+")
-        self._arrays: dict[str, Any] = {}
+        self._chunks: dict[str, Chunks] = {}
 
     def write(
         self, block: Block, values: Mapping[str, Array], status: Array, written: Mapping[str, int] | None = None
@@ -68,43 +67,32 @@ class Writer:
 
     def _is_there(self, path: str, block: Block) -> bool:
         """Tell whether no chunk is missing, which reads as fill values."""
-        array = self._array(path)
-        grid = [range(-(-n // size)) for n, size in zip(array.shape[1:], array.chunks[1:], strict=True)]
-        place = self._store / path / "c" / str(block.index)
-        return all(place.joinpath(*map(str, key)).is_file() for key in product(*grid))
+        chunks = self._of(path)
+        return all((self._store / chunks.name(key)).is_file() for key in chunks.keys(block.index))
 
-    def _array(self, path: str) -> Any:
-        found = self._arrays.get(path)
+    def _of(self, path: str) -> Chunks:
+        found = self._chunks.get(path)
         if found is None:
-            found = self._arrays[path] = writable(self._root, path)
+            found = self._chunks[path] = Chunks(writable(self._root, path), self._store, path)
         return found
 
     def _put_checksums(self, block: Block, sums: Mapping[str, int]) -> None:
         if CHECKSUMS not in self._root:
             return  # laid out by a version that had none
-        array = self._array(CHECKSUMS)
-        row = [sums[path] for path in array.attrs["paths"]]
-
-        def put() -> None:
-            array[block.index] = np.array(row, np.uint32)
-
-        disk.patiently(put, self._store / CHECKSUMS)
+        row = np.array([[sums[path] for path in self._root[CHECKSUMS].attrs["paths"]]], np.uint32)
+        disk.patiently(lambda: self._of(CHECKSUMS).write(block.index, row), self._store / CHECKSUMS)
 
     def _put(self, path: str, block: Block, values: Array) -> None:
-        array = self._array(path)
-        check_aligned(block, array.chunks[0], array.shape[0])
-        if values.shape != (block.stop - block.start, *array.shape[1:]):
+        chunks = self._of(path)
+        check_aligned(block, chunks.size[0], chunks.shape[0])
+        if values.shape != (block.stop - block.start, *chunks.shape[1:]):
             raise StemdaskError(
                 "the block doesn't fit the store",
                 where=path,
                 value=values.shape,
-                allowed=(block.stop - block.start, *array.shape[1:]),
+                allowed=(block.stop - block.start, *chunks.shape[1:]),
             )
-
-        def put() -> None:
-            array[block.start : block.stop] = values
-
-        disk.patiently(put, self._store / path)
+        disk.patiently(lambda: chunks.write(block.index, values), self._store / path)
 
 
 def check_aligned(block: Block, block_frames: int, n_frames: int) -> None:

@@ -53,6 +53,37 @@ def test_chunks_are_those_that_zarr_reads(values: Any, chunks: Any, how: Any, tm
     assert whole.tolist() == values.tolist()
 
 
+@pytest.mark.parametrize(
+    ("values", "chunks"),
+    [
+        (CHOOSE.normal(size=(7, 5, 4)), (2, 3, 4)),
+        (CHOOSE.integers(-9, 9, (7, 3)).astype(np.int8), (3, 3)),
+        (CHOOSE.integers(0, 2, 9).astype(bool), (4,)),
+        (np.array(["", "π", "two words", "x" * 99, ""], np.dtypes.StringDType()), (2,)),
+        (np.full((5, 2), np.nan), (2, 2)),
+    ],
+    ids=["split along all", "the last is shorter", "flags", "texts", "fill values"],
+)
+@pytest.mark.parametrize("level", [0, 9])
+def test_chunks_are_written_as_zarr_writes_them_to_the_byte(
+    values: Any, chunks: Any, level: int, tmp_path: Path
+) -> None:
+    how = {"compressors": (ZstdCodec(level=level), Crc32cCodec())}
+    theirs = array_of(tmp_path / "theirs", values, chunks, **how)
+    ours = array_of(tmp_path / "ours", values[::-1], chunks, **how)
+    found = Chunks(ours, tmp_path / "ours", "x")
+    for row in found.rows:
+        found.write(row, values[row * chunks[0] : (row + 1) * chunks[0]])
+    assert ours[:].tolist() == values.tolist() or np.isnan(values).all()
+    files = [path.relative_to(tmp_path / "theirs") for path in (tmp_path / "theirs").rglob("*") if path.is_file()]
+    assert sorted(files) == sorted(
+        path.relative_to(tmp_path / "ours") for path in (tmp_path / "ours").rglob("*") if path.is_file()
+    )
+    for name in files:
+        assert (tmp_path / "ours" / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes(), name
+    assert theirs.shape == ours.shape
+
+
 def test_numbers_of_the_other_byte_order_and_shards_are_left_to_zarr(tmp_path: Path) -> None:
     values = np.arange(12.0).reshape(6, 2)
     for name, how in (("big", {"serializer": zarr.codecs.BytesCodec(endian="big")}), ("shards", {"shards": (4, 2)})):
