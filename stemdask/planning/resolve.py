@@ -16,7 +16,7 @@ from stemdask.config.problems import validate
 from stemdask.config.yaml_lines import dump
 from stemdask.errors import ConfigError, InputError
 from stemdask.model import Kind, Source, Step
-from stemdask.planning import calibration, fingerprints, looks, polarity
+from stemdask.planning import calibration, fingerprints, looks
 from stemdask.planning.looks import Looks
 from stemdask.planning.steps import steps as steps_of
 from stemdask.planning.trial import allowed
@@ -84,8 +84,7 @@ def resolve(document: Document, *, fresh: bool = False) -> Resolved:
     looked = Looks() if fresh else looks.beside(config.output)
     known: dict[str, Any] = {"kind": source.kind}
     if isinstance(source, ImageSource):
-        known["invert"] = _columns_are_dark(source, config, steps, looked)
-        steps = polarity.inverted(steps, known["invert"])
+        known["invert"], steps = _contrast(source, config, steps, looked)
     length = config.input.calibrate_from
     if length is not None:
         known |= calibration.found(source, length, steps, looked) | {"calibrate_from": None}
@@ -115,19 +114,27 @@ def open_input(document: Document) -> ImageSource | AtomsSource:
     return source
 
 
-def _columns_are_dark(source: ImageSource, config: Config, steps: Sequence[Step], looked: Looks) -> bool:
-    """Return what the config says of the contrast or, where it leaves that open, what the images do."""
-    for said in (config.input.invert, polarity.written(steps)):
-        if isinstance(said, bool):
-            return said
-    if not any(step.name == "columns" for step in steps):
-        return False
-    return polarity.columns_are_dark(source, steps, looked, *allowed(config.limits))
+def _contrast(
+    source: ImageSource, config: Config, steps: tuple[Step, ...], looked: Looks
+) -> tuple[bool, tuple[Step, ...]]:
+    """Return whether columns are dark, as the config says or else the images, and the steps that follow from it."""
+    from stemdask.planning import polarity  # what looks at images isn't loaded for structures
+
+    dark = next((said for said in (config.input.invert, polarity.written(steps)) if isinstance(said, bool)), None)
+    if dark is None:
+        looks_for_columns = any(step.name == "columns" for step in steps)
+        dark = looks_for_columns and polarity.columns_are_dark(source, steps, looked, *allowed(config.limits))
+    return dark, polarity.inverted(steps, dark)
 
 
 def _contradictions(document: Document, config: Config, steps: Sequence[Step]) -> list[str]:
-    said, other = config.input.invert, polarity.written(steps)
-    if said == "auto" or other is None or said == other:
+    said = config.input.invert
+    if said == "auto":
+        return []
+    from stemdask.planning import polarity
+
+    other = polarity.written(steps)
+    if other is None or said == other:
         return []
     return [document.problem(("analyses", "preprocess", "invert"), f"input.invert says {str(said).lower()}; keep one")]
 
