@@ -18,7 +18,10 @@ from stemdask.units import LengthNm
 
 YES = {0: "no", 1: "yes"}
 DISLOCATION = {-1: "unknown"} | YES
-Sublattice = Literal["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P"]
+Sublattice = Literal[
+    "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L",
+    "M", "N", "O", "P", "Q", "R", "S", "T", "U", "V", "W", "X",
+]  # fmt: skip
 LETTERS: tuple[Sublattice, ...] = get_args(Sublattice)
 SUBLATTICES = {-1: "none"} | dict(enumerate(LETTERS))
 

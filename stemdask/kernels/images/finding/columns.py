@@ -30,10 +30,12 @@ from stemdask.kernels.images.finding.separation import (
 from stemdask.kernels.images.finding.sites import predict_sites
 from stemdask.kernels.images.finding.superlattice import find_alternating_columns
 
-#: Grains are told apart by at most seven labels; sublattices by sixteen, the columns in the cell of a tungsten bronze.
-#: Both together fit into a signed byte.
+#: Grains are told apart by at most seven labels; sublattices by twenty-four, each of which has a letter: more than are
+#: in the cells of a tungsten bronze, of β-Mn, or of apatite.
 MAX_GRAINS = 7
-MAX_SUBLATTICES = 16
+MAX_SUBLATTICES = 24
+#: A cell of more columns is refused where one that has no letter is this high, in units of the highest.
+_TOO_MANY = 0.2
 #: A lattice in one window of the image is preferred where it explains so much more than one of the whole image.
 _WHOLE = 0.8
 _MIN_WINDOW = 96
@@ -256,6 +258,16 @@ def _find_grain(
             a, b = reduce_vectors(*(np.array(cell, float) @ np.stack([anchors.a, anchors.b])))
             anchors = find_anchors(pixels, free, LatticeVectors(a, b, vectors.confidence), distance, whole=True)
             motif = _motif_of(pixels, anchors)
+    n = len(motif.amplitudes)
+    if (
+        sublattices is None
+        and n > MAX_SUBLATTICES
+        and motif.amplitudes[MAX_SUBLATTICES] > _TOO_MANY * motif.amplitudes[0]
+    ):
+        raise NoLatticeError(
+            f"no lattice that can be indexed: its cell shows {n} columns, and at most {MAX_SUBLATTICES} are told "
+            "apart; columns.sublattices takes so many of the brightest"
+        )
     motif = _named(motif.brightest(min(sublattices or MAX_SUBLATTICES, MAX_SUBLATTICES)), anchors.a, anchors.b)
     return _Grain(free, anchors, motif, LatticeVectors(anchors.a, anchors.b, vectors.confidence))
 

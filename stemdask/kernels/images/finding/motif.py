@@ -28,9 +28,12 @@ _MIN_HEIGHT = 0.03
 #: this part less: beside wide columns a narrower Gaussian leaves less of them, and a wider one more.
 _FAINT, _NARROWER = 0.12, 0.98
 
-#: Maxima nearer than this to one of a sharper Laplacian are the same column, in units of the shorter vector.
+#: The scale of what is looked for is the shorter vector or, in a wide cell of many columns, so many times the side of
+#: the square that each of them has, where that is finer by a tenth.
+_ROOM, _FINER = 2.0, 0.9
+#: Maxima nearer than this to one of a sharper Laplacian are the same column, in units of the scale.
 _MERGE = 0.2
-#: Widths of the Gaussian under the Laplacian, in units of the shorter vector, sharpest first.
+#: Widths of the Gaussian under the Laplacian, in units of the scale, sharpest first.
 _SMOOTHINGS = (0.06, 0.09, 0.13, 0.18)
 
 
@@ -139,18 +142,34 @@ def find_motif(cell: Floats, error: float, a: Floats, b: Floats) -> Motif:
     """
     if not np.isfinite(cell).all() or np.ptp(cell) == 0:
         return Motif(np.empty((0, 2)), np.empty(0), np.nan)
-    short = float(min(np.hypot(*a), np.hypot(*b)))
-    found = np.empty((0, 2))
-    for smoothing in _SMOOTHINGS:
-        curvature, noise = bending(cell, error, a, b, smoothing * short)
-        least = max(_MIN_CURVATURE * float(curvature.max()), _MIN_SIGNIFICANCE * noise)
-        for top in hills(curvature, least):
-            away = (top - found - np.round(top - found)) @ np.stack([a, b])
-            if len(found) == 0 or np.hypot(away[:, 0], away[:, 1]).min() > _MERGE * short:
-                found = np.concatenate([found, top[None]])
+    scale = float(min(np.hypot(*a), np.hypot(*b)))
+    found = _columns_at(scale, cell, error, a, b)
+    # Columns that stand close together in a wide cell are one at its scale.
+    while (finer := room(len(found), a, b)) < _FINER * scale:
+        scale = finer
+        found = _columns_at(scale, cell, error, a, b)
     if len(found) == 0:
         return Motif(np.empty((0, 2)), np.empty(0), np.nan)
     return _fit_gaussians(cell, found, a, b)
+
+
+def room(n: int, a: Floats, b: Floats) -> float:
+    """Return the length in px at which n columns of a cell are looked for: its shorter vector unless they are many."""
+    area = abs(float(np.linalg.det(np.stack([a, b]))))
+    return min(float(np.hypot(*a)), float(np.hypot(*b)), _ROOM * float(np.sqrt(area / max(n, 1))))
+
+
+def _columns_at(scale: float, cell: Floats, error: float, a: Floats, b: Floats) -> Floats:
+    """Return the hills (n, 2) of a mean cell, in units of it, that any Laplacian of this scale in px shows."""
+    found = np.empty((0, 2))
+    for smoothing in _SMOOTHINGS:
+        curvature, noise = bending(cell, error, a, b, smoothing * scale)
+        least = max(_MIN_CURVATURE * float(curvature.max()), _MIN_SIGNIFICANCE * noise)
+        for top in hills(curvature, least):
+            away = (top - found - np.round(top - found)) @ np.stack([a, b])
+            if len(found) == 0 or np.hypot(away[:, 0], away[:, 1]).min() > _MERGE * scale:
+                found = np.concatenate([found, top[None]])
+    return found
 
 
 def hills(curvature: Floats, least: float) -> Floats:
@@ -190,9 +209,23 @@ def _fit_gaussians(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> Mot
         solved = np.asarray(np.linalg.lstsq(design, data, rcond=None)[0], np.float64)
         return solved[:-1], np.asarray(design @ solved - data)
 
+    def slopes(unknowns: Floats) -> Floats:
+        """Return how what is left changes with the places; heights and level follow (Kaufman, BIT 15 (1975) 49)."""
+        places = unknowns.reshape(-1, 2)
+        design = _gaussians(points, places, basis, width)
+        moved = _moved(points, places, basis, width, heights(unknowns, width)[0])
+        known = np.linalg.qr(design)[0]
+        return np.asarray(moved - known @ (known.T @ moved))
+
     start = fractions.ravel()
-    span = (start - _SLACK, start + _SLACK)
-    fit = optimize.least_squares(lambda unknowns: heights(unknowns, width)[1], start, bounds=span, xtol=1e-3, ftol=1e-4)
+    fit = optimize.least_squares(
+        lambda unknowns: heights(unknowns, width)[1],
+        start,
+        slopes,
+        bounds=(start - _SLACK, start + _SLACK),
+        xtol=1e-3,
+        ftol=1e-4,
+    )
     amplitudes = heights(fit.x, width)[0]
     least = amplitudes
     if len(amplitudes) > 1 and amplitudes.min() < _FAINT * amplitudes.max():
@@ -226,6 +259,25 @@ def _gaussians(points: Floats, places: Floats, basis: Floats, width: float) -> F
                     total += np.exp(-0.5 * (y * y + x * x) / (width * width))
             design[p, k] = total
     return design
+
+
+@kernel
+def _moved(points: Floats, places: Floats, basis: Floats, width: float, heights: Floats) -> Floats:
+    """Return (points, 2 · places): derivatives of Gaussians of these heights by their places."""
+    out = np.zeros((len(points), 2 * len(places)))
+    for k in range(len(places)):
+        scale = heights[k] / (width * width)
+        for p in range(len(points)):
+            s, t = points[p, 0] - places[k, 0], points[p, 1] - places[k, 1]
+            s, t = s - np.round(s), t - np.round(t)
+            for m in range(-1, 2):
+                for n in range(-1, 2):
+                    y = (s + m) * basis[0, 0] + (t + n) * basis[1, 0]
+                    x = (s + m) * basis[0, 1] + (t + n) * basis[1, 1]
+                    value = scale * np.exp(-0.5 * (y * y + x * x) / (width * width))
+                    out[p, 2 * k] += value * (y * basis[0, 0] + x * basis[0, 1])
+                    out[p, 2 * k + 1] += value * (y * basis[1, 0] + x * basis[1, 1])
+    return out
 
 
 def _core_width(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> float:

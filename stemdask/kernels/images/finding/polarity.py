@@ -24,7 +24,7 @@ from scipy import fft, optimize
 from stemdask.kernels.arrays import Array, Floats
 from stemdask.kernels.images.finding.anchors import find_anchors
 from stemdask.kernels.images.finding.columns import best_vectors, standardise
-from stemdask.kernels.images.finding.motif import find_motif, mean_cell
+from stemdask.kernels.images.finding.motif import Motif, find_motif, mean_cell, room
 from stemdask.kernels.images.finding.peaks import smooth
 from stemdask.kernels.images.finding.separation import NoLatticeError
 from stemdask.kernels.images.finding.sites import predict_sites
@@ -42,12 +42,15 @@ _SIDE = 512
 _LEAST_SIGNAL = 2.0
 #: Part of the signal of the clearer cell that the other needs to have a say.
 _AS_CLEAR = 0.7
-#: Smoothing of what is averaged, in units of the shorter lattice vector; samples along each vector.
+#: Smoothing of what is averaged, in units of the scale of a cell; samples along each vector, for a cell of its scale.
 _SMOOTHING = 0.07
 _SAMPLES = (12, 24)
-#: Harmonics to which columns are fitted; limits of their width in units of the shorter lattice vector.
+#: Harmonics to which columns are fitted, for a cell of its scale; limits of their width in units of that.
 _HARMONICS = 5
 _WIDTHS = (0.08, 0.4)
+#: Where both contrasts show columns by so many that they ask for a scale below the first, cells are looked at by the
+#: second.
+_MANY, _FINELY = 0.9, 0.4
 
 
 class _Cell(NamedTuple):
@@ -56,6 +59,10 @@ class _Cell(NamedTuple):
     error: float
     a: Floats
     b: Floats
+    scale: float
+    """Length at which its columns are looked for, over the shorter vector: below 1 where they are many."""
+    motifs: tuple[Motif, Motif]
+    """Of bright columns and of dark ones."""
 
     @property
     def signal(self) -> float:
@@ -96,7 +103,10 @@ def polarity(image: Array) -> float:
     except NoLatticeError:
         if middle.shape == image.shape:
             raise
-        cells = _mean_cells(image)
+        middle = image
+        cells = _mean_cells(middle)
+    if max(map(_room, cells)) < _MANY:
+        cells = _mean_cells(middle, _FINELY)
     clearest = max(cell.signal for cell in cells)
     said = [_evidence(cell) for cell in cells if cell.signal >= _AS_CLEAR * clearest]
     return min(said, key=abs) if min(said) > 0 or max(said) < 0 else 0.0
@@ -108,11 +118,18 @@ def _evidence(cell: _Cell) -> float:
     return skewness + _WEIGHT * (float(np.log(dark / bright)) + _PER_COLUMN * (n_dark - n_bright))
 
 
-def _mean_cells(image: Array) -> list[_Cell]:
+def _room(cell: _Cell) -> float:
+    """Return the length at which the columns of a cell are to be looked for, in units of its shorter vector."""
+    fewest = min(len(motif.fractions) for motif in cell.motifs)
+    return room(fewest, cell.a, cell.b) / float(min(np.hypot(*cell.a), np.hypot(*cell.b)))
+
+
+def _mean_cells(image: Array, scale: float = 1.0) -> list[_Cell]:
     """Return the mean cells along the maxima of the image and along its minima, those that stand out of their noise."""
     pixels, free = standardise(image)
     vectors = best_vectors(pixels, free)
-    smoothed = smooth(pixels, _SMOOTHING * vectors.separation)
+    smoothed = smooth(pixels, _SMOOTHING * scale * vectors.separation)
+    most = round(_SAMPLES[1] / scale)
     cells = []
     for sign in (1, -1):
         try:
@@ -121,10 +138,12 @@ def _mean_cells(image: Array) -> list[_Cell]:
             continue
         # Where its neighbours expect an anchor: its own place follows the noise, which then looks like a column.
         grid, _ = predict_sites(anchors.grid, anchors.a, anchors.b, np.zeros(2), True)
-        na, nb = (int(np.clip(round(float(np.hypot(*vector))), *_SAMPLES)) for vector in (anchors.a, anchors.b))
+        na, nb = (int(np.clip(round(float(np.hypot(*v))), _SAMPLES[0], most)) for v in (anchors.a, anchors.b))
         mean, error = mean_cell(smoothed, grid, (na, nb))
         if error > 0:
-            cells.append(_Cell(mean - mean.mean(), error, anchors.a, anchors.b))
+            mean -= mean.mean()
+            motifs = (find_motif(contrast * mean, error, anchors.a, anchors.b) for contrast in (1, -1))
+            cells.append(_Cell(mean, error, anchors.a, anchors.b, scale, (next(motifs), next(motifs))))
     cells = [cell for cell in cells if cell.signal >= _LEAST_SIGNAL]
     if not cells:
         raise NoLatticeError("no lattice: its cells have nothing in common")
@@ -133,21 +152,20 @@ def _mean_cells(image: Array) -> list[_Cell]:
 
 def _misfit(cell: _Cell, sign: int) -> tuple[float, int]:
     """Return what columns of one contrast leave of the cell, in units of its contrast, and their number."""
-    mean = sign * cell.mean
-    motif = find_motif(mean, cell.error, cell.a, cell.b)
+    mean, motif = sign * cell.mean, cell.motifs[0 if sign > 0 else 1]
     if len(motif.fractions) == 0:
         return 1.0, 0
     frequencies = [fft.fftfreq(n, 1.0 / n) for n in mean.shape]
     orders = np.stack(np.meshgrid(*frequencies, indexing="ij"), axis=-1).reshape(-1, 2)
     # A real image has one half of its harmonics from the other.
     half = (orders[:, 0] > 0) | ((orders[:, 0] == 0) & (orders[:, 1] > 0))
-    used = half & (np.abs(orders) <= _HARMONICS).all(axis=1)
+    used = half & (np.abs(orders) <= round(_HARMONICS / cell.scale)).all(axis=1)
     orders, harmonics = orders[used], fft.fft2(mean).ravel()[used]
     data = np.concatenate([harmonics.real, harmonics.imag]) / np.linalg.norm(harmonics)
     waves = np.exp(-2j * np.pi * orders @ motif.fractions.T)
     waves = np.concatenate([waves.real, waves.imag])
     reciprocal = orders @ np.linalg.inv(np.stack([cell.a, cell.b])).T
-    short = float(min(np.hypot(*cell.a), np.hypot(*cell.b)))
+    short = cell.scale * float(min(np.hypot(*cell.a), np.hypot(*cell.b)))
     width = float(np.clip(motif.width, _WIDTHS[0] * short, _WIDTHS[1] * short))
 
     def left(shape: Floats) -> Floats:

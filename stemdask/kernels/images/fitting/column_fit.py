@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stemdask.kernels.arrays import Booleans, Codes, Floats, Image
+from stemdask.kernels.arrays import AnyIntegers, Booleans, Codes, Floats, Image
 from stemdask.kernels.images.fitting.aberrations import N_TERMS
 from stemdask.kernels.images.fitting.ellipses import precision_of
 from stemdask.kernels.images.fitting.halo import add_columns
@@ -75,7 +75,7 @@ class ColumnFit:
     flag: Codes
     noise: Noise
     iterations: int
-    sublattice: Codes
+    sublattice: AnyIntegers
     background_basis: SmoothBasis | None = None
     background_coefficients: Floats | None = None
     uneven: bool = False

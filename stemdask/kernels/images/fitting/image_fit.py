@@ -65,7 +65,7 @@ class ImageFit:
     ) -> None:
         self._arguments = (image, positions, sublattice, sigma, noise), (start, held)
         self.given = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
-        self.numbers = np.asarray(sublattice, dtype=np.int8).reshape(-1)
+        self.numbers = np.asarray(sublattice, dtype=np.int16).reshape(-1)
         if len(self.numbers) != len(self.given):
             raise ValueError(f"{len(self.given)} positions but {len(self.numbers)} sublattices")
         if start is not None and len(start) != len(self.given):
@@ -237,7 +237,7 @@ class ImageFit:
         positions = self.given[self.order].copy()
         if start is not None and len(start):
             return continued(self.scene, positions, start, self.order, self.offset, self.scale)
-        kinds = self.kinds[self.kind] if self.n else np.zeros(0, dtype=np.int8)
+        kinds = self.kinds[self.kind] if self.n else np.zeros(0, dtype=np.int16)
         return guessed(self.scene, positions, sigma[np.clip(kinds, 0, len(sigma) - 1)])
 
     def _noise(self, model: Image | None) -> Noise:

@@ -2,12 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cells import BETA_MANGANESE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from stemdask.kernels.images.finding.columns import Columns, find_columns
+from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
 from stemdask.kernels.images.finding.separation import NoLatticeError
 from stemdask.simulate import MotifColumn, Truth, lattice_image, perovskite
 
@@ -94,6 +95,26 @@ def test_a_large_cell_has_a_name_for_each_of_its_columns() -> None:
     assert cKDTree(found.positions).query(truth.positions[inner])[0].max() < 2.0
     assert cKDTree(truth.positions).query(found.positions)[0].max() < 2.0
     assert set(found.sublattice) == set(range(16))
+
+
+@pytest.mark.parametrize("rotation", [0.0, 19.0])
+def test_columns_that_stand_in_pairs_in_a_wide_cell_are_told_apart(rotation: float) -> None:
+    motif = [MotifColumn(place, 8e3, 3.2, 0) for place in BETA_MANGANESE]
+    image, truth = lattice_image((420, 420), turn([[0.0, 63.0], [63.0, 0.0]], rotation), motif, background=20.0, seed=1)
+    found = find_columns(image)
+    inner = ((truth.positions > 12) & (truth.positions < 407)).all(axis=1)
+    assert cKDTree(found.positions).query(truth.positions[inner])[0].max() < 2.0
+    assert cKDTree(truth.positions).query(found.positions)[0].max() < 2.0
+
+
+def test_a_cell_of_more_columns_than_have_names_is_refused_unless_the_brightest_are_asked_for() -> None:
+    places = [((i + 0.03 * i * j % 0.1) / 6, (j + 0.05 * i * i % 0.15) / 5) for i in range(6) for j in range(5)]
+    motif = [MotifColumn(place, 1e4 - 200 * n, 2.4, 0) for n, place in enumerate(places)]
+    image, _ = lattice_image((480, 480), np.array([[0.0, 75.0], [84.0, 0.0]]), motif, background=20.0, seed=1)
+    vectors = np.array([0.0, 75.0]), np.array([84.0, 0.0])
+    with pytest.raises(NoLatticeError, match=f"30 columns, and at most {MAX_SUBLATTICES} are told apart"):
+        find_columns(image, vectors=vectors)
+    assert find_columns(image, vectors=vectors, sublattices=20).sublattice.max() == 19
 
 
 def test_indices_and_positions_belong_to_one_lattice() -> None:

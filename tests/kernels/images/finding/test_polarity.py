@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from cells import BETA_MANGANESE
 from scipy.ndimage import gaussian_filter
 
 from stemdask.kernels.images.finding.polarity import DOUBTFUL, polarity
@@ -31,6 +32,13 @@ def dark(expected: np.ndarray, seed: int = 0) -> np.ndarray:
 def test_bright_and_dark_columns_are_told_apart(name: str) -> None:
     basis, motif = STRUCTURES[name]
     image, truth = lattice_image((260, 270), basis, motif, background=20.0, seed=1)
+    assert polarity(image) > DOUBTFUL
+    assert polarity(dark(truth.expected)) < -DOUBTFUL
+
+
+def test_pairs_around_round_gaps_are_told_from_the_gaps() -> None:
+    motif = [C(place, 8000, 3.2, 0) for place in BETA_MANGANESE]
+    image, truth = lattice_image((420, 420), [[0, 63], [63, 0]], motif, background=20.0, seed=1)
     assert polarity(image) > DOUBTFUL
     assert polarity(dark(truth.expected)) < -DOUBTFUL
 
