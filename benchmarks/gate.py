@@ -26,7 +26,7 @@ from scipy.spatial import cKDTree
 from stemdask.analyses.images.columns import gate
 from stemdask.analyses.images.columns.columns import ColumnsParams, measure
 from stemdask.errors import FrameError
-from stemdask.kernels.images.finding.columns import find_columns
+from stemdask.kernels.images.finding.columns import Columns, find_columns
 from stemdask.kernels.images.finding.polarity import DOUBTFUL, polarity
 from stemdask.kernels.images.finding.quality import assess
 from stemdask.kernels.images.finding.separation import NoLatticeError
@@ -60,6 +60,17 @@ STRUCTURES = {
 }
 
 
+class Seen(NamedTuple):
+    """A lattice that was seen in an image: what was found and fitted, and what became of it."""
+
+    found: Columns
+    places: np.ndarray
+    """(n, 2), px, of the columns that are measured."""
+    scatter: float
+    verdict: str
+    """refused, marked or passed."""
+
+
 class Judged(NamedTuple):
     """What became of an image in which a lattice was seen."""
 
@@ -70,7 +81,7 @@ class Judged(NamedTuple):
     """refused, marked or passed."""
 
 
-def judge(image: np.ndarray, truth: np.ndarray, *, dark: bool = False) -> Judged | None:
+def look(image: np.ndarray, *, dark: bool = False) -> Seen | None:
     """Find, fit and judge the columns of an image; None where there is no lattice, or no column within it."""
     pixels = np.nanmax(image) - image if dark else image
     try:
@@ -82,7 +93,6 @@ def judge(image: np.ndarray, truth: np.ndarray, *, dark: bool = False) -> Judged
     if not quality.usable.any():
         return None
     places = fit.positions[: len(found.interior)][found.interior][quality.usable]
-    true = cKDTree(truth).query(places)[0] < 0.3 * found.distance if len(truth) else np.zeros(1)
     try:
         gate.refuse(quality)
     except FrameError:
@@ -92,7 +102,17 @@ def judge(image: np.ndarray, truth: np.ndarray, *, dark: bool = False) -> Judged
         tails = judge_faint(pixels, found, fit).may_be_tails
         reasons = gate.measured(quality, 1.0, 1.0, frame, tails=tails)[gate.REASONS.path]
         verdict = "marked" if reasons else "passed"
-    return Judged(float(np.mean(true)), quality.scatter, found.vectors.confidence, verdict)
+    return Seen(found, places, quality.scatter, verdict)
+
+
+def judge(image: np.ndarray, truth: np.ndarray, *, dark: bool = False) -> Judged | None:
+    """Find, fit and judge the columns of an image; None where there is no lattice, or no column within it."""
+    seen = look(image, dark=dark)
+    if seen is None:
+        return None
+    near = 0.3 * seen.found.distance
+    true = cKDTree(truth).query(seen.places)[0] < near if len(truth) else np.zeros(1)
+    return Judged(float(np.mean(true)), seen.scatter, seen.found.vectors.confidence, seen.verdict)
 
 
 def simulated() -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -28,6 +28,20 @@ def test_the_gate_passes_a_crystal_whose_columns_are_true(monkeypatch: pytest.Mo
     assert (judged.precision, judged.verdict) == (1.0, "passed")
 
 
+def test_a_projection_is_drawn_with_its_columns_and_judged_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    projections = benchmark("projections", monkeypatch)
+    places, heights = projections.project(projections.CRYSTALS["SrTiO₃"], [0, 0, 1], 40.0)
+    strontium = places[heights > 0.9 * heights.max()]
+    near = np.sort(np.hypot(*(strontium - strontium[np.argmin(np.hypot(*strontium.T))]).T))
+    assert near[1:5] == pytest.approx(3.905)
+    assert np.sort(np.unique(np.round(heights / heights.max(), 3)))[-2] == pytest.approx(
+        (22**1.7 + 8**1.7) / 38**1.7, abs=1e-3
+    )
+    drawn = projections.draw(projections.CRYSTALS["SrTiO₃"], [0, 0, 1], 1)
+    assert projections.verdicts(drawn)[0] == "right"
+    assert list(projections.contrasts(drawn.image)) == ["right", "right"]
+
+
 def test_maps_of_two_domains_are_measured_and_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     maps = benchmark("maps", monkeypatch)
     side = 8 * maps.SPACING

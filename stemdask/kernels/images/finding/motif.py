@@ -31,6 +31,9 @@ _FAINT, _NARROWER = 0.12, 0.98
 #: The scale of what is looked for is the shorter vector or, in a wide cell of many columns, so many times the side of
 #: the square that each of them has, where that is finer by a tenth.
 _ROOM, _FINER = 2.0, 0.9
+#: What the columns of a cell leave of its contrast that asks for finer scales yet; and by how much less columns of
+#: such a scale must leave to be believed. Columns that aren't Gaussians leave up to a quarter, and none of these does.
+_EXPLAINED, _FINER_STILL, _CLEARLY_LESS = 0.1, (0.7, 0.5), 0.5
 #: Maxima nearer than this to one of a sharper Laplacian are the same column, in units of the scale.
 _MERGE = 0.2
 #: Widths of the Gaussian under the Laplacian, in units of the scale, sharpest first.
@@ -150,7 +153,14 @@ def find_motif(cell: Floats, error: float, a: Floats, b: Floats) -> Motif:
         found = _columns_at(scale, cell, error, a, b)
     if len(found) == 0:
         return Motif(np.empty((0, 2)), np.empty(0), np.nan)
-    return _fit_gaussians(cell, found, a, b)
+    motif, left = _fit_gaussians(cell, found, a, b)
+    for finer in _FINER_STILL:
+        further = _columns_at(finer * scale, cell, error, a, b) if left > _EXPLAINED else found
+        if len(further) > len(found):
+            other, remaining = _fit_gaussians(cell, further, a, b)
+            if remaining < _CLEARLY_LESS * left:
+                motif, left, found = other, remaining, further
+    return motif
 
 
 def room(n: int, a: Floats, b: Floats) -> float:
@@ -196,8 +206,11 @@ def _laplacian_response(shape: tuple[int, ...], a: Floats, b: Floats, smoothing:
     return response
 
 
-def _fit_gaussians(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> Motif:
-    """Fit round Gaussians of one width (all columns share the probe) to the periodic cell, over a constant."""
+def _fit_gaussians(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> tuple[Motif, float]:
+    """Fit round Gaussians of one width (all columns share the probe) to the periodic cell, over a constant.
+
+    Returns them, and what they leave of its contrast.
+    """
     points = np.moveaxis(np.indices(cell.shape), 0, 2) / cell.shape
     thin = tuple(slice(None, None, -(-size // _FIT_SAMPLES)) for size in cell.shape)
     points, data = points[thin].reshape(-1, 2), cell[thin].ravel()
@@ -226,7 +239,7 @@ def _fit_gaussians(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> Mot
         xtol=1e-3,
         ftol=1e-4,
     )
-    amplitudes = heights(fit.x, width)[0]
+    amplitudes, residual = heights(fit.x, width)
     least = amplitudes
     if len(amplitudes) > 1 and amplitudes.min() < _FAINT * amplitudes.max():
         whole = optimize.minimize_scalar(
@@ -240,7 +253,7 @@ def _fit_gaussians(cell: Floats, fractions: Floats, a: Floats, b: Floats) -> Mot
     order = order[least[order] > max(_MIN_HEIGHT * float(least.max()), 0.0)]
     at = fit.x.reshape(-1, 2)
     at -= np.round(at)
-    return Motif(at[order], amplitudes[order], width)
+    return Motif(at[order], amplitudes[order], width), float(residual.std() / data.std())
 
 
 @kernel

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cells import BETA_MANGANESE
+from cells import BETA_MANGANESE, NITROGEN, SILICON
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
@@ -104,6 +104,17 @@ def test_columns_that_stand_in_pairs_in_a_wide_cell_are_told_apart(rotation: flo
     found = find_columns(image)
     inner = ((truth.positions > 12) & (truth.positions < 407)).all(axis=1)
     assert cKDTree(found.positions).query(truth.positions[inner])[0].max() < 2.0
+    assert cKDTree(truth.positions).query(found.positions)[0].max() < 2.0
+
+
+def test_a_faint_column_on_the_flank_of_a_bright_one_is_told_apart_where_the_cell_asks_for_it() -> None:
+    motif = [MotifColumn(place, 2e4, 3.7, 0) for place in SILICON] + [MotifColumn(p, 6e3, 3.7, 1) for p in NITROGEN]
+    image, truth = lattice_image((420, 420), turn([[0.0, 76.0], [65.8, -38.0]], 25.0), motif, background=20.0, seed=1)
+    found = find_columns(image)
+    inner = ((truth.positions > 12) & (truth.positions < 407)).all(axis=1)
+    away, which = cKDTree(found.positions).query(truth.positions[inner])
+    assert away.max() < 2.0
+    assert len(set(which)) == np.count_nonzero(inner)
     assert cKDTree(truth.positions).query(found.positions)[0].max() < 2.0
 
 
