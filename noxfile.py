@@ -14,6 +14,7 @@ nox.options.reuse_existing_virtualenvs = True
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 QUICK = "not long and not slow and not slurm and not processes"
 WITH_OTHERS = "dev,peers,schedulers,trajectories"
+PLAYWRIGHT = "playwright>=1.50"  # drives a Chromium that is there; none is downloaded
 
 
 def install(session: nox.Session, *arguments: str) -> None:
@@ -54,8 +55,8 @@ def claims(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """Run all slow tests, and the agreement with other programs."""
-    install(session, "-e", f".[{WITH_OTHERS}]")
+    """Run all slow tests, those of pages in a browser too, and the agreement with other programs."""
+    install(session, "-e", f".[{WITH_OTHERS},view]", PLAYWRIGHT)
     session.run("pytest", "-m", "slow or claims or golden", *session.posargs)
 
 

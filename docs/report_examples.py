@@ -156,11 +156,11 @@ def write(folder: Path) -> None:
     for target in (reports, pictures):
         target.mkdir(parents=True, exist_ok=True)
     lines = ["# Reports", "", _ABOUT]
-    with _browser() as photograph:
+    with browser() as photograph:
         for example in EXAMPLES:
             page = reports / f"{example.name}.html"
             if not page.exists():
-                _report(example, folder / "made" / example.name, page)
+                make_report(example, folder / "made" / example.name, page)
             link = f"../reports/{page.name}"
             lines += ["", f"## {example.title}", "", f'{example.text} <a href="{link}">The whole report</a>', ""]
             for width in WIDTHS:
@@ -171,15 +171,33 @@ def write(folder: Path) -> None:
     (folder / "index.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
-def _report(example: Example, made: Path, page: Path) -> None:
+def make_report(example: Example, made: Path, page: Path) -> None:
+    """Run an example in a folder, and write its report."""
     made.mkdir(parents=True, exist_ok=True)
     store = {"output": str(made / f"{example.name}.zarr"), "cluster": {"kind": "inline"}}
     report.write(sd.run(store | dict(example.make(made)), fresh=True), page)
 
 
+def listen(window: Any) -> list[str]:
+    """Give the list in which a window of a browser will note its messages, its errors and its requests."""
+    complaints: list[str] = []
+    window.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    window.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+
+    def note(request: Any) -> None:
+        if not request.url.startswith(("file:", "data:")):
+            complaints.append(f"request: {request.url}")
+
+    window.on("request", note)
+    return complaints
+
+
 @contextmanager
-def _browser() -> Iterator[Callable[[Path, Path, int], Path]]:
-    """Give what takes a picture of the first screen of a page; it takes none where there is no browser."""
+def browser() -> Iterator[Callable[[Path, Path, int], Path]]:
+    """Give what takes a picture of the first screen of a page; it takes none where there is no browser.
+
+    A page that writes to the console of the browser, or asks the network for something, ends it.
+    """
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None or find_spec("playwright") is None:
         yield lambda page, picture, width: picture
@@ -187,18 +205,21 @@ def _browser() -> Iterator[Callable[[Path, Path, int], Path]]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        chromium = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
 
         def photograph(page: Path, picture: Path, width: int) -> Path:
-            window = browser.new_page(viewport={"width": width, "height": HEIGHT})
+            window = chromium.new_page(viewport={"width": width, "height": HEIGHT})
             window.set_default_timeout(_PATIENCE)
+            complaints = listen(window)
             window.goto(page.absolute().as_uri())
             window.screenshot(path=picture)
             window.close()
+            if complaints:
+                raise RuntimeError(f"{page.name} in a window of {width} px: {'; '.join(complaints)}")
             return picture
 
         yield photograph
-        browser.close()
+        chromium.close()
 
 
 if __name__ == "__main__":
