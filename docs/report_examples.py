@@ -106,12 +106,14 @@ def melt(folder: Path) -> Mapping[str, Any]:
     """Run molecular dynamics of a platinum particle that is heated beyond its melting point on the way."""
     from ase import Atoms, units
     from ase.calculators.emt import EMT
+    from ase.constraints import FixCom
     from ase.io import write
     from ase.md.langevin import Langevin
 
     particle, random = simulate.nanocrystal(18.0, "Pt"), np.random.default_rng(1)
-    atoms = Atoms(particle.numbers, particle.positions, calculator=EMT())
-    motion = Langevin(atoms, 4 * units.fs, temperature_K=600, friction=0.01 / units.fs, rng=random)
+    atoms = Atoms(particle.numbers, particle.positions, calculator=EMT(), constraint=FixCom())
+    look = {"friction": 0.01 / units.fs, "rng": random, "fixcm": False}
+    motion = Langevin(atoms, 4 * units.fs, temperature_K=600, **look)
     frames = []
     for k in range(40):
         motion.set_temperature(temperature_K=600 if k < 20 else 2600)

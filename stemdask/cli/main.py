@@ -164,12 +164,15 @@ def check(config: Sources, settings: Settings = None, profile: Profile = None) -
     """Check a config against its data and report every problem at once, each with its line."""
     from stemdask.engine.queues import submit
     from stemdask.planning.resolve import resolve
+    from stemdask.store import place
 
     document = _document(config, settings, profile=profile)
     resolved = resolve(document)
+    place.is_taken(Path(resolved.config.output))  # refuses what isn't a store
     if found := submit.check(resolved):
         raise ConfigError("the queue would refuse this", where=document.name, problems=found)
-    typer.echo(f"{resolved.source.n_frames} frames; analyses: {', '.join(step.name for step in resolved.steps)}")
+    frames = f"{resolved.source.n_frames} frame{'s' if resolved.source.n_frames != 1 else ''}"
+    typer.echo(f"{frames}; analyses: {', '.join(step.name for step in resolved.steps)}")
     for warning in resolved.source.warnings:
         typer.echo(f"warning: {warning}")
     typer.echo("The config is valid.")

@@ -53,7 +53,15 @@ class Input(Section):
     frames: FrameRange = None
     """Subset of the frames as 'start:stop', such as '0:100' for the first hundred."""
     elements: dict[str, str] | None = None
-    """Element for each name that the files use, such as {W: Pt, "1": Pt}; for structures."""
+    """Element for each name that the files use, such as {W: Pt, 1: Pt}; for structures."""
+
+    @field_validator("elements", mode="before")
+    @classmethod
+    def _of_types(cls, elements: object) -> object:
+        """Take the number of a type for its name, as YAML has it without quotes."""
+        if not isinstance(elements, dict):
+            return elements
+        return {str(name) if type(name) is int else name: element for name, element in elements.items()}
 
     @field_validator("scale")
     @classmethod
@@ -91,6 +99,13 @@ class Config(Section):
     """What one frame may use, and when a run gives up."""
     block_frames: Literal["auto"] | Annotated[int, Field(ge=1, le=1_000_000)] = "auto"
     """Frames per block (a chunk of the store); auto: from the size and the number of frames."""
+
+    @field_validator("analyses", mode="before")
+    @classmethod
+    def _each_has_parameters(cls, analyses: object) -> object:
+        if isinstance(analyses, list | str):
+            raise ValueError("must be a mapping of analyses, each with its parameters, such as 'columns: {}'")
+        return analyses
 
 
 def to_yaml(config: Config, steps: Sequence[Step]) -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from stemdask.config.document import Document
 from stemdask.config.keys import Config
+from stemdask.config.refused import choices, sentence
 
 
 def validate(document: Document) -> tuple[Config | None, list[str]]:
@@ -39,6 +40,7 @@ def in_words(error: ValidationError, document: Document, prefix: tuple[str, ...]
         Describes it.
     """
     found: dict[tuple[str | int, ...], list[str]] = {}
+    refused: dict[tuple[str | int, ...], list[Any]] = {}
     for item in error.errors(include_url=False):
         path = (*prefix, *_keys(item, document, prefix))
         if item["type"] == "extra_forbidden":
@@ -49,28 +51,28 @@ def in_words(error: ValidationError, document: Document, prefix: tuple[str, ...]
             kinds = re.findall(r"'(\w+)'", item["ctx"]["expected_tags"])
             path, tag = (*path, "kind"), str(item["ctx"]["tag"])
             what = f"must be one of {', '.join(kinds)} (got {tag!r})" + nearest(tag, kinds, tell=False)
-        elif item["type"] == "tuple_type" and not isinstance(item["input"], list) and path in found:
+        elif item["type"] == "tuple_type" and not isinstance(item["input"], list) and path in refused:
             continue  # the other forms of the value have been named; a list was not meant
         else:
-            what = _pydantics(item)
+            refused.setdefault(path, []).append(item)
+            found.setdefault(path, [])
+            continue
         found.setdefault(path, []).append(what)
+    for path, items in refused.items():
+        near = _close(str(items[0].get("input")), choices(items))
+        found[path].append(sentence(items) + (f"; did you mean '{near[0]}'?" if near else ""))
     return [document.problem(path, "; or ".join(whats)) for path, whats in found.items()]
 
 
 def nearest(name: str, known: Sequence[str], *, tell: bool = True) -> str:
     """Return the end of a sentence that suggests the nearest known name, or lists all if `tell`."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if close:
+    if close := _close(name, known):
         return f"; did you mean '{close[0]}'?"
     return f"; known here: {', '.join(known)}" if known and tell else ""
 
 
-def _pydantics(item: Any) -> str:
-    """Return pydantic's own sentence, with the value where it leaves that out."""
-    what = str(item["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
-    given = item.get("input")
-    told = isinstance(given, Mapping | list) or str(given) in what
-    return what if told else f"{what} (got {given!r})"
+def _close(name: str, known: Sequence[str]) -> list[str]:
+    return difflib.get_close_matches(name, known, n=1, cutoff=0.65)
 
 
 def _keys(item: Any, document: Document, prefix: tuple[str, ...]) -> list[str | int]:

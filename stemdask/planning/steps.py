@@ -99,5 +99,6 @@ def _in_order(names: set[str], kind: Kind) -> tuple[str, ...]:
 
 def _not_known(name: str, kind: Kind) -> str:
     other: Kind = "atoms" if kind == "images" else "images"
-    what = f"not an analysis of {kind}" if name in registry.names(other) else "unknown analysis"
-    return what + nearest(name, registry.names(kind))
+    if name in registry.names(other):
+        return f"is an analysis of {other}, and the input holds {kind}; known here: {', '.join(registry.names(kind))}"
+    return "unknown analysis" + nearest(name, registry.names(kind))

@@ -59,7 +59,57 @@ def test_an_unknown_analysis_names_the_nearest_one_and_its_line() -> None:
 def test_an_analysis_of_the_other_kind_is_called_so() -> None:
     _, problems = planning.steps(document(GOOD.replace("displacement:", "rdf:")), "images")
     assert len(problems) == 1
-    assert "not an analysis of images" in problems[0]
+    assert "rdf: is an analysis of atoms, and the input holds images; known here: preprocess, " in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        (
+            "columns: {separation: 12 parsec}",
+            "'parsec' is not a unit of length; use nm, angstrom, pm, um or px; 'auto'",
+        ),
+        ("columns: {separation: [20 px, 10 px]}", "a range is [smallest, largest], got [20 px, 10 px]"),
+        ("columns: {shape: gausian}", "(got 'gausian'); did you mean 'gaussian'?"),
+        ("domains: {n_domains: 0}", "must be 'auto', or greater than or equal to 1 (got 0)"),
+        ("domains: {method: kmeens}", "'random_forest' or 'knn' (got 'kmeens'); did you mean 'kmeans'?"),
+        ("domains: {classes: {up: 90}}", "needs at least 2 entries, got 1"),
+        ("columns: {sublattices: two}", "must be a whole number (got 'two')"),
+        ("columns: {colour: red}", "unknown key; known here: separation, "),
+    ],
+)
+def test_a_wrong_value_is_answered_once_in_words_of_the_config(params: str, told: str) -> None:
+    _, problems = planning.steps(document(f"input: {{path: a.tif}}\nanalyses: {{{params}}}\n"), "images")
+    assert len(problems) == 1
+    assert told in problems[0]
+    assert problems[0].count("got") <= 1
+
+
+def test_a_value_that_is_part_of_an_allowed_one_is_named() -> None:
+    _, problems = planning.steps(document("input: {path: a.xyz}\nanalyses: {coordination: {rule: bulk}}\n"), "atoms")
+    assert problems[0].endswith("must be 'first_minimum', 'bulk_distance' or 'lattice' (got 'bulk')")
+
+
+def test_bins_wider_than_the_longest_distance_are_refused() -> None:
+    text = "input: {path: a.xyz}\nanalyses: {rdf: {r_max: 3 nm, bin_width: 5 nm}}\n"
+    _, problems = planning.steps(document(text), "atoms")
+    assert problems == ["line 2: analyses.rdf: r_max must be longer than bin_width, got 3 nm and 5 nm"]
+
+
+def test_analyses_as_a_list_are_answered_with_how_to_write_them() -> None:
+    _, problems = validate(document("input: {path: a.tif}\noutput: a.zarr\nanalyses: [columns, displacement]\n"))
+    assert problems == [
+        "line 3: analyses: must be a mapping of analyses, each with its parameters, such as 'columns: {}'"
+    ]
+
+
+def test_types_of_atoms_are_named_by_number_or_by_text() -> None:
+    texts = ('{1: Pt, "2": Au}', '{"1": Pt, 2: Au}')
+    for text in texts:
+        config, problems = validate(document(f"input: {{path: a.dump, elements: {text}}}\noutput: a.zarr\n"))
+        assert problems == []
+        assert config is not None
+        assert config.input.elements == {"1": "Pt", "2": "Au"}
 
 
 @pytest.mark.parametrize("number", ["inf", "nan", "-inf"])

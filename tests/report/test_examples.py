@@ -25,7 +25,7 @@ SAYS = {
     "bto": "BTO_crystal_1",
     "wall": "50 frames",
     "no_pixel_size": "px",
-    "failed": "3 of 12 frames failed",
+    "failed": "9 of 12 frames are good, 3 failed",
     "stages": "4 frames",
     "melt": "40 frames",
 }

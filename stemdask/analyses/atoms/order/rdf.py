@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stemdask.analyses.atoms.sample import sample
 from stemdask.kernels.atoms.rdf import FirstMinimum, bin_edges, first_minimum, pair_counts, periodic_rdf, tutorial_rdf
@@ -29,6 +29,12 @@ class RdfParams(Params):
     """Longest distance; auto: all pairs of a particle up to 30 angstrom, 12 angstrom in a periodic box."""
     cutoff: Annotated[Literal["frame", "shared"] | LengthAngstrom, Field(union_mode="left_to_right")] = "frame"
     """First minimum: of each frame, one shared by all frames (from a sample of them), or a given length."""
+
+    @model_validator(mode="after")
+    def _bins_fit(self) -> RdfParams:
+        if isinstance(self.r_max, Length) and self.r_max.angstrom() <= self.bin_width.angstrom():
+            raise ValueError(f"r_max must be longer than bin_width, got {self.r_max} and {self.bin_width}")
+        return self
 
 
 _FRAME = ("frame",)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from stemdask.analyses.given_file import ReadFile
 from stemdask.analyses.images.columns import edits, gate
@@ -54,10 +54,18 @@ def _range(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _ascending(value: Any) -> Any:
+    if isinstance(value, tuple) and value[0].unit == value[1].unit and value[0].value >= value[1].value:
+        raise ValueError(f"a range is [smallest, largest], got [{value[0]}, {value[1]}]")
+    return value
+
+
 class ColumnsParams(Params):
     """How columns are found and measured."""
 
-    separation: Annotated[Literal["auto"] | LengthPx | tuple[LengthPx, LengthPx], BeforeValidator(_range)] = "auto"
+    separation: Annotated[
+        Literal["auto"] | LengthPx | tuple[LengthPx, LengthPx], BeforeValidator(_range), AfterValidator(_ascending)
+    ] = "auto"
     """Shortest lattice vector (between columns of the same kind): found from the image; or a length, accurate to 20 %;
     or a range [smallest, largest]; px or nm. In a series it applies to the average of all frames."""
     vectors: tuple[tuple[ComponentPx, ComponentPx], tuple[ComponentPx, ComponentPx]] | None = None
