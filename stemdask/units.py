@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
@@ -81,6 +81,15 @@ def amount(text: str, units: str) -> str:
             text = _NUMBER.sub(lambda number: f"{Decimal(number[0]).scaleb(power):f}", text)
     sign = symbol(units)
     return f"{text}{'' if sign == '°' else ' '}{sign}".rstrip()
+
+
+def sides(lengths: Sequence[float], digits: int) -> str:
+    """Return lengths along several axes, such as 5.049 × 8.910: as many decimals each as the longest of them needs."""
+    shortest = [f"{length:.{digits}g}" for length in lengths]
+    if any("e" in text for text in shortest):
+        return " × ".join(shortest)
+    decimals = max(len(text.partition(".")[2]) for text in shortest)
+    return " × ".join(f"{length:.{decimals}f}" for length in lengths)
 
 
 def _factor(word: str, sign: int) -> str:

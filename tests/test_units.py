@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemdask.units import Length, amount, parse_length, symbol
+from stemdask.units import Length, amount, parse_length, sides, symbol
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,17 @@ def test_an_amount_has_its_unit_and_thousandths_of_a_pixel_are_told_in_pixels(
     text: str, units: str, printed: str
 ) -> None:
     assert amount(text, units) == printed
+
+
+@pytest.mark.parametrize(
+    ("lengths", "digits", "told"),
+    [
+        ((5.049, 8.91), 6, "5.049 × 8.910"),
+        ((0.32, 0.24), 6, "0.32 × 0.24"),
+        ((23.81, 23.9, 24.05), 4, "23.81 × 23.90 × 24.05"),
+        ((224.0, 256.0), 6, "224 × 256"),
+        ((1e-7, 2.0), 4, "1e-07 × 2"),
+    ],
+)
+def test_sides_have_as_many_decimals_each(lengths: tuple[float, ...], digits: int, told: str) -> None:
+    assert sides(lengths, digits) == told

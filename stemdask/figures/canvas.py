@@ -157,9 +157,9 @@ def colour_wheel(axes: Axes, place: tuple[float, float, float, float]) -> None:
     middle = np.tile(0.5 * (angle[1:] + angle[:-1]), (1, 1))
     ring.pcolormesh(angle, [0.5, 1.0], middle, cmap=wheel(), vmin=-np.pi, vmax=np.pi)
     ring.set_axis_off()
-    sides = ((0, "left", "center"), (90, "center", "bottom"), (180, "right", "center"), (270, "center", "top"))
+    sides = ((0, "left", "center"), (90, "center", "bottom"), (180, "right", "center"), (-90, "center", "top"))
     for degrees, across, up in sides:
-        ring.text(np.deg2rad(degrees), 1.12, f"{degrees}°", ha=across, va=up, fontsize=6.5, color=INK)
+        ring.text(np.deg2rad(degrees), 1.12, f"{degrees}°".replace("-", "−"), ha=across, va=up, fontsize=6.5, color=INK)
 
 
 @cache
@@ -177,13 +177,18 @@ def wheel() -> ListedColormap:
 
 def lattice_cells(axes: Axes, y: Array, x: Array, **look: Any) -> Any:
     """Draw a cell about each place, the Wigner-Seitz cell of the lattice that the places lie on."""
-    corners = _cell(y, x)
-    outline = (np.asarray(x) + 1j * np.asarray(y))[:, None] + corners
-    outlines = list(np.stack([outline.real, outline.imag], axis=-1))
-    drawn = PolyCollection(outlines, linewidths=0.8, edgecolors="face", **look)  # no gap shines through
+    drawn = PolyCollection(
+        list(cell_outlines(y, x)), linewidths=0.8, edgecolors="face", **look
+    )  # no gap shines through
     axes.add_collection(drawn)
     axes.autoscale_view()
     return drawn
+
+
+def cell_outlines(y: Array, x: Array) -> Array:
+    """Return the corners (x, y) of the cell about each place, the Wigner-Seitz cell of the lattice that they lie on."""
+    outline = (np.asarray(x) + 1j * np.asarray(y))[:, None] + _cell(y, x)
+    return np.stack([outline.real, outline.imag], axis=-1)
 
 
 def _cell(y: Array, x: Array) -> Array:

@@ -9,7 +9,7 @@ from bokeh.events import RangesUpdate, Reset, Tap
 from bokeh.models import ColumnDataSource, CustomJS, LinearColorMapper, Range1d
 from bokeh.palettes import Greys256
 
-from stemdask.figures.canvas import extent, spacing, wheel
+from stemdask.figures.canvas import cell_outlines, extent, spacing, wheel
 from stemdask.figures.style import INK, MUTED, quantity
 from stemdask.kernels.arrays import Array, Booleans, Floats
 from stemdask.model import ImageFrame
@@ -74,7 +74,8 @@ class Map:
             "colour": np.zeros(0, np.uint32),
             "alpha": np.zeros(0),
         }
-        self._rings, self._squares, self._crosses = (ColumnDataSource(place) for _ in range(3))
+        self._rings, self._crosses = (ColumnDataSource(place) for _ in range(2))
+        self._cells = ColumnDataSource({"xs": [], "ys": [], "colour": [], "alpha": []})
         self._circles = [
             self.chart.circle(
                 "x", "y", radius=1.0, fill_color=None, line_color=colour, line_alpha="alpha", line_width=width,
@@ -82,9 +83,7 @@ class Map:
             )
             for colour, width in (("white", 2.6), ("colour", 1.4))  # seen on black and on white
         ]  # fmt: skip
-        self._square = self.chart.rect(
-            "x", "y", 1.0, 1.0, fill_color="colour", fill_alpha="alpha", line_color=None, source=self._squares
-        )
+        self.chart.patches("xs", "ys", fill_color="colour", fill_alpha="alpha", line_color=None, source=self._cells)
         self.chart.scatter("x", "y", marker="x", size=8, line_width=2, color=MUTED, alpha="alpha", source=self._crosses)
         self._shafts = ColumnDataSource({"x0": [], "y0": [], "x1": [], "y1": [], "turned": [], "colour": []})
         for colour, width in ((INK, 2.4), ("colour", 1.4)):
@@ -128,7 +127,7 @@ class Map:
         }  # fmt: skip
 
     def draw_things(self, where: Floats, colours: Colours, usable: Booleans, chosen: Booleans, *, filled: bool) -> None:
-        """Draw columns as rings, or cells as squares.
+        """Draw columns as rings, or cells as those of the lattice that they lie on.
 
         Parameters
         ----------
@@ -141,23 +140,27 @@ class Map:
         chosen
             (n,), False: faint.
         filled
-            Whether they are squares.
+            Whether they are cells.
         """
         there = np.isfinite(where).all(axis=1)
         if there.sum() > 1:
             apart = spacing(*where[there].T)
             for circle in self._circles:
                 circle.glyph.radius = 0.22 * apart
-            self._square.glyph.width = self._square.glyph.height = 0.98 * apart
             if not self._spanned:
                 (top, left), (bottom, right) = where[there].min(axis=0) - apart, where[there].max(axis=0) + apart
                 self.span(left, right, top, bottom)
         alpha = np.where(chosen, 0.75 if filled else 1.0, _FAINT)
-        drawn, other = (self._squares, self._rings) if filled else (self._rings, self._squares)
-        for source, which in ((drawn, there & usable), (self._crosses, there & ~usable), (other, there & False)):
+        for source, which in ((self._rings, there & usable & (not filled)), (self._crosses, there & ~usable)):
             source.data = {
                 "x": where[which, 1], "y": where[which, 0], "colour": _packed(colours[which]), "alpha": alpha[which],
             }  # fmt: skip
+        which = usable[there] & filled
+        outlines = cell_outlines(*where[there].T)[which] if which.any() else np.zeros((0, 4, 2))
+        self._cells.data = {
+            "xs": outlines[..., 0].tolist(), "ys": outlines[..., 1].tolist(),
+            "colour": _packed(colours[there][which]), "alpha": alpha[there][which],
+        }  # fmt: skip
 
     def draw_vectors(self, middles: Floats, arrows: Floats, typical: float) -> None:
         """Draw displacements in the colours of their directions; one of the length `typical` reaches a neighbour.

@@ -180,7 +180,7 @@ def test_the_wheel_is_labelled_and_shows_the_colours_of_arrows():
     _, axes = new()
     canvas.colour_wheel(axes, (0.5, 0.5, 0.2, 0.2))
     (ring,) = axes.child_axes
-    assert [text.get_text() for text in ring.texts] == ["0°", "90°", "180°", "270°"]
+    assert [text.get_text() for text in ring.texts] == ["0°", "90°", "180°", "−90°"]
     shown = ring.collections[0]
     np.testing.assert_allclose(shown.cmap(shown.norm(np.deg2rad(40)))[:3], canvas.direction_colour(40), atol=0.03)
 

@@ -261,20 +261,25 @@ def _mean(found: xr.Dataset) -> list[str]:
     if not all(np.isfinite(shared) and np.isfinite(value.values).any() for value, shared in values):
         return []
     along = ", ".join(
-        f"{_median(found, component, float(found[shared.name]), stated=True)} along {axis}"
-        for (component, shared), axis in zip(_MEANS, "xy", strict=True)
+        f"{_rounded(value, float(value.mean()), shared, stated=True)} along {axis}"
+        for (value, shared), axis in zip(values, "xy", strict=True)
     )
-    unsure = all(abs(float(value.median())) < 2.0 * shared for value, shared in values)
+    unsure = all(abs(float(value.mean())) < 2.0 * shared for value, shared in values)
     more = "; not distinguishable from zero without a reference" if unsure else ""
     return [f"mean {along}{more}", "the errors of the mean come from the shape of the columns"]
 
 
 def _median(found: xr.Dataset, variable: Variable, error: float, *, stated: bool = False) -> str:
     """Return the median of a variable to the digits that an error leaves, with the error where it is to be stated."""
-    middle = float(found[variable.name].median())
-    digits = decimals(error, middle)
-    text = f"{middle:z.{digits}f}".replace("-", "−")
-    return amount(f"{text} ± {error:.{digits}f}" if stated else text, str(found[variable.name].attrs["units"]))
+    values = found[variable.name]
+    return _rounded(values, float(values.median()), error, stated=stated)
+
+
+def _rounded(values: xr.DataArray, value: float, error: float, *, stated: bool) -> str:
+    """Return a value in the unit of others to the digits that an error leaves, with the error if it is stated."""
+    digits = decimals(error, value)
+    text = f"{value:z.{digits}f}".replace("-", "−")
+    return amount(f"{text} ± {error:.{digits}f}" if stated else text, str(values.attrs["units"]))
 
 
 def _noise(found: xr.Dataset) -> float:

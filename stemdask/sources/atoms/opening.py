@@ -19,6 +19,7 @@ from stemdask.sources.file_source import select
 from stemdask.sources.many import of_each
 from stemdask.sources.packed import pack
 from stemdask.sources.source_file import SourceFile
+from stemdask.units import sides
 
 _BYTES_AN_ATOM = 200
 """Of text and of arrays, while a frame is read."""
@@ -104,7 +105,7 @@ def _try_frame(source: AtomsSource) -> tuple[dict[str, str], list[str]]:
     widths = np.ptp(frame.positions, axis=0) if len(frame.positions) else np.zeros(3)
     facts = {
         "elements": ", ".join(f"{chemical_symbol(z)} {n}" for z, n in zip(kinds, counts, strict=True)),
-        "extent": " × ".join(f"{width:.4g}" for width in widths) + " Å",
+        "extent": f"{sides(widths.tolist(), 4)} Å",
         "periodic": "".join(axis for axis, on in zip("xyz", frame.periodic, strict=True) if on) or "no",
     }
     if frame.time is not None:

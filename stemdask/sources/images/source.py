@@ -16,6 +16,7 @@ from stemdask.sources.images.acquisition import Acquisition
 from stemdask.sources.images.stack import OpenStack
 from stemdask.sources.packed import pack
 from stemdask.sources.per_file import once_per_file
+from stemdask.units import sides
 
 #: Squares of larger ones, and of the inverse of larger ones, are none in float32.
 _LARGEST = 1e18
@@ -120,4 +121,4 @@ def by(shape: Sequence[int]) -> str:
 
 def pair(values: tuple[float, float], unit: str) -> str:
     """Write a length along (y, x), once where both are the same."""
-    return f"{values[0]:.6g} {unit}" if values[0] == values[1] else f"{by([f'{v:.6g}' for v in values])} {unit}"  # type: ignore[misc]
+    return f"{sides(values[:1] if values[0] == values[1] else values, 6)} {unit}"

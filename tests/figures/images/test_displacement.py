@@ -159,3 +159,11 @@ def test_the_mean_is_stated_with_what_limits_it() -> None:
     unsure, _ = displacement_figures._mean(found.assign(v_sys=20.0))
     assert "not distinguishable from zero" in unsure
     assert displacement_figures._mean(found.assign(v_sys=np.nan)) == []
+
+
+def test_the_mean_of_two_domains_is_not_their_median() -> None:
+    found = cells().assign(u_sys=0.5, v_sys=0.5)
+    found["u"][:] = np.where(np.arange(37) < 24, 20.0, -10.0)
+    found["u"][36] = np.nan
+    said, _ = displacement_figures._mean(found)
+    assert said.startswith("mean 10.00 ± 0.50 pm along x")
