@@ -13,12 +13,9 @@ from scipy import special
 from stemdask.errors import ConfigError
 from stemdask.kernels.arrays import Array, Floats, Integers32
 
-REMEDY = (
-    "Use engine: native with convention: pyboo, which gives the same numbers; or build pyboo, which only then "
-    "needs an older scipy: python -m venv old && old/bin/pip install 'scipy<1.17' numpy numba setuptools wheel && "
-    "old/bin/pip wheel --no-deps --no-build-isolation pyboo==1.0.0 && "
-    "pip install --no-deps ./pyboo-1.0.0-py3-none-any.whl"
-)
+#: Its build imports scipy as it was up to 1.16; afterwards any scipy will do.
+INSTALL = "pip install 'scipy<1.17' setuptools wheel && pip install --no-build-isolation pyboo==1.0.0"
+REMEDY = f"Use engine: native with convention: pyboo, which gives the same numbers; or install it: {INSTALL}"
 
 
 def load() -> ModuleType:

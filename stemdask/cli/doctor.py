@@ -37,7 +37,7 @@ CORE = (
     "dask-jobqueue",
 )
 OPTIONAL = {
-    "pyboo": "the engine 'pyboo' of bond_order",
+    "pyboo": f"the engine 'pyboo' of bond_order: {pyboo.INSTALL}",
     "pyarrow": "export --format parquet",
     "panel": "view",
     "atomap": "the engine 'atomap' of columns",
@@ -115,8 +115,7 @@ def _versions() -> Iterator[Finding]:
         try:
             yield Finding(name, True, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            remedy = f". {pyboo.REMEDY}" if name == "pyboo" else ""
-            yield Finding(name, True, f"not installed; needed only for {use}{remedy}")
+            yield Finding(name, True, f"not installed; needed only for {use}")
 
 
 def _machine() -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ from stemdask.errors import ConfigError, DoubtfulPolarity, StemdaskError
 
 if TYPE_CHECKING:
     from stemdask.config.document import Document
+    from stemdask.engine.driver import Outcome
 
 
 class _Verbs(typer.core.TyperGroup):
@@ -55,6 +57,8 @@ app = typer.Typer(
 _verbose = False
 #: Objects, more than were given back, after which Python looks for circles among them; by default 700.
 _ALLOCATIONS = 10_000
+#: Seconds before the first block that are told beside those of the frames.
+_LONG_PLANNING = 2.0
 
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Files, folders or globs of frames.")]
 Sources = Annotated[
@@ -149,7 +153,7 @@ def tune(
     output: Annotated[Path, typer.Option("-o", "--output", help="Config to write; scores and a page go beside it.")],
     settings: Settings = None,
     frames: Annotated[
-        str | None, typer.Option("--frames", help="Look at these frames, 'a:b', instead of up to three.")
+        str | None, typer.Option("--frames", help="Look at frames a to b - 1, 'a:b', instead of up to three.")
     ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
 ) -> None:
@@ -193,10 +197,10 @@ def run(
     cluster: ClusterKind = None,
     profile: Profile = None,
     settings: Settings = None,
-    frames: Annotated[str | None, typer.Option("--frames", help="Process only these frames, 'a:b'.")] = None,
-    blocks: Annotated[str | None, typer.Option("--blocks", help="Process only these blocks, 'a:b'.")] = None,
+    frames: Annotated[str | None, typer.Option("--frames", help="Process only frames a to b - 1, 'a:b'.")] = None,
+    blocks: Annotated[str | None, typer.Option("--blocks", help="Process only blocks a to b - 1, 'a:b'.")] = None,
     retry: Annotated[
-        str | None, typer.Option("--retry", help="Process again the frames with status 'failed' or 'overflow'.")
+        str | None, typer.Option("--retry", help="failed or overflow: process frames with this status again.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Move an existing store aside and start over.")] = False,
     dry_run: Annotated[
@@ -209,6 +213,7 @@ def run(
     from stemdask.engine import run as engine
     from stemdask.engine.queues import seeing
 
+    start = time.monotonic()
     document = _document(config, settings, output, cluster, profile)
     if dry_run:
         _echo_plan(engine.plan(document))
@@ -220,7 +225,7 @@ def run(
         raise
     said = [] if quiet else [*seeing.used(outcome.store)]
     if outcome.exit_code or not quiet:
-        typer.echo(outcome.sentence())
+        typer.echo(_ended(outcome, time.monotonic() - start))
     if outcome.complete and report:
         from stemdask.report import fenced
 
@@ -295,7 +300,7 @@ def report(
         Path | None, typer.Option("--ideal", metavar="STORE", help="Store of an ideal particle for comparison.")
     ] = None,
     frames: Annotated[
-        str | None, typer.Option("--frames", help="Show these frames, 'a:b', instead of typical and doubtful ones.")
+        str | None, typer.Option("--frames", help="Show frames a to b - 1, 'a:b', instead of typical and doubtful ones.")
     ] = None,
 ) -> None:
     """Write one self-contained HTML file with the figures and numbers of a store."""
@@ -309,7 +314,7 @@ def figures(
     store: Store,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
     frames: Annotated[
-        str | None, typer.Option("--frames", help="Draw these frames, 'a:b', instead of the first with results.")
+        str | None, typer.Option("--frames", help="Draw frames a to b - 1, 'a:b', instead of the first with results.")
     ] = None,
     format: Annotated[str, typer.Option("--format", help="svg or pdf, with text that can be edited, or png.")] = "svg",
     only: Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Draw this figure only.")] = None,
@@ -430,6 +435,12 @@ def _document(
     if output is not None:
         document.data["output"] = str(output)
     return document
+
+
+def _ended(outcome: Outcome, seconds: float) -> str:
+    """Say how a run ended that took so long in all; what it took before its first block is told where it's long."""
+    before = seconds - outcome.seconds
+    return outcome.sentence() + (f", after {before:.0f} s of planning" if before >= _LONG_PLANNING else "")
 
 
 def _echo_plan(plan: Any) -> None:

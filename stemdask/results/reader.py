@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ class Status:
     counts: Mapping[FrameStatus, int]
     bad: tuple[tuple[int, str, str, str, str], ...]
     """Frames without results: index, status, file, reason, where it ran."""
+    event: str = ""
+    """What the last driver noted last, if every frame is done and yet the run isn't complete."""
 
     def text(self) -> str:
         """Return it as lines for a terminal."""
@@ -45,6 +48,8 @@ class Status:
         more = self.counts[FrameStatus.FAILED] + self.counts[FrameStatus.OVERFLOW] - len(self.bad)
         if more > 0:
             lines.append(f"  and {more} more")
+        if self.event:
+            lines.append(f"  {self.event}; run the same command again, which repeats only what comes after the frames")
         if self.bad:
             logs = layout.run_directory(self.store)
             lines.append(f"  logs: {logs}/log" + (f", {logs}/jobs/JOB.log" if (logs / "jobs").exists() else ""))
@@ -101,4 +106,11 @@ def status(path: str | Path, named: int = NAMED) -> Status:
     for index in bad.tolist():
         texts = [str(root[f"frames/{name}"][index]) for name in ("file", "error", "worker")]
         rows.append((index, FrameStatus(int(found[index])).name.lower(), texts[0], texts[1], texts[2]))
-    return Status(store, str(root.attrs["state"]), statuses.count(found), tuple(rows))
+    state, counts = str(root.attrs["state"]), statuses.count(found)
+    stuck = state == "partial" and not counts[FrameStatus.PENDING]
+    return Status(store, state, counts, tuple(rows), _last_event(str(root.attrs["history"])) if stuck else "")
+
+
+def _last_event(history: str) -> str:
+    """Return what the last line of a history says, without who says so and when."""
+    return re.sub(r"^\S+ stemdask \S+: ", "", history.rpartition("\n")[2])

@@ -16,8 +16,10 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from stemdask import simulate
-from stemdask.cli.main import app
+from stemdask.cli.main import _ended, app
 from stemdask.config.document import store_beside
+from stemdask.engine.driver import Outcome
+from stemdask.model import FrameStatus
 
 pytestmark = pytest.mark.processes
 
@@ -199,6 +201,19 @@ def test_a_check_says_what_is_odd_about_the_input(tmp_path: Path) -> None:
     done = stemdask("check", "image.npy", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "warning: the file states no pixel size" in done.stdout
+
+
+def test_a_check_refuses_an_output_that_is_no_store(tmp_path: Path) -> None:
+    np.save(tmp_path / "image.npy", np.ones((32, 32)))
+    done = stemdask("check", "image.npy", "--set", "output=image.npy", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "image.npy: this is not a store that stemdask made" in done.stderr
+
+
+def test_long_planning_is_told_beside_the_time_of_the_frames() -> None:
+    outcome = Outcome(Path("a.zarr"), "complete", {FrameStatus.OK: 1}, 1, 0.6)
+    assert _ended(outcome, 0.9) == "complete: 1 ok; 1 frame done in 0.6 s"
+    assert _ended(outcome, 40.9) == "complete: 1 ok; 1 frame done in 0.6 s, after 40 s of planning"
 
 
 @pytest.mark.parametrize(

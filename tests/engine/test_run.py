@@ -244,8 +244,13 @@ def test_what_fails_over_all_frames_is_tried_alone_when_run_again(
         patch.setattr(toy, "ANALYSIS", broken)
         with pytest.raises(StemdaskError, match="'toy' failed over all frames: ZeroDivisionError: no frames"):
             _execute(frames, tmp_path / "o.zarr")
+    told = reader.status(tmp_path / "o.zarr").text().splitlines()
+    assert told[1] == (
+        "  'toy' failed over all frames; run the same command again, which repeats only what comes after the frames"
+    )
     outcome = _execute(frames, tmp_path / "o.zarr")
     assert (outcome.fresh, outcome.complete) == (0, True)
+    assert reader.status(outcome.store).event == ""
     assert _same(outcome.store) == undisturbed
 
 
