@@ -300,7 +300,8 @@ def report(
         Path | None, typer.Option("--ideal", metavar="STORE", help="Store of an ideal particle for comparison.")
     ] = None,
     frames: Annotated[
-        str | None, typer.Option("--frames", help="Show frames a to b - 1, 'a:b', instead of typical and doubtful ones.")
+        str | None,
+        typer.Option("--frames", help="Show frames a to b - 1, 'a:b', instead of typical and doubtful ones."),
     ] = None,
 ) -> None:
     """Write one self-contained HTML file with the figures and numbers of a store."""

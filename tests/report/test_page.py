@@ -314,13 +314,20 @@ def test_every_picture_says_what_is_seen(every_image_analysis: Path, image_page:
 
 def test_a_summary_has_a_line_for_each_frame(every_image_analysis: Path, every_atoms_analysis: Path) -> None:
     lines = report.summary(every_atoms_analysis)
-    assert [line.split(":")[0] for line in lines] == ["frame 0", "frame 1", "frame 2"]
+    assert [line.split(":")[0] for line in lines[:3]] == ["frame 0", "frame 1", "frame 2"]
     diameter = float(reader.open_results(every_atoms_analysis)["particle/diameter"][0])
     assert f"diameter {diameter:.2f} Å" in lines[0]
     assert re.search(
         r"\d+ bright columns; .*median displacement 1\d\.\d pm, error of one cell",
         report.summary(every_image_analysis)[0],
     )
+
+
+def test_what_is_said_of_every_frame_is_said_once() -> None:
+    told = {0: ["12 columns", "scale: plausible"], 4: ["13 columns", "scale: plausible"]}
+    assert page._by_frame(told) == ["frame 0: 12 columns", "frame 4: 13 columns", "each of them: scale: plausible"]
+    assert page._by_frame({0: told[0]}) == ["frame 0: 12 columns; scale: plausible"]
+    assert page._by_frame({}) == []
 
 
 def test_a_lone_atom_is_reported(tmp_path: Path) -> None:
