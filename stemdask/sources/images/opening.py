@@ -174,7 +174,12 @@ def _try_frames(source: ImageSource) -> list[str]:
             said.append(f"frame {index} can't be read: {error}")
             continue
         if missing:
-            said.append(f"frame {index} has {missing} pixels that are not finite; they are taken as missing")
+            counted = (
+                "1 pixel that is not finite; it is"
+                if missing == 1
+                else f"{missing} pixels that are not finite; they are"
+            )
+            said.append(f"frame {index} has {counted} taken as missing")
     if len(failures) == len(tried):
         raise failures[0]
     return said
