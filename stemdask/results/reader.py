@@ -42,14 +42,14 @@ class Status:
         done = total - self.counts[FrameStatus.PENDING]
         parts = [f"{n} {status.name.lower()}" for status, n in self.counts.items() if n]
         lines = [f"{self.store}: {self.state}, {done} of {total} frames done ({', '.join(parts)})"]
+        if self.event:
+            lines.append(f"  {self.event}; run the same command again, which repeats only what comes after the frames")
         lines += [
             f"  frame {index}  {name}  {file}  {reason}  [{where}]" for index, name, file, reason, where in self.bad
         ]
         more = self.counts[FrameStatus.FAILED] + self.counts[FrameStatus.OVERFLOW] - len(self.bad)
         if more > 0:
             lines.append(f"  and {more} more")
-        if self.event:
-            lines.append(f"  {self.event}; run the same command again, which repeats only what comes after the frames")
         if self.bad:
             logs = layout.run_directory(self.store)
             lines.append(f"  logs: {logs}/log" + (f", {logs}/jobs/JOB.log" if (logs / "jobs").exists() else ""))
