@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import toy
+from told import fault
 
 from stemdask.config.document import Document
 from stemdask.engine.run import execute
@@ -60,7 +61,9 @@ def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         subprocess.run(["ip", "netns", "del", OTHER], check=False, capture_output=True)
 
 
-def test_a_network_that_is_away_for_a_minute_costs_no_worker_and_no_frame(link: str, tmp_path: Path) -> None:
+def test_a_network_that_is_away_for_a_minute_costs_no_worker_and_no_frame(
+    link: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     frames, store = toy.write_frames(tmp_path / "frames.npy", 48), tmp_path / "cut.zarr"
     cluster = {"kind": "allocation", "workers": 2, "interface": link, "workers_timeout": 200}
     limits = {"isolate": True, "frame_seconds": 600.0}
@@ -76,3 +79,4 @@ def test_a_network_that_is_away_for_a_minute_costs_no_worker_and_no_frame(link: 
     assert toy.frames_done_twice(store, {driver.pid}) == 0
     log = (tmp_path / "cut.stemdask" / "log").read_text()
     assert "is over" not in log, "both workers went on"
+    record_property("figure", fault([0], 0))

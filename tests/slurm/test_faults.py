@@ -21,6 +21,7 @@ import psutil
 import pytest
 import toy
 from private_slurm import PrivateSlurm
+from told import fault
 from wrapped import Wrapped
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(400)]
@@ -40,12 +41,15 @@ fi"""
 class Run:
     """A driver with two workers that pauses once two blocks are done, and what it meets then."""
 
-    def __init__(self, slurm: PrivateSlurm, frames: Path, folder: Path, commands: Wrapped) -> None:
-        self.slurm, self.frames, self.commands = slurm, frames, commands
+    def __init__(
+        self, slurm: PrivateSlurm, frames: Path, folder: Path, commands: Wrapped, tell: Callable[[str, object], None]
+    ) -> None:
+        self.slurm, self.frames, self.commands, self._tell = slurm, frames, commands, tell
         self.store = folder / "toy.zarr"
         self.log = folder / "toy.stemdask" / "log"
         self.data: dict[str, Any] = {}
         self.drivers: set[int] = set()
+        self._codes: list[int] = []
 
     def start(self, *, paused: bool = True, after: int = 2, **cluster: Any) -> None:
         """Start the driver; where it pauses, wait for that and for its workers."""
@@ -77,6 +81,11 @@ class Run:
         """Wait for the log to say something."""
         toy.wait_until(lambda: self.log.exists() and self.log.read_text().count(text) >= times)
 
+    def stopped(self, code: int) -> None:
+        """Wait for the driver to end before its work is done."""
+        assert self.driver.wait(120) == code, toy.words_of(self.store)
+        self._codes.append(code)
+
     def cancel_one(self) -> str:
         """Cancel a worker's job, and wait until the driver knows."""
         victim = self.jobs("RUNNING")[0]
@@ -90,15 +99,23 @@ class Run:
         assert self.driver.wait(seconds) == 0, f"{toy.words_of(self.store)}\n{self.log.read_text()}"
         assert toy.contents(self.store) == undisturbed
         assert self.jobs("PENDING,RUNNING,SUSPENDED,CONFIGURING") == [], "a ghost is left"
-        assert toy.frames_done_twice(self.store, self.drivers) <= twice
+        again = toy.frames_done_twice(self.store, self.drivers)
+        assert again <= twice
+        self._tell("figure", fault([*self._codes, 0], again))
         return self.log.read_text()
 
 
 @pytest.fixture
-def run(slurm: PrivateSlurm, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(
+    slurm: PrivateSlurm,
+    frames: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+) -> Iterator[Run]:
     commands = Wrapped(tmp_path / "bin")
     monkeypatch.setenv("PATH", f"{commands.folder}{os.pathsep}{os.environ['PATH']}")
-    found = Run(slurm, frames, tmp_path, commands)
+    found = Run(slurm, frames, tmp_path, commands, record_property)
     yield found
     if found.data and found.driver.poll() is None:
         found.driver.kill()
@@ -292,7 +309,7 @@ def test_slurmd_is_restarted(run: Run, undisturbed: dict[str, bytes]) -> None:
 def test_the_driver_is_killed(run: Run, undisturbed: dict[str, bytes]) -> None:
     run.start()
     run.driver.kill()
-    run.driver.wait()
+    run.stopped(-signal.SIGKILL)
     toy.go_on(run.store)
     run.drive()
     run.ends(undisturbed, twice=2 * BLOCK)
@@ -302,7 +319,7 @@ def test_the_driver_is_killed(run: Run, undisturbed: dict[str, bytes]) -> None:
 def test_the_driver_is_told_to_stop(run: Run, undisturbed: dict[str, bytes]) -> None:
     run.start()
     run.driver.terminate()
-    assert run.driver.wait(120) == 75
+    run.stopped(75)
     assert run.jobs("PENDING,RUNNING") == []
     toy.go_on(run.store)
     run.drive()
@@ -319,7 +336,7 @@ def test_jobs_that_wait_outlive_a_driver_that_comes_back(
         toy.wait_until(lambda: len(run.jobs("PENDING")) == 2)
         waiting = run.jobs("PENDING")
         run.driver.terminate()
-        assert run.driver.wait(120) == 75
+        run.stopped(75)
         assert run.jobs("PENDING") == waiting, "they keep their place"
         run.drive()
         run.says("of an earlier driver stands for slot", times=2)
@@ -336,7 +353,7 @@ def test_a_worker_waits_for_a_driver_that_is_on_its_way(
         run.start(paused=False)
         toy.wait_until(lambda: len(run.jobs("PENDING")) == 2)
         run.driver.terminate()
-        assert run.driver.wait(120) == 75
+        run.stopped(75)
     toy.wait_until(lambda: len(run.jobs("RUNNING")) == 2)
     run.drive()
     run.says("stands for slot", times=2 + 2)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ import pytest
 import toy
 import yaml
 from private_slurm import PrivateSlurm
+from told import fault
 
 from stemdask.config import document as configs
 from stemdask.config.document import Document
 from stemdask.engine import run as engine
 from stemdask.engine.workers import keys
 from stemdask.errors import ClusterError
+from stemdask.store.lock import holder
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
 
@@ -66,6 +68,11 @@ def _words(folder: Path) -> str:
     return "\n".join(f"{path.name}:\n{path.read_text()}" for path in logs)
 
 
+def _session(folder: Path) -> int:
+    """Return the session of the driver that is at work."""
+    return os.getsid(int((folder / "toy.stemdask/lock").read_text().split()[1]))
+
+
 def _requeued(slurm: PrivateSlurm, job: str, seconds: float = 90) -> None:
     """Wait until a job is back in the queue, and spare it the two minutes that SLURM lets it wait there.
 
@@ -86,7 +93,11 @@ def test_the_driver_template_runs_a_config(
 
 @pytest.mark.slow
 def test_a_driver_job_that_is_told_to_stop_goes_back_into_the_queue_and_completes(
-    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+    slurm: PrivateSlurm,
+    frames: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    record_property: Callable[[str, object], None],
 ) -> None:
     store = tmp_path / "toy.zarr"
     _write(tmp_path, frames, **toy.pausing(store))
@@ -101,6 +112,7 @@ def test_a_driver_job_that_is_told_to_stop_goes_back_into_the_queue_and_complete
     assert "stopped by SIGTERM" in said
     assert "complete: 24 ok" in said, "the log of the first attempt is kept, that of the second is added"
     assert toy.contents(store) == undisturbed
+    record_property("figure", fault([75, 0], None))
 
 
 def test_an_allocation_runs_its_workers_as_steps(
@@ -183,7 +195,11 @@ def test_submit_hands_in_a_driver_whose_workers_are_jobs(slurm: PrivateSlurm, tm
 @pytest.mark.slow
 @pytest.mark.timeout(500)
 def test_a_driver_whose_node_dies_goes_on_on_another(
-    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+    slurm: PrivateSlurm,
+    frames: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    record_property: Callable[[str, object], None],
 ) -> None:
     store = tmp_path / "toy.zarr"
     workers = {"kind": "slurm", "workers": 2, "interface": "lo", "memory": "1200 MiB", "poll_seconds": 1}
@@ -192,18 +208,25 @@ def test_a_driver_whose_node_dies_goes_on_on_another(
     assert done.returncode == 0, done.stderr
     job = done.stdout.split("job ")[-1].split(";")[0]
     toy.wait_until(lambda: toy.blocks_done(store) >= 2)
+    drivers = {_session(tmp_path)}
     (first,) = slurm.client("squeue", "--noheader", f"--jobs={job}", "--format=%N").split()
     slurm.kill_node(first)
     try:
         _requeued(slurm, job, 200)
-        toy.go_on(store)
         toy.wait_until(lambda: _state(slurm, job) == "RUNNING")
+        toy.wait_until(lambda: holder(tmp_path / "toy.stemdask"))
+        drivers.add(_session(tmp_path))
+        toy.go_on(store)
         (second,) = slurm.client("squeue", "--noheader", f"--jobs={job}", "--format=%N").split()
         assert _ends(slurm, job) == "COMPLETED", _words(tmp_path)
     finally:
         slurm.revive_node(first)
     assert second != first
     assert toy.contents(store) == undisturbed
+    assert slurm.client("squeue", "--noheader", "--states=PENDING,RUNNING").strip() == "", "a ghost is left"
+    again = toy.frames_done_twice(store, drivers)
+    assert again <= 2 * 4
+    record_property("figure", fault([-9, 0], again))
 
 
 def test_submit_says_what_slurm_refuses(slurm: PrivateSlurm, frames: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import psutil
 import pytest
 import toy
 from private_slurm import PrivateSlurm
+from told import fault
 
 from stemdask.config.document import Document
 from stemdask.engine import run as engine
@@ -190,18 +192,23 @@ def test_nothing_unencrypted_listens_beyond_loopback(slurm: PrivateSlurm, frames
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_workers_leave_before_their_walltime_and_are_replaced(slurm: PrivateSlurm, tmp_path: Path) -> None:
+def test_workers_leave_before_their_walltime_and_are_replaced(
+    slurm: PrivateSlurm, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Five minutes of work in jobs of one."""
     frames = toy.write_frames(tmp_path / "many.npy", 300)
     store, alone = tmp_path / "walltime.zarr", tmp_path / "alone.zarr"
     short = cluster(partition="short", walltime="00:01:00", workers=2)
-    driver = toy.drive(toy.config(frames, store, short, params={"seconds": 1.0}))
+    toy.go_on(store)  # no pause, but what is begun is written down
+    driver = toy.drive(toy.config(frames, store, short, params={"seconds": 1.0, **toy.pausing(store)}))
     assert driver.wait(500) == 0, toy.words_of(store)
     engine.execute(Document(toy.config(frames, alone)))
     assert toy.contents(store) == toy.contents(alone)
+    assert _worker_jobs(slurm) == []
     states = {line.split()[0] for line in _jobs(slurm, "TIMEOUT")}
     assert states == set(), "workers were killed at their walltime instead of leaving"
     assert len(list((tmp_path / "walltime.stemdask" / "jobs").glob("*.log"))) > 2
+    record_property("figure", fault([0], toy.frames_done_twice(store, {driver.pid})))
 
 
 def _words(process: psutil.Process) -> list[str]:

@@ -36,6 +36,8 @@ class ToyParams(Params):
     """Store after whose `pause_after` blocks frames wait for `go_on`; none when absent."""
     pause_after: int = 2
     """Blocks."""
+    looks: float = 0.01
+    """Time between two looks whether a pause is over, s."""
     after: str = ""
     """File that says what harm is done when all frames are; none where it isn't there."""
     once: float = 0.0
@@ -75,7 +77,7 @@ def run(frame: ImageFrame, params: ToyParams) -> Mapping[str, Array]:
         with Path(f"{params.pause}.begun").open("a") as file:
             file.write(f"{frame.index} {os.getsid(0)}\n")
     while params.pause and blocks_done(Path(params.pause)) >= params.pause_after and not _may_go_on(params.pause):
-        time.sleep(0.01)
+        time.sleep(params.looks)
     _DO.get(harm, lambda: None)()
     n = {"empty": 0, "many": 500}.get(harm, 3 + frame.index % 3)
     mean = float(frame.pixels[1:].mean()) * params.factor
