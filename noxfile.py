@@ -65,7 +65,7 @@ def reliability(session: nox.Session) -> None:
     """Run every test of faults, long campaigns and all, and write docs/reliability.md from what they tell."""
     install(session, "-e", f".[{WITH_OTHERS}]")
     results = Path(session.create_tmp()) / "results.xml"
-    rooms = ["tests/faults", "tests/fuzz", "tests/fence", "tests/store"]
+    rooms = ["tests/faults", "tests/fuzz", "tests/fence", "tests/store", "tests/slurm"]
     session.run("pytest", "-m", "slow or not slow", f"--junitxml={results}", *rooms, *session.posargs)
     session.run("python", "docs/make_reliability.py", str(results))
 

@@ -30,6 +30,8 @@ SUMS = {
     "a_verb_that_is_killed_at_random_is_ended_by_the_same_command": (r"^(\d+) kills", "kills"),
     "mutants_are_answered_and_lose_nothing_in_silence": (r"[a-z] (\d+)", "mutants"),
 }
+#: What a test of a fault says of how its run ended (`tests/toys/told.py`).
+FAULT = re.compile(r"exit code (.*); bytes equal; jobs left (\d+); frames done twice (.*)")
 TAIL = """\
 ## What isn't held
 
@@ -83,11 +85,34 @@ def text(figures: Mapping[str, Mapping[str, str]]) -> str:
         parts += [f"## {title}\n", "| | what happens | what holds | test |", "|---|---|---|---|"]
         parts += ["| " + " | ".join([*map(str, row[:3]), _held(row[3], where)]) + " |" for row in rows()[table]]
         parts.append("")
+    parts += _faults(figures, where)
     parts.append("## Figures\n")
     for name, cases in sorted(figures.items()):
+        if any(map(FAULT.fullmatch, cases.values())):
+            continue
         parts.append(f"* **{name.replace('_', ' ')}** (`{where[name][0]}`){_sum(name, cases.values())}")
         parts += [f"    * {which + ': ' if which else ''}{figure}" for which, figure in sorted(cases.items())]
     return "\n".join([*parts, "", TAIL])
+
+
+def _faults(figures: Mapping[str, Mapping[str, str]], where: Mapping[str, list[str]]) -> list[str]:
+    """Return the table of faults that a run on a cluster met."""
+    rows = []
+    for name, cases in sorted(figures.items()):
+        for figure in cases.values():
+            if told := FAULT.fullmatch(figure):
+                rows.append(f"| {name.replace('_', ' ')} | {' | '.join(told.groups())} | `{where[name][0]}` |")
+    if not rows:
+        return []
+    head = [
+        "## Faults of a cluster\n",
+        "A run with workers in jobs of a real SLURM meets each of these while it is at work, and ends with the bytes of an",
+        "undisturbed run. A driver that was stopped is started again with the same command: its codes are those of both.",
+        "A block has four frames.\n",
+        "| what happens | exit code | jobs left | frames done twice | test |",
+        "|---|---|---|---|---|",
+    ]
+    return [*head, *rows, ""]
 
 
 def _sum(name: str, figures: Iterable[str]) -> str:

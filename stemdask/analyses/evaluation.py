@@ -10,6 +10,7 @@ from typing import Any
 
 from stemdask.analyses import chain
 from stemdask.errors import FrameError, InputError, StemdaskError
+from stemdask.fence.spent import Clock
 from stemdask.model import Array, AtomsFrame, FrameStatus, Source, Step
 from stemdask.sources.frame_hash import frame_hash
 
@@ -29,6 +30,8 @@ class FrameResult:
     """Of what was read; 0 where nothing was."""
     input_bytes: int = 0
     """Of what was read."""
+    own_seconds: float = 0.0
+    """Time without that for which others had the processor, s: what it takes that has one to itself."""
     values: Mapping[str, Array] = field(default_factory=dict)
     """By path, without the frame dimension, ragged ones with their true length; nothing of a failed frame."""
 
@@ -63,7 +66,7 @@ def evaluate(
     StemdaskError
         An analysis breaks its declaration: a mistake of the program, not of the frame.
     """
-    start = time.perf_counter()
+    start, own = time.perf_counter(), Clock()
     read = 0
     try:
         frame = source.read(index)
@@ -81,7 +84,7 @@ def evaluate(
         stamp = stamp if frame.time is None else frame.time
         status = status if len(frame.positions) else FrameStatus.EMPTY
     data = frame.positions if isinstance(frame, AtomsFrame) else frame.pixels
-    return FrameResult(status, "", seconds, stamp, read, int(data.nbytes), values)
+    return FrameResult(status, "", seconds, stamp, read, int(data.nbytes), own.own(), values)
 
 
 def failed(reason: str, seconds: float = 0.0, input_hash: int = 0) -> FrameResult:

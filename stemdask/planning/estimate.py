@@ -12,8 +12,13 @@ from stemdask.model import Plan
 from stemdask.planning.plan import blocks
 from stemdask.planning.survey import Survey
 
-#: Bytes of a worker and its helper before any frame (`benchmarks/plan_numbers.py`).
-OWN = 400 * 2**20
+#: Bytes of a worker beside the process of its frames, and of the two where that couldn't be measured
+#: (`benchmarks/plan_numbers.py`).
+WORKER, BOTH = 160 * 2**20, 400 * 2**20
+#: Seconds of a processor: of a driver and its worker until the first frame, and of a frame beside its analysis.
+START, FRAME = 6.0, 0.001
+#: What the first frame loads is loaded by the driver, which tries frames, and by its worker.
+LOADS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Estimate:
     """Size of the store before compression."""
     files: int
     minutes: float
-    """With one worker."""
+    """With one worker, which has a processor to itself; without what comes once after."""
 
 
 def estimate(plan: Plan, survey: Survey) -> Estimate:
@@ -40,11 +45,13 @@ def estimate(plan: Plan, survey: Survey) -> Estimate:
         if v.stage == "run" and v.dims[:1] == ("frame",)
     )
     n_blocks = len(blocks(plan))
+    own = WORKER + survey.memory if survey.memory else BOTH + 8 * survey.frame_bytes
+    frame_seconds = plan.source.n_frames * (survey.seconds + FRAME)
     return Estimate(
         frames=plan.source.n_frames,
         blocks=n_blocks,
-        worker_bytes=OWN + 8 * survey.frame_bytes + 2 * plan.block_frames * per_frame,
+        worker_bytes=own + 2 * plan.block_frames * per_frame,
         store_bytes=plan.source.n_frames * per_frame,
         files=n_blocks * (len(variables) + 6) + len(variables) + 12,
-        minutes=plan.source.n_frames * survey.seconds / 60,
+        minutes=(START + LOADS * survey.once_seconds + frame_seconds) / 60,
     )

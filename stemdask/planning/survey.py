@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,9 +28,13 @@ class Survey:
     exact: bool
     """Every frame was tried, so the sizes need no head-room."""
     seconds: float
-    """Time of a frame, without the first one's compilation."""
+    """Time of a frame that has a processor to itself, s; without what the first one loads or compiles."""
+    once_seconds: float
+    """Time of what comes once before, and of what the first frame loads, s."""
     frame_bytes: int
     """Bytes of a frame's input."""
+    memory: int
+    """Bytes of the process in which frames were tried, at most; 0 where they can't be counted."""
     tried: Mapping[int, FrameResult]
     """What became of the frames that were tried, by index; the run need not do these again."""
 
@@ -58,7 +61,7 @@ def survey(resolved: Resolved, held: Held | None = None) -> Survey:
         sizes: dict[str, int] = {}
         for variable in chain.declared(source.kind, resolved.steps, "prepare"):
             sizes.update(zip(variable.dims, np.shape(prepared[variable.path]), strict=True))
-        fastest, frame_bytes = math.inf, 0
+        frame_bytes = 0
         tried: dict[int, FrameResult] = {}
         failures = []
         for index in spread(source.n_frames):
@@ -67,7 +70,6 @@ def survey(resolved: Resolved, held: Held | None = None) -> Survey:
                 failures.append(f"frame {index}: {result.error}")
                 continue
             tried[index] = result
-            fastest = min(fastest, result.seconds)
             frame_bytes = max(frame_bytes, result.input_bytes)
             for variable in chain.declared(source.kind, resolved.steps, "run"):
                 for dim, n in zip(variable.dims[1:], np.shape(result.values[variable.path]), strict=True):
@@ -81,7 +83,24 @@ def survey(resolved: Resolved, held: Held | None = None) -> Survey:
             value=failures[0],
             remedy="Fix the input or the analyses, or choose other frames with input.frames",
         )
-    return Survey(prepared, sizes, len(tried) == source.n_frames, fastest, frame_bytes, tried)
+    seconds, loading = _seconds([result.own_seconds for result in tried.values()])
+    return Survey(
+        prepared,
+        sizes,
+        exact=len(tried) == source.n_frames,
+        seconds=seconds,
+        once_seconds=trial.prepare_seconds + loading,
+        frame_bytes=frame_bytes,
+        memory=trial.memory,
+        tried=tried,
+    )
+
+
+def _seconds(own: list[float]) -> tuple[float, float]:
+    """Return the mean time of frames, of which the first one also loads or compiles kernels, and of that loading."""
+    first, *others = own
+    mean = sum(others) / len(others) if others else first
+    return mean, max(0.0, first - mean)
 
 
 def _tried(trial: Trial, index: int, held: Held | None) -> FrameResult:

@@ -17,7 +17,7 @@ from stemdask.analyses import chain
 from stemdask.analyses.evaluation import FrameResult, evaluate, failed, message_of, result_of
 from stemdask.config.keys import LimitsSection
 from stemdask.errors import FrameError, InputError
-from stemdask.fence import inside
+from stemdask.fence import inside, spent
 from stemdask.fence.fence import COMPILE_SECONDS, START_SECONDS, Died, Fence, Overdue, Raised, lent
 from stemdask.kernels.compiled import when_compiling
 from stemdask.model import Array, Frame, Source, Step
@@ -68,6 +68,10 @@ class Trial:
         self._fence: Fence | None = None
         self._lending = contextlib.ExitStack()
         self._is_loaded = self._has_compiled = False
+        self.memory = 0
+        """Bytes that the process of the frames took, at most."""
+        self.prepare_seconds = 0.0
+        """Time of what came once before, without that for which others had the processor, s."""
 
     def __enter__(self) -> Trial:
         if self._isolate:
@@ -87,9 +91,10 @@ class Trial:
             It ended its process, or never ended.
         """
         if self._fence is None:
-            self._run.prepare(known)
+            self.prepare_seconds = self._run.prepare(known)
         else:
-            _, arrays = self._ask(f"{_MODULE}:prepare", {}, max(self._seconds, _PREPARE_SECONDS), known)
+            limit = max(self._seconds, _PREPARE_SECONDS)
+            self.prepare_seconds, arrays = self._ask(f"{_MODULE}:prepare", {}, limit, known)
             # The arrays of a message are views of it, and read-only.
             self._run.prepared = {path: np.array(array) for path, array in arrays.items()}
             self._is_loaded = False  # once more, with these: a frame that dies must not take them along
@@ -98,14 +103,25 @@ class Trial:
     def frame(self, index: int, stored: Mapping[str, Array] | None = None) -> FrameResult:
         """Analyse one frame, beyond what is stored of it; whatever becomes of it is its status and reason."""
         if self._fence is None:
-            return self._run.frame(index, stored)
+            result = self._run.frame(index, stored)
+            self.memory = self._run.memory
+            return result
         seconds = self._seconds + (0 if self._has_compiled else COMPILE_SECONDS)
         try:
-            result = result_of(*self._ask(f"{_MODULE}:frame", {"index": index}, seconds, stored))
+            result, compiled = self._analyse(index, seconds, stored)
+            if compiled:  # time and memory are those of a compiler; another process loads what this one made
+                self._fence.end()
+                result, _ = self._analyse(index, seconds, stored)
         except (InputError, FrameError) as error:
             return failed(str(error))
         self._has_compiled = True
         return result
+
+    def _analyse(self, index: int, seconds: float, stored: Mapping[str, Array] | None) -> tuple[FrameResult, bool]:
+        """Analyse one frame behind the fence; tell whether kernels were compiled for it."""
+        (told, memory, compiled), arrays = self._ask(f"{_MODULE}:frame", {"index": index}, seconds, stored)
+        self.memory = memory if compiled else max(self.memory, memory)
+        return result_of(told, arrays), compiled
 
     def ask(self, job: str, given: Mapping[str, Any]) -> tuple[Any, dict[str, Array]]:
         """Have a job done with the frames, where they are loaded; `loaded` tells it of them.
@@ -141,15 +157,23 @@ class _Run:
     source: Source
     steps: tuple[Step, ...]
     prepared: dict[str, Array] = field(default_factory=dict)
+    memory: int = 0
 
-    def prepare(self, known: Mapping[str, Array]) -> None:
+    def prepare(self, known: Mapping[str, Array]) -> float:
+        """Prepare the constants; return the seconds that it took."""
+        clock = spent.Clock()
         self.prepared = chain.prepare(self.source.kind, self.steps, _Frames(self.source), known)
+        return clock.own()
 
     def frame(self, index: int, stored: Mapping[str, Array] | None) -> FrameResult:
-        return evaluate(self.source, self.steps, self.prepared, index, stored)
+        spent.forget()
+        result = evaluate(self.source, self.steps, self.prepared, index, stored)
+        self.memory = max(self.memory, spent.memory())
+        return result
 
 
 _loaded: _Run | None = None
+_has_compiled = False
 
 
 def loaded() -> _Run:
@@ -161,22 +185,30 @@ def loaded() -> _Run:
 def load(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[None, dict[str, Array]]:
     """Load what is to be done with which frames, and limit this process to what one may take."""
     global _loaded
-    when_compiling(inside.beat)
+    when_compiling(_compiling)
     _loaded = _Run(*plan_file.unpack(given), prepared={path: np.array(array) for path, array in arrays.items()})
     inside.limit_memory(given["memory"])
     return None, {}
 
 
-def prepare(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[None, dict[str, Array]]:
-    """Run what comes once before, behind the fence."""
+def _compiling() -> None:
+    global _has_compiled
+    _has_compiled = True
+    inside.beat()
+
+
+def prepare(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
+    """Run what comes once before, behind the fence; tell its time."""
     run = loaded()
-    run.prepare(arrays)
-    return None, run.prepared
+    seconds = run.prepare(arrays)
+    return seconds, run.prepared
 
 
-def frame(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Analyse one frame, behind the fence, beyond what is stored of it."""
-    return message_of(loaded().frame(given["index"], arrays))
+def frame(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[list[Any], dict[str, Array]]:
+    """Analyse one frame behind the fence; tell its memory, and whether kernels were compiled."""
+    run = loaded()
+    told, values = message_of(run.frame(given["index"], arrays))
+    return [told, run.memory, _has_compiled], values
 
 
 class _Frames(Sequence[Frame]):
