@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,12 +92,12 @@ class Case(NamedTuple):
 def inputs(folder: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
     """Write images and structures, small and large; return them with what a config says of them."""
     rng = np.random.default_rng(0)
-    for size, n in ((128, 64), (512, 8), (2048, 4)):
+    for size, n in ((128, 64), (512, 8), (1024, 4)):
         image, _ = simulate.perovskite((size, size), seed=1)
         path = folder / f"images{size}.npy"
         np.save(path, np.array([image + rng.normal(0, 0.02 * image.std(), image.shape) for _ in range(n)], np.float32))
         yield f"{n} images of {size}²", path, {"pixel_size": "0.03 nm"}
-    for diameter, n in ((20.0, 1000), (60.0, 12), (170.0, 4)):
+    for diameter, n in ((20.0, 1000), (60.0, 12), (140.0, 3)):
         path = folder / f"atoms{diameter:.0f}.xyz"
         yield f"{n} particles of {write_particle(path, diameter, n):,} atoms", path, {}
 
@@ -104,8 +105,8 @@ def inputs(folder: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
 def cases(folder: Path, files: list[Path]) -> Iterator[Case]:
     """Return what is compared: analyses and workers of each kind on small inputs, what is usual on the others."""
     every = {"128": ("usual", "few", "all"), "512": ("usual", "all"), "20": ("usual", "few"), "60": ("usual", "all")}
-    for title, path, given in [*inputs(folder), *((file.name, file, {}) for file in files)]:
-        size = path.stem.lstrip("imagestom") if path not in files else ""
+    for title, path, given in chain(inputs(folder), ((file.name, file, {}) for file in files)):
+        size = path.stem.removeprefix("images").removeprefix("atoms") if path not in files else ""
         for which in every.get(size, ("usual",)):
             yield Case(title, path, given, which, "processes")
         for kind in ("inline", "threads") if size in ("128", "20") else ():
