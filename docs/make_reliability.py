@@ -97,18 +97,19 @@ def text(figures: Mapping[str, Mapping[str, str]]) -> str:
 
 def _faults(figures: Mapping[str, Mapping[str, str]], where: Mapping[str, list[str]]) -> list[str]:
     """Return the table of faults that a run on a cluster met."""
-    rows = []
-    for name, cases in sorted(figures.items()):
-        for figure in cases.values():
-            if told := FAULT.fullmatch(figure):
-                rows.append(f"| {name.replace('_', ' ')} | {' | '.join(told.groups())} | `{where[name][0]}` |")
+    rows = [
+        f"| {name.replace('_', ' ')} | {' | '.join(told.groups())} | `{where[name][0]}` |"
+        for name, cases in sorted(figures.items())
+        for figure in cases.values()
+        if (told := FAULT.fullmatch(figure))
+    ]
     if not rows:
         return []
     head = [
         "## Faults of a cluster\n",
-        "A run with workers in jobs of a real SLURM meets each of these while it is at work, and ends with the bytes of an",
-        "undisturbed run. A driver that was stopped is started again with the same command: its codes are those of both.",
-        "A block has four frames.\n",
+        "A run with workers in jobs of a real SLURM meets each of these while it is at work, and ends with the bytes",
+        "of an undisturbed run. A driver that was stopped is started again with the same command: its codes are those of",
+        "both. A block has four frames.\n",
         "| what happens | exit code | jobs left | frames done twice | test |",
         "|---|---|---|---|---|",
     ]
