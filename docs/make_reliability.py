@@ -108,8 +108,8 @@ def _faults(figures: Mapping[str, Mapping[str, str]], where: Mapping[str, list[s
     head = [
         "## Faults of a cluster\n",
         "A run with workers in jobs of a real SLURM meets each of these while it is at work, and ends with the bytes",
-        "of an undisturbed run. A driver that was stopped is started again with the same command: its codes are those of",
-        "both. A block has four frames.\n",
+        "of an undisturbed run. A driver that was stopped is started again with the same command: its codes are those",
+        "of both. A block has four frames.\n",
         "| what happens | exit code | jobs left | frames done twice | test |",
         "|---|---|---|---|---|",
     ]

@@ -24,6 +24,7 @@ from stemdask.engine.setup import chosen, set_up
 from stemdask.engine.signals import Stop
 from stemdask.errors import ConfigError
 from stemdask.kernels.compiled import were_compiled
+from stemdask.model import RAGGED
 from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import draw
 from stemdask.planning.resolve import resolve
@@ -149,7 +150,7 @@ def plan(document: Document) -> list[tuple[str, str]]:
     survey = survey_of(resolved)
     drawn = draw(resolved, survey, place.path_of(resolved.config.output))
     cost = estimate(drawn, survey)
-    capacities = ", ".join(f"{n} {dim}s" for dim, n in drawn.sizes.items() if dim != "frame")
+    capacities = ", ".join(f"{n} {dim}s" for dim, n in drawn.sizes.items() if dim in RAGGED)
     rows = [
         ("store", drawn.store),
         ("frames", str(cost.frames)),
