@@ -17,6 +17,9 @@ from stemdask.engine.queues.queue import Queue
 PLACEHOLDER = "dummy-name"
 #: Keywords of a cluster of dask-jobqueue that its jobs don't have.
 _OF_CLUSTERS = ("scheduler_options",)
+#: Seconds for which a worker tries to reach its driver: at least, and for each worker of the run, since all may start
+#: at once from one file system and shake hands with one scheduler.
+_CONNECT_SECONDS, _CONNECT_SECONDS_EACH = 60, 2
 
 
 def scheduler(queue: Queue, config: Batch, memory: int, security: Any) -> Any:
@@ -71,7 +74,7 @@ def _options(queue: Queue, config: Batch, memory: int) -> dict[str, Any]:
         "local_directory": config.local_directory or "${TMPDIR:-/tmp}",
         "job_script_prologue": [],  # written with the rest of the script
         "nanny": False,
-        "death_timeout": 60,
+        "death_timeout": max(_CONNECT_SECONDS, _CONNECT_SECONDS_EACH * config.most_workers),
         "python": sys.executable,
         **queue.options(config, memory),
         **more,

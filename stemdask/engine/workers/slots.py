@@ -147,12 +147,13 @@ class Slots:
             No job would help.
         """
         at_work = self._listen(workers)
-        if at_work:
-            self._broken_alone = 0
         for slot in self._slots:
             slot.leaving = [number for number in slot.leaving if number in seen and not seen[number].over]
             self._review(slot, seen, at_work.get(slot.name, []))
-        if self._broken_alone >= BROKEN:
+        if at_work:
+            self._broken_alone = 0
+        starting = sum(job.state is State.RUNNING for job in seen.values())
+        if self._broken_alone >= max(BROKEN, starting):  # of many that start at once some may well be too slow
             self._raise_broken()
         self._end_strays(seen)
         self._relieve(seen)

@@ -187,6 +187,31 @@ def test_jobs_that_end_before_their_worker_came_end_the_run_with_what_the_last_o
         _breaks(run, queue, tmp_path)
 
 
+def test_jobs_that_end_at_once_end_no_run_whose_other_workers_live(tmp_path: Path, queue: FakeQueue) -> None:
+    run = Run(tmp_path, queue, 10)
+    run.look()
+    run.comes("1")
+    run.look()
+    for number in map(str, range(2, 2 + 2 * BROKEN)):
+        queue.becomes(number, State.OVER)
+    run.look()
+    assert run.slots.standing()
+
+
+def test_of_many_jobs_that_start_some_may_end_before_their_worker_came(tmp_path: Path, queue: FakeQueue) -> None:
+    """A run ends once as many did as are still starting."""
+    run = Run(tmp_path, queue, 20)
+    run.look()
+    for number in [*queue.jobs]:
+        queue.becomes(number, State.RUNNING)
+    for number in map(str, range(1, 10)):
+        queue.becomes(number, State.OVER)
+    run.look()
+    queue.becomes("10", State.OVER)
+    with pytest.raises(ClusterError, match="10 jobs ended before their worker connected"):
+        run.look()
+
+
 def test_a_node_that_breaks_jobs_ends_no_run_whose_other_workers_live(
     run: Run, queue: FakeQueue, tmp_path: Path
 ) -> None:
