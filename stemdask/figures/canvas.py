@@ -177,9 +177,8 @@ def wheel() -> ListedColormap:
 
 def lattice_cells(axes: Axes, y: Array, x: Array, **look: Any) -> Any:
     """Draw a cell about each place, the Wigner-Seitz cell of the lattice that the places lie on."""
-    drawn = PolyCollection(
-        list(cell_outlines(y, x)), linewidths=0.8, edgecolors="face", **look
-    )  # no gap shines through
+    # Edges in the colour of the face: no gap shines through.
+    drawn = PolyCollection(list(cell_outlines(y, x)), linewidths=0.8, edgecolors="face", **look)
     axes.add_collection(drawn)
     axes.autoscale_view()
     return drawn

@@ -70,7 +70,7 @@ def test_an_analysis_of_the_other_kind_is_called_so() -> None:
             "'parsec' is not a unit of length; use nm, angstrom, pm, um or px; 'auto'",
         ),
         ("columns: {separation: [20 px, 10 px]}", "a range is [smallest, largest], got [20 px, 10 px]"),
-        ("columns: {shape: gausian}", "(got 'gausian'); did you mean 'gaussian'?"),
+        ("columns: {shape: gausssian}", "(got 'gausssian'); did you mean 'gaussian'?"),
         ("domains: {n_domains: 0}", "must be 'auto', or greater than or equal to 1 (got 0)"),
         ("domains: {method: kmeens}", "'random_forest' or 'knn' (got 'kmeens'); did you mean 'kmeans'?"),
         ("domains: {classes: {up: 90}}", "needs at least 2 entries, got 1"),
