@@ -145,18 +145,9 @@ def summary(store: str | Path) -> list[str]:
 def _summary(results: Results) -> list[str]:
     good = results.good()
     said = {index: words_of(results, int(index)) for index in good[:NAMED]}
-    lines = _by_frame({index: words for index, words in said.items() if words})
+    lines = [f"frame {index}: {'; '.join(words)}" for index, words in said.items() if words]
     chosen = [line for shown in shows.of_run(results) for line in shown.choices(results)] if good.size else []
     return [*chosen, *lines, *([f"and {len(good) - NAMED} frames more"] if lines and len(good) > NAMED else [])]
-
-
-def _by_frame(said: Mapping[int, Sequence[str]]) -> list[str]:
-    """Return a line for each frame, and one of what was said of every one of them."""
-    words = list(said.values())
-    shared = [one for one in words[0] if all(one in others for others in words)] if len(words) > 1 else []
-    own = {index: [one for one in told if one not in shared] for index, told in said.items()}
-    lines = [f"frame {index}: {'; '.join(told) or 'as below'}" for index, told in own.items()]
-    return [*lines, f"each of them: {'; '.join(shared)}"] if shared else lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -323,13 +323,6 @@ def test_a_summary_has_a_line_for_each_frame(every_image_analysis: Path, every_a
     )
 
 
-def test_what_is_said_of_every_frame_is_said_once() -> None:
-    told = {0: ["12 columns", "scale: plausible"], 4: ["13 columns", "scale: plausible"]}
-    assert page._by_frame(told) == ["frame 0: 12 columns", "frame 4: 13 columns", "each of them: scale: plausible"]
-    assert page._by_frame({0: told[0]}) == ["frame 0: 12 columns; scale: plausible"]
-    assert page._by_frame({}) == []
-
-
 def test_a_lone_atom_is_reported(tmp_path: Path) -> None:
     lone = simulate.nanocrystal(16.0)
     path = stores.write_particles(tmp_path / "lone.xyz", [AtomsFrame(0, lone.positions[:1], lone.numbers[:1])])
