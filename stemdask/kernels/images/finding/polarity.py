@@ -48,8 +48,8 @@ _SAMPLES = (12, 24)
 #: Harmonics to which columns are fitted, for a cell of its scale; limits of their width in units of that.
 _HARMONICS = 5
 _WIDTHS = (0.08, 0.4)
-#: Where both contrasts show columns by so many that they ask for a scale below the first, cells are looked at by the
-#: second.
+#: Where both contrasts show so many columns that they ask for a scale below this, cells are looked at anew, by the
+#: finer scale beside it.
 _MANY, _FINELY = 0.9, 0.4
 
 
@@ -142,8 +142,8 @@ def _mean_cells(image: Array, scale: float = 1.0) -> list[_Cell]:
         mean, error = mean_cell(smoothed, grid, (na, nb))
         if error > 0:
             mean -= mean.mean()
-            motifs = (find_motif(contrast * mean, error, anchors.a, anchors.b) for contrast in (1, -1))
-            cells.append(_Cell(mean, error, anchors.a, anchors.b, scale, (next(motifs), next(motifs))))
+            bright, dark = (find_motif(contrast * mean, error, anchors.a, anchors.b) for contrast in (1, -1))
+            cells.append(_Cell(mean, error, anchors.a, anchors.b, scale, (bright, dark)))
     cells = [cell for cell in cells if cell.signal >= _LEAST_SIGNAL]
     if not cells:
         raise NoLatticeError("no lattice: its cells have nothing in common")
