@@ -28,7 +28,7 @@ _LEAST_EVEN = 0.35
 _UNEVEN, _ALIKE_IN_PAIRS, _COUNTED, _QUIET = 0.1, 0.75, 3.0, 0.3
 
 #: What is said of a frame that passes; from this scatter on less than 99 % are true.
-_MANY_USABLE, _MANY_CONVERGED, _GOOD_FIT, _IN_PLACE = 0.9, 0.8, 0.15, 0.08
+_MANY_USABLE, _MANY_CONVERGED, _GOOD_FIT, _IN_PLACE, _MANY_LEFT_OUT = 0.9, 0.8, 0.15, 0.08, 0.04
 #: Shortest lattice vectors of crystals in projection are this long, nm; another length speaks of a wrong scale.
 PLAUSIBLE_NM = (0.12, 3.0)
 
@@ -41,7 +41,7 @@ DOUBTS = {
     SCALE: "no crystal has such a lattice vector",
     SCATTERED: "more than one in a hundred may be no column",
     TAILS: "the faintest columns may be where the tails of others meet",
-    UNRESOLVED: "fainter columns may be several in one or others beside them missing",
+    UNRESOLVED: "columns may be missing or several be taken for one",
 }
 QUALITY_REASONS = {-1: "unknown", 0: "good"} | {
     sum(chosen): " and ".join(DOUBTS[reason] for reason in chosen)
@@ -126,7 +126,7 @@ def measured(quality: Quality, a: float, b: float, frame: ImageFrame, *, tails: 
         SCALE: frame.calibrated and not is_plausible(a, b),
         SCATTERED: quality.scatter > _IN_PLACE,
         TAILS: tails,
-        UNRESOLVED: quality.unresolved,
+        UNRESOLVED: quality.unresolved or quality.left_out > _MANY_LEFT_OUT,
     }
     reasons = sum(reason for reason, doubt in doubts.items() if doubt)
     return {QUALITY.path: np.asarray(quality.usable_part), REASONS.path: np.asarray(reasons, np.int8)}

@@ -96,6 +96,7 @@ def expected_columns(frame: ImageFrame, pixels: Array, grid: PixelGrid) -> Expec
         distance=distance,
         widths=widths,
         too_faint=frame[sites.TOO_FAINT],
+        left_out=np.empty((0, 2)),
     )
     return Expected(columns, index, int(np.count_nonzero(i != sites.BEYOND)), _turned(frame[sites.SHAPE], grid))
 

@@ -21,6 +21,8 @@ _SMOOTHING = 0.15
 _TOLERANCE = 0.28
 _MIN_RATIO = 0.4
 _FEWEST = 12
+#: Maxima of this part of the usual height of the anchors are about as high; those of noise seldom are.
+_AS_HIGH = 0.8
 _MAX_SEEDS = 400
 #: Cells along a side over which the vectors are averaged to see how the lattice lies there, how many of them must be
 #: known, and how far the mean may be from the vectors of most of the grain, in units of the shorter one: 9 degrees.
@@ -44,6 +46,8 @@ class Anchors:
     a: Floats
     """(2,), mean lattice vector, px, (y, x), named by the rule of `name_vectors`."""
     b: Floats
+    bright: Floats
+    """(k, 2), px: the maxima of the image that are about as high as these, indexed or not."""
 
 
 def find_anchors(
@@ -79,7 +83,8 @@ def find_anchors(
     i, j = _grow(peaks, heights, vectors.a, vectors.b, d)
     a, b, i, j = _true_cell(peaks, heights, i, j, complete=whole)
     grid, _, _ = to_grid(peaks, i, j, _PADDING)
-    return Anchors(grid, _grid_values(heights, i, j, _PADDING), a, b)
+    bright = heights >= _AS_HIGH * np.median(heights[i != UNINDEXED])
+    return Anchors(grid, _grid_values(heights, i, j, _PADDING), a, b, peaks[bright])
 
 
 def _grow(peaks: Floats, heights: Floats, a: Floats, b: Floats, d: float) -> tuple[Integers32, Integers32]:

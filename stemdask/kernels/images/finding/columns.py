@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from stemdask.kernels.arrays import Booleans, Codes, Floats, Image, Integers32
 from stemdask.kernels.images.finding.anchors import Anchors, find_anchors
@@ -39,12 +40,15 @@ _TOO_MANY = 0.2
 #: A lattice in one window of the image is preferred where it explains so much more than one of the whole image.
 _WHOLE = 0.8
 _MIN_WINDOW = 96
-#: A further grain has at least so many cells, and so much of the contrast of the image.
-_FEWEST_CELLS = 30
+#: A further grain has at least so many columns and cells, and so much of the contrast of the image.
+_FEWEST_COLUMNS = 30
+_FEWEST_CELLS = 12
 _MIN_CONTRAST = 0.25
 _MIN_CONFIDENCE = 0.4
 #: Columns of a cell nearer to each other than this, in units of the shorter vector, are told apart from the start.
 _CLOSE = 0.8
+#: A maximum is left out that is further from all columns and sites, in units of the shortest distance.
+_LEFT_OUT = 0.5
 #: Columns of two grains nearer to each other than this, in units of the shortest distance of columns, are one.
 _TWIN = 0.5
 #: Part of the pixels around a column that must have a value.
@@ -84,6 +88,8 @@ class Columns:
     too_faint: Floats
     """(k,), heights, in units of the highest, of columns that the mean cell of the largest grain shows, but the image
     not one by one."""
+    left_out: Floats
+    """(p, 2), px: maxima about as high as A that no lattice explains; none where the sites of columns were given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +151,7 @@ def find_columns(
         except NoLatticeError:
             break
         grains.append(further)
-        if np.count_nonzero(np.isfinite(further.anchors.heights)) < _FEWEST_CELLS:
+        if np.count_nonzero(np.isfinite(further.anchors.heights)) < _fewest_cells(further):
             grains.pop()
             break
     sites = _all_sites(grains, pixels, valid)
@@ -336,10 +342,14 @@ def _within(shape: tuple[int, ...], positions: Floats, reach: float) -> Booleans
 def _worth_a_search(pixels: Image, free: Booleans, grain: _Grain) -> bool:
     """Tell whether what is left over is large, and has the contrast that columns would have."""
     area = abs(float(np.linalg.det(np.stack([grain.vectors.a, grain.vectors.b]))))
-    if np.count_nonzero(free) < _FEWEST_CELLS * area:
+    if np.count_nonzero(free) < _fewest_cells(grain) * area:
         return False
     explained = pixels[~free]
     return float(pixels[free].std()) > _MIN_CONTRAST * float(explained.std() if explained.size else 1.0)
+
+
+def _fewest_cells(grain: _Grain) -> float:
+    return max(_FEWEST_COLUMNS / len(grain.motif.amplitudes), _FEWEST_CELLS)
 
 
 def _join(grains: list[_Grain], sites: list[Sites], shape: tuple[int, ...]) -> Columns:
@@ -357,6 +367,9 @@ def _join(grains: list[_Grain], sites: list[Sites], shape: tuple[int, ...]) -> C
         # A site that one grain has empty may be another's column.
         rank = np.concatenate([np.zeros(np.count_nonzero(keep)), np.arange(1.0, len(ghosts) + 1.0)])
         free = once(places, rank, _TWIN * distance)[np.count_nonzero(keep) :]
+    bright = grains[0].anchors.bright
+    away, _ = cKDTree(np.concatenate([positions, ghosts])).query(bright)
+    off = np.minimum(bright, np.array(shape) - 1 - bright).min(axis=1) >= distance
     inside = (positions >= 0.5 * distance) & (positions <= np.array(shape) - 1 - 0.5 * distance)
     heights = grains[0].motif.amplitudes
     i = np.concatenate([part.i + start for part, start in zip(sites, starts, strict=True)]).astype(np.int32)
@@ -374,4 +387,5 @@ def _join(grains: list[_Grain], sites: list[Sites], shape: tuple[int, ...]) -> C
         distance=distance,
         widths=np.array([grain.motif.width for grain in grains]),
         too_faint=np.delete(heights, np.unique(sites[0].sublattice)) / heights[0],
+        left_out=bright[off & (away > _LEFT_OUT * distance)],
     )

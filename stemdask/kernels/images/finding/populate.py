@@ -33,12 +33,16 @@ _INSIDE, _OUTSIDE = 0.8, 0.5
 #: Standard deviation of the heights of like columns, relative to them, and the least that an image leaves unexplained.
 _UNLIKE = 0.3
 _UNEXPLAINED = 0.02
+#: So many sites of a kind tell what is usual for it, however few anchors are around them.
+_DEEPEST = 4
 #: How far the tails of columns at the border and beyond may be from what is assumed, relative to it.
 _DOUBT = 0.3
 #: Looking for the maximum near a site lifts the height of nothing by so many standard deviations.
 _LUCK = 1.5
 #: Part of the anchors around that a site at the edge of the crystal needs, and less where the crystal may grow.
 _SUPPORT, _RIM_SUPPORT = 0.4, 0.3
+#: So many columns beside a site support it as anchors do.
+_LEAST_BESIDE = 2
 #: How far the column of a site at the edge may be from where it's expected: a few of the usual shifts inside the
 #: crystal and of those that noise makes, and never more than some of the shortest distance of two columns. What an
 #: amorphous film has near a site is mostly further away.
@@ -57,6 +61,9 @@ _TWIN = 0.4
 _ROUNDS = 6
 #: A column of the motif this near to the corner of the cell, in units of the cell, is of the kind of the anchors.
 _CORNER = 0.12
+
+#: Cells around one, by their indices.
+_CELLS = np.stack(np.meshgrid(np.arange(-2, 4), np.arange(-2, 4), indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 class _Shape(NamedTuple):
@@ -109,11 +116,6 @@ class _Candidates:
     around: Floats
     """(n,), part of the anchors around that are there, of those that could be seen."""
 
-    @property
-    def deep(self) -> Booleans:
-        """(n,), whether all of them are there."""
-        return np.asarray(self.around >= 1.0)
-
 
 def populate(
     pixels: Image, valid: Booleans, free: Booleans, anchors: Anchors, motif: Motif, *, grow: bool = True
@@ -143,7 +145,8 @@ def populate(
         sites = _candidates(valid, free, anchors, motif, _RIM_SUPPORT if grow else _SUPPORT)
         at, _ = climb(smoothed, sites.expected, _SHIFT * distance)
         at = np.where(sites.looked[:, None], np.clip(at, 0.0, np.array(pixels.shape) - 1.0), at)
-        taken = _taken(seen, sites, at, own, shape)
+        shown = _shown(seen, sites, at, own, shape)
+        taken = _with_those_beside(shown, sites, anchors, motif, valid)
         grown = _grown(anchors, motif, sites, at, taken)
         if grown is None:
             break
@@ -188,22 +191,56 @@ def _candidates(valid: Booleans, free: Booleans, anchors: Anchors, motif: Motif,
     return _Candidates(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
+def _with_those_beside(
+    shown: Booleans, sites: _Candidates, anchors: Anchors, motif: Motif, valid: Booleans
+) -> Booleans:
+    """Tell which sites (n,) that show a column are taken: those supported by anchors, and those beside enough of them.
+
+    In a wide cell of many columns few anchors are around a column at the rim of a particle, but columns are.
+    """
+    taken = shown & sites.supported
+    open_, offsets, both = np.flatnonzero(shown & ~taken), _offsets(motif), np.stack([anchors.a, anchors.b])
+    if len(offsets) == 1 or not len(open_):
+        return taken
+    reach = SUPPORT_REACH * np.sqrt(abs(np.linalg.det(both)) / len(offsets))
+    around = cKDTree(sites.expected).query_ball_point(sites.expected[open_], reach)
+    needed = np.empty(len(open_))
+    for k, offset in enumerate(offsets):
+        of = sites.kind[open_] == k
+        steps = ((_CELLS[:, None] + offsets - offset) @ both).reshape(-1, 2)
+        length = np.hypot(*steps.T)
+        possible = _count(sites.expected[open_[of]], steps[(length > 0.0) & (length < reach)], valid, 0.0)
+        needed[of] = np.maximum(_RIM_SUPPORT * possible, _LEAST_BESIDE)
+    while len(open_):
+        new = np.array([np.count_nonzero(taken[beside]) for beside in around]) >= needed
+        if not new.any():
+            break
+        taken[open_[new]] = True
+        open_, around, needed = open_[~new], around[~new], needed[~new]
+    return taken
+
+
 def _possible(expected: Floats, offset: Floats, anchors: Anchors, valid: Booleans, margin: float) -> Integers:
     """Count how many anchors around each site (n, 2) could be seen: in the image, and not under missing pixels."""
+    steps = _CELLS - offset
+    steps = steps[(steps**2).sum(axis=1) < SUPPORT_REACH**2]
+    return np.maximum(_count(expected, steps @ np.stack([anchors.a, anchors.b]), valid, margin), 1)
+
+
+def _count(expected: Floats, steps: Floats, valid: Booleans, margin: float) -> Integers:
+    """Count which of the places that are these steps (m, 2), px, from each site (n, 2) are in the image and valid."""
     count = np.zeros(len(expected), np.int64)
-    cells = np.stack(np.meshgrid(np.arange(-2, 4), np.arange(-2, 4), indexing="ij"), axis=-1).reshape(-1, 2)
-    steps = cells - offset
     low, high = margin, np.array(valid.shape) - 1 - margin
-    for step in steps[(steps**2).sum(axis=1) < SUPPORT_REACH**2]:
-        places = expected + step[0] * anchors.a + step[1] * anchors.b
+    for step in steps:
+        places = expected + step
         inside = ((places >= low) & (places <= high)).all(axis=1)
         inside[inside] = valid[tuple(np.round(places[inside]).astype(np.int64).T)]
         count += inside
-    return np.maximum(count, 1)
+    return count
 
 
-def _taken(seen: Image, sites: _Candidates, at: Floats, own: Floats, shape: _Shape) -> Booleans:
-    """Tell at which sites (n,) there is a column, from the image around the places `at` to which they led."""
+def _shown(seen: Image, sites: _Candidates, at: Floats, own: Floats, shape: _Shape) -> Booleans:
+    """Tell at which sites (n,) the image shows a column, from the surroundings of the places `at` to which they led."""
     contrasts = np.where(sites.looked, contrast(seen, at, shape.radius), np.nan)
     assumed = own[sites.kind] * sites.level
     heights = heights_alone(contrasts, at, assumed, shape.width, shape.radius)
@@ -213,12 +250,12 @@ def _taken(seen: Image, sites: _Candidates, at: Floats, own: Floats, shape: _Sha
     doubt = _DOUBT * tails(at, heights, rough, shape.width, shape.radius)
     noise = unexplained(seen, at, heights, sites.looked, shape)
     shift = np.hypot(*(at - sites.expected).T)
-    taken = np.zeros(len(at), np.bool_)
+    shown = np.zeros(len(at), np.bool_)
     for k in range(len(own)):
         of = np.flatnonzero((sites.kind == k) & np.isfinite(contrasts))
-        deep = sites.deep[of]
-        if not deep.any():
+        if not len(of):
             continue
+        deep = _deepest(sites.around[of])
         relative, level = heights[of] / sites.level[of], np.clip(sites.level[of], 0.1, 1.0)
         typical = float(np.median(relative[deep]))
         if not typical > 0.0:
@@ -237,8 +274,14 @@ def _taken(seen: Image, sites: _Candidates, at: Floats, own: Floats, shape: _Sha
         likely = _USUAL_SHIFTS * usual / level + _LEAST_SHIFT * shape.distance
         likely += _NOISE_SHIFTS * shape.width * noise[of] / np.maximum(heights[of], noise[of] + 1e-9)
         near = shift[of] < np.minimum(likely, _EDGE_SHIFT * shape.distance)
-        taken[of] = there & sites.supported[of] & (near | inside)
-    return taken
+        shown[of] = there & (near | inside)
+    return shown
+
+
+def _deepest(around: Floats) -> Booleans:
+    """Tell which sites of a kind (n,) are inside the crystal: those with all anchors around, or with most of them."""
+    place = max(len(around) - _DEEPEST, 0)
+    return np.asarray(around >= min(1.0, float(np.partition(around, place)[place])))
 
 
 def _occupied(heights: Floats, noise: Floats, around: Floats) -> Booleans:
@@ -284,6 +327,7 @@ def _grown(anchors: Anchors, motif: Motif, sites: _Candidates, at: Floats, taken
         np.pad(heights, around, constant_values=np.nan),
         anchors.a,
         anchors.b,
+        anchors.bright,
     )
 
 

@@ -29,8 +29,8 @@ _DEVIATION = 1.4826
 _OF_EIGHT = 1.125
 #: Standard error of a median of normal numbers, in units of that of their mean.
 _OF_MEDIAN = 1.2533
-#: Neighbours that a column needs for its height to be compared with theirs, and columns that a kind needs.
-_LEAST_AROUND = 3
+#: Pairs of neighbours that a column needs for its height to be compared with theirs, and columns that a kind needs.
+_LEAST_PAIRS = 2
 _LEAST_COLUMNS = 8
 #: Columns of a sublattice may be several at once where beyond doubt they are so many times as wide as those of any
 #: clearly higher one (0.75 to 1.1 in real and multislice images), or the fit leaves so much around them, in units of
@@ -61,6 +61,8 @@ class Quality(NamedTuple):
     unresolved: bool
     """The columns of one sublattice are wider, or less like the fit, than those of any clearly higher one, as where two
     columns are nearer to each other than the image resolves."""
+    left_out: float
+    """Maxima about as high as A that no lattice explains, in units of the number of columns."""
     bright_noise: float
     """Variance of the noise where the image is brightest over where it is darkest: small on a logarithmic scale."""
 
@@ -76,14 +78,16 @@ class _Kind(NamedTuple):
     scatter: Floats
     """(n,), px."""
     rise: Floats
-    """(ni, nj), logarithm of each height over the mean of those around; NaN where too few are."""
+    """(ni, nj), logarithm of each height over the mean of those around, in opposite pairs; NaN where too few are."""
     noise: float
     """Standard error of `rise`, of most columns."""
 
     @property
     def unevenness(self) -> float:
         known = self.rise[np.isfinite(self.rise)]
-        return float(np.sqrt(max((_DEVIATION * np.median(np.abs(known))) ** 2 - self.noise**2, 0.0)))
+        # The columns of a round particle are all a little higher than the mean of those around: that isn't uneven.
+        scatter = _DEVIATION * float(np.median(np.abs(known - np.median(known))))
+        return float(np.sqrt(max(scatter**2 - self.noise**2, 0.0)))
 
 
 def assess(found: Columns, fit: ColumnFit, image: AnyFloats, *, dark: bool = False) -> Quality:
@@ -123,6 +127,7 @@ def assess(found: Columns, fit: ColumnFit, image: AnyFloats, *, dark: bool = Fal
         unevenness=min((kind.unevenness for kind in compared), default=np.nan),
         inversion=max((_inversion(kind.rise) for kind in compared), default=np.nan),
         unresolved=_unresolved(excess, fit, good[largest], found.sublattice[good[largest]]),
+        left_out=len(found.left_out) / max(len(found.positions), 1),
         bright_noise=_bright_noise(fit, image, dark) if compared else np.nan,
     )
 
@@ -173,13 +178,18 @@ def _kind(found: Columns, fit: ColumnFit, of: Indices) -> _Kind:
 
 
 def _rise(heights: Floats) -> Floats:
-    """Return each value of a grid over the mean of the eight around it."""
+    """Return each value of a grid over the mean of its neighbours, of those in pairs on opposite sides of it.
+
+    Such a mean is the value itself where heights rise or fall steadily, as over the rim of a particle or along a wedge.
+    """
     known = np.isfinite(heights)
     filled, total, count = np.where(known, heights, 0.0), np.zeros(heights.shape), np.zeros(heights.shape)
-    for step in [(m, n) for m in (-1, 0, 1) for n in (-1, 0, 1) if m or n]:
-        total += np.roll(filled, step, (0, 1))  # the grid has an empty border
-        count += np.roll(known, step, (0, 1))
-    return np.asarray(np.where(known & (count >= _LEAST_AROUND), heights - total / np.maximum(count, 1), np.nan))
+    for step in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        back = (-step[0], -step[1])  # the grid has an empty border
+        both = np.roll(known, step, (0, 1)) & np.roll(known, back, (0, 1))
+        total += np.where(both, 0.5 * (np.roll(filled, step, (0, 1)) + np.roll(filled, back, (0, 1))), 0.0)
+        count += both
+    return np.asarray(np.where(known & (count >= _LEAST_PAIRS), heights - total / np.maximum(count, 1), np.nan))
 
 
 def _inversion(rise: Floats) -> float:

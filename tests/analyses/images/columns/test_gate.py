@@ -25,7 +25,7 @@ from stemdask.model import Array, ImageFrame, Step
 from stemdask.sources.opening import open_source
 
 QUICK = 8
-PASSES = Quality(np.ones(50, bool), 1.0, 0.25, 0.02, 0.01, 0.02, 0.0, False, 1.0)
+PASSES = Quality(np.ones(50, bool), 1.0, 0.25, 0.02, 0.01, 0.02, 0.0, False, 0.0, 1.0)
 
 
 def analysed(image: Array, **more: object) -> dict[str, Array]:
@@ -118,7 +118,9 @@ def test_a_frame_that_passes_says_what_is_doubtful() -> None:
         "more than one in a hundred may be no column and the faintest columns may be where the tails of others meet"
     )
     several = gate.measured(PASSES._replace(unresolved=True), 0.4, 0.4, frame, tails=False)[gate.REASONS.path]
-    assert gate.QUALITY_REASONS[int(several)] == "fainter columns may be several in one or others beside them missing"
+    assert gate.QUALITY_REASONS[int(several)] == "columns may be missing or several be taken for one"
+    missing = gate.measured(PASSES._replace(left_out=0.05), 0.4, 0.4, frame, tails=False)[gate.REASONS.path]
+    assert missing == several
     uncalibrated = replace(frame, pixel_size=(1.0, 1.0), calibrated=False)
     in_pixels = gate.measured(PASSES, 8.0, 8.0, uncalibrated, tails=False)
     assert in_pixels[gate.REASONS.path] == 0

@@ -223,6 +223,44 @@ def test_two_grains_have_lattices_of_their_own() -> None:
     assert (found.positions[found.grain == 0, 1] < 178).all()
 
 
+def test_a_grain_of_few_cells_with_many_columns_each_is_found() -> None:
+    """Eight columns in a cell of 46 × 38 px, as of a pyrochlore along [110]: the smaller grain has some 25 cells."""
+    bright = (
+        [(0.0, 0.0), (0.5, 0.5)],
+        [(0.5, 0.0), (0.0, 0.5), (0.25, 0.25), (0.75, 0.75)],
+        [(0.75, 0.25), (0.25, 0.75)],
+    )
+    motif = [MotifColumn(p, 4000.0 - 1200.0 * n, 2.4, n) for n, places in enumerate(bright) for p in places]
+    halves = []
+    for angle, side in ((12.0, np.s_[:, :240]), (41.0, np.s_[:, 240:])):
+        image, truth = lattice_image((330, 400), turn([[0.0, 46.0], [38.0, 0.0]], angle), motif, background=2.0, seed=1)
+        halves.append((image[side], truth.positions))
+    found = find_columns(np.hstack([image for image, _ in halves]))
+    assert set(found.grain) == {0, 1}
+    for (_, places), (left, right) in zip(halves, ((10, 230), (250, 390)), strict=True):
+        inside = places[(places[:, 0] > 10) & (places[:, 0] < 320) & (places[:, 1] > left) & (places[:, 1] < right)]
+        assert (cKDTree(found.positions).query(inside)[0] < 2.0).mean() > 0.99
+    assert len(found.left_out) < 0.01 * len(found.positions)
+
+
+def test_bright_spots_that_are_on_no_lattice_are_told() -> None:
+    crystal, _ = perovskite((300, 320), 14.0, seed=1)
+    assert len(find_columns(crystal).left_out) == 0
+    rows, columns = np.indices((300, 320))
+    places = np.random.default_rng(2).uniform((10, 240), (290, 310), (900, 2))
+    spots = [places[0]]
+    for place in places:
+        if min(np.hypot(*(place - other)) for other in spots) > 13.0:
+            spots.append(place)
+    mixed = np.where(columns < 225, crystal, np.median(crystal[:, :225]).astype(crystal.dtype))
+    height = np.percentile(crystal, 99) - mixed[0, -1]
+    for y, x in spots:
+        mixed = mixed + height * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * 2.8**2))
+    left_out = find_columns(mixed).left_out
+    assert len(left_out) > 0.7 * len(spots)
+    assert (left_out[:, 1] > 225).all()
+
+
 @settings(max_examples=12)
 @given(
     st.sampled_from([np.uint8, np.uint16, np.int32, np.float16, np.float32, np.float64]),

@@ -90,3 +90,30 @@ def test_the_thin_rim_of_a_particle_is_followed_to_its_last_columns(electrons: f
     found = find_columns(counts)
     assert near(found.positions, at[atoms >= 2]).all()
     assert near(at[atoms >= 1], found.positions).mean() >= 0.99
+
+
+@pytest.mark.parametrize("rotation", [0.0, 25.0])
+def test_a_round_particle_of_few_wide_cells_is_found_whole(rotation: float) -> None:
+    """Cells of 100 × 35 px with six columns each, as of YBa2Cu3O7 along [100]: twenty cells, and few whole around."""
+    heights = {
+        (0.0, 0.0): 1.0,
+        (0.0, 0.37): 1.0,
+        (0.0, 0.68): 0.5,
+        (0.5, 0.18): 0.35,
+        (0.5, 0.54): 0.35,
+        (0.5, 0.83): 0.35,
+    }
+    motif = [MotifColumn(place, 2e5 * height, 4.5, n) for n, (place, height) in enumerate(heights.items())]
+    angle = np.deg2rad(rotation)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    basis = np.array([[0.0, 38.0], [115.0, 0.0]]) @ turn
+
+    def thickness(places: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.clip(1.0 - ((places - 210.0) ** 2).sum(axis=-1) / 150.0**2, 0.0, None))
+
+    image, truth = lattice_image((420, 420), basis, motif, background=100.0, thickness=thickness, seed=1)
+    seen = thickness(truth.positions) * np.array(list(heights.values()))[truth.sublattice] > 0.1
+    found = find_columns(image)
+    assert near(found.positions, truth.positions[seen]).all()
+    assert near(truth.positions, found.positions).all()
+    assert len(found.too_faint) == 0

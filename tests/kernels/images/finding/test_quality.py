@@ -34,6 +34,7 @@ def found(grain: np.ndarray | None = None) -> Columns:
         distance=SPACING,
         widths=np.array([2.0]),
         too_faint=np.empty(0),
+        left_out=np.empty((0, 2)),
     )
 
 
@@ -105,6 +106,15 @@ def test_noise_and_slopes_of_the_heights_are_not_uneven_but_an_alloy_is() -> Non
     noisy = assessed(amplitude=100.0 * np.exp(0.1 * I) + rng.normal(0, 10, N), amplitude_err=np.full(N, 10.0))
     assert noisy.unevenness < 0.06
     assert assessed(amplitude=rng.choice([100.0, 150.0], N)).unevenness > 0.15
+
+
+@pytest.mark.parametrize("radius", [5.6, 8.0])
+def test_heights_of_a_round_particle_and_of_a_steep_wedge_are_not_uneven(radius: float) -> None:
+    dome = 100.0 * np.sqrt(np.clip(1.0 - ((I - 5) ** 2 + (J - 5) ** 2) / radius**2, 1e-3, None))
+    assert assessed(amplitude=dome).unevenness < 0.1
+    assert assessed(amplitude=100.0 * np.exp(0.6 * I - 0.4 * J)).unevenness == pytest.approx(0.0, abs=1e-6)
+    spots = dome * np.random.default_rng(3).exponential(size=N)
+    assert assessed(amplitude=spots).unevenness > 0.35
 
 
 def test_the_evenest_sublattice_counts() -> None:
