@@ -26,8 +26,8 @@ MOST = 200
 POLL = 15.0
 #: Bytes of a job with its worker and what SLURM starts beside it, and those that stay free for everything else.
 JOB, FREE = 95 * 2**20, 2 * 2**30
-#: Workers that a processor starts in some minutes: each takes 2.5 s of it.
-EACH_CORE = 30
+#: Workers that a processor starts in some minutes: each takes 2 to 4 s of it.
+EACH_CORE = 100
 
 
 def _jobs() -> int:
@@ -61,6 +61,7 @@ def test_many_jobs_are_submitted_watched_and_ended(
     begun = time.monotonic()
     driver = toy.drive(toy.config(frames, store, cluster, **how))
     process = psutil.Process(driver.pid)
+    _give_precedence(driver.pid)
 
     def present() -> int:
         with contextlib.suppress(OSError, ValueError):
@@ -76,7 +77,7 @@ def test_many_jobs_are_submitted_watched_and_ended(
     looks = 60 * (commands.calls("squeue") - asked) / lasted
     load = (_seconds(process) - start) / lasted
     files, memory = process.num_fds(), process.memory_info().rss / 2**20
-    own = sorted(one.memory_full_info().uss / 2**20 for one in _workers())
+    own = sorted(one.memory_full_info().uss / 2**20 for one in _workers(tmp_path))
     toy.go_on(store)
     going = time.monotonic()
     assert driver.wait(600) == 0, toy.words_of(store)
@@ -101,12 +102,19 @@ def _seconds(process: psutil.Process) -> float:
     return sum(process.cpu_times()[:2])
 
 
-def _workers() -> list[psutil.Process]:
-    """Return the processes of workers that run as jobs."""
+def _give_precedence(pid: int) -> None:
+    """Let the scheduler of this machine treat a driver as if it weren't where all of its workers are."""
+    with contextlib.suppress(OSError):  # no groups of sessions here, or not ours to change
+        Path(f"/proc/{pid}/autogroup").write_text("-10")
+
+
+def _workers(folder: Path) -> list[psutil.Process]:
+    """Return the processes of workers that run as jobs of a run in a folder."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             words = process.cmdline()
-            if "distributed.cli.dask_worker" in words and Path(words[0]).name.startswith("python"):
+            ours = "distributed.cli.dask_worker" in words and any(word.startswith(str(folder)) for word in words)
+            if ours and Path(words[0]).name.startswith("python"):
                 found.append(process)
     return found

@@ -34,8 +34,10 @@ def settings(*, isolated: bool) -> dict[str, Any]:
 
 def worker_environment(*, isolated: bool) -> dict[str, str]:
     """Return the part of the settings that workers elsewhere need, as environment variables."""
+    # A handshake that many workers begin at once takes its time, and one that is given up begins again at the end.
+    set_there = settings(isolated=isolated) | {"distributed.comm.timeouts.connect": "300s"}
     return {
         "DASK_" + key.replace(".", "__").replace("-", "_").upper(): repr(value)
-        for key, value in settings(isolated=isolated).items()
+        for key, value in set_there.items()
         if key.startswith(("distributed.worker", "distributed.comm"))
     }
