@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ def _atoms(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     "write", [pytest.param(_images, marks=pytest.mark.slow, id="images"), pytest.param(_atoms, id="atoms")]
 )
-def test_the_usual_analyses_give_the_same_bytes_on_slurm(slurm: PrivateSlurm, tmp_path: Path, write: Any) -> None:
+def test_the_usual_analyses_give_the_same_bytes_on_slurm(
+    slurm: PrivateSlurm, tmp_path: Path, write: Any, record_property: Callable[[str, object], None]
+) -> None:
     source = write(tmp_path)
     cluster = {"kind": "slurm", "workers": 2, "interface": "lo", "memory": "3 GiB", "poll_seconds": 1}
     stores = {}
@@ -46,3 +49,5 @@ def test_the_usual_analyses_give_the_same_bytes_on_slurm(slurm: PrivateSlurm, tm
         stores[name] = toy.contents(store)
     assert len(stores["inline"]) > 50
     assert stores["inline"] == stores["slurm"]
+    assert slurm.client("squeue", "--noheader", "--states=PENDING,RUNNING").split() == [], "jobs are left"
+    record_property("figure", f"{len(stores['slurm'])} files, bytes equal to those of a run without jobs; jobs left 0")
