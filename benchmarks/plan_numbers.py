@@ -38,11 +38,14 @@ from pathlib import Path
 from stemdask.config.document import read
 from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import draw
+from stemdask.planning.rehearsal import seconds_after
 from stemdask.planning.resolve import resolve
 from stemdask.planning.survey import survey
 resolved = resolve(read(Path(sys.argv[1])))
 tried = survey(resolved)
-said = estimate(draw(resolved, tried, Path(resolved.config.output)), tried)
+drawn = draw(resolved, tried, Path(resolved.config.output))
+apart = resolved.config.cluster.kind not in ("inline", "threads")
+said = estimate(drawn, tried, seconds_after(resolved, drawn, tried), apart=apart)
 print(json.dumps([said.frames, said.worker_bytes, 60 * said.minutes]))
 """
 FEW = {"images": {"columns": {}}, "atoms": {"rdf": {}}}
@@ -131,7 +134,7 @@ def run(config: Path, kind: str) -> tuple[float, float]:
     most = 0.0
     while started.poll() is None:
         most = max(most, _memory(psutil.Process(started.pid), kind))
-        time.sleep(0.1)
+        time.sleep(0.25)
     if started.returncode not in (0, 3):
         raise SystemExit(f"{config}: exit code {started.returncode}")
     while True:  # what outlives it

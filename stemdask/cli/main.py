@@ -187,6 +187,7 @@ def plan(config: Sources, output: Output = None, settings: Settings = None, prof
     """Estimate what a run needs: frames, blocks, memory, minutes, files; the same as run --dry-run."""
     from stemdask.engine import run as engine
 
+    engine.tell_of_compiling()
     _echo_plan(engine.plan(_document(config, settings, output, profile=profile)))
 
 

@@ -27,6 +27,7 @@ from stemdask.kernels.compiled import were_compiled
 from stemdask.model import RAGGED
 from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import draw
+from stemdask.planning.rehearsal import seconds_after
 from stemdask.planning.resolve import resolve
 from stemdask.planning.survey import survey as survey_of
 from stemdask.store import lock, place
@@ -116,8 +117,8 @@ def execute(
     place.is_taken(store)
     for warning in resolved.source.warnings if progress is True else ():
         sys.stderr.write(f"warning: {warning}\n")
-    if progress is True and not were_compiled():
-        sys.stderr.write("The first run on a machine compiles its kernels, which takes one to two minutes.\n")
+    if progress is True:
+        tell_of_compiling()
     subset = frames is not None or blocks is not None
     if subset and (fresh or retry):
         raise ConfigError("--fresh and --retry apply to a whole run", allowed="--frames or --blocks alone")
@@ -144,12 +145,19 @@ def execute(
             return driver.go(chosen(plan, frames, blocks), finish=not subset)
 
 
+def tell_of_compiling() -> None:
+    """Say why the first command on a machine takes longer, before it does."""
+    if not were_compiled():
+        sys.stderr.write("The first run on a machine compiles its kernels, which takes one to two minutes.\n")
+
+
 def plan(document: Document) -> list[tuple[str, str]]:
     """Say what a run would take, without writing anything."""
     resolved = resolve(document)
     survey = survey_of(resolved)
     drawn = draw(resolved, survey, place.path_of(resolved.config.output))
-    cost = estimate(drawn, survey)
+    apart = resolved.config.cluster.kind not in ("inline", "threads")
+    cost = estimate(drawn, survey, seconds_after(resolved, drawn, survey), apart=apart)
     capacities = ", ".join(f"{n} {dim}s" for dim, n in drawn.sizes.items() if dim in RAGGED)
     rows = [
         ("store", drawn.store),

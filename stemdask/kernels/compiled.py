@@ -59,16 +59,16 @@ def kernel(function: _Function | None = None, /, **options: Any) -> _Function | 
     return compiled if function is None else compiled(function)
 
 
-def when_compiling(call: Callable[[], object]) -> None:
-    """Have something called whenever the compilation of a kernel begins or ends."""
+def when_compiling(call: Callable[[bool], object]) -> None:
+    """Have something called whenever the compilation of a kernel begins (true) or ends; one may lie in another."""
     from numba.core import event
 
     class Listener(event.Listener):
         def on_start(self, event: Any) -> None:
-            call()
+            call(True)
 
         def on_end(self, event: Any) -> None:
-            call()
+            call(False)
 
     event.register("numba:compile", Listener())  # type: ignore[no-untyped-call]
 

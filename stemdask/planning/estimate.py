@@ -17,6 +17,8 @@ from stemdask.planning.survey import Survey
 WORKER, BOTH = 160 * 2**20, 400 * 2**20
 #: Seconds of a processor: of a driver and its worker until the first frame, and of a frame beside its analysis.
 START, FRAME = 6.0, 0.001
+#: Seconds more where the worker is a process of its own: what it, its helper and Dask in the driver import.
+WORKER_START = 7.0
 #: What the first frame loads is loaded by the driver, which tries frames, and by its worker.
 LOADS = 2
 
@@ -33,11 +35,21 @@ class Estimate:
     """Size of the store before compression."""
     files: int
     minutes: float
-    """With one worker, which has a processor to itself; without what comes once after."""
+    """With one worker, which has a processor to itself; without a report."""
 
 
-def estimate(plan: Plan, survey: Survey) -> Estimate:
-    """Return what the run will take."""
+def estimate(plan: Plan, survey: Survey, seconds_after: float, *, apart: bool) -> Estimate:
+    """Return what the run will take.
+
+    Parameters
+    ----------
+    plan, survey
+        Of the run.
+    seconds_after
+        Time of what comes once after all frames, s.
+    apart
+        The worker is a process of its own.
+    """
     variables = chain.declared(plan.source.kind, plan.steps)
     per_frame = sum(
         np.dtype(v.dtype).itemsize * math.prod(plan.sizes[d] for d in v.dims[1:])
@@ -46,6 +58,7 @@ def estimate(plan: Plan, survey: Survey) -> Estimate:
     )
     n_blocks = len(blocks(plan))
     own = WORKER + survey.memory if survey.memory else BOTH + 8 * survey.frame_bytes
+    start = START + (WORKER_START if apart else 0.0)
     frame_seconds = plan.source.n_frames * (survey.seconds + FRAME)
     return Estimate(
         frames=plan.source.n_frames,
@@ -53,5 +66,5 @@ def estimate(plan: Plan, survey: Survey) -> Estimate:
         worker_bytes=own + 2 * plan.block_frames * per_frame,
         store_bytes=plan.source.n_frames * per_frame,
         files=n_blocks * (len(variables) + 6) + len(variables) + 12,
-        minutes=(START + LOADS * survey.once_seconds + frame_seconds) / 60,
+        minutes=(start + LOADS * survey.once_seconds + frame_seconds + seconds_after) / 60,
     )

@@ -134,6 +134,21 @@ class Trial:
         assert self._fence is not None
         return self._ask(job, given, self._seconds + COMPILE_SECONDS)
 
+    def time(self, job: str, given: Mapping[str, Any], arrays: Mapping[str, Array]) -> Any:
+        """Have a job done that tells what it found and whether it compiled, and done again where it did.
+
+        Raises
+        ------
+        InputError
+            It ended its process, never ended, or raised.
+        """
+        assert self._fence is not None
+        (found, compiled), _ = self._ask(job, given, self._seconds + COMPILE_SECONDS, arrays)
+        if compiled:
+            self._fence.end()
+            (found, _), _ = self._ask(job, given, self._seconds + COMPILE_SECONDS, arrays)
+        return found
+
     def _ask(
         self, job: str, given: Mapping[str, Any], seconds: float, arrays: Mapping[str, Array] | None = None
     ) -> tuple[Any, dict[str, Array]]:
@@ -172,8 +187,25 @@ class _Run:
         return result
 
 
+class _Compiler:
+    """Time that compiling takes in this process."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._depth = 0
+        self._clock = spent.Clock()
+
+    def __call__(self, begins: bool) -> None:
+        inside.beat()
+        if begins and not self._depth:
+            self._clock = spent.Clock()
+        self._depth += 1 if begins else -1
+        if not self._depth:
+            self.seconds += self._clock.own()
+
+
 _loaded: _Run | None = None
-_has_compiled = False
+_compiler = _Compiler()
 
 
 def loaded() -> _Run:
@@ -185,30 +217,29 @@ def loaded() -> _Run:
 def load(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[None, dict[str, Array]]:
     """Load what is to be done with which frames, and limit this process to what one may take."""
     global _loaded
-    when_compiling(_compiling)
+    when_compiling(_compiler)
     _loaded = _Run(*plan_file.unpack(given), prepared={path: np.array(array) for path, array in arrays.items()})
     inside.limit_memory(given["memory"])
     return None, {}
 
 
-def _compiling() -> None:
-    global _has_compiled
-    _has_compiled = True
-    inside.beat()
+def has_compiled() -> bool:
+    """Tell whether kernels were compiled behind the fence."""
+    return _compiler.seconds > 0
 
 
 def prepare(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
-    """Run what comes once before, behind the fence; tell its time."""
-    run = loaded()
+    """Run what comes once before, behind the fence; tell its time, without that of compiling."""
+    run, before = loaded(), _compiler.seconds
     seconds = run.prepare(arrays)
-    return seconds, run.prepared
+    return max(0.0, seconds - (_compiler.seconds - before)), run.prepared
 
 
 def frame(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[list[Any], dict[str, Array]]:
     """Analyse one frame behind the fence; tell its memory, and whether kernels were compiled."""
     run = loaded()
     told, values = message_of(run.frame(given["index"], arrays))
-    return [told, run.memory, _has_compiled], values
+    return [told, run.memory, has_compiled()], values
 
 
 class _Frames(Sequence[Frame]):

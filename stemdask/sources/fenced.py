@@ -159,7 +159,7 @@ def _described(source: ImageSource | AtomsSource) -> dict[str, Any]:
 
 def opened(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Open an input, behind the fence."""
-    when_compiling(inside.beat)
+    when_compiling(lambda _: inside.beat())
     inside.limit_memory(given["memory"])
     return _opened(given)
 

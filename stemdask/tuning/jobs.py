@@ -78,7 +78,7 @@ def _ask(fence: Fence, job: Job, seconds: float, memory: int) -> FrameResult:
 
 def analyse(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Do a job, behind the fence."""
-    when_compiling(inside.beat)
+    when_compiling(lambda _: inside.beat())
     inside.limit_memory(given["memory"])
     source = _Given(given["frame"], arrays)
     models = {name: registry.get(source.kind, name).params for name in given["steps"]}

@@ -31,9 +31,9 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Survey]:
     return draw(resolved, tried, folder / "a.zarr"), tried
 
 
-def _said(planned: tuple[Any, Survey], **changes: Any) -> Estimate:
+def _said(planned: tuple[Any, Survey], after: float = 0.0, *, apart: bool = False, **changes: Any) -> Estimate:
     plan, tried = planned
-    return estimate(plan, replace(tried, **changes))
+    return estimate(plan, replace(tried, **changes), after, apart=apart)
 
 
 def test_frames_that_are_tried_tell_the_time_and_the_memory(planned: tuple[Any, Survey]) -> None:
@@ -45,6 +45,14 @@ def test_frames_that_are_tried_tell_the_time_and_the_memory(planned: tuple[Any, 
 def test_time_grows_with_that_of_a_frame(planned: tuple[Any, Survey]) -> None:
     short, long = (_said(planned, seconds=seconds, once_seconds=0.0).minutes for seconds in (1.0, 61.0))
     assert long - short == pytest.approx(5.0), "a minute more for each of five frames"
+
+
+def test_what_comes_once_after_is_added(planned: tuple[Any, Survey]) -> None:
+    assert _said(planned, 90.0).minutes - _said(planned).minutes == pytest.approx(1.5)
+
+
+def test_a_worker_in_a_process_of_its_own_starts_longer(planned: tuple[Any, Survey]) -> None:
+    assert _said(planned, apart=True).minutes > _said(planned).minutes
 
 
 def test_memory_is_that_of_the_frames_that_were_tried(planned: tuple[Any, Survey]) -> None:

@@ -24,6 +24,7 @@ from stemdask.errors import ConfigError
 from stemdask.fence.process import ONE_THREAD
 from stemdask.planning.estimate import estimate
 from stemdask.planning.plan import blocks, draw
+from stemdask.planning.rehearsal import seconds_after
 from stemdask.planning.resolve import Resolved, resolve
 from stemdask.planning.survey import survey as survey_of
 from stemdask.store import place
@@ -125,7 +126,8 @@ def write(config: Path, document: Document, directives: Sequence[str] = (), opti
     queue = queue_of(cluster.kind) if isinstance(cluster, kinds.Batch) else queue_here()
     asked = cluster if isinstance(cluster, kinds.Batch) else filled(kinds.Batch(kind=queue.kind))
     workers, resources = _resources(cluster, plan.limits.memory, len(blocks(plan)))
-    work = 60 * max(30, math.ceil(PATIENCE * estimate(plan, survey).minutes / workers))
+    minutes = estimate(plan, survey, 0.0, apart=True).minutes / workers + seconds_after(resolved, plan, survey) / 60
+    work = 60 * max(30, math.ceil(PATIENCE * minutes))
     job = DriverJob(
         name=f"stemdask-{store.name.removesuffix('.zarr')}",
         log=f"{asked.log_directory or folder}/driver-{queue.log_id}.log",
