@@ -12,9 +12,9 @@ from stemdask.model import Plan
 from stemdask.planning.plan import blocks
 from stemdask.planning.survey import Survey
 
-#: Bytes of a worker beside the process of its frames, and of the two where that couldn't be measured
-#: (`benchmarks/plan_numbers.py`).
-WORKER, BOTH = 160 * 2**20, 400 * 2**20
+#: Bytes of a worker beside the process of its frames, of a driver that is the worker, and of worker and frames where
+#: these couldn't be measured (`benchmarks/plan_numbers.py`).
+WORKER, DRIVER, BOTH = 160 * 2**20, 80 * 2**20, 400 * 2**20
 #: Seconds of a processor: of a driver and its worker until the first frame, and of a frame beside its analysis.
 START, FRAME = 6.0, 0.001
 #: Seconds more where the worker is a process of its own: what it, its helper and Dask in the driver import.
@@ -57,7 +57,8 @@ def estimate(plan: Plan, survey: Survey, seconds_after: float, *, apart: bool) -
         if v.stage == "run" and v.dims[:1] == ("frame",)
     )
     n_blocks = len(blocks(plan))
-    own = WORKER + survey.memory if survey.memory else BOTH + 8 * survey.frame_bytes
+    beside = WORKER if apart else DRIVER
+    own = beside + survey.memory if survey.memory else BOTH + 8 * survey.frame_bytes
     start = START + (WORKER_START if apart else 0.0)
     frame_seconds = plan.source.n_frames * (survey.seconds + FRAME)
     return Estimate(
