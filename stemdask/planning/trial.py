@@ -135,7 +135,7 @@ class Trial:
         return self._ask(job, given, self._seconds + COMPILE_SECONDS)
 
     def time(self, job: str, given: Mapping[str, Any], arrays: Mapping[str, Array]) -> Any:
-        """Have a job done that tells what it found and whether it compiled, and done again where it did.
+        """Have a job done that tells what it found and whether it compiled, repeated where it did.
 
         Raises
         ------
