@@ -191,7 +191,7 @@ def test_nothing_unencrypted_listens_beyond_loopback(slurm: PrivateSlurm, frames
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_workers_leave_before_their_walltime_and_are_replaced(
     slurm: PrivateSlurm, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -201,7 +201,7 @@ def test_workers_leave_before_their_walltime_and_are_replaced(
     short = cluster(partition="short", walltime="00:01:00", workers=2)
     toy.go_on(store)  # no pause, but what is begun is written down
     driver = toy.drive(toy.config(frames, store, short, params={"seconds": 1.0, **toy.pausing(store)}))
-    assert driver.wait(500) == 0, toy.words_of(store)
+    assert driver.wait(1500) == 0, toy.words_of(store)  # on a busy machine half of a job's minute is its start
     engine.execute(Document(toy.config(frames, alone)))
     assert toy.contents(store) == toy.contents(alone)
     assert _worker_jobs(slurm) == []
