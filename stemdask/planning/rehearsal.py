@@ -117,7 +117,7 @@ class _Repeated:
         """Time that a store would have taken."""
         self.n_frames = n_frames
         step = given["block_frames"]
-        self.blocks = [slice(start, min(start + step, n_frames)) for start in range(0, n_frames, step)]
+        self.blocks: Sequence[slice] = [slice(start, min(start + step, n_frames)) for start in range(0, n_frames, step)]
         self._read, self._calibrated = run.source.read, given["calibrated"]
         self._tried: list[int] = given["frames"]
         self._of = np.arange(n_frames) % len(self._tried)
@@ -177,5 +177,6 @@ class _Repeated:
         )
         whole = np.full((len(found), *shape), fill_value(variable), variable.dtype)
         for k, one in enumerate(found):
-            whole[(k, *(slice(n) for n in one.shape))] = one
+            where: tuple[int | slice, ...] = (k, *(slice(n) for n in one.shape))
+            whole[where] = one
         return whole
