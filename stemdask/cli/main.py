@@ -7,6 +7,7 @@ import gc
 import os
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -227,14 +228,17 @@ def run(
     said = [] if quiet else [*seeing.used(outcome.store)]
     if outcome.exit_code or not quiet:
         typer.echo(_ended(outcome, time.monotonic() - start))
-    if outcome.complete and report:
+    if outcome.complete and (report or not quiet):
         from stemdask.report import fenced
 
-        if not quiet:
-            typer.echo("writing the report", err=True)
-        written = fenced.write(outcome.store)
-        if not quiet:
-            said += [*written.summary, f"store:  {outcome.store}", f"report: {written.page}"]
+        if report:
+            if not quiet:
+                typer.echo("writing the report", err=True)
+            written = fenced.write(outcome.store)
+            found = [*written.summary, f"store:  {outcome.store}", f"report: {written.page}"]
+        else:
+            found = [*_summed_up(outcome.store), f"store:  {outcome.store}"]
+        said += [] if quiet else found
     for line in said:
         typer.echo(line)
     raise typer.Exit(outcome.exit_code)
@@ -443,6 +447,16 @@ def _ended(outcome: Outcome, seconds: float) -> str:
     """Say how a run ended that took so long in all; what it took before its first block is told where it's long."""
     before = seconds - outcome.seconds
     return outcome.sentence() + (f", after {before:.0f} s of planning" if before >= _LONG_PLANNING else "")
+
+
+def _summed_up(store: Path) -> Sequence[str]:
+    """Return what was found in a run; where that can't be said, why not: the run isn't the worse for it."""
+    from stemdask.report import fenced
+
+    try:
+        return fenced.sum_up(store)
+    except StemdaskError as error:
+        return [str(error)]
 
 
 def _echo_plan(plan: Any) -> None:

@@ -1,8 +1,9 @@
-"""Writing the report of a run behind the fence: by the process that has read the input, which is opened once more."""
+"""The report of a run, and what was found in a few lines, behind the fence: by the process that has read the input."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,21 @@ class Written:
     summary: tuple[str, ...]
 
 
+def sum_up(store: Path) -> tuple[str, ...]:
+    """Return what was found in a run that was finished in this process, a line each, without writing its report.
+
+    Raises
+    ------
+    StoreError
+        As `stemdask.report.summary` does.
+    StemdaskError
+        The process ended, or was ended for taking too long.
+    """
+    with _failing_as("summary", store), lent() as fence:
+        told = fence.ask("stemdask.report.fenced:summed_up", {"store": str(store)}, seconds=_SECONDS)[0]
+    return tuple(told["summary"])
+
+
 def write(store: Path) -> Written:
     """Write the report of a run that was finished in this process.
 
@@ -39,18 +55,11 @@ def write(store: Path) -> Written:
     StemdaskError
         The process ended, or was ended for taking too long.
     """
-    try:
-        with lent() as fence:
-            try:
-                told = _asked(fence, store, reads_input=True)
-            except Died:  # of a file, which the process reads itself
-                told = _asked(fence, store, reads_input=False)
-    except Overdue:
-        raise _failed(store, f"took longer than {_SECONDS:g} s") from None
-    except Died as death:
-        raise _failed(store, death.cause()) from None
-    except Raised as error:
-        raise _failed(store, str(error)) from None
+    with _failing_as("report", store), lent() as fence:
+        try:
+            told = _asked(fence, store, reads_input=True)
+        except Died:  # of a file, which the process reads itself
+            told = _asked(fence, store, reads_input=False)
     return Written(Path(told["page"]), tuple(told["summary"]))
 
 
@@ -58,6 +67,14 @@ def _asked(fence: Fence, store: Path, *, reads_input: bool) -> dict[str, Any]:
     given = {"store": str(store), "reads_input": reads_input}
     told: dict[str, Any] = fence.ask("stemdask.report.fenced:written", given, seconds=_SECONDS)[0]
     return told
+
+
+def summed_up(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Sum up the run, behind the fence."""
+    from stemdask.report import page
+
+    inside.limit_memory(psutil.virtual_memory().total // 2, files=False)
+    return {"summary": page.summary(given["store"])}, {}
 
 
 def written(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -69,9 +86,23 @@ def written(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict
     return {"page": str(target), "summary": summary}, {}
 
 
-def _failed(store: Path, how: str) -> StemdaskError:
+@contextmanager
+def _failing_as(what: str, store: Path) -> Iterator[None]:
+    """Say what failed where the process behind the fence ends or raises."""
+    try:
+        yield
+    except Overdue:
+        raise _failed(what, store, f"took longer than {_SECONDS:g} s") from None
+    except Died as death:
+        raise _failed(what, store, death.cause()) from None
+    except Raised as error:
+        raise _failed(what, store, str(error)) from None
+
+
+def _failed(what: str, store: Path, how: str) -> StemdaskError:
+    repeats = "repeats only this step" if what == "report" else "shows them"
     return StemdaskError(
-        f"the report failed: {how}",
+        f"the {what} failed: {how}",
         where=store,
-        remedy="The results are complete; 'stemdask report' repeats only this step",
+        remedy=f"The results are complete; 'stemdask report' {repeats}",
     )

@@ -139,7 +139,7 @@ def parts(results: Results, frame: int) -> list[Part]:
 
 def summary(store: str | Path) -> list[str]:
     """Return what was chosen for the run, and its first frames, a line each; none where there is nothing to say."""
-    return _summary(Results(reader.open_results(store)))
+    return _summary(Results(reader.open_results(store), reads_input=False))
 
 
 def _summary(results: Results) -> list[str]:

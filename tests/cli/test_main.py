@@ -15,10 +15,11 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from stemdask import simulate
+from stemdask import report, simulate
 from stemdask.cli.main import _ended, app
 from stemdask.config.document import store_beside
 from stemdask.engine.driver import Outcome
+from stemdask.errors import StemdaskError
 from stemdask.model import FrameStatus
 
 pytestmark = pytest.mark.processes
@@ -58,6 +59,32 @@ def test_running_again_does_nothing_and_says_so(finished: Path) -> None:
     assert again.returncode == 0
     assert "0 frames done" in again.stdout
     assert "diameter" in again.stdout
+
+
+def test_the_end_of_a_run_says_what_was_found_without_a_report_too(finished: Path) -> None:
+    page = finished / "pt.stemdask" / "report.html"
+    written = page.stat().st_mtime_ns
+    done = stemdask("run", "pt.xyz", "-o", "pt.zarr", "--cluster", "inline", "--no-report", cwd=finished)
+    assert done.returncode == 0
+    _, *lines = done.stdout.splitlines()
+    assert lines == [*report.summary(finished / "pt.zarr"), f"store:  {finished / 'pt.zarr'}"]
+    assert sum(line.startswith("frame ") for line in lines) == 4
+    assert page.stat().st_mtime_ns == written
+
+
+def test_a_run_that_cannot_be_summed_up_is_none_the_worse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def ends(store: Path) -> None:
+        raise StemdaskError("the summary failed: its process was ended by SIGKILL")
+
+    outcome = Outcome(tmp_path / "o.zarr", "complete", dict.fromkeys(FrameStatus, 0), fresh=0, seconds=0.1)
+    monkeypatch.setattr("stemdask.engine.run.execute", lambda *arguments, **options: outcome)
+    monkeypatch.setattr("stemdask.report.fenced.sum_up", ends)
+    done = CliRunner().invoke(app, ["run", "pt.xyz", "-o", "o.zarr", "--no-report"])
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[1:] == [
+        "the summary failed: its process was ended by SIGKILL",
+        f"store:  {tmp_path / 'o.zarr'}",
+    ]
 
 
 def test_a_run_whose_listener_goes_is_continued_where_there_never_was_one(finished: Path, tmp_path: Path) -> None:

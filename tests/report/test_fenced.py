@@ -20,7 +20,7 @@ def test_the_page_and_the_summary_are_those_that_are_written_in_this_process(ide
     here = report.write(ideal_particle).read_text()
     found = fenced.write(ideal_particle)
     assert found.page.read_text() == here
-    assert list(found.summary) == report.summary(ideal_particle)
+    assert list(found.summary) == report.summary(ideal_particle) == list(fenced.sum_up(ideal_particle))
 
 
 @pytest.mark.processes
@@ -53,7 +53,7 @@ def test_a_file_that_ends_its_reader_costs_the_images_alone(monkeypatch: pytest.
         (Raised("ValueError: a picture"), "ValueError: a picture"),
     ],
 )
-def test_a_report_that_fails_says_that_the_results_are_complete(
+def test_a_report_or_a_summary_that_fails_says_that_the_results_are_complete(
     end: Exception, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     class Ends:
@@ -65,6 +65,7 @@ def test_a_report_that_fails_says_that_the_results_are_complete(
         yield Ends()
 
     monkeypatch.setattr(fenced, "lent", lent)
-    with pytest.raises(StemdaskError, match=f"the report failed: {said}") as raised:
-        fenced.write(tmp_path / "o.zarr")
-    assert "The results are complete" in str(raised.value)
+    for what, asked in {"report": fenced.write, "summary": fenced.sum_up}.items():
+        with pytest.raises(StemdaskError, match=f"the {what} failed: {said}") as raised:
+            asked(tmp_path / "o.zarr")
+        assert "The results are complete" in str(raised.value)
