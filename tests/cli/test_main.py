@@ -73,18 +73,17 @@ def test_the_end_of_a_run_says_what_was_found_without_a_report_too(finished: Pat
 
 
 def test_a_run_that_cannot_be_summed_up_is_none_the_worse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    error = StemdaskError("the summary failed: its process was ended by SIGKILL")
+
     def ends(store: Path) -> None:
-        raise StemdaskError("the summary failed: its process was ended by SIGKILL")
+        raise error
 
     outcome = Outcome(tmp_path / "o.zarr", "complete", dict.fromkeys(FrameStatus, 0), fresh=0, seconds=0.1)
     monkeypatch.setattr("stemdask.engine.run.execute", lambda *arguments, **options: outcome)
     monkeypatch.setattr("stemdask.report.fenced.sum_up", ends)
     done = CliRunner().invoke(app, ["run", "pt.xyz", "-o", "o.zarr", "--no-report"])
     assert done.exit_code == 0
-    assert done.stdout.splitlines()[1:] == [
-        "the summary failed: its process was ended by SIGKILL",
-        f"store:  {tmp_path / 'o.zarr'}",
-    ]
+    assert done.stdout.splitlines()[1:] == [str(error), f"store:  {tmp_path / 'o.zarr'}"]
 
 
 def test_a_run_whose_listener_goes_is_continued_where_there_never_was_one(finished: Path, tmp_path: Path) -> None:
