@@ -1,8 +1,10 @@
 """Speed, precision and truthfulness of fitting columns, beside atomap, picasso and SingleOrigin, on known columns.
 
-    python benchmarks/columns.py [--python OTHER/bin/python] [--singleorigin OTHER/bin/python] [--write PAGE]
+    python benchmarks/columns.py [--only fits slopes] [--python OTHER/bin/python] [--singleorigin OTHER/bin/python]
+        [--write docs/accuracy.md]
 
-One thread, CPU time of the process, all in one run; the bound is Cramér and Rao's. `--python` names an interpreter that
+One thread, CPU time of the process, all in one run; the bound is Cramér and Rao's. `fits` are printed, for
+docs/performance.md, which performance.py writes; `--write` is for `slopes`. `--python` names an interpreter that
 has picasso (`pip install picassosr`), `--singleorigin` one that has SingleOrigin (`pip install "singleorigin<3"`: 3.0.1
 fits no groups of columns); they run in processes of their own, on the same images.
 """
@@ -16,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -135,6 +138,16 @@ def single_origin(python: str, image: np.ndarray, truth: object, inner: np.ndarr
     places = places[np.isfinite(places).all(axis=1)]
     distance, which = cKDTree(places).query(truth.positions)
     return np.where((inner & (distance < 3.0))[:, None], places[which], np.nan), seconds
+
+
+def versions(chosen: argparse.Namespace) -> list[str]:
+    """Return the programs beside which is fitted, with their versions, of those interpreters that have them."""
+    found = [f"atomap {version('atomap')}"]
+    for python, package in ((chosen.python, "picassosr"), (chosen.singleorigin, "singleorigin")):
+        asks = f"from importlib.metadata import version; print(version({package!r}))"
+        said = subprocess.run([python, "-c", asks], capture_output=True, text=True, check=False).stdout.strip()
+        found += [f"{package} {said}"] if said else []
+    return found
 
 
 def row(name: str, n: int, seconds: float, ratios: list[float]) -> None:
@@ -291,13 +304,17 @@ def slopes(origin_python: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", choices=["fits", "slopes"], default=["fits", "slopes"])
     parser.add_argument("--python", default=sys.executable, help="an interpreter that has picasso")
     parser.add_argument("--singleorigin", default=sys.executable, help="an interpreter that has SingleOrigin")
     pages.add_argument(parser)
     chosen = parser.parse_args()
-    isolated(chosen.python)
-    perovskite_lattice(chosen.python, chosen.singleorigin)
-    pages.put(slopes(chosen.singleorigin), "slopes", chosen.write)
+    if "fits" in chosen.only:
+        print(f"Beside {', '.join(versions(chosen))}.")
+        isolated(chosen.python)
+        perovskite_lattice(chosen.python, chosen.singleorigin)
+    if "slopes" in chosen.only:
+        pages.put("\n" * (chosen.write is None) + slopes(chosen.singleorigin), "slopes", chosen.write)
 
 
 if __name__ == "__main__":

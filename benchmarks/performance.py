@@ -245,7 +245,7 @@ ROWS: dict[str, Callable[[Asked], Row | list[Row]]] = {
     "fits": fits,
 }
 #: Comparisons with other programs.
-PEERS = {"peers of atoms": "atoms.py", "peers of columns": "columns.py"}
+PEERS = {"peers of atoms": ["atoms.py"], "peers of columns": ["columns.py", "--only", "fits"]}
 
 
 def _machine() -> str:
@@ -257,7 +257,7 @@ def _machine() -> str:
 
 def table(rows: list[Row], rounds: int) -> str:
     """Return rows as a table under a line that says where and when."""
-    head = "| | ratio | of rounds | aim | CPU time |\n|---|---|---|---|---|"
+    head = "| | ratio | range over rounds | aim | CPU time |\n|---|---|---|---|---|"
     return "\n".join([f"{_machine()}; {rounds} rounds.", "", head, *(row.line() for row in rows)])
 
 
@@ -279,7 +279,8 @@ def main() -> None:
                 rows = found if isinstance(found, list) else [found]
                 text = table(rows, told.rounds) if rows else ""
             else:
-                command = [sys.executable, str(Path(__file__).with_name(PEERS[name])), "--python", told.python]
+                script, *options = PEERS[name]
+                command = [sys.executable, str(Path(__file__).with_name(script)), *options, "--python", told.python]
                 said = subprocess.check_output(command, env=environment(HERE), text=True).strip()
                 text = f"{_machine()}.\n\n" + (said if "|---|" in said else f"```text\n{said}\n```")
             if text:
