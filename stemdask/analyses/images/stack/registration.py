@@ -49,13 +49,13 @@ def _constant(name: str, dims: tuple[str, ...], dtype: str, units: str, long_nam
 
 
 REFERENCE_IMAGE = _constant("reference_image", ("reference", *_IMAGE), "float32", "1", "reference image")
-REFERENCE_START = _constant("reference_start", ("reference",), "int64", "1", "first frame of it")
+REFERENCE_START = _constant("reference_start", ("reference",), "int64", "1", "first frame of the reference")
 REFERENCE_Y = _constant("reference_y", ("reference",), "float64", "nm", "shift of the reference in y")
 REFERENCE_X = _constant("reference_x", ("reference",), "float64", "nm", "shift of the reference in x")
 USUAL_QUALITY = _constant("usual_quality", (), "float64", "1", "quality of most frames")
-KEY_FRAME = _constant("key_frame", ("key",), "int64", "1", "frame followed at first")
-KEY_Y = _constant("key_y", ("key",), "float64", "nm", "its shift in y")
-KEY_X = _constant("key_x", ("key",), "float64", "nm", "its shift in x")
+KEY_FRAME = _constant("key_frame", ("key",), "int64", "1", "key frame, followed before the others")
+KEY_Y = _constant("key_y", ("key",), "float64", "nm", "shift of the key frame in y")
+KEY_X = _constant("key_x", ("key",), "float64", "nm", "shift of the key frame in x")
 SHIFT_Y = Variable(
     "registration/shift_y", _FRAME, "float64", "nm", "drift of the specimen in y", "registration/shift_y_err"
 )
@@ -66,7 +66,7 @@ SHIFT_Y_ERR = Variable("registration/shift_y_err", _FRAME, "float64", "nm", "sta
 SHIFT_X_ERR = Variable("registration/shift_x_err", _FRAME, "float64", "nm", "standard error of the drift in x")
 QUALITY = Variable("registration/quality", _FRAME, "float64", "1", "correlation with the reference")
 CHECKSUM = Variable("registration/checksum", _FRAME, "int64", "1", "CRC-32 of the pixels")
-FLAG = Variable("registration/flag", _FRAME, "int8", "1", "what the frame is", flags=FLAGS, stage="finish")
+FLAG = Variable("registration/flag", _FRAME, "int8", "1", "state of the frame", flags=FLAGS, stage="finish")
 AVERAGE = Variable("registration/average", _IMAGE, "float32", "1", "average of the aligned frames", stage="finish")
 VARIANCE = Variable("registration/variance", _IMAGE, "float32", "1", "variance of the aligned frames", stage="finish")
 COVERAGE = Variable("registration/coverage", _IMAGE, "int32", "1", "frames that saw the pixel", stage="finish")
