@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.long
 @pytest.mark.processes
-def test_the_start_of_the_readme_does_what_it_says(folder: Path) -> None:
+def test_the_readme_the_first_page_and_the_guide_do_what_they_say(folder: Path) -> None:
     typed = [
         line.partition("#")[0].strip()
         for block in blocks(ROOT / "README.md", "sh")
@@ -61,11 +62,39 @@ def test_the_start_of_the_readme_does_what_it_says(folder: Path) -> None:
     space: dict[str, Any] = {}
     exec(with_xarray, space)
     assert float(space["tree"]["displacement"].u.mean()) == pytest.approx(0.6 * 29.7, rel=0.05)
+    _the_guide_runs()
     shutil.rmtree("bto.zarr")
     shutil.rmtree("bto.stemdask")
     exec(with_stemdask.replace("stack.dm4", "stack.npy"), space)
     assert space["frames"][0].positions.shape[1] == 3
     assert "displacement" in space["tree"].children
+
+
+def _the_guide_runs() -> None:
+    """Type what the first page and the guide do in Python with the stores of the README."""
+    (first,) = blocks(ROOT / "docs" / "start.md", "python")
+    exec(first, {})
+    figures, corrections = blocks(ROOT / "docs" / "guide.md", "python")
+    images: dict[str, Any] = {}
+    Path("map.png").unlink()
+    exec(figures, images)
+    assert Path("map.png").stat().st_size > 10_000
+    layers = {options["name"]: data for data, options, _ in images["tree"].stemdask.to_napari()}
+    images["viewer"] = SimpleNamespace(layers={"columns": SimpleNamespace(data=layers["columns"][1:])})
+    exec(corrections, images)
+    assert Path("edits.csv").read_text().splitlines()[1].startswith("0,remove,")
+
+    text = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    table = text.partition("| what | how |\n")[2].partition("\n\n")[0]
+    atoms = {"tree": stemdask.open_results("pt.zarr")}
+    given: dict[str, Any] = {}
+    for code in re.findall(r"`((?:tree\.|d\.assign)[^`]+)`", table):
+        if ".track(" not in code:  # of a run with that analysis
+            given[code] = eval(code, atoms if "to_ase" in code else images)
+    assert len(given) == 4
+    assert given["tree.stemdask.select(3, 5)"].sizes == {"frame": 1}
+    assert len(given["tree.stemdask.to_ase(frame=0)"]) == len(atoms["tree"]["atoms"].x[0].dropna("atom"))
+    assert Path("displacement.nc").exists()
 
 
 @pytest.mark.long
