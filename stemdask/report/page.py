@@ -138,13 +138,17 @@ def parts(results: Results, frame: int) -> list[Part]:
 
 
 def summary(store: str | Path) -> list[str]:
-    """Return what was chosen for the run, and its first frames, a line each; none where there is nothing to say."""
+    """Return what was chosen for the run, and its first frames with their doubts, a line each; none if there is nothing."""
     return _summary(Results(reader.open_results(store), reads_input=False))
 
 
 def _summary(results: Results) -> list[str]:
     good = results.good()
-    said = {index: words_of(results, int(index)) for index in good[:NAMED]}
+    doubts = [doubt for shown in shows.of_run(results) for doubt in shown.doubts(results)] if good.size else []
+    said = {
+        index: [*words_of(results, int(index)), *(f"doubtful: {doubt.text}" for doubt in doubts if doubt.of[index])]
+        for index in good[:NAMED]
+    }
     lines = [f"frame {index}: {'; '.join(words)}" for index, words in said.items() if words]
     chosen = [line for shown in shows.of_run(results) for line in shown.choices(results)] if good.size else []
     return [*chosen, *lines, *([f"and {len(good) - NAMED} frames more"] if lines and len(good) > NAMED else [])]

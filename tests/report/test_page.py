@@ -323,6 +323,21 @@ def test_a_summary_has_a_line_for_each_frame(every_image_analysis: Path, every_a
     )
 
 
+def test_a_summary_says_which_frames_are_doubtful_and_why(
+    every_image_analysis: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = np.array([False, True, False, False])
+    shown = shows.Shows(
+        parts=lambda results, frame: [],
+        plots={},
+        words=lambda results, frame: ["9 columns"],
+        doubts=lambda results: [shows.Doubt("too dark", second)],
+    )
+    monkeypatch.setattr(shows, "of_run", lambda results: [shown])
+    plain, doubtful, *_ = report.summary(every_image_analysis)
+    assert (plain, doubtful) == ("frame 0: 9 columns", "frame 1: 9 columns; doubtful: too dark")
+
+
 def test_a_lone_atom_is_reported(tmp_path: Path) -> None:
     lone = simulate.nanocrystal(16.0)
     path = stores.write_particles(tmp_path / "lone.xyz", [AtomsFrame(0, lone.positions[:1], lone.numbers[:1])])
