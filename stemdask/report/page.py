@@ -138,7 +138,7 @@ def parts(results: Results, frame: int) -> list[Part]:
 
 
 def summary(store: str | Path) -> list[str]:
-    """Return what was chosen for the run, and its first frames with their doubts, a line each; none if there is nothing."""
+    """Return what was chosen for the run, and its first frames with their doubts, a line each; none without any."""
     return _summary(Results(reader.open_results(store), reads_input=False))
 
 
