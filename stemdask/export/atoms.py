@@ -46,9 +46,9 @@ def properties_of(results: Blocks) -> dict[str, Stored]:
     """
     if missing := [path for path in _NEEDED if not results.has(path)]:
         raise StoreError(
-            f"holds no atoms with positions ({', '.join(missing)} is missing)",
+            f"the store holds no atoms with positions (missing: {', '.join(missing)})",
             where=results.store,
-            remedy="Use csv, or analyse structures",
+            remedy="Use csv, parquet or, for images, hspy",
         )
     found = [v for v in results.variables.values() if v.dims == ("frame", "atom") and v.path not in _NEEDED]
     return {variable.name if variable.group == "atoms" else variable.path: variable for variable in found}
