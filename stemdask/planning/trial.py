@@ -160,7 +160,11 @@ class Trial:
                 self._is_loaded = True
             return self._fence.ask(job, given, arrays, seconds=seconds)
         except Overdue as error:
-            raise InputError(f"took longer than {seconds:g} s", where=str(error) or None) from None
+            raise InputError(
+                f"took longer than {seconds:g} s",
+                where=str(error) or None,
+                remedy="On a busy machine, or while kernels are compiled, run it again: those compiled are kept",
+            ) from None
         except Died as death:
             raise InputError(death.cause(), where=self._run.source.file_of(0)) from None
         except Raised as error:
