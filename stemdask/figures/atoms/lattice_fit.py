@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stemdask.analyses.atoms.order import structure
 from stemdask.analyses.atoms.shape import lattice_fit, positions, surface
 from stemdask.figures.atoms.projection import from_far, project
 from stemdask.figures.numbers import Row, row, with_error
@@ -19,6 +20,8 @@ from stemdask.results.views import Results
 LAYER = 2.0
 #: Grains that the report names, the largest ones.
 MOST_GRAINS = 8
+#: Deviation from right angles [degree] from which a lattice has another name; those of strained particles are smaller.
+SHEARED = 2.0
 
 
 def strain(atoms: xr.Dataset) -> Figure:
@@ -84,9 +87,41 @@ def parts(results: Results, frame: int) -> list[Part]:
     part.rows += [row(results, v, frame) for v in (lattice_fit.LATTICE_PARAMETER, lattice_fit.N_CORE, lattice_fit.RMS)]
     part.rows += [row(results, edge, frame) for edge in lattice_fit.EDGES.values()]
     part.rows += _other_grains(results, frame)
+    part.sentences += _of_which_atoms(results, frame) + _not_quite(results, name, frame)
     part.sentences.append(f"Strain against {against}; atoms without strain have too few bonds of the lattice.")
     part.show("Change of volume around every atom; grey: no strain.", lambda: plot_strain(results, frame))
     return [part]
+
+
+def _of_which_atoms(results: Results, frame: int) -> list[str]:
+    """Say of which element alone the lattice is, where all together form a structure that isn't known here."""
+    from stemdask.sources.atoms.elements import chemical_symbol  # ASE takes half a second to import
+
+    atoms = results.at(positions.X.group, frame)
+    fitted = (atoms[structure.SUBLATTICE.name].values == 1) & (atoms[structure.GRAIN.name].values == 0)
+    if not fitted.any():
+        return []
+    symbols = " and ".join(chemical_symbol(int(z)) for z in np.unique(atoms[positions.ELEMENT.name].values[fitted]))
+    return [f"The lattice is that of {symbols} alone; all atoms together form a compound that isn't known here."]
+
+
+def _not_quite(results: Results, name: str, frame: int) -> list[str]:
+    """Say in what the structure differs from the lattice by which it is called."""
+    distortion, shear, error = (
+        float(results.read(v, frame)) for v in (lattice_fit.DISTORTION, lattice_fit.SHEAR, lattice_fit.SHEAR_ERR)
+    )
+    told = []
+    if distortion > 0:
+        told.append(
+            f"The atoms lie {distortion:.2g} Å (root mean square) off the sites of {name} in a pattern that recurs from "
+            f"cell to cell: the structure is a distortion of {name}."
+        )
+    if shear > max(SHEARED, 5 * error):
+        told.append(
+            f"The edges of the cell deviate from right angles by up to {with_error(shear, error)}°: the lattice is a "
+            f"sheared one, and not {name}."
+        )
+    return told
 
 
 def _other_grains(results: Results, frame: int) -> list[Row]:

@@ -28,10 +28,13 @@ KINDS = {
     "hexagonal_diamond": "#56B4E9",
     "simple_cubic": "#8C564B",
     "other_crystalline": "#7F3C8D",
+    "in_molecule": "#B8860B",
     "incomplete_shell": "#8FA9C4",
     "surface": "#B5B5B5",
     "disordered": "#222222",
 }
+#: Layers counted as defects, and the part of hcp among close-packed atoms, from which they may be those of a polytype.
+_FEWEST_DEFECTS, _ALTERNATING = 3, 0.3
 #: Kinds at which neighbours are turned against the atom, so that bonds aren't alike at both ends.
 _TURNED = (codes.HCP, codes.ICOSAHEDRAL, codes.FIVE_FOLD_AXIS)
 
@@ -97,7 +100,7 @@ def parts(results: Results, frame: int) -> list[Part]:
     part = Part(f"Structure types of frame {frame}", rows=rows_of(results, "structure", frame))
     atoms = results.at(positions.X.group, frame)
     part.rows += _lattices(atoms)
-    part.sentences += disputed(atoms) + of_no_template(atoms)
+    part.sentences += disputed(atoms) + of_no_template(atoms) + of_molecules(atoms) + _stacked(results, atoms, frame)
     caption = "Atoms by the structure of their surroundings; those at the surface lie behind."
     part.show(caption, lambda: plot_structure_types(results, frame))
     if results.n_frames > 1:
@@ -106,11 +109,16 @@ def parts(results: Results, frame: int) -> list[Part]:
 
 
 def _lattices(atoms: xr.Dataset) -> list[Row]:
-    """Return how many atoms are part of each lattice and of each ordered structure."""
+    """Return how many atoms are part of each lattice, each sublattice of an element and each ordered structure."""
+    alone = atoms[structure.SUBLATTICE.name].values == 1
+    lattice, order = atoms[structure.LATTICE.name].values, atoms[structure.ORDERING.name].values
     rows = []
-    for variable, text in ((structure.LATTICE, "atoms of the lattice"), (structure.ORDERING, "atoms ordered as")):
+    for variable, text, found in (
+        (structure.LATTICE, "atoms of the lattice", np.where(alone, 0, lattice)),
+        (structure.LATTICE, "atoms of one element whose sublattice is", np.where(alone, lattice, 0)),
+        (structure.ORDERING, "atoms ordered as", order),
+    ):
         assert variable.flags is not None
-        found = atoms[variable.name].values
         numbers = {in_words(name): int((found == flag).sum()) for flag, name in variable.flags.items() if flag > 0}
         rows += [(f"{text} {name}", str(number)) for name, number in numbers.items() if number]
     return rows
@@ -143,9 +151,35 @@ def of_no_template(atoms: xr.Dataset) -> list[str]:
     number = int((atoms[structure.STRUCTURE.name].values == structure.OTHER_CRYSTALLINE).sum())
     if not number:
         return []
+    alone = (atoms[structure.SUBLATTICE.name].values == 1).any()
     return [
         f"{number} atoms are crystalline but match no template: either they are crystalline by bond order, or further "
-        "atoms of their element have the same neighbours in the same directions."
+        "atoms of their element have the same neighbours in the same directions"
+        + (", or the atoms of their element alone form a sublattice that does." if alone else ".")
+    ]
+
+
+def of_molecules(atoms: xr.Dataset) -> list[str]:
+    """Say that of atoms in molecules order isn't told."""
+    number = int((atoms[structure.STRUCTURE.name].values == structure.IN_MOLECULE).sum())
+    if not number:
+        return []
+    return [
+        f"{number} atoms are in molecules of at most 100 atoms whose surroundings don't recur; whether the molecules are "
+        "ordered, turned or not, isn't told here."
+    ]
+
+
+def _stacked(results: Results, atoms: xr.Dataset, frame: int) -> list[str]:
+    """Say where close-packed layers of both kinds alternate so often that there may be no fault in them."""
+    kind = atoms[structure.STRUCTURE.name].values
+    fcc, hcp = ((kind == code).sum() for code in (codes.FCC, codes.HCP))
+    defects = sum(int(results.read(v, frame)) for v in (structure.N_TWIN_BOUNDARIES, structure.N_STACKING_FAULTS))
+    if defects < _FEWEST_DEFECTS or not _ALTERNATING <= hcp / max(fcc + hcp, 1):
+        return []
+    return [
+        f"{hcp} of {fcc + hcp} close-packed atoms are hcp, in thin layers between fcc ones: if the layers alternate "
+        "regularly this is a crystal of longer period, as dhcp or 9R, and the twin boundaries and faults are none."
     ]
 
 

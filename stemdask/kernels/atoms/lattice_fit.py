@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import fdtrc
 
 from stemdask.kernels.arrays import Booleans, Floats, Integers, Integers32
 from stemdask.kernels.atoms.components import connected_parts, largest_first
@@ -16,6 +17,9 @@ from stemdask.kernels.compiled import kernel
 _TOLERANCE = 0.35
 #: Atoms below which the twelve numbers of a lattice say nothing.
 FEWEST = 8
+#: A pattern of displacements is looked for in blocks of so many cells along each edge, with so many atoms for each site of
+#: a block. It is one if it explains this part of the mean square, which noise does with this probability at most.
+_BLOCKS, _EACH, _PATTERN, _BY_CHANCE = (1, 2, 3, 4, 5), 3, 0.1, 1e-6
 
 
 class LatticeFit(NamedTuple):
@@ -39,6 +43,8 @@ class LatticeFit(NamedTuple):
     """Its standard error, from the distances of the atoms from their sites."""
     edge_err: Floats
     """(3,), standard error of the length of each edge."""
+    distortion: float
+    """Root mean square of the part of those distances that recurs from cell to cell; 0 where there is none."""
     orientation: Floats
     """(3, 3), the rotation in the cell: columns are the directions of its edges but for shear."""
 
@@ -100,7 +106,8 @@ def fit_lattice(
         if not np.linalg.det(cell) > 0:
             return None
         vectors = lattice.steps / lattice.divisions @ cell.T
-    squared = ((place[fitted] - design @ solution) ** 2).sum()
+    away = place[fitted] - design @ solution
+    squared = (away**2).sum()
     n = int(fitted.sum())
     size = float(np.cbrt(np.linalg.det(cell)))
     covariance = np.linalg.inv(design.T @ design)[:3, :3] * squared / max(3 * n - 12, 1)
@@ -118,8 +125,50 @@ def fit_lattice(
         size=size,
         size_err=float(np.sqrt(variance)),
         edge_err=np.sqrt(np.diag(covariance)),
+        distortion=recurring_distortion(site[fitted], away, lattice.divisions),
         orientation=u @ vt,
     )
+
+
+def recurring_distortion(site: Integers32, away: Floats, divisions: Floats) -> float:
+    """Return how far atoms lie off the sites of a lattice in a pattern that recurs, as a root mean square.
+
+    Atoms are compared with those at the same place of blocks of cells. Noise averages out among them, and so do strains
+    that vary smoothly; what is left tells a lattice from one that is distorted from cell to cell, as that of arsenic from
+    simple cubic.
+
+    Parameters
+    ----------
+    site
+        (n, 3), in divisions of the lattice.
+    away
+        (n, 3), from the site.
+    divisions
+        (3,), of the edges of its cell.
+
+    Examples
+    --------
+    >>> site = np.stack(np.meshgrid(*[np.arange(6)] * 3), -1).reshape(-1, 3).astype(np.int32)
+    >>> pairs = np.where(site.sum(axis=1) % 2 == 0, 0.1, -0.1)[:, None] * np.array([1.0, 0, 0])
+    >>> round(recurring_distortion(site, pairs, np.ones(3)), 3)
+    0.1
+    """
+    n, mean_square = len(site), float((away**2).sum(axis=1).mean())
+    found = 0.0
+    for block in _BLOCKS:
+        _, place = np.unique(site % (block * divisions.astype(int)), axis=0, return_inverse=True)
+        place = place.ravel()
+        k = int(place.max()) + 1
+        if k < 2 or n < _EACH * k or not mean_square > 0:
+            continue
+        sums = np.column_stack([np.bincount(place, away[:, axis]) for axis in range(3)])
+        explained = float((sums**2 / np.bincount(place)[:, None]).sum()) / n
+        rest = max(1 - explained / mean_square, 1e-12)
+        part = 1 - rest * (n - 1) / (n - k)  # without what noise explains
+        ratio = (1 - rest) / (k - 1) / (rest / (n - k))
+        if part > _PATTERN and fdtrc(3 * (k - 1), 3 * (n - k), ratio) < _BY_CHANCE:
+            found = max(found, part * mean_square)
+    return float(np.sqrt(found))
 
 
 @kernel

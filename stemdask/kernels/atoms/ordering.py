@@ -9,11 +9,15 @@ from stemdask.kernels.arrays import Array, Booleans, Codes, Floats
 from stemdask.kernels.atoms.kinds import BCC, CUBIC_DIAMOND, FCC, HEXAGONAL_DIAMOND, SIMPLE_CUBIC
 from stemdask.kernels.atoms.neighbours import find_neighbours
 from stemdask.kernels.atoms.surroundings import Surroundings
+from stemdask.kernels.atoms.template_match import Match
 from stemdask.kernels.atoms.templates import TEMPLATES
 
 UNORDERED, L1_0, L1_2, B2, ZINCBLENDE, WURTZITE, ROCK_SALT, FLUORITE, PEROVSKITE = range(9)
 
 _FLAT = 0.1
+#: More than this part of an atom's neighbours must show the same structure. A third of them do in others that are alike
+#: in one shell, as L1_2 around titanium in Al3Ti (D0_22), or none, as B2 around copper in Cu2MnAl (L2_1).
+_SHARED = 0.5
 #: Half-way between the first and the second shell of the other element around fluorite's cation and anion, in units
 #: of the distance of nearest atoms of its own element.
 _CATION_REACH, _ANION_REACH = 0.89, 1.26
@@ -31,8 +35,8 @@ def find_ordering(
 ) -> Codes:
     """Return the ordered structure that the elements of each atom's neighbours show.
 
-    All neighbours that are there must be of the element that the structure has at their place, and at least half of
-    them must be there.
+    All neighbours that are there must be of the element that the structure has at their place, at least half of them
+    must be there, and of those in the first shell most must be in the same structure.
 
     Parameters
     ----------
@@ -57,7 +61,7 @@ def find_ordering(
     >>> find_ordering(alloy.positions, numbers, surroundings(alloy.positions, numbers, cell), cell) == B2
     array([ True,  True])
     """
-    match, order = found.match, np.zeros(len(numbers), np.int8)
+    match, order, tells = found.match, np.zeros(len(numbers), np.int8), np.zeros(len(numbers), bool)
     if len(np.unique(numbers)) < 2:
         return order
     for kind, structure, like in _PATTERNS:
@@ -65,10 +69,25 @@ def find_ordering(
         place = match.place[atoms, : len(like)]
         there = place >= 0
         right = (numbers[place] == numbers[atoms, None]) == like
-        order[atoms[(right | ~there).all(axis=1) & (2 * there.sum(axis=1) >= len(like))]] = structure
+        enough = 2 * there.sum(axis=1) >= len(like)
+        order[atoms[(right | ~there).all(axis=1) & enough]] = structure
+        tells[atoms[enough]] = True
+    order[~_shared(order, tells, match)] = UNORDERED
     order[_fluorite(positions, numbers, found, cell, periodic)] = FLUORITE
     order[_perovskite(positions, numbers, found, cell, periodic)] = PEROVSKITE
     return order
+
+
+def _shared(order: Codes, tells: Booleans, match: Match) -> Booleans:
+    """Tell at which atoms most of the first shell, of what has neighbours enough to tell, shows the same order."""
+    shared = np.ones(len(order), bool)
+    for kind in np.unique(match.kind[order != UNORDERED]):
+        atoms = np.flatnonzero((match.kind == kind) & (order != UNORDERED))
+        place = match.place[atoms, : TEMPLATES[kind].n_first]
+        asked = (place >= 0) & tells[place]
+        alike = asked & (order[place] == order[atoms, None])
+        shared[atoms] = (alike.sum(axis=1) > _SHARED * asked.sum(axis=1)) | ~asked.any(axis=1)
+    return shared
 
 
 def _patterns() -> list[tuple[int, int, Array]]:

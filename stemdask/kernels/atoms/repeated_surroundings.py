@@ -17,10 +17,14 @@ from stemdask.kernels.compiled import kernel
 #: Atoms are compared by their neighbours up to a multiple of the usual distance of the 14th, and by as many at least.
 _SHELL, _REACH, _FEWEST = 14, 1.25, 6
 #: Largest distance of one neighbour from its place, and root mean square of all, in units of the distance of nearest
-#: atoms. Noise of 0.1 angstrom along each axis makes 0.35 angstrom, as four coordinates take part.
+#: atoms in a close-packed crystal as dense, which is what chance depends on: bonds of calcite are half as long. Noise of
+#: 0.1 angstrom along each axis makes 0.35 angstrom, as four coordinates take part.
 _ANY, _RMS = 0.5, 0.22
-#: Atoms around one among which its surroundings are looked for, and at how many of its element they must be found.
-_CANDIDATES, _FOUND = 250, 3
+#: The usual distance of the 14th neighbour there.
+_DENSE = 2**0.5
+#: Atoms around one among which its surroundings are looked for, and at how many of its element they must be found. A cell
+#: of a clathrate has 46.
+_CANDIDATES, _FOUND = 1000, 3
 #: So many atoms, evenly chosen, are looked at first: where none of them is in a crystal no other is, as in a melt, in
 #: which each atom is compared with all others around it to no end. A crystal of 1 % of the atoms is seen by 99 in 100.
 _SAMPLE = 500
@@ -64,8 +68,8 @@ def repeats(
     if not asked.any() or not len(shell.point):
         return found
     begin = shell.first[:-1][shell.counts > 0]
-    near = float(np.median(np.minimum.reduceat(shell.distance, begin)))
     shell_radius = float(np.median(np.maximum.reduceat(shell.distance, begin)))
+    near = shell_radius / _DENSE
     reach = _REACH * shell_radius
     around = find_neighbours(positions, _BEYOND * reach, cell, periodic)
     others = find_neighbours(positions, shell_radius * (_CANDIDATES / _SHELL) ** (1 / 3), cell, periodic)

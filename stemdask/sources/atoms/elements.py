@@ -123,6 +123,21 @@ def covalent_bonds(numbers: NDArray[np.uint8]) -> NDArray[np.float64]:
     return longest
 
 
+def longest_bonds(numbers: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the longest bond [angstrom] between each two of some elements, by their covalent radii, metals too."""
+    radius = ase.data.covalent_radii[np.where(numbers < len(ase.data.covalent_radii), numbers, 0)]
+    longest: NDArray[np.float64] = _STRETCHED * (radius[:, None] + radius)
+    return longest
+
+
+def van_der_waals_radius(number: int, unknown: float) -> float:
+    """Return the van der Waals radius [angstrom] of an element, or what is given for those of which it isn't known."""
+    from ase.data.vdw import vdw_radii
+
+    radius = float(vdw_radii[number]) if number < len(vdw_radii) else math.nan
+    return radius if radius > 0 else unknown
+
+
 def _number(word: str) -> int:
     if (numbered := _TYPE.fullmatch(word)) and 0 < int(numbered[1]) <= _MOST_TYPES:
         return _LAST + int(numbered[1])

@@ -11,7 +11,8 @@ from ase.data import atomic_numbers
 from ase.spacegroup import crystal
 
 from stemdask.analyses import chain
-from stemdask.analyses.atoms.order.structure import KINDS, ORDERINGS
+from stemdask.analyses.atoms.order.structure import KINDS, LATTICES, ORDERINGS
+from stemdask.analyses.atoms.shape import lattice_fit
 from stemdask.config.document import Document
 from stemdask.planning.steps import steps
 from stemdask.sources.opening import open_source
@@ -92,6 +93,93 @@ def test_a_whole_crystal_has_neither_a_surface_nor_disorder(name, sigma, tmp_pat
     for element, number in neighbours.items():
         of_element = found["atoms/coordination"][atoms.numbers == atomic_numbers[element]]
         assert (of_element == number).mean() > 0.99, element
+
+
+def hexagonal(symbols, basis, spacegroup, a, c):
+    return crystal(symbols, basis, spacegroup=spacegroup, cellpar=[a, a, c, 90, 90, 120])
+
+
+CORUNDUM = hexagonal(["Al", "O"], [(0, 0, 0.35216), (0.30624, 0, 0.25)], 167, 4.759, 12.991).repeat((4, 4, 2))
+GRAPHITE = hexagonal(["C", "C"], [(0, 0, 0.25), (1 / 3, 2 / 3, 0.25)], 194, 2.461, 6.708).repeat((6, 6, 3))
+PHOSPHORUS = crystal("P", [(0, 0.10168, 0.08056)], spacegroup=64, cellpar=[3.3136, 10.478, 4.3763, 90, 90, 90])
+LAVES = cubic(["Mg", "Cu"], [(0.125,) * 3, (0.5,) * 3], 227, 7.05, setting=2).repeat(2)
+CLATHRATE = cubic(["Si"] * 3, [(0.1837,) * 3, (0, 0.3077, 0.1173), (0.25, 0, 0.5)], 223, 10.2).repeat(2)
+NO_LATTICES = {
+    "rutile": CRYSTALS["rutile"][0],
+    "corundum": CORUNDUM,
+    "spinel": CRYSTALS["spinel"][0],
+    "graphite": GRAPHITE,
+    "black phosphorus": PHOSPHORUS.repeat((5, 2, 4)),
+    "Laves phase": LAVES,
+    "clathrate": CLATHRATE,
+    "half-Heusler": cubic(["Ni", "Mn", "Sb"], [(0.25,) * 3, (0.5,) * 3, (0,) * 3], 216, 5.92).repeat(3),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NO_LATTICES)
+def test_a_compound_without_a_name_here_gets_none(name, tmp_path):
+    found = analysed(tmp_path, NO_LATTICES[name], 0.05, structure={})
+    kinds = names(found, KINDS, "atoms/structure")
+    assert kinds.get("other_crystalline", 0) >= 0.99 * len(NO_LATTICES[name]), kinds
+    assert names(found, ORDERINGS, "atoms/ordering") == {"none": len(NO_LATTICES[name])}
+    assert found["structure/n_grains"] <= 1
+    assert found["structure/n_twin_boundaries"] == 0
+
+
+def test_the_oxygen_of_corundum_is_a_sublattice_and_its_aluminium_no_bcc(tmp_path):
+    found = analysed(tmp_path, CORUNDUM, 0.05, structure={})
+    oxygen = CORUNDUM.numbers == 8
+    assert {LATTICES[int(kind)] for kind in found["atoms/lattice"][oxygen]} == {"hcp"}
+    assert set(found["atoms/lattice"][~oxygen].tolist()) == {0}
+    assert (found["atoms/sublattice"] == oxygen).all()
+    assert found["structure/lattice_count"].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("atoms", "lattice", "distortion", "shear"),
+    [
+        (hexagonal(["Bi"], [(0, 0, 0.2339)], 166, 4.546, 11.862).repeat((5, 5, 2)), "simple_cubic", 0.19, 2.6),
+        (crystal("Hg", [(0, 0, 0)], spacegroup=166, cellpar=[3.458, 3.458, 6.684, 90, 90, 120]), "fcc", 0, 8.4),
+        (bulk("Pt", cubic=True), "fcc", 0, 0),
+        (bulk("In"), "fcc", 0, 0),
+    ],
+    ids=["bismuth", "mercury", "platinum", "indium"],
+)
+def test_a_distorted_lattice_is_said_to_be_one(atoms, lattice, distortion, shear, tmp_path):
+    rows = np.linalg.norm(atoms.cell[:], axis=1)
+    atoms = atoms.repeat([int(n) for n in np.maximum(1, np.ceil(16 / rows))])
+    found = analysed(tmp_path, atoms, 0.05, lattice_fit={})
+    assert lattice_fit.NAMES[int(found["lattice_fit/lattice"])] == lattice
+    assert found["lattice_fit/distortion"] == pytest.approx(distortion, abs=0.02)
+    assert found["lattice_fit/shear"] == pytest.approx(shear, abs=0.4)
+
+
+@pytest.mark.long
+def test_molecules_are_neither_disordered_nor_a_surface(tmp_path):
+    random, every = np.random.default_rng(1), Atoms(cell=[28.34] * 3, pbc=True)
+    for place in np.stack(np.meshgrid(*[np.arange(4)] * 3), -1).reshape(-1, 3):
+        if place.sum() % 2 == 0:
+            ball = molecule("C60")
+            ball.rotate(random.uniform(0, 360), random.normal(size=3))
+            ball.positions += 7.085 * place - ball.positions.mean(axis=0)
+            every += ball
+    kinds = names(analysed(tmp_path, every, 0.05, structure={}), KINDS, "atoms/structure")
+    assert kinds.get("in_molecule", 0) > 0.98 * len(every), kinds
+
+
+@pytest.mark.parametrize(
+    ("alloy", "order"),
+    [
+        (cubic(["Al", "Mn", "Cu"], [(0,) * 3, (0.5,) * 3, (0.25,) * 3], 225, 5.95).repeat(2), "none"),
+        (tetragonal(["Ti", "Al", "Al"], [(0, 0, 0), (0, 0, 0.5), (0, 0.5, 0.25)], 139, 3.85, 8.58).repeat(3), "none"),
+        (bulk("NiAl", "cesiumchloride", a=2.88).repeat(4), "B2"),
+    ],
+    ids=["Heusler", "D0_22", "B2"],
+)
+def test_an_order_that_only_some_of_the_atoms_show_is_not_told(alloy, order, tmp_path):
+    found = analysed(tmp_path, alloy, 0.05, structure={})
+    assert names(found, ORDERINGS, "atoms/ordering") == {order: len(alloy)}
 
 
 def test_perovskites_are_named_and_their_anions_are_no_fcc_lattice(tmp_path):

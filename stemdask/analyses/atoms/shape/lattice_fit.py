@@ -28,11 +28,12 @@ NAMES = {
     kinds.SIMPLE_CUBIC: "simple_cubic",
     ROCK_SALT: "rock_salt",
 }
-FITTED, NO_GRAIN, TOO_FEW = 0, 1, 2
+FITTED, NO_GRAIN, TOO_FEW, UNKNOWN = 0, 1, 2, 3
 REASONS = {
     FITTED: "fitted",
     NO_GRAIN: "no atoms of one orientation hang together",
     TOO_FEW: f"fewer than {FEWEST} atoms with all neighbours in three dimensions",
+    UNKNOWN: "no atoms are on a lattice that is known here",
 }
 #: Neighbours are looked for up to this multiple of their distance in the grain.
 _REACH = 1.2
@@ -91,6 +92,22 @@ DIRECTIONS = {
     for along in "xyz"
 }
 RMS = Variable("lattice_fit/rms", _FRAME, "float64", "angstrom", "root mean square distance of core atoms from sites")
+DISTORTION = Variable(
+    "lattice_fit/distortion",
+    _FRAME,
+    "float64",
+    "angstrom",
+    "root mean square displacement from the sites that recurs from cell to cell; 0: none",
+)
+SHEAR = Variable(
+    "lattice_fit/shear",
+    _FRAME,
+    "float64",
+    "degree",
+    "largest deviation from right angles between the edges",
+    "lattice_fit/shear_err",
+)
+SHEAR_ERR = Variable("lattice_fit/shear_err", _FRAME, "float64", "degree", "standard error of that deviation")
 N_CORE = Variable("lattice_fit/n_core", _FRAME, "int32", "1", "atoms that the lattice was fitted to")
 STRAIN = {
     name: Variable(f"atoms/strain_{name}", _ATOM, "float64", "1", f"strain {name} in cube axes", "atoms/strain_err")
@@ -127,7 +144,7 @@ def outputs(params: LatticeFitParams) -> tuple[Variable, ...]:
     of_frame = (LATTICE, REASON, LATTICE_PARAMETER, LATTICE_PARAMETER_ERR, *EDGES.values(), *EDGE_ERRORS.values())
     of_grain = (GRAIN_LATTICE, GRAIN_PARAMETER, GRAIN_PARAMETER_ERR, GRAIN_RMS)
     of_atom = (*STRAIN.values(), STRAIN_ERR, STRAIN_VOLUME, LATTICE_ROTATION, DISTANCE_TO_SITE)
-    return (*of_frame, *DIRECTIONS.values(), RMS, N_CORE, *of_grain, *of_atom)
+    return (*of_frame, *DIRECTIONS.values(), RMS, DISTORTION, SHEAR, SHEAR_ERR, N_CORE, *of_grain, *of_atom)
 
 
 class _Grain(NamedTuple):
@@ -154,7 +171,8 @@ def run(frame: AtomsFrame, params: LatticeFitParams) -> Mapping[str, Array]:
     arrays = _nothing(frame, params)
     n_grains = min(int(frame[structure.N_GRAINS]), len(frame[structure.GRAIN_ATOMS]))
     found = {grain: fitted for grain in range(n_grains) if (fitted := _fit(frame, grain, params)) is not None}
-    arrays[REASON.path] = np.array(FITTED if found else TOO_FEW if n_grains else NO_GRAIN, np.int8)
+    why_not = TOO_FEW if n_grains else NO_GRAIN if (frame[structure.LATTICE] > 0).any() else UNKNOWN
+    arrays[REASON.path] = np.array(FITTED if found else why_not, np.int8)
     for grain, one in found.items():
         arrays[GRAIN_LATTICE.path][grain] = one.kind
         arrays[GRAIN_PARAMETER.path][grain], arrays[GRAIN_PARAMETER_ERR.path][grain] = one.parameter
@@ -173,6 +191,8 @@ def run(frame: AtomsFrame, params: LatticeFitParams) -> Mapping[str, Array]:
 def _of_frame(one: _Grain) -> dict[str, Array]:
     parameter, error = one.parameter
     edges = np.linalg.norm(one.fit.cell, axis=0)
+    cosines = (one.fit.cell / edges).T @ (one.fit.cell / edges) - np.eye(3)
+    shear = np.degrees(np.arcsin(np.abs(cosines).max()))
     return {
         LATTICE.path: np.array(one.kind, np.int8),
         LATTICE_PARAMETER.path: np.array(parameter),
@@ -185,6 +205,9 @@ def _of_frame(one: _Grain) -> dict[str, Array]:
             for row, along in enumerate("xyz")
         },
         RMS.path: np.array(one.fit.rms),
+        DISTORTION.path: np.array(one.fit.distortion),
+        SHEAR.path: np.array(shear),
+        SHEAR_ERR.path: np.array(np.degrees(np.sqrt(2) * (one.fit.edge_err / edges).max())),
         N_CORE.path: np.array(one.fit.fitted.sum(), np.int32),
     }
 

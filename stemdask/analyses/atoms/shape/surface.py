@@ -9,18 +9,23 @@ import numpy as np
 from pydantic import Field
 
 from stemdask.analyses.atoms.order import rdf
+from stemdask.kernels.arrays import Booleans
 from stemdask.kernels.atoms.convex_body import convex_body
 from stemdask.kernels.atoms.generalized_coordination import generalized_coordination
 from stemdask.kernels.atoms.neighbour_rules import nearest
-from stemdask.kernels.atoms.neighbours import find_neighbours
+from stemdask.kernels.atoms.neighbours import Neighbours, find_neighbours
 from stemdask.kernels.atoms.surface import has_empty_cone
 from stemdask.model import Analysis, Array, AtomsFrame, Params, Variable
+from stemdask.sources.atoms.elements import covalent_bonds, van_der_waals_radius
 
 #: From the first minimum of g(r) to between the second and the third shell.
 REACH = 1.3
 #: Atoms with fewer neighbours than fcc's first shell up to there, as in quartz, also see as many as its first two hold:
 #: bonds alone leave cones empty in the midst of a crystal.
 FEW, SEEN = 12, 18
+#: Non-metals, and what is bonded to them, see as far as what faces them across a gap, by twice the largest van der Waals
+#: radius (2 angstrom where it isn't known): gaps between layers, molecules and the cages of open crystals are no surface.
+FACING, _RADIUS = 1.5, 2.0
 
 CORE, SURFACE = 0, 1
 
@@ -69,6 +74,7 @@ def run(frame: AtomsFrame, params: SurfaceParams) -> Mapping[str, Array]:
     if few.any():
         around = nearest(positions, SEEN, frame.cell, frame.periodic)
         empty[few] = has_empty_cone(around, params.cone)[few]
+    empty &= ~_facing_others(frame, far, empty, params.cone)
     surface = np.where(known, empty, -1).astype(np.int8)
     near = find_neighbours(positions, cutoff, frame.cell, frame.periodic)
     n_surface, n_known = int((surface == SURFACE).sum()), int(known.sum())
@@ -81,6 +87,22 @@ def run(frame: AtomsFrame, params: SurfaceParams) -> Mapping[str, Array]:
         N_SURFACE.path: np.array(n_surface, np.int32),
         FRACTION_SURFACE.path: np.array(n_surface / n_known if n_known else np.nan),
     }
+
+
+def _facing_others(frame: AtomsFrame, far: Neighbours, asked: Booleans, cone: float) -> Booleans:
+    """Tell which non-metals and neighbours of such, among those asked for, have others on the far side of a gap."""
+    elements, species = np.unique(frame.numbers, return_inverse=True)
+    non_metals = covalent_bonds(elements).diagonal() > 0
+    facing: Booleans = np.zeros(len(asked), bool)
+    open_to = non_metals[species]
+    open_to |= 2 * open_to.sum() > len(asked)  # beyond what counts as a bond here, as of calcium in CaB6
+    open_to |= np.bincount(far.centre[open_to[far.other]], minlength=len(asked)) > 0
+    asked = asked & open_to
+    if asked.any():
+        radius = max(van_der_waals_radius(number, _RADIUS) for number in elements[non_metals])
+        around = find_neighbours(frame.positions, 2 * FACING * radius, frame.cell, frame.periodic)
+        facing[asked] = ~has_empty_cone(around, cone)[asked]
+    return facing
 
 
 def _depth(frame: AtomsFrame, placed: Array) -> Array:

@@ -3,7 +3,7 @@ import pytest
 from crystals import particle
 
 from stemdask.analyses import chain
-from stemdask.analyses.atoms.shape.lattice_fit import FITTED, NAMES, NO_GRAIN
+from stemdask.analyses.atoms.shape.lattice_fit import FITTED, NAMES, UNKNOWN
 from stemdask.config.document import Document
 from stemdask.model import AtomsFrame
 from stemdask.planning.steps import steps
@@ -33,7 +33,7 @@ def test_a_particle_without_a_crystalline_core_has_no_lattice():
     assert np.isnan(found["lattice_fit/lattice_parameter"])
     assert np.isnan(found["atoms/strain_xx"]).all()
     assert found["lattice_fit/n_core"] == 0
-    assert found["lattice_fit/reason"] == NO_GRAIN
+    assert found["lattice_fit/reason"] == UNKNOWN
 
 
 #: Lattice parameter of particles of compounds and metals, and their lattice.
