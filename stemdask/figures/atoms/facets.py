@@ -74,6 +74,11 @@ def _wulff(results: Results, frame: int) -> str:
     """Say by which energies the Wulff shape is made, and whether it can be the particle's."""
     params = results.params("facets")
     assert isinstance(params, facets.FacetsParams)
+    if not np.isfinite(results.at(facets.AREA.group, frame)[facets.WULFF_FRACTION.name].values).any():
+        return (
+            "There is no Wulff shape beside: facets are named by the sublattice of one element, and which bonds the "
+            "surfaces of this compound break isn't known."
+        )
     by = "the bonds that each surface breaks" if params.surface_energies == "broken_bonds" else "the given energies"
     n_grains = int(results.read(structure.N_GRAINS, frame))
     several = f"; the particle has {n_grains} grains, and no single Wulff shape" if n_grains > 1 else ""

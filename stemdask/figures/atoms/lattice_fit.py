@@ -113,8 +113,8 @@ def _not_quite(results: Results, name: str, frame: int) -> list[str]:
     told = []
     if distortion > 0:
         told.append(
-            f"The atoms lie {distortion:.2g} Å (root mean square) off the sites of {name} in a pattern that recurs from "
-            f"cell to cell: the structure is a distortion of {name}."
+            f"The atoms lie {distortion:.2g} Å (root mean square) off the sites of {name} in a pattern that recurs "
+            f"from cell to cell: the structure is a distortion of {name}."
         )
     if shear > max(SHEARED, 5 * error):
         told.append(

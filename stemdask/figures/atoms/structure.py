@@ -165,8 +165,8 @@ def of_molecules(atoms: xr.Dataset) -> list[str]:
     if not number:
         return []
     return [
-        f"{number} atoms are in molecules of at most 100 atoms whose surroundings don't recur; whether the molecules are "
-        "ordered, turned or not, isn't told here."
+        f"{number} atoms are in molecules of at most 100 atoms whose surroundings don't recur; whether the molecules "
+        "are ordered, turned or not, isn't told here."
     ]
 
 
@@ -175,7 +175,7 @@ def _stacked(results: Results, atoms: xr.Dataset, frame: int) -> list[str]:
     kind = atoms[structure.STRUCTURE.name].values
     fcc, hcp = ((kind == code).sum() for code in (codes.FCC, codes.HCP))
     defects = sum(int(results.read(v, frame)) for v in (structure.N_TWIN_BOUNDARIES, structure.N_STACKING_FAULTS))
-    if defects < _FEWEST_DEFECTS or not _ALTERNATING <= hcp / max(fcc + hcp, 1):
+    if defects < _FEWEST_DEFECTS or hcp < _ALTERNATING * max(fcc + hcp, 1):
         return []
     return [
         f"{hcp} of {fcc + hcp} close-packed atoms are hcp, in thin layers between fcc ones: if the layers alternate "

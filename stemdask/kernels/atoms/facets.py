@@ -1,4 +1,4 @@
-"""Facets {hkl} of a cubic crystal: which parts of a surface belong to them, and the Wulff shape beside."""
+"""Facets of cubic and hexagonal crystals: which parts of a surface belong to them, and the Wulff shape beside."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 from stemdask.kernels.arrays import Floats, Indices
-from stemdask.kernels.atoms.lattices import Lattice
+from stemdask.kernels.atoms.kinds import HCP
+from stemdask.kernels.atoms.surface_bonds import CRYSTALS, Crystal, bonds_cut
+from stemdask.kernels.atoms.templates import TEMPLATES
 
-#: Miller indices of a family, not negative.
+#: Miller indices of a family, of a cubic crystal not negative.
 Family: TypeAlias = tuple[int, int, int]
 
 _SAME = 1e-6
@@ -22,7 +24,7 @@ class Planes(NamedTuple):
     """All planes of some families."""
 
     normals: Floats
-    """(p, 3), unit vectors in cube axes."""
+    """(p, 3), unit vectors in cube axes; of a hexagonal crystal z is c and x is a."""
     family: Indices
     """(p,), place of each plane's family."""
 
@@ -61,6 +63,42 @@ def planes(families: Sequence[Family]) -> Planes:
     return Planes(np.array(normals).reshape(-1, 3), np.array(family, np.intp))
 
 
+def hexagonal_planes(families: Sequence[Family]) -> Planes:
+    """Return all planes of families {hkil} of a hexagonal crystal with the ideal axial ratio.
+
+    Parameters
+    ----------
+    families
+        Miller indices (h, k, l) of one plane of each family; i is -(h + k).
+
+    Returns
+    -------
+    Planes
+        As `planes` does, with x along a and z along c.
+
+    Raises
+    ------
+    ValueError
+        A family has the indices 0 0 0.
+
+    Examples
+    --------
+    >>> len(hexagonal_planes([(0, 0, 1), (1, 0, 0), (1, 0, 1)]).normals)
+    20
+    """
+    normals, family = [], []
+    for k, hkl in enumerate(families):
+        if not any(hkl):
+            raise ValueError("there is no plane (0 0 0 0)")
+        one = np.linalg.solve(CRYSTALS[HCP].cell, np.array(hkl, float))
+        one /= np.linalg.norm(one)
+        turned = TEMPLATES[HCP].lattice @ one
+        every = np.unique(np.round(np.vstack([turned, -turned]), 9) + 0.0, axis=0)
+        normals += [every / np.linalg.norm(every, axis=1, keepdims=True)]
+        family += [k] * len(every)
+    return Planes(np.concatenate([np.empty((0, 3)), *normals]), np.array(family, np.intp))
+
+
 def nearest_plane(normals: Floats, found: Planes, max_angle: float) -> Indices:
     """Return the plane that each direction (n, 3), in cube axes, is normal to; -1 where it is farther than `max_angle`.
 
@@ -87,18 +125,18 @@ def nearest_plane(normals: Floats, found: Planes, max_angle: float) -> Indices:
     return plane
 
 
-def broken_bonds(families: Sequence[Family], lattice: Lattice) -> Floats:
+def broken_bonds(families: Sequence[Family], crystal: Crystal) -> Floats:
     """Return the surface energy of each family by the number of bonds that it cuts, relative to the smallest.
 
     Every bond to a nearest neighbour costs the same, and surfaces are as the bulk leaves them: in fcc 1, 2 / √3 and
-    3 / √6 for {111}, {100} and {110}.
+    3 / √6 for {111}, {100} and {110}. Cuts are made where fewest bonds are lost.
 
     Parameters
     ----------
     families
         Miller indices (h, k, l) of each family.
-    lattice
-        The lattice that the surfaces cut.
+    crystal
+        The crystal that the surfaces cut.
 
     Returns
     -------
@@ -112,18 +150,16 @@ def broken_bonds(families: Sequence[Family], lattice: Lattice) -> Floats:
     Examples
     --------
     >>> from stemdask.kernels.atoms.kinds import FCC
-    >>> from stemdask.kernels.atoms.lattices import LATTICES
-    >>> broken_bonds([(1, 1, 1), (1, 0, 0), (1, 1, 0)], LATTICES[FCC]).round(4)
+    >>> from stemdask.kernels.atoms.surface_bonds import CRYSTALS
+    >>> broken_bonds([(1, 1, 1), (1, 0, 0), (1, 1, 0)], CRYSTALS[FCC]).round(4)
     array([1.    , 1.1547, 1.2247])
     """
-    normals = np.array(families, float)
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    cut = np.maximum(normals @ lattice.places().T, 0).sum(axis=1)
+    cut = bonds_cut(families, crystal)
     energies: Floats = cut / cut.min()
     return energies
 
 
-def wulff_areas(families: Sequence[Family], energies: Sequence[float]) -> Floats:
+def wulff_areas(families: Sequence[Family], energies: Sequence[float], *, hexagonal: bool = False) -> Floats:
     """Return which part of the surface of the Wulff shape each family has: the shape of least surface energy.
 
     Parameters
@@ -132,11 +168,13 @@ def wulff_areas(families: Sequence[Family], energies: Sequence[float]) -> Floats
         Miller indices.
     energies
         Surface energy of each, in any unit.
+    hexagonal
+        Of a hexagonal crystal, not of a cubic one.
 
     Returns
     -------
     Floats
-        (families,); 0 for a family that doesn't appear.
+        (families,), NaN for all where they enclose no volume, as {0001} alone; 0 for a family that doesn't appear.
 
     Raises
     ------
@@ -155,7 +193,9 @@ def wulff_areas(families: Sequence[Family], energies: Sequence[float]) -> Floats
     energy = np.asarray(energies, float)
     if not (energy > 0).all():
         raise ValueError(f"surface energies must be positive, got {energy.tolist()}")
-    every = planes(families)
+    every = hexagonal_planes(families) if hexagonal else planes(families)
+    if np.linalg.matrix_rank(every.normals) < 3:
+        return np.full(len(families), np.nan)
     offsets = energy[every.family]
     corners = HalfspaceIntersection(np.column_stack([every.normals, -offsets]), np.zeros(3)).intersections
     hull = ConvexHull(corners)

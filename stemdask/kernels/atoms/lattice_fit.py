@@ -17,8 +17,8 @@ from stemdask.kernels.compiled import kernel
 _TOLERANCE = 0.35
 #: Atoms below which the twelve numbers of a lattice say nothing.
 FEWEST = 8
-#: A pattern of displacements is looked for in blocks of so many cells along each edge, with so many atoms for each site of
-#: a block. It is one if it explains this part of the mean square, which noise does with this probability at most.
+#: A pattern of displacements is looked for in blocks of so many cells along each edge, with so many atoms for each site
+#: of a block. It is one if it explains this part of the mean square, which noise does with this probability at most.
 _BLOCKS, _EACH, _PATTERN, _BY_CHANCE = (1, 2, 3, 4, 5), 3, 0.1, 1e-6
 
 
@@ -134,8 +134,8 @@ def recurring_distortion(site: Integers32, away: Floats, divisions: Floats) -> f
     """Return how far atoms lie off the sites of a lattice in a pattern that recurs, as a root mean square.
 
     Atoms are compared with those at the same place of blocks of cells. Noise averages out among them, and so do strains
-    that vary smoothly; what is left tells a lattice from one that is distorted from cell to cell, as that of arsenic from
-    simple cubic.
+    that vary smoothly; what is left tells a lattice from one that is distorted from cell to cell, as that of arsenic
+    from simple cubic.
 
     Parameters
     ----------

@@ -17,13 +17,13 @@ from stemdask.kernels.compiled import kernel
 #: Atoms are compared by their neighbours up to a multiple of the usual distance of the 14th, and by as many at least.
 _SHELL, _REACH, _FEWEST = 14, 1.25, 6
 #: Largest distance of one neighbour from its place, and root mean square of all, in units of the distance of nearest
-#: atoms in a close-packed crystal as dense, which is what chance depends on: bonds of calcite are half as long. Noise of
-#: 0.1 angstrom along each axis makes 0.35 angstrom, as four coordinates take part.
+#: atoms in a close-packed crystal as dense, on which chance depends: bonds of calcite are half as long. Noise of 0.1
+#: angstrom along each axis makes 0.35 angstrom, as four coordinates take part.
 _ANY, _RMS = 0.5, 0.22
 #: The usual distance of the 14th neighbour there.
 _DENSE = 2**0.5
-#: Atoms around one among which its surroundings are looked for, and at how many of its element they must be found. A cell
-#: of a clathrate has 46.
+#: Atoms around one among which its surroundings are looked for, and at how many of its element they must be found. A
+#: cell of a clathrate has 46.
 _CANDIDATES, _FOUND = 1000, 3
 #: So many atoms, evenly chosen, are looked at first: where none of them is in a crystal no other is, as in a melt, in
 #: which each atom is compared with all others around it to no end. A crystal of 1 % of the atoms is seen by 99 in 100.

@@ -11,11 +11,11 @@ from scipy.spatial import cKDTree
 
 from stemdask.analyses.atoms.order import rdf, structure
 from stemdask.kernels.arrays import Codes, Floats, Indices
-from stemdask.kernels.atoms import kinds
+from stemdask.kernels.atoms import kinds, ordering
 from stemdask.kernels.atoms.alpha_shape import AlphaShape, alpha_shape
 from stemdask.kernels.atoms.facets import Planes, broken_bonds, nearest_plane, planes, wulff_areas
-from stemdask.kernels.atoms.lattices import LATTICES
 from stemdask.kernels.atoms.quaternions import rotation_of
+from stemdask.kernels.atoms.surface_bonds import CRYSTALS, FLUORITE
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
 from stemdask.units import LengthAngstrom
 
@@ -121,7 +121,7 @@ def run(frame: AtomsFrame, params: FacetsParams) -> Mapping[str, Array]:
             areas = np.bincount(every.family[plane[plane >= 0]], surface.areas[plane >= 0], n)
             fractions = areas / area
             facet = _facet_of_atoms(surface, every.family, plane, len(facet))
-            wulff = wulff_areas(params.families, _energies(frame, params))
+            wulff = _wulff(frame, params)
             if frame[structure.N_GRAINS] == 1:
                 distances, errors = _distances(frame, surface, every, plane)
     return {
@@ -169,12 +169,18 @@ def _facet_of_atoms(surface: AlphaShape, family: Indices, plane: Indices, n: int
     return np.where(on_none, -1, most).astype(np.int8)
 
 
-def _energies(frame: AtomsFrame, params: FacetsParams) -> Sequence[float]:
+def _wulff(frame: AtomsFrame, params: FacetsParams) -> Floats:
+    """Return the Wulff shape of the largest cubic grain; NaN where energies are to be of bonds that aren't known."""
     if params.surface_energies != "broken_bonds":
-        return params.surface_energies
-    kind = next(int(one) for one in frame[structure.GRAIN_LATTICE] if one in CUBIC)
-    energies: Sequence[float] = broken_bonds(params.families, LATTICES[kind]).tolist()
-    return energies
+        return wulff_areas(params.families, params.surface_energies)
+    kept = frame[structure.GRAIN_LATTICE]
+    largest = next(k for k, one in enumerate(kept) if one in CUBIC)
+    atoms = frame[structure.GRAIN] == largest
+    if (frame[structure.SUBLATTICE][atoms] == 1).any():
+        return np.full(len(params.families), np.nan)
+    of_fluorite = 2 * (frame[structure.ORDERING][atoms] == ordering.FLUORITE).sum() > atoms.sum()
+    crystal = CRYSTALS[FLUORITE if of_fluorite else int(kept[largest])]
+    return wulff_areas(params.families, broken_bonds(params.families, crystal).tolist())
 
 
 def _distances(frame: AtomsFrame, surface: AlphaShape, every: Planes, plane: Indices) -> tuple[Floats, Floats]:

@@ -23,8 +23,8 @@ REACH = 1.3
 #: Atoms with fewer neighbours than fcc's first shell up to there, as in quartz, also see as many as its first two hold:
 #: bonds alone leave cones empty in the midst of a crystal.
 FEW, SEEN = 12, 18
-#: Non-metals, and what is bonded to them, see as far as what faces them across a gap, by twice the largest van der Waals
-#: radius (2 angstrom where it isn't known): gaps between layers, molecules and the cages of open crystals are no surface.
+#: Non-metals, and what is bonded to them, see as far as what faces them across a gap, by twice the largest van der
+#: Waals radius (2 angstrom where it isn't known): gaps between layers or molecules, and cages, are no surface.
 FACING, _RADIUS = 1.5, 2.0
 
 CORE, SURFACE = 0, 1
