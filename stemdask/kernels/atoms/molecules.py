@@ -60,7 +60,7 @@ def in_molecules(
         # Each atom in eight neighbouring boxes: a molecule stays as large as it is, a network becomes larger.
         box = np.asarray(cell, float)
         shift = near.vector[bonded] - (near.points[j] - near.points[i])
-        step = (np.rint(shift @ np.linalg.inv(box)).astype(np.int64) % 2) @ [1, 2, 4]
+        step = (np.rint(shift @ np.linalg.inv(box)).astype(np.int64) % 2) @ np.array([1, 2, 4])
         boxes = np.arange(8)[:, None]
         whole = _sizes(connected_parts(8 * n, (boxes * n + i).ravel(), ((boxes ^ step) * n + j).ravel()))
         found &= whole[:n] == size
