@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from stemdask.errors import ClusterError, ConfigError, StemdaskError
-from stemdask.fence import process, wire
+from stemdask.fence import process, spent, wire
 from stemdask.fence.channel import Channel, ClosedError, ForkDiedError
 from stemdask.model import Array
 
@@ -32,6 +32,8 @@ COMPILE_SECONDS = 120.0
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
 #: Seconds for a process to go that was killed.
 _END_SECONDS = 30.0
+#: Times its limit that a job may wait for a processor besides.
+_BUSIEST = 10.0
 #: A process, or a fork for one job, is started at most so many times while others kill it.
 _STARTS = 3
 
@@ -145,7 +147,7 @@ class Fence:
         given, arrays
             What it is told; JSON-able, and arrays by name.
         seconds
-            Time that it may take between two beats, s.
+            Time that it may take between two beats, s, without that for which others have the processors.
         cpu_seconds
             Time of a core that it may take between two beats, s; unlike the other, the same on a busy machine.
         keep
@@ -349,14 +351,17 @@ class _Clock:
     def __init__(
         self, seconds: float, cpu_seconds: float | None, process: int, at: str, give_up: Callable[[], bool]
     ) -> None:
-        self._end = time.monotonic() + seconds
+        self._begun, self._seconds = time.monotonic(), seconds
         self._process = process
+        self._waited = spent.waited(process)
         self._cpu_end = None if cpu_seconds is None else self._spent() + cpu_seconds
         self._at = at
         self._give_up = give_up
 
     def left(self) -> float:
-        return self._end - time.monotonic()
+        # That others have the processors is no fault of a job; but one that is never let run isn't waited for forever.
+        others = min(max(0.0, spent.waited(self._process) - self._waited), _BUSIEST * self._seconds)
+        return self._seconds + others - (time.monotonic() - self._begun)
 
     def check(self) -> None:
         if self.left() <= 0 or (self._cpu_end is not None and self._spent() > self._cpu_end):

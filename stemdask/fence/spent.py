@@ -1,4 +1,4 @@
-"""What this thread and this process take of the machine, as Linux counts it."""
+"""What threads and processes take of the machine, as Linux counts it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ class Clock:
     """Time without that for which others had the processors; all of it where that isn't counted."""
 
     def __init__(self) -> None:
-        self._begun, self._waited = time.perf_counter(), _waited()
+        self._begun, self._waited = time.perf_counter(), waited("thread-self")
 
     def own(self) -> float:
         """Return the seconds since this clock was made, of the thread that made it."""
-        return max(0.0, time.perf_counter() - self._begun - (_waited() - self._waited))
+        return max(0.0, time.perf_counter() - self._begun - (waited("thread-self") - self._waited))
 
 
-def _waited() -> float:
-    """Return the seconds for which this thread was ready to run and others ran."""
+def waited(process: int | str) -> float:
+    """Return the seconds for which a process, or its first thread, was ready to run and others ran; 0 if unknown."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
     return 0.0
 
 

@@ -180,6 +180,27 @@ def test_a_loop_is_ended_by_the_time_of_its_core_not_by_the_clock(fence: Fence) 
         fence.ask("jobs:work", seconds=300.0, cpu_seconds=0.5)
 
 
+@pytest.mark.processes
+def test_a_job_that_others_keep_from_running_is_given_the_time_that_they_take(toys: None) -> None:
+    """Four others share one processor with the job."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    try:
+        with Fence() as fence:
+            fence.ask("jobs:echo", seconds=120)
+            start = time.monotonic()
+            assert fence.ask("jobs:work_for", {"seconds": 1.5}, seconds=2.5)[0] == "done"
+            assert time.monotonic() - start > 2.5, "the processor was shared"
+            with pytest.raises(Overdue):
+                fence.ask("jobs:wait", seconds=1.0)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+        os.sched_setaffinity(0, before)
+
+
 def test_a_job_that_goes_on_is_given_time_and_one_that_stops_is_named(fence: Fence) -> None:
     fence.ask("jobs:echo", seconds=60)
     assert fence.ask("jobs:beat_on", {}, seconds=20)[0] == "done"
