@@ -4,8 +4,10 @@
 
 The structures of `crystals.toml` are built by ASE. An image has 420 × 420 pixels, and a pixel size, rotation, probe
 (0.32 to 0.5 Å), dose, background and gradient that are drawn; its columns are 8 nm long, each with the sum of Z^1.7 of
-its atoms. What isn't resolved counts as neither missing nor invented: a column within 2.3 widths of one twice as high,
-or of less than an eighth of the highest, may be missing; one that is found may stand a width away from a true one.
+its atoms. The crystal fills the image, or is a round particle whose columns are as long as it is thick there, or half
+of the image is another grain of it. What isn't resolved counts as neither missing nor invented: a column within 2.3
+widths of one twice as high, or of less than an eighth of the highest, may be missing; one that is found may stand a
+width away from a true one.
 """
 
 from __future__ import annotations
@@ -35,6 +37,9 @@ SIDE = 420
 THICKNESS, ONE = 80.0, 0.25
 #: What must be found: no column twice as bright within so many widths, and this part of the brightest.
 APART, BRIGHT = 2.3, 0.125
+#: Radii of particles and place of the boundary of grains from the middle, in units of the image's side.
+RADII, BOUNDARY = (0.28, 0.42), 0.2
+SHAPES = {"whole": "images that the crystal fills", "particle": "round particles", "grains": "two grains"}
 CRYSTALS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("crystals.toml").read_text())
 
 
@@ -77,14 +82,23 @@ def project(of: dict[str, Any], axis: list[int], field: float) -> tuple[np.ndarr
     return np.stack([np.bincount(column, weights * x, n) / total for x in flat.T], axis=1), total
 
 
-def draw(of: dict[str, Any], axis: list[int], seed: int) -> Drawn:
+def draw(of: dict[str, Any], axis: list[int], seed: int, shape: str = "whole") -> Drawn:
     rng = np.random.default_rng(seed)
     probe = rng.uniform(0.32, 0.5)
     pixel = min(float(rng.choice([0.08, 0.1, 0.13, 0.17, 0.2])), probe / 1.7)
-    places, weights = project(of, axis, 1.5 * SIDE * pixel)
-    angle, width = rng.uniform(0.0, np.pi), probe / pixel
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    places = places @ turn / pixel + SIDE / 2
+    projected, weights = project(of, axis, 1.5 * SIDE * pixel)
+    width, places = probe / pixel, turned(projected / pixel, rng.uniform(0.0, np.pi))
+    if shape == "particle":
+        middle, radius = rng.uniform(0.45, 0.55, 2) * SIDE, rng.uniform(*RADII) * SIDE
+        thick = np.sqrt(np.clip(1.0 - ((places - middle) ** 2).sum(axis=1) / radius**2, 0.0, None))
+        places, weights = places[thick > 0], (weights * thick)[thick > 0]
+    elif shape == "grains":
+        other = turned(projected / pixel, rng.uniform(0.0, np.pi))
+        angle, at = rng.uniform(0.0, 2 * np.pi), rng.uniform(-BOUNDARY, BOUNDARY) * SIDE
+        across = np.array([np.sin(angle), np.cos(angle)])
+        here = (places - SIDE / 2) @ across > at + 0.5 * width
+        there = (other - SIDE / 2) @ across < at - 0.5 * width
+        places, weights = np.concatenate([places[here], other[there]]), np.concatenate([weights[here], weights[there]])
     near = ((places > -5 * width) & (places < SIDE - 1 + 5 * width)).all(axis=1)
     places, heights = places[near], weights[near] / weights[near].max()
     image = np.zeros((SIDE, SIDE), np.float32)
@@ -93,6 +107,12 @@ def draw(of: dict[str, Any], axis: list[int], seed: int) -> Drawn:
     dose, background, slopes = 10 ** rng.uniform(1.7, 3.3), rng.uniform(0.02, 0.3), rng.uniform(-0.15, 0.15, 2)
     expected = dose * (image / image.max() + background) * (1 + slopes[0] * y + slopes[1] * x)
     return Drawn(rng.poisson(np.maximum(expected, 0)).astype(np.float32), places, heights, width)
+
+
+def turned(places: np.ndarray, angle: float) -> np.ndarray:
+    """Turn places (n, 2) about the origin, which comes into the middle of the image."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.asarray(places @ turn + SIDE / 2)
 
 
 def verdicts(drawn: Drawn) -> tuple[str, str]:
@@ -132,30 +152,32 @@ def main() -> None:
     pages.add_argument(parser)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)  # a fit of what aren't columns may overflow
-    judged, contrast = Counter[tuple[str, str]](), Counter[str]()
-    silent = []
+    judged, contrast = Counter[tuple[str, str, str]](), Counter[str]()
+    silent: dict[str, list[str]] = {shape: [] for shape in SHAPES}
     for name, of in CRYSTALS.items():
         for axis in of["axes"]:
-            for seed in range(arguments.seeds):
-                drawn = draw(of, axis, 1000 * seed + sum(map(ord, f"{name}{axis}")))
+            for shape, seed in [("whole", seed) for seed in range(arguments.seeds)] + [("particle", 2), ("grains", 3)]:
+                drawn = draw(of, axis, 1000 * seed + sum(map(ord, f"{name}{axis}")), shape)
                 said = verdicts(drawn)
-                judged[said] += 1
+                judged[shape, *said] += 1
                 contrast.update(contrasts(drawn.image))
                 if said[0] in ("missing", "invented") and said[1] == "passed":
-                    silent.append(f"{name} [{''.join(map(str, axis))}] ({said[0]})")
+                    silent[shape].append(f"{name} [{''.join(map(str, axis))}] ({said[0]})")
     n = sum(len(of["axes"]) for of in CRYSTALS.values())
-    lines = [f"{judged.total()} images of {n} projections of {len(CRYSTALS)} crystals:", ""]
-    lines += ["| | images | passed | marked | refused |", "|---|---|---|---|---|"]
+    lines = [f"{judged.total()} images of {n} projections of {len(CRYSTALS)} crystals, passed / marked / refused:", ""]
+    lines += [f"| | {' | '.join(SHAPES.values())} |", "|---|---|---|---|"]
     rows = {"right": "all columns found, none invented", "missing": "some missing", "invented": "some invented"}
     for wrong, text in rows.items():
-        counts = [judged[wrong, verdict] for verdict in ("passed", "marked", "refused")]
-        lines.append(f"| {text} | {sum(counts)} | {' | '.join(map(str, counts))} |")
-    lines.append(f"| no lattice | {judged['no lattice', 'no lattice']} | – | – | – |")
-    lines += ["", f"Passed with columns missing or invented: {', '.join(silent) or 'none'}."]
-    lines.append(
+        counts = [[judged[shape, wrong, verdict] for verdict in ("passed", "marked", "refused")] for shape in SHAPES]
+        lines.append(f"| {text} | {' | '.join(' / '.join(map(str, count)) for count in counts)} |")
+    lines.append(f"| no lattice | {' | '.join(str(judged[shape, 'no lattice', 'no lattice']) for shape in SHAPES)} |")
+    lines += ["", "Passed with columns missing or invented:", ""]
+    lines += [f"* {SHAPES[shape]}: {', '.join(names) or 'none'}" for shape, names in silent.items()]
+    lines += [
+        "",
         f"The contrast is recognised in {contrast['right']} images and negatives, undecided in "
-        f"{contrast['undecided']}, and taken for its negative in {contrast['wrong']}."
-    )
+        f"{contrast['undecided']}, and taken for its negative in {contrast['wrong']}.",
+    ]
     pages.put("\n".join(lines), "projections", arguments.write)
 
 
