@@ -124,7 +124,7 @@ def stack(asked: Asked) -> Row:
     path, rng = asked.folder / "stack.npy", np.random.default_rng(0)
     still, _ = simulate.perovskite((512, 512), seed=1)
     np.save(path, np.array([still + rng.normal(0, 0.02 * still.std(), still.shape) for _ in range(32)], np.float32))
-    more = ("--no-report", "--cluster", "inline")
+    more = ("--no-report", "-q", "--cluster", "inline")
     return _run_over_kernels("32 frames of 512², inline, run / kernels", path, asked, "1.25", *more)
 
 
@@ -132,7 +132,7 @@ def atoms(asked: Asked) -> Row:
     """Return a trajectory of small particles over reading it and its kernels."""
     path = asked.folder / "atoms.xyz"
     n = write_particle(path, 23.0, 3000)
-    return _run_over_kernels(f"3,000 × {n} atoms, run / reading and kernels", path, asked, "1.25", "--no-report")
+    return _run_over_kernels(f"3,000 × {n} atoms, run / reading and kernels", path, asked, "1.25", "--no-report", "-q")
 
 
 def strain(asked: Asked) -> Row:
@@ -140,7 +140,7 @@ def strain(asked: Asked) -> Row:
     path, rng = asked.folder / "series.npy", np.random.default_rng(0)
     still, _ = simulate.perovskite((384, 384), seed=1)
     np.save(path, np.array([still + rng.normal(0, 0.02 * still.std(), still.shape) for _ in range(24)], np.float32))
-    usual, with_strain = ("--no-report", "--cluster", "inline"), ("--set", "analyses.strain={}")
+    usual, with_strain = ("--no-report", "-q", "--cluster", "inline"), ("--set", "analyses.strain={}")
     times = []
     for turn in range(asked.rounds + 1):
         run(path, HERE, asked.folder, *usual)

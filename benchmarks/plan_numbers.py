@@ -127,7 +127,7 @@ def plan(config: Path) -> tuple[int, float, float]:
 def run(config: Path, kind: str) -> tuple[float, float]:
     """Return what a run takes: bytes of its worker, and seconds of a processor."""
     before = _spent()
-    command = [sys.executable, "-m", "stemdask", "run", str(config), "--no-report", "--fresh"]
+    command = [sys.executable, "-m", "stemdask", "run", str(config), "--no-report", "-q", "--fresh"]
     started = subprocess.Popen(
         command, env=environment(HERE), cwd=config.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

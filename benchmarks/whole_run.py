@@ -114,13 +114,13 @@ def ratios(rounds: int = 5) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         image, _, atoms = inputs(folder)
-        runs = {"run of an image": (image, "--report"), "run of 200 structures": (atoms, "--no-report")}
-        for path, report in runs.values():
-            run(path, HERE, folder, report)  # compiles
+        runs = {"run of an image": (image, "--report"), "run of 200 structures": (atoms, "--no-report", "-q")}
+        for path, *more in runs.values():
+            run(path, HERE, folder, *more)  # compiles
         for _ in range(rounds):
             fixed = cpu_seconds([sys.executable, "-c", REFERENCE], HERE)
-            for what, (path, report) in runs.items():
-                found.setdefault(f"{what} / fixed work", []).append(run(path, HERE, folder, report) / fixed)
+            for what, (path, *more) in runs.items():
+                found.setdefault(f"{what} / fixed work", []).append(run(path, HERE, folder, *more) / fixed)
     return {what: statistics.median(values) for what, values in found.items()}
 
 
@@ -139,7 +139,7 @@ def main() -> None:
             found: dict[Path, list[tuple[float, float]]] = {tree: [] for tree in trees}
             for _ in range(asked.rounds):
                 for tree in trees:
-                    found[tree].append((kernels(path, tree), run(path, tree, folder, "--no-report")))
+                    found[tree].append((kernels(path, tree), run(path, tree, folder, "--no-report", "-q")))
             for tree, times in found.items():
                 alone, whole = (statistics.median(pair[k] for pair in times) for k in (0, 1))
                 ratio = statistics.median(b / a for a, b in times)
