@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stemdask.kernels.arrays import Floats, Image
+from stemdask.kernels.arrays import Booleans, Floats, Image
 from stemdask.kernels.images.fitting.aberrations import N_TERMS
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL, RAN_AWAY
 from stemdask.kernels.images.fitting.constraints import Constraints
@@ -31,6 +31,9 @@ _SLIGHT = 0.1
 _ROUGH, _ACCURACY, _MOST_REFINEMENTS = 0.1, 0.03, 25
 #: Accuracy of what replaces an image of which little is left.
 _EXACT = 3e-4
+#: Parts of an image along each side that are asked what it lacks; those count that tell this part of what others do,
+#: and are no more than so many standard errors from most.
+_PARTS, _TELLS, _FAR_OFF = 6, 0.02, 3.0
 #: A rough solution that is right to this is not refined.
 _TRUST = 0.1
 #: Damping of what is held.
@@ -113,7 +116,9 @@ class FisherScoring:
     def lacking(self, image: Image) -> tuple[float, float]:
         """Return how much of an image the model lacks, and the standard error of that.
 
-        To first order, and but for what all that is varied can replace.
+        To first order, and but for what all that is varied can replace. What is lacking everywhere is asked for in
+        each of many parts of the field: those far from the others, as one with a spot of dirt, don't count, and where
+        the others differ by more than chance the error says so.
         """
         if not self._renew_equations():
             return 0.0, np.inf
@@ -123,12 +128,14 @@ class FisherScoring:
         columns, fields = self._refined(self.equations, *sums, _EXACT, 3 * _MOST_REFINEMENTS)
         # What is left of the image is small against it: its sums with itself don't lose that in rounding.
         left = image.astype(np.float64) - scene.change(state, self.constraints, columns, fields)
-        information = float(np.vdot(scene.weight * left, left)) + scene.known(fields, fields)
-        slope = float(np.vdot(scene.weighted, left)) + scene.known(fields, state.coefficients)
-        if not information > 0.0:
-            return 0.0, np.inf
+        information, slope = _by_parts(scene.weight * left**2), _by_parts(scene.weighted * left)
         chance = max(self._misfit, 1.0) * scene.noise.correlation
-        return slope / information, float(np.sqrt(chance / information))
+        alike, differ = _alike(information, slope, chance)
+        if not alike.any():
+            return 0.0, np.inf
+        total = float(information[alike].sum()) + scene.known(fields, fields)
+        part = (float(slope[alike].sum()) + scene.known(fields, state.coefficients)) / total
+        return part, float(np.sqrt(max(chance, differ) / total))
 
     def conclude(self) -> None:
         """Take the Fisher information of where the fit has ended, from which its errors follow.
@@ -368,3 +375,23 @@ def _held_part(change: Floats, precision: Floats) -> Floats:
     size = np.abs(0.5 * (change[:, 0] + change[:, 2])) + np.hypot(0.5 * (change[:, 0] - change[:, 2]), change[:, 1])
     part: Floats = np.minimum(1.0, 0.33 * smaller / np.maximum(size, 1e-300))
     return part
+
+
+def _by_parts(image: Image | Floats) -> Floats:
+    """Return the sum of an image over each of its parts."""
+    rows, columns = (np.unique(np.linspace(0, side, _PARTS, endpoint=False, dtype=np.intp)) for side in image.shape)
+    return np.asarray(np.add.reduceat(np.add.reduceat(image, rows, axis=0), columns, axis=1).ravel(), np.float64)
+
+
+def _alike(information: Floats, slope: Floats, chance: float) -> tuple[Booleans, float]:
+    """Tell which parts of an image agree on how much it lacks, and how far these differ, in the units of chance."""
+    told = np.flatnonzero(information > _TELLS * information.max(initial=0.0))
+    each = slope[told] / information[told]
+    near = information[told] * (each - np.median(each)) ** 2 <= _FAR_OFF**2 * chance if len(told) else told > 0
+    kept = told[near]
+    alike = np.zeros(len(information), np.bool_)
+    alike[kept] = True
+    if len(kept) < 2:
+        return alike, 0.0
+    mean = float(slope[kept].sum() / information[kept].sum())
+    return alike, float(np.sum(information[kept] * (each[near] - mean) ** 2)) / (len(kept) - 1)

@@ -155,3 +155,15 @@ def test_a_fit_that_is_continued_keeps_its_halo() -> None:
     assert again.halo == before.halo > 0.1
     assert KnownShape.of(again) == KnownShape.of(before)
     assert again.iterations <= 8
+
+
+@pytest.mark.parametrize("halo", [0.0, 0.15])
+def test_a_spot_of_dirt_is_taken_for_no_halo(halo: float) -> None:
+    image, places, moved = image_of(4.2, halo, 0)
+    y, x = np.indices(image.shape)
+    near = places[np.argmin(np.hypot(*(places - [0.4 * SIZE, 0.55 * SIZE]).T))]
+    distance2 = (y - near[0] - 4.0) ** 2 + (x - near[1] + 3.0) ** 2
+    spot = np.random.default_rng(1).poisson(600.0 * np.exp(-0.5 * distance2 / 4.6**2))
+    fit = fitted((image + spot).astype(np.float32), places, moved)
+    assert fit.halo == pytest.approx(halo, abs=0.05)
+    assert slope(fit, places, moved) == pytest.approx(1.0, abs=0.015)
