@@ -139,7 +139,7 @@ def parts(results: Results, frame: int) -> list[Part]:
 
 def summary(store: str | Path) -> list[str]:
     """Return what was chosen for the run, and its first frames with their doubts, a line each; none without any."""
-    return _summary(Results(reader.open_results(store), reads_input=False))
+    return _summary(Results(reader.open_results(store)))
 
 
 def _summary(results: Results) -> list[str]:
