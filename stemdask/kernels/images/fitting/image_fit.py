@@ -76,7 +76,7 @@ class ImageFit:
         if np.ndim(image) != 2 or not np.size(image):
             raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
         self.model, self.noise, self.near, self.uneven = model, noise, start is not None, False
-        self.continues = start is not None
+        self.has_no_halo = start is not None and not start.halo
         usable = np.flatnonzero(np.isfinite(self.given).all(axis=1))
         self.order = usable[tile_order(self.given[usable])]
         self.n = len(self.order)
@@ -132,8 +132,8 @@ class ImageFit:
             self._spread(model.shape.halo)
             return
         even = model.background == "spline" and not self.uneven and not scene.unlike(self.scoring.state)
-        if model.shape == "gaussian" or not even or not self.n or self.continues:
-            return  # the tails of columns can't be told from contamination between them; a frame before had none
+        if model.shape == "gaussian" or not even or not self.n or self.has_no_halo:
+            return  # the tails of columns can't be told from contamination between them
         part, error = self._halo_lacking()
         # What asks for more than a halo can hold is none: nothing that this model knows.
         if _CLEAR * error < part < _MOST_HALO + _CLEAR * error:

@@ -167,3 +167,13 @@ def test_a_spot_of_dirt_is_taken_for_no_halo(halo: float) -> None:
     fit = fitted((image + spot).astype(np.float32), places, moved)
     assert fit.halo == pytest.approx(halo, abs=0.05)
     assert slope(fit, places, moved) == pytest.approx(1.0, abs=0.015)
+
+
+def test_a_fit_from_the_frame_before_looks_for_the_halo_that_this_had() -> None:
+    image, places, moved = image_of(4.2, 0.15, 0)
+    first = fitted(image, places, moved)
+    beyond = ((places < -0.5) | (places > SIZE - 0.5)).any(axis=1)
+    sublattice = np.repeat([0, 1], [len(places) - len(moved), len(moved)])
+    for shape in ("auto", "empirical"):
+        again = fit_joint(image, places, sublattice, WIDTH, model=ColumnModel(shape=shape), start=first, held=beyond)
+        assert again.halo == pytest.approx(first.halo, abs=0.05)
