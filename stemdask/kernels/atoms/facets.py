@@ -1,4 +1,4 @@
-"""Facets of cubic and hexagonal crystals: which parts of a surface belong to them, and the Wulff shape beside."""
+"""Facets {hkl} of a cubic crystal: which parts of a surface belong to them, and the Wulff shape beside."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import numpy as np
 from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 from stemdask.kernels.arrays import Floats, Indices
-from stemdask.kernels.atoms.kinds import HCP
-from stemdask.kernels.atoms.surface_bonds import CRYSTALS, Crystal, bonds_cut
-from stemdask.kernels.atoms.templates import TEMPLATES
+from stemdask.kernels.atoms.surface_bonds import Crystal, bonds_cut
 
-#: Miller indices of a family, of a cubic crystal not negative.
+#: Miller indices of a family, not negative.
 Family: TypeAlias = tuple[int, int, int]
 
 _SAME = 1e-6
@@ -24,7 +22,7 @@ class Planes(NamedTuple):
     """All planes of some families."""
 
     normals: Floats
-    """(p, 3), unit vectors in cube axes; of a hexagonal crystal z is c and x is a."""
+    """(p, 3), unit vectors in cube axes."""
     family: Indices
     """(p,), place of each plane's family."""
 
@@ -61,42 +59,6 @@ def planes(families: Sequence[Family]) -> Planes:
         normals += [np.array(plane) / np.linalg.norm(plane) for plane in sorted(every)]
         family += [k] * len(every)
     return Planes(np.array(normals).reshape(-1, 3), np.array(family, np.intp))
-
-
-def hexagonal_planes(families: Sequence[Family]) -> Planes:
-    """Return all planes of families {hkil} of a hexagonal crystal with the ideal axial ratio.
-
-    Parameters
-    ----------
-    families
-        Miller indices (h, k, l) of one plane of each family; i is -(h + k).
-
-    Returns
-    -------
-    Planes
-        As `planes` does, with x along a and z along c.
-
-    Raises
-    ------
-    ValueError
-        A family has the indices 0 0 0.
-
-    Examples
-    --------
-    >>> len(hexagonal_planes([(0, 0, 1), (1, 0, 0), (1, 0, 1)]).normals)
-    20
-    """
-    normals, family = [], []
-    for k, hkl in enumerate(families):
-        if not any(hkl):
-            raise ValueError("there is no plane (0 0 0 0)")
-        one = np.linalg.solve(CRYSTALS[HCP].cell, np.array(hkl, float))
-        one /= np.linalg.norm(one)
-        turned = TEMPLATES[HCP].lattice @ one
-        every = np.unique(np.round(np.vstack([turned, -turned]), 9) + 0.0, axis=0)
-        normals += [every / np.linalg.norm(every, axis=1, keepdims=True)]
-        family += [k] * len(every)
-    return Planes(np.concatenate([np.empty((0, 3)), *normals]), np.array(family, np.intp))
 
 
 def nearest_plane(normals: Floats, found: Planes, max_angle: float) -> Indices:
@@ -159,7 +121,7 @@ def broken_bonds(families: Sequence[Family], crystal: Crystal) -> Floats:
     return energies
 
 
-def wulff_areas(families: Sequence[Family], energies: Sequence[float], *, hexagonal: bool = False) -> Floats:
+def wulff_areas(families: Sequence[Family], energies: Sequence[float]) -> Floats:
     """Return which part of the surface of the Wulff shape each family has: the shape of least surface energy.
 
     Parameters
@@ -168,13 +130,11 @@ def wulff_areas(families: Sequence[Family], energies: Sequence[float], *, hexago
         Miller indices.
     energies
         Surface energy of each, in any unit.
-    hexagonal
-        Of a hexagonal crystal, not of a cubic one.
 
     Returns
     -------
     Floats
-        (families,), NaN for all where they enclose no volume, as {0001} alone; 0 for a family that doesn't appear.
+        (families,); 0 for a family that doesn't appear.
 
     Raises
     ------
@@ -193,9 +153,7 @@ def wulff_areas(families: Sequence[Family], energies: Sequence[float], *, hexago
     energy = np.asarray(energies, float)
     if not (energy > 0).all():
         raise ValueError(f"surface energies must be positive, got {energy.tolist()}")
-    every = hexagonal_planes(families) if hexagonal else planes(families)
-    if np.linalg.matrix_rank(every.normals) < 3:
-        return np.full(len(families), np.nan)
+    every = planes(families)
     offsets = energy[every.family]
     corners = HalfspaceIntersection(np.column_stack([every.normals, -offsets]), np.zeros(3)).intersections
     hull = ConvexHull(corners)

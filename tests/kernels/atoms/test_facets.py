@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stemdask.kernels.atoms import kinds
-from stemdask.kernels.atoms.facets import broken_bonds, hexagonal_planes, nearest_plane, planes, wulff_areas
+from stemdask.kernels.atoms.facets import broken_bonds, nearest_plane, planes, wulff_areas
 from stemdask.kernels.atoms.surface_bonds import CRYSTALS, FLUORITE
 
 LOW = [(1, 0, 0), (1, 1, 0), (1, 1, 1)]
@@ -41,22 +41,6 @@ def test_hcp_is_cut_by_hand_count():
     """The basal plane cuts 3 bonds for each (√3 / 2) d²; a prism 6 for each √(8/3) d², an atom and its neighbour."""
     basal, prism = broken_bonds([(0, 0, 1), (1, 0, 0)], CRYSTALS[kinds.HCP])
     assert prism / basal == pytest.approx((6 / np.sqrt(8 / 3)) / (3 / (np.sqrt(3) / 2)))
-
-
-@pytest.mark.parametrize(("hkl", "n"), [((0, 0, 1), 2), ((1, 0, 0), 6), ((1, 0, 1), 12), ((1, 1, 0), 6)])
-def test_hexagonal_families_have_the_planes_of_the_prism(hkl, n):
-    found = hexagonal_planes([hkl])
-    assert len(found.normals) == n
-    np.testing.assert_allclose(found.normals.sum(axis=0), 0, atol=1e-8)
-
-
-def test_the_axes_of_a_hexagonal_crystal_are_those_of_its_template():
-    pyramid = hexagonal_planes([(1, 0, 1)]).normals
-    np.testing.assert_allclose(np.abs(pyramid[:, 2]), np.cos(np.arctan(np.sqrt(8 / 3) * 2 / np.sqrt(3))), atol=1e-8)
-
-
-def test_planes_that_enclose_nothing_make_no_wulff_shape():
-    assert np.isnan(wulff_areas([(0, 0, 1)], [1.0], hexagonal=True)).all()
 
 
 def test_the_wulff_shape_of_broken_bonds_is_the_regular_truncated_octahedron():
