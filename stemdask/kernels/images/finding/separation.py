@@ -8,7 +8,7 @@ that prediction holds is the confidence: about 1 for a crystal, about 0 for nois
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -251,8 +251,11 @@ def _autocorrelation(
     """Autocorrelation for lags of -max_lag .. max_lag, of the image band-passed from `scale` to 40 px."""
     ny = power.shape[0]
     nx = 2 * (power.shape[1] - 1)
-    f2 = fft.fftfreq(ny)[:, None] ** 2 + fft.rfftfreq(nx)[None, :] ** 2
-    band = np.exp(-4.0 * (np.pi * scale) ** 2 * f2) * (1.0 - np.exp(-2.0 * (np.pi * 40.0) ** 2 * f2)) ** 2
+    # What falls with the square of the frequency is a product of what does along y and along x.
+    y2, x2 = (-((np.pi * fft.fftfreq(ny)) ** 2))[:, None], -((np.pi * fft.rfftfreq(nx)) ** 2)
+    kept = (np.exp(4.0 * scale**2 * along) for along in (y2, x2))
+    slow = (np.exp(2.0 * 40.0**2 * along) for along in (y2, x2))
+    band = math.prod(kept) * (1.0 - math.prod(slow)) ** 2
     lags = fft.irfft2(power * band.astype(np.float32), s=(ny, nx))
     rows = np.arange(-max_lag, max_lag + 1)
     lags = lags[np.ix_(rows, rows)] / np.outer(window_y, window_x)
@@ -271,10 +274,8 @@ def _shortest_pair(
     return best
 
 
-def _pairs(
-    lags: Image, max_lag: int, shortest: float, separation: tuple[float, float] | None
-) -> Iterator[LatticeVectors]:
-    """Yield the pairs of vectors at which the autocorrelation is high, the shortest first."""
+def _pairs(lags: Image, max_lag: int, shortest: float, separation: tuple[float, float] | None) -> list[LatticeVectors]:
+    """Return the pairs of vectors at which the autocorrelation is high, the shortest first."""
     positions, heights = local_maxima(lags, 1)
     vectors = positions - max_lag
     lengths = np.hypot(vectors[:, 0], vectors[:, 1])
@@ -285,9 +286,10 @@ def _pairs(
     order = np.argsort(lengths, kind="stable")
     vectors, heights, lengths = vectors[order], heights[order], lengths[order]
     if len(vectors) < 2:
-        return
+        return []
     highest_beyond = np.maximum.accumulate(heights[::-1])[::-1]
     full = np.flatnonzero(heights >= _FULL * highest_beyond)[:16]
+    pairs = []
     for n, first in enumerate(full):
         for second in full[n + 1 :]:
             a, b = vectors[first], vectors[second]
@@ -295,31 +297,41 @@ def _pairs(
                 continue
             a, b = reduce_vectors(a, b)
             short = float(np.hypot(*a))
-            if short < shortest or (separation is not None and not separation[0] <= short <= separation[1]):
-                continue
-            yield LatticeVectors(a, b, _confidence(lags, max_lag, a, b, float(heights.max())))
+            if short >= shortest and (separation is None or separation[0] <= short <= separation[1]):
+                pairs.append((a, b))
+    if not pairs:
+        return []
+    confidences = _confidences(lags, max_lag, np.array(pairs), float(heights.max()))
+    return [LatticeVectors(a, b, float(told)) for (a, b), told in zip(pairs, confidences, strict=True)]
 
 
-def _confidence(lags: Image, max_lag: int, a: Floats, b: Floats, highest: float) -> float:
-    """Lower quartile of the autocorrelation over other lattice vectors, in units of its highest peak.
+def _confidences(lags: Image, max_lag: int, pairs: Floats, highest: float) -> Floats:
+    """Lower quartile of the autocorrelation over other vectors of each lattice (n, 2, 2), in units of its highest peak.
 
     NaN where the lags hold too few of them, of an image that does repeat.
     """
-    points = _OTHERS @ np.stack([a, b])
-    points = points[np.hypot(points[:, 0], points[:, 1]) <= 0.9 * max_lag]
-    if len(points) < _FEWEST_POINTS:
-        return np.nan if highest > _REPEATING else 0.0
+    points = np.einsum("vp,npc->nvc", _OTHERS, pairs)
+    inside = np.hypot(points[..., 0], points[..., 1]) <= 0.9 * max_lag
+    heights = np.sort(np.where(inside, _sample(lags, max_lag, points), np.inf), axis=1)
+    count = inside.sum(axis=1)
+    # Between the two heights that are nearest to the quartile.
+    at = 0.25 * np.maximum(count - 1, 0)
+    low = at.astype(np.intp)
+    every = np.arange(len(pairs))
+    below, above = heights[every, low], heights[every, np.minimum(low + 1, np.maximum(count - 1, 0))]
+    few = count < _FEWEST_POINTS
+    with np.errstate(invalid="ignore"):
+        told = np.clip((below + (at - low) * (above - below)) / highest, 0.0, 1.0)
     # Fringes, unlike columns, stay correlated along their own direction.
-    circle = 0.5 * min(np.hypot(*a), np.hypot(*b)) * _CIRCLE
-    if _sample(lags, max_lag, circle).max() > _DIP * highest:
-        return 0.0
-    heights = np.sort(_sample(lags, max_lag, points))
-    quartile = np.interp(0.25 * (len(heights) - 1), np.arange(len(heights)), heights)
-    return float(np.clip(quartile / highest, 0.0, 1.0))
+    shorter = np.hypot(pairs[..., 0], pairs[..., 1]).min(axis=1)
+    fringes = _sample(lags, max_lag, 0.5 * shorter[:, None, None] * _CIRCLE).max(axis=1) > _DIP * highest
+    told[fringes] = 0.0
+    told[few] = np.nan if highest > _REPEATING else 0.0
+    return np.asarray(told)
 
 
 def _sample(lags: Image, max_lag: int, vectors: Floats) -> Floats:
-    sampled: Floats = ndimage.map_coordinates(lags, (vectors + max_lag).T, order=1, mode="nearest")
+    sampled: Floats = ndimage.map_coordinates(lags, np.moveaxis(vectors + max_lag, -1, 0), order=1, mode="nearest")
     return sampled
 
 

@@ -27,8 +27,9 @@ _MEDIAN_SCATTER, _DOUBTED = 1.86, 4.0
 _FEW, _LEAST_PART = 0.05, 0.03
 #: Less than this part of what chance makes of chi² by one parameter is no change; after two such steps the fit ends.
 _SLIGHT = 0.1
-#: Accuracy of the rough solutions and of a step, and the most rough solutions that are refined to one.
-_ROUGH, _ACCURACY, _MOST_REFINEMENTS = 0.1, 0.03, 25
+#: Accuracy of the rough solutions, of single and last steps and of those on the way, and the most rough solutions that
+#: are refined to one.
+_ROUGH, _ACCURACY, _FAR_ACCURACY, _MOST_REFINEMENTS = 0.1, 0.03, 0.1, 25
 #: Accuracy of what replaces an image of which little is left.
 _EXACT = 3e-4
 #: Parts of an image along each side that are asked what it lacks; those count that tell this part of what others do,
@@ -77,6 +78,7 @@ class FisherScoring:
     def run(self, max_iterations: int, *, alone: bool = False) -> None:
         """Iterate to the fixed point; with `alone`, what the columns share is held."""
         self._held = _HELD if alone else 0.0
+        self._single = max_iterations == 1
         for _ in range(max_iterations if len(self.moved) else 0):
             self.iterations += 1
             if self._travelled > _RENEW and not self._renew_equations():
@@ -222,7 +224,8 @@ class FisherScoring:
         elif self._trusted and not self._nearly_there:
             solution = damped.solve(columns, fields, accuracy=_ROUGH)
         else:
-            solution = self._refined(damped, columns, fields, _ACCURACY, _MOST_REFINEMENTS)
+            accuracy = _ACCURACY if self._single or self._nearly_there else _FAR_ACCURACY
+            solution = self._refined(damped, columns, fields, accuracy, _MOST_REFINEMENTS)
         return solution if solution[0].any() or not columns.any() else None
 
     def _refined(

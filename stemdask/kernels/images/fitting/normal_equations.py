@@ -14,6 +14,7 @@ almost replace one another where columns overlap strongly, and single columns do
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -119,11 +120,21 @@ class NormalEquations:
     tie: Floats
     inverse: Floats = field(init=False)
     factor: tuple[Floats, bool] = field(init=False)
+    _levels: Floats = field(init=False)
+    """(t · used, c): values and slopes of the fields in each patch by the coefficients, but for those always zero."""
+    _felt: Floats = field(init=False)
+    """(n, P, used): their part of the border."""
 
     def __post_init__(self) -> None:
         self.inverse = np.empty_like(self.own)
         invert_blocks(self.own, self.inverse)
         self.factor = factorise(self.coarse)
+        ends = np.cumsum([0, *(basis.shape[2] for basis in self.bases[:-1])])
+        ties = (self.tie[start:end] for start, end in pairwise(ends))
+        levels = np.concatenate([basis @ tie for basis, tie in zip(self.bases[:-1], ties, strict=True)], axis=1)
+        used = np.flatnonzero(levels.any(axis=(0, 2)))
+        self._levels = levels[:, used].reshape(-1, levels.shape[2])
+        self._felt = np.ascontiguousarray(self.border[:, :, used])
 
     @classmethod
     def build(
@@ -231,34 +242,24 @@ class NormalEquations:
 
     def apply(self, columns: Floats, coefficients: Floats) -> tuple[Floats, Floats]:
         """Multiply the matrix with (n, P) and (c,)."""
-        n_patches, length, _ = self.bases[0].shape
-        fields = np.empty((n_patches, self.border.shape[2]))
-        start, untied = 0, self.tie @ coefficients
-        for f, basis in enumerate(self.bases[:-1]):
-            fields[:, f * length : (f + 1) * length] = basis @ untied[start : start + basis.shape[2]]
-            start += basis.shape[2]
+        fields = (self._levels @ coefficients).reshape(len(self.bases[0]), -1)
         out, sums = np.empty_like(columns), np.zeros_like(fields)
-        _multiply(_Matrix(self.own, self.pairs, self.coupling, self.border, self.patch), fields, columns, out, sums)
-        collected = [
-            np.tensordot(sums[:, f * length : (f + 1) * length], basis, axes=2)
-            for f, basis in enumerate(self.bases[:-1])
-        ]
-        return out, self.tie.T @ np.concatenate(collected) + self.among_fields @ coefficients
+        _multiply(_Matrix(self.own, self.pairs, self.coupling, self._felt, self.patch), fields, columns, out, sums)
+        return out, sums.ravel() @ self._levels + self.among_fields @ coefficients
 
     def precondition(self, columns: Floats, coefficients: Floats) -> tuple[Floats, Floats]:
         """Solve roughly: each column by itself, plus the coarse system."""
-        modes = self.bases[-1]
-        n_patches, length, n_modes = modes.shape
-        n_sub = (len(self.coarse) - len(coefficients)) // n_modes
+        n_patches, length, n_modes = self.bases[-1].shape
+        modes, c = self.bases[-1].reshape(-1, n_modes), len(coefficients)
+        n_sub = (len(self.coarse) - c) // n_modes
         out = np.empty_like(columns)
         sums = np.zeros((n_sub, n_patches, length))
         _relax(self.inverse, self.patch, self.sublattice, self.levers, columns, out, sums)
-        right = [coefficients, *(np.tensordot(sums[s], modes, axes=2) for s in range(n_sub))]
-        solved = cho_solve(self.factor, np.concatenate(right), check_finite=False)
-        amplitudes = solved[len(coefficients) :].reshape(n_sub, n_modes)
-        local = np.stack([modes @ amplitudes[s] for s in range(n_sub)])
-        out[:, 0] += np.einsum("nl,nl->n", local[self.sublattice, self.patch], self.levers)
-        return out, solved[: len(coefficients)]
+        right = np.concatenate([coefficients, (sums.reshape(n_sub, -1) @ modes).ravel()])
+        solved = cho_solve(self.factor, right, check_finite=False)
+        local = (solved[c:].reshape(n_sub, n_modes) @ modes.T).reshape(sums.shape)
+        _lift(self.patch, self.sublattice, self.levers, local, out)
+        return out, solved[:c]
 
     def solve(
         self, columns: Floats, coefficients: Floats, *, accuracy: float = 1e-3, most: int = 100
@@ -386,3 +387,11 @@ def _relax(
             z[k, a] = total
         for f in range(levers.shape[1]):
             sums[sublattice[k], patch[k], f] += levers[k, f] * r[k, 0]
+
+
+@kernel
+def _lift(patch: Indices, sublattice: Indices, levers: Floats, local: Floats, z: Floats) -> None:
+    """Add the smooth changes of the sublattices' amplitudes (s, t, l)."""
+    for k in range(len(z)):
+        for f in range(levers.shape[1]):
+            z[k, 0] += levers[k, f] * local[sublattice[k], patch[k], f]
