@@ -353,17 +353,21 @@ class _Clock:
     ) -> None:
         self._begun, self._seconds = time.monotonic(), seconds
         self._process = process
-        self._waited = spent.waited(process)
+        self._waited: float | None = None  # as nothing came for the first time; most jobs have ended before
         self._cpu_end = None if cpu_seconds is None else self._spent() + cpu_seconds
         self._at = at
         self._give_up = give_up
 
     def left(self) -> float:
+        left = self._seconds - (time.monotonic() - self._begun)
+        if self._waited is None:
+            return left
         # That others have the processors is no fault of a job; but one that is never let run isn't waited for forever.
-        others = min(max(0.0, spent.waited(self._process) - self._waited), _BUSIEST * self._seconds)
-        return self._seconds + others - (time.monotonic() - self._begun)
+        return left + min(max(0.0, spent.waited(self._process) - self._waited), _BUSIEST * self._seconds)
 
     def check(self) -> None:
+        if self._waited is None:
+            self._waited = spent.waited(self._process)
         if self.left() <= 0 or (self._cpu_end is not None and self._spent() > self._cpu_end):
             raise Overdue(self._at)
         if self._give_up():

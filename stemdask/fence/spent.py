@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 
@@ -20,8 +21,13 @@ class Clock:
 
 def waited(process: int | str) -> float:
     """Return the seconds for which a process, or its first thread, was ready to run and others ran; 0 if unknown."""
+    # Asked twice a frame: a quarter of the time of a file object.
     with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
+        file = os.open(f"/proc/{process}/schedstat", os.O_RDONLY)
+        try:
+            return int(os.read(file, 128).split()[1]) / 1e9
+        finally:
+            os.close(file)
     return 0.0
 
 

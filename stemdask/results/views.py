@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,10 @@ class Results:
 
     def config(self) -> dict[str, Any]:
         """Return the resolved config of the run."""
+        return deepcopy(self._config)
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
         return dict(yaml.safe_load(self._tree.attrs["config"]))
 
     @cached_property
