@@ -177,7 +177,7 @@ def _try_frames(source: ImageSource) -> list[str]:
             counted = (
                 "1 pixel that is not finite; it is"
                 if missing == 1
-                else f"{missing} pixels that are not finite; they are"
+                else f"{missing} pixels that are not finite or a border of one value; they are"
             )
             said.append(f"frame {index} has {counted} taken as missing")
     if len(failures) == len(tried):

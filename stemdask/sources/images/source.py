@@ -9,6 +9,7 @@ import numpy as np
 
 from stemdask.errors import InputError
 from stemdask.kernels.arrays import Array, Booleans
+from stemdask.kernels.images.stacks.padding import find_padding
 from stemdask.model import ImageFrame
 from stemdask.sources import formats, guard
 from stemdask.sources.file_source import FileSource
@@ -62,6 +63,9 @@ class ImageSource(FileSource):
             finite = np.isfinite(values)
             values[~finite] = np.nan  # infinite is what a missing or saturated pixel may read as
             _check_range(values, finite, number, file.path)
+        padding = find_padding(values)
+        if padding is not None:
+            values[padding] = np.nan
         return ImageFrame(
             index=index,
             pixels=values,

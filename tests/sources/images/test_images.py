@@ -248,6 +248,19 @@ def test_missing_and_infinite_pixels_are_nan_and_said(tmp_path: Path, images: An
     assert any("2 pixels that are not finite" in warning for warning in source.warnings)
 
 
+def test_the_border_of_an_image_that_was_turned_or_shifted_is_missing_and_said(tmp_path: Path) -> None:
+    image, _ = sd.simulate.perovskite((100, 120), 14.0, seed=0)
+    np.save(tmp_path / "a.npy", np.pad(image.astype(np.float32), ((8, 0), (0, 12))))
+    source = open_source(tmp_path / "a.npy")
+    assert isinstance(source, ImageSource)
+    pixels = source.read(0).pixels
+    np.testing.assert_array_equal(pixels[8:, :-12], image.astype(np.float32))
+    assert np.isnan(pixels[:8]).all()
+    assert np.isnan(pixels[:, -12:]).all()
+    n = 8 * 132 + 100 * 12
+    assert any(f"{n} pixels that are not finite or a border of one value" in warning for warning in source.warnings)
+
+
 def test_a_source_survives_json_and_pickle(tmp_path: Path, images: Any) -> None:
     np.save(tmp_path / "stack.npy", images)
     source = open_source(tmp_path / "stack.npy")
