@@ -57,6 +57,10 @@ _MIN_VALID = 0.6
 _AS_BRIGHT = 0.95
 
 
+#: Part of the variance of an image that is a slope across all of it, from which on columns are looked for without it.
+_SLOPING = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Columns found in one image, and sites of their lattice that may hold one that reaches into it."""
@@ -162,6 +166,8 @@ def find_columns(
 def standardise(image: NDArray[np.generic]) -> tuple[Image, Booleans]:
     """Return an image of mean 0 and deviation 1 without missing pixels, and where enough pixels had a value.
 
+    Where the image becomes brighter from one side to the other by more than its columns do, that is taken away.
+
     Parameters
     ----------
     image
@@ -186,6 +192,9 @@ def standardise(image: NDArray[np.generic]) -> tuple[Image, Booleans]:
     mean = float(finite.mean(dtype=np.float64))
     single = image.dtype.itemsize < 4 or image.dtype == np.float32
     pixels = np.subtract(image, mean, dtype=np.float32 if single else np.float64)
+    slope = _slope(pixels, valid)
+    if slope is not None:
+        pixels = (pixels - slope).astype(pixels.dtype)
     deviation = float(np.sqrt(np.mean(np.square(pixels if valid.all() else pixels[valid]), dtype=np.float64)))
     if deviation <= 1e-9 * abs(mean) or deviation == 0.0:
         raise NoLatticeError("no lattice: all pixels are equal")
@@ -194,6 +203,28 @@ def standardise(image: NDArray[np.generic]) -> tuple[Image, Booleans]:
         return pixels, valid
     nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
     return pixels[tuple(nearest)], ndimage.uniform_filter(valid.astype(np.float32), 5) >= _MIN_VALID
+
+
+def _slope(pixels: NDArray[np.floating], valid: Booleans) -> Floats | None:
+    """Return the plane (ny, nx) through an image, which need not have mean 0; None where it is less than the rest."""
+    ny, nx = pixels.shape
+    counts = valid.astype(np.float64)
+    y, x = np.linspace(-1.0, 1.0, ny)[:, None], np.linspace(-1.0, 1.0, nx)[None, :]
+    values = np.where(valid, pixels, 0.0).astype(np.float64)
+    of_rows, of_columns = counts.sum(axis=1), counts.sum(axis=0)
+    yx = float((y * counts * x).sum())
+    matrix = np.array(
+        [
+            [counts.sum(), of_rows @ y[:, 0], of_columns @ x[0]],
+            [of_rows @ y[:, 0], of_rows @ y[:, 0] ** 2, yx],
+            [of_columns @ x[0], yx, of_columns @ x[0] ** 2],
+        ]
+    )
+    right = np.array([values.sum(), values.sum(axis=1) @ y[:, 0], values.sum(axis=0) @ x[0]])
+    terms, *_ = np.linalg.lstsq(matrix, right)
+    if terms @ right <= _SLOPING * float(np.square(values).sum()):
+        return None
+    return np.asarray(terms[0] + terms[1] * y + terms[2] * x)
 
 
 def best_vectors(

@@ -319,3 +319,15 @@ def test_ghosts_of_a_domain_lie_where_its_columns_do() -> None:
     assert (truth.sublattice[nearest] == 1).all()
     # The lattice of both domains has them 0.95 px aside.
     assert np.median(off) < 0.25
+
+
+@pytest.mark.parametrize("slope", [1.5, 6.0])
+def test_a_slope_across_the_image_changes_no_column(slope: float) -> None:
+    # A wedge, or an illumination that is off the middle; without the slope it would be half of the columns, or none.
+    image, _ = perovskite((256, 256), 16.0, rotation=7.0, sigma_a=4.0, sigma_b=4.0, seed=1)
+    y, x = np.mgrid[:256, :256] / 256
+    even, sloping = find_columns(image), find_columns(image + slope * np.ptp(image) * (x - 0.3 * y))
+    np.testing.assert_array_equal(sloping.sublattice, even.sublattice)
+    moved = np.hypot(*(sloping.positions - even.positions).T)
+    assert np.mean(moved < 0.05) > 0.99
+    assert moved.max() < 4.0  # one that noise moves by a width, near the border
