@@ -11,6 +11,7 @@ import numpy as np
 
 from stemdask.errors import InputError
 from stemdask.fence import inside
+from stemdask.kernels.images.stacks.far_pixels import count_far_pixels
 from stemdask.sources import formats, guard
 from stemdask.sources.content import check_file
 from stemdask.sources.file_source import select
@@ -168,18 +169,24 @@ def _try_frames(source: ImageSource) -> list[str]:
     for index in tried:
         inside.beat(source.file_of(index))
         try:
-            missing = int(np.isnan(source.read(index).pixels).sum())
+            pixels = source.read(index).pixels
         except InputError as error:
             failures.append(error)
             said.append(f"frame {index} can't be read: {error}")
             continue
-        if missing:
+        if missing := int(np.isnan(pixels).sum()):
             counted = (
                 "1 pixel that is not finite; it is"
                 if missing == 1
                 else f"{missing} pixels that are not finite or a border of one value; they are"
             )
             said.append(f"frame {index} has {counted} taken as missing")
+        if hot := count_far_pixels(pixels):
+            some = "1 single pixel that is" if hot == 1 else f"{hot} single pixels that are"
+            said.append(
+                f"frame {index} has {some} brighter than all others by far; "
+                "analyses.preprocess: {hot_pixels: 6} excludes such pixels"
+            )
     if len(failures) == len(tried):
         raise failures[0]
     return said

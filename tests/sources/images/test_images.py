@@ -261,6 +261,15 @@ def test_the_border_of_an_image_that_was_turned_or_shifted_is_missing_and_said(t
     assert any(f"{n} pixels that are not finite or a border of one value" in warning for warning in source.warnings)
 
 
+def test_hot_pixels_are_said_with_what_excludes_them(tmp_path: Path) -> None:
+    image, _ = sd.simulate.perovskite((100, 120), 14.0, seed=0)
+    image[30, 40] = image[80, 90] = 20 * image.max()
+    np.save(tmp_path / "a.npy", image.astype(np.float32))
+    [warning] = [said for said in open_source(tmp_path / "a.npy").warnings if "single" in said]
+    assert "frame 0 has 2 single pixels that are brighter than all others by far" in warning
+    assert "preprocess: {hot_pixels: 6}" in warning
+
+
 def test_a_source_survives_json_and_pickle(tmp_path: Path, images: Any) -> None:
     np.save(tmp_path / "stack.npy", images)
     source = open_source(tmp_path / "stack.npy")
