@@ -25,6 +25,8 @@ _MOVED = 0.005
 _MEDIAN_SCATTER, _DOUBTED = 1.86, 4.0
 #: Where a step makes the fit worse at more than this part of the columns it is shortened, down to this part of it.
 _FEW, _LEAST_PART = 0.05, 0.03
+#: A column that is damped by this factor stays where it is.
+_STILL = 1e6
 #: Less than this part of what chance makes of chi² by one parameter is no change; after two such steps the fit ends.
 _SLIGHT = 0.1
 #: Accuracy of the rough solutions, of single and last steps and of those on the way, and the most rough solutions that
@@ -313,7 +315,7 @@ class FisherScoring:
     def _step_back(self, before: State) -> None:
         """Return to the state before a step that made the fit worse; damp the columns that it got worse at.
 
-        Where they are many, it's what they share that went too far: the next step is shorter.
+        Where they are many, or don't move any more, it's what all share that went too far: the next step is shorter.
         """
         scene, reach = self.scene, 1.5 * before.width
         worse = scene.reduced_chi2(before.positions, reach)
@@ -321,8 +323,8 @@ class FisherScoring:
         _, self._chi2 = self._compare(before)
         better = scene.reduced_chi2(before.positions, reach)
         bad = worse > better * (1.0 + 1e-3)
-        if 0.0 < np.mean(bad) <= _FEW:
-            self._local[bad] = np.clip(10.0 * self._local[bad], 0.1, 1e6)
+        if 0.0 < np.mean(bad) <= _FEW and (self._local[bad] < _STILL).any():
+            self._local[bad] = np.clip(10.0 * self._local[bad], 0.1, _STILL)
         elif self._part > _LEAST_PART:
             self._part = float(np.clip(self._best, _LEAST_PART, 0.5 * self._part))
         else:
