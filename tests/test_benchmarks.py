@@ -102,3 +102,41 @@ def test_rows_of_the_page_on_costs_hold_their_spread_and_their_aim(monkeypatch: 
     page = (BENCHMARKS.parent / "docs" / "performance.md").read_text()
     named = {*performance.ROWS, *performance.PEERS}
     assert [name for name in named if f"<!-- {name} -->" not in page or f"<!-- /{name} -->" not in page] == []
+
+
+def test_an_alteration_moves_columns_where_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    alterations = benchmark("alterations", monkeypatch)
+    image, truth = perovskite((200, 240), 20.0, sigma_a=2.5, sigma_b=2.5, seed=1)
+    image = np.clip((image - image.min()) / np.ptp(image), 0, 1)
+    places = truth.positions[truth.inside & (truth.sublattice == 0)]
+    at = np.round(places).astype(int)
+    usual = np.median(image[at[:, 0], at[:, 1]])
+    for each in alterations.ALTERATIONS:
+        if each.name.startswith(("equalised", "Bragg", "2 electrons", "brightness", "without")):
+            continue  # values of another kind
+        altered, left = each.alter(image), each.left(image.shape)
+        moved = np.round(each.move(places, image.shape)).astype(int)
+        there = ((moved >= 0) & (moved < altered.shape)).all(axis=1)
+        there[there] = left[tuple(moved[there].T)] > 14 * each.scale
+        level = altered[tuple(moved[there].T)]
+        assert np.count_nonzero(there) > 15, each.name
+        # Bright where columns are expected, and not half a cell beside.
+        beside = altered[tuple((moved[there] + np.array([0, round(5 * each.scale)])).T)]
+        assert np.median(level) > np.percentile(altered, 80), each.name
+        assert np.median(level) > 1.2 * np.median(beside), each.name
+    assert usual > 0.5
+
+
+def test_an_altered_image_is_judged_by_what_is_found_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    alterations = benchmark("alterations", monkeypatch)
+    expected = np.stack(np.meshgrid(np.arange(10, 100, 10.0), np.arange(10, 100, 10.0)), axis=-1).reshape(-1, 2)
+    left = np.full((110, 110), 20.0)
+    right = alterations.Found("", expected + 1.0)
+    assert alterations.judged(right, expected, left, 10.0) == "right"
+    some = alterations.Found("", expected[::2])
+    assert alterations.judged(some, expected, left, 10.0) == "0.51 / 1.00"
+    assert alterations.judged(some._replace(said="columns may be missing"), expected, left, 10.0) == "marked"
+    assert alterations.judged(alterations.Found("no lattice", expected[:0]), expected, left, 10.0) == "refused"
+    left[:, 50:] = 0.0  # what is cut off isn't expected
+    here = alterations.Found("", expected[expected[:, 1] < 50])
+    assert alterations.judged(here, expected, left, 10.0) == "right"
