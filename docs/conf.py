@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from docutils.nodes import SkipNode
+from docutils.utils.math.latex2mathml import tex2mathml
+
 import stemdask
 
 DOCS = Path(__file__).parent
@@ -24,7 +27,6 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
@@ -33,6 +35,8 @@ exclude_patterns = ["gallery/*", "auto_gallery/*.ipynb", "auto_reports/made/*", 
 html_theme = "pydata_sphinx_theme"
 html_title = "stemdask"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_math_renderer = "mathml"  # which browsers draw themselves: no script, and no network
 html_extra_path = ["auto_reports/site"]  # whole reports, as reports/*.html
 html_theme_options = {"show_toc_level": 2, "navigation_depth": 2, "header_links_before_dropdown": 6}
 html_sidebars = {"*": []}  # pages at the top have no section to show
@@ -79,6 +83,18 @@ def _link_inside(_app: object, docname: str, content: list[str]) -> None:
         content[0] = content[0].replace(f"({up}{outside}", f"({up}{inside}")
 
 
+def _inline_formula(page: Any, node: Any) -> None:
+    """Write a formula of a sentence as MathML."""
+    page.body.append(tex2mathml(node.astext().strip()))
+    raise SkipNode
+
+
+def _display_formula(page: Any, node: Any) -> None:
+    """Write a formula that stands by itself as MathML, which scrolls where it is wider than the page."""
+    page.body.append(f'<div class="formula">{tex2mathml(node.astext().strip(), as_block=True)}</div>\n')
+    raise SkipNode
+
+
 def _run_demo(_app: object) -> None:
     """Analyse the simulated frames whose results the gallery draws."""
     if not (DEMO / "atoms.zarr").exists():
@@ -95,3 +111,4 @@ def setup(app: Any) -> None:
     app.connect("builder-inited", _run_demo, priority=100)
     app.connect("builder-inited", _write_reports, priority=100)
     app.connect("source-read", _link_inside)
+    app.add_html_math_renderer("mathml", (_inline_formula, None), (_display_formula, None))
