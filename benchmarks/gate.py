@@ -194,7 +194,7 @@ def main() -> None:
     warnings.simplefilter("ignore", RuntimeWarning)  # a fit of what aren't columns may overflow
     crystals = [*simulated(), *(pair for path in arguments.images for pair in multislice(path))]
     judged = [one for image, truth in crystals if (one := judge(image, truth)) is not None]
-    lines = [f"In {len(crystals) - len(judged)} of {len(crystals)} images of crystals no lattice is seen.", ""]
+    lines = [f"In {len(crystals) - len(judged)} of {len(crystals)} images of crystals no lattice is found.", ""]
     lines += [*against(judged, "scatter", SCATTERS), "", *against(judged, "confidence", CONFIDENCES), ""]
     text = "\n".join([*lines, *verdicts(judged, list(no_columns()))])
     pages.put(text, "gate", arguments.write)

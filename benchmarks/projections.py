@@ -176,7 +176,7 @@ def main() -> None:
     lines += [
         "",
         f"The contrast is recognised in {contrast['right']} images and negatives, undecided in "
-        f"{contrast['undecided']}, and taken for its negative in {contrast['wrong']}.",
+        f"{contrast['undecided']}, and mistaken for its negative in {contrast['wrong']}.",
     ]
     pages.put("\n".join(lines), "projections", arguments.write)
 

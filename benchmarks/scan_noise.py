@@ -54,7 +54,7 @@ def measured(rotation: float, sigma_b: float, jitter: float, electrons: float, s
 def table() -> str:
     """Return the table of all cases."""
     lines = [
-        f"Within the stated error / said to be significant in {SEEDS} images of {SIZE}² px, by RMS shift of a row:",
+        f"Within the stated error / declared significant in {SEEDS} images of {SIZE}² px, by RMS shift of a row:",
         "",
         f"| case | electrons per A column | {' | '.join(f'{jitter:g} px' for jitter in JITTERS)} |",
         f"|---|---|{'---|' * len(JITTERS)}",

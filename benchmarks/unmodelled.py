@@ -26,7 +26,7 @@ CASES = (
     "a column in the middle",
     "a column in the corner",
     "3 % of the columns",
-    "3 % of the columns, whose sites are held",
+    "3 % of the columns, whose sites are known",
     "a spot as wide as 0.3 distances",
     "a spot as wide as 0.5 distances",
     "a spot as wide as 1 distance",
