@@ -39,7 +39,7 @@ def serve(store: Path, *, port: int, browser: bool, watch: bool) -> None:
     )
     url = f"http://{ADDRESS}:{port}/{secret}"
     print(f"viewer: {url}")
-    print(f"On another machine, open this address there after: {_tunnel(port)}")
+    print(f"To open it on another machine, first run there: {_tunnel(port)}")
     print("Ctrl-C ends the viewer.", flush=True)
     with _opened(url) if browser and _has_display() else nullcontext():
         server.run_until_shutdown()
