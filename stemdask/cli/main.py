@@ -141,11 +141,12 @@ def preview(
     inputs: Inputs,
     frame: Annotated[int, typer.Option("--frame", min=0, help="The frame to look at.")] = 0,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Picture to write, PNG.")] = None,
+    settings: Settings = None,
 ) -> None:
     """Analyse one frame in seconds, draw it, and say what was found and what to change if it is wrong."""
     from stemdask.cli import preview
 
-    raise typer.Exit(preview.show(inputs, frame, output))
+    raise typer.Exit(preview.show(inputs, frame, output, settings or ()))
 
 
 @app.command(epilog="Example: stemdask tune stack.dm4 -o tuned.yaml")

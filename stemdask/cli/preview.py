@@ -17,7 +17,7 @@ from PIL import Image
 
 from stemdask.analyses.atoms.order import rdf
 from stemdask.analyses.images.columns import lattice
-from stemdask.config.document import Document
+from stemdask.config.document import Document, override
 from stemdask.engine import run as engine
 from stemdask.errors import FrameError, StoreError
 from stemdask.figures.atoms.positions import plot_structure
@@ -36,8 +36,10 @@ _LONG = 10.0
 _COMPILES = "The first preview of images, or of structures, compiles their kernels, which takes one to two minutes."
 
 
-def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
+def show(inputs: Sequence[str], frame: int, output: Path | None, settings: Sequence[str] = ()) -> int:
     """Analyse one frame, say what was found and what to change, and draw it; return 0.
+
+    `settings` override keys of the config, such as ``input.pixel_size=0.0297 nm``.
 
     Raises
     ------
@@ -57,14 +59,14 @@ def show(inputs: Sequence[str], frame: int, output: Path | None) -> int:
             "cluster": {"kind": "inline"},
         }
         with _patience_asked():
-            outcome = engine.execute(Document(data, name="preview"), progress=False)
+            outcome = engine.execute(override(Document(data, name="preview"), settings), progress=False)
         results = Results(reader.open_results(outcome.store))
         (verdict,) = judge(results).frames
         if verdict.level == "failed":
             raise FrameError("; ".join(verdict.reasons), where=f"frame {frame}")
         for words in (*verdict.words, *(f"doubtful: {reason}" for reason in verdict.reasons)):
             typer.echo(f"  {words}")
-        typer.echo("If that is wrong, change with --set, or in the config:")
+        typer.echo("If that is wrong, set one of these with --set, or in the config:")
         for line in _keys(results):
             typer.echo(f"  {line}")
         drawn = plot_inspection(results) if results.kind == "images" else plot_structure(results)
@@ -96,21 +98,21 @@ def _sweep(directory: Path) -> None:
 
 
 def _keys(results: Results) -> list[str]:
-    """Return the two keys that what was found hangs on most, with what they are now."""
+    """Return the two keys on which the result depends most, with values to begin with."""
     if results.kind == "atoms":
         cutoff = float(results.read(rdf.CUTOFF, 0))
-        reach = f"{cutoff:.2f} angstrom" if np.isfinite(cutoff) else "3.4 angstrom"
+        reach, how = (f"{cutoff:.2f}", "was found") if np.isfinite(cutoff) else ("3.4", "not found in this frame")
         return [
-            f"analyses.bond_order.cutoff={reach}    how far neighbours are: found, or see whether shells were cut",
-            "input.scale=1 angstrom    how long a unit of the coordinates is",
+            f"analyses.bond_order.cutoff={reach} angstrom    largest distance of neighbours ({how})",
+            "input.scale=1 angstrom    length of one unit of the coordinates",
         ]
     steps = [float(np.hypot(results.read(y, 0), results.read(x, 0))) for y, x in _VECTORS]
     image = results.needed_image(0)
     distance = min(steps) / float(np.sqrt(np.prod(image.pixel_size)))
     dark = bool(results.config()["input"].get("invert"))
     return [
-        f"analyses.columns.separation={distance:.1f} px    distance of columns of one kind: found",
-        f"input.invert={str(not dark).lower()}    columns are {'bright' if dark else 'dark'}, not as now",
+        f"analyses.columns.separation={distance:.1f} px    distance between columns of the same kind (was found)",
+        f"input.invert={str(not dark).lower()}    if columns are {'bright' if dark else 'dark'}",
     ]
 
 

@@ -24,7 +24,7 @@ def head(frames: Frames) -> str:
     found, state = frames.verdicts, frames.state
     if state == "running":
         driver = lock.holder(run_directory(frames.store))
-        state = f"running ({driver})" if driver else "not finished, and no driver is at work"
+        state = f"running ({driver})" if driver else "not finished, and no driver is running"
     n, pending = len(found.frames), found.count("pending")
     bar = f"<progress value='{n - pending}' max='{n}' aria-label='frames done'></progress>" if pending else ""
     said = f"<p>{escape(found.sentence())} <span class='soft'>The run is {escape(state)}.</span> {bar}</p>"

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from stemdask import simulate
 from stemdask.cli import preview
 from stemdask.cli.main import app
-from stemdask.errors import StorageError, StoreError
+from stemdask.errors import ConfigError, StorageError, StoreError
 from stemdask.figures import saved, style
 
 pytestmark = [pytest.mark.long, pytest.mark.processes]
@@ -40,6 +40,16 @@ def test_of_an_image_it_says_the_distance_that_was_found_and_the_other_contrast(
     with Image.open(here / "stack.preview.png") as picture:
         assert picture.width > 500
     assert {path.name for path in here.iterdir()} == {"stack.npy", "stack.preview.png"}  # no store, no run directory
+
+
+def test_a_key_that_is_set_holds_for_a_preview(here: Path) -> None:
+    stores.write_stack(here / "stack.npy", 1)
+    done = CliRunner().invoke(app, ["preview", "stack.npy", "--set", "input.pixel_size=0.0297 nm"])
+    assert done.exit_code == 0, done.output
+    assert " nm" in done.stdout
+    refused = CliRunner().invoke(app, ["preview", "stack.npy", "--set", "analyses.colums.separation=12 px"])
+    assert refused.exit_code == ConfigError.exit_code
+    assert "columns" in refused.output
 
 
 def test_a_preview_that_takes_long_says_why(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
