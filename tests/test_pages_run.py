@@ -5,19 +5,23 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+from inspect import isfunction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import stemdask
 from stemdask import simulate
 from stemdask.results.accessor import Accessor, Plots
+from stemdask.results.group import GroupAccessor
 
 ROOT = Path(__file__).parents[1]
 
@@ -100,11 +104,16 @@ def _the_guide_runs() -> None:
 @pytest.mark.long
 def test_examples_of_public_functions_give_what_they_say(folder: Path) -> None:
     """Every function of the page of the API that has parameters has an example, and the examples are true."""
-    stemdask.run({"input": {"path": "stack.npy"}, "output": "stack.zarr", "cluster": {"kind": "inline"}})
+    here = {"cluster": {"kind": "inline"}}
+    stemdask.run({"input": {"path": "stack.npy"}, "output": "stack.zarr"} | here)
+    of_atoms = {"input": {"path": "stage*.pdb"}, "output": "pt.zarr", "analyses": {"bond_order": {}, "tracks": {}}}
+    stemdask.run(of_atoms | here)
     public = [getattr(stemdask, name) for name in stemdask.__all__ if name != "__version__"]
     public += [getattr(simulate, name) for name in simulate.__all__ if not isinstance(getattr(simulate, name), type)]
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-    for thing in [*public, Accessor.table, Accessor.select, Accessor.write_edits, Plots]:
+    ways = [one for name, one in vars(Accessor).items() if isfunction(one) and not name.startswith("_")]
+    ways.remove(Accessor.view)  # of Jupyter
+    for thing in [*public, *ways, GroupAccessor, Plots]:
         (test,) = doctest.DocTestFinder(recurse=False).find(thing, thing.__name__)
         assert test.examples, f"{thing.__name__} has no example"
         runner.run(test)
@@ -146,18 +155,48 @@ def test_pyboo_s_particle_has_the_same_order_on_arrays(folder: Path) -> None:
     assert np.median(space["q6"]) == pytest.approx(0.5745, abs=0.01)  # of fcc
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout, with the site that was built from it in `site`."""
     for package in ("myst_nb", "pydata_sphinx_theme", "sphinx_copybutton", "sphinx_gallery"):
         pytest.importorskip(package)
     made = shutil.ignore_patterns(
         ".*", "build", "tests", "stemdask-demo", "auto_gallery", "auto_reports", "api", "__pycache__"
     )
-    docs = shutil.copytree(ROOT, tmp_path / "copy", ignore=made) / "docs"
+    copy = shutil.copytree(ROOT, tmp_path_factory.mktemp("site") / "copy", ignore=made)
     subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "--keep-going", str(docs), str(tmp_path / "site")],
+        [sys.executable, "-m", "sphinx", "-W", "--keep-going", str(copy / "docs"), str(copy / "site")],
         check=True,
-        env=os.environ | {"PYTHONPATH": str(tmp_path / "copy")},
+        env=os.environ | {"PYTHONPATH": str(copy)},
     )
-    assert (tmp_path / "site" / "tutorials" / "batio3.html").exists()
+    return copy
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_site_builds_without_a_warning(built: Path) -> None:
+    assert (built / "site" / "tutorials" / "batio3.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_formulas_need_neither_a_script_nor_the_network(built: Path) -> None:
+    page = (built / "site" / "numbers.html").read_text(encoding="utf-8")
+    assert page.count("<math ") > 40
+    assert "mathjax" not in page.lower()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_pictures_of_the_readme_are_those_of_the_demo(built: Path, tmp_path: Path) -> None:
+    draw = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))["draw"]
+    draw(built / "docs" / "gallery" / "stemdask-demo", tmp_path)
+    for name in ("images.png", "atoms.png"):
+        drawn, kept = (_look(folder / name) for folder in (tmp_path, ROOT / "docs" / "_static"))
+        assert np.abs(drawn - kept).mean() < 3, f"{name}: run python docs/make_pictures.py stemdask-demo"
+
+
+def _look(picture: Path) -> np.ndarray:
+    """Return a picture in colour, so small that fonts make no difference, from 0 to 255."""
+    with Image.open(picture) as image:
+        return np.asarray(image.convert("RGB").resize((96, 64), Image.Resampling.BOX), float)

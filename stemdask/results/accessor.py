@@ -83,19 +83,41 @@ class Accessor(Results):
         ----------
         number
             The atom, as ``atoms/track`` counts them.
+
+        Examples
+        --------
+        >>> import stemdask as sd
+        >>> tree = sd.open_results("pt.zarr")  # of a run with the analysis tracks
+        >>> tree.stemdask.track(7).q6_avg.dims
+        ('frame',)
         """
         from stemdask.analyses.atoms.time import tracks
 
         return self._of(tracks.TRACK.group).track(number)
 
     def to_ase(self, frame: int = 0) -> Any:
-        """Return the atoms of a frame as an ``ase.Atoms``; what is known of each atom are its arrays."""
+        """Return the atoms of a frame as an ``ase.Atoms``, with all properties of each atom as its arrays.
+
+        Examples
+        --------
+        >>> import stemdask as sd
+        >>> atoms = sd.open_results("pt.zarr").stemdask.to_ase(frame=0)
+        >>> atoms.arrays["q6_avg"].shape == (len(atoms),)
+        True
+        """
         from stemdask.analyses.atoms.shape import positions
 
         return self._of(positions.X.group).to_ase(frame)
 
     def to_hyperspy(self, frame: int = 0) -> Any:
-        """Return the image of a frame as a HyperSpy ``Signal2D``, its columns as markers."""
+        """Return the image of a frame as a HyperSpy ``Signal2D``, its columns as markers.
+
+        Examples
+        --------
+        >>> import stemdask as sd
+        >>> sd.open_results("stack.zarr").stemdask.to_hyperspy(frame=0).data.shape
+        (128, 128)
+        """
         from stemdask.adapters import hyperspy
 
         columns = self.at("columns", frame) if "columns" in self._tree else None
@@ -105,13 +127,20 @@ class Accessor(Results):
         """Return what the store holds as layers for napari, whose first axis is the frame.
 
         The images of the input, lazily; the average of the stack; points or arrows of every group of columns, cells or
-        atoms, with all that is known of each as features. napari itself isn't imported.
+        atoms, with all properties of each as features. napari itself isn't imported.
 
         Returns
         -------
         list of tuple
             (data, options, type) each, for ``napari.layers.Layer.create(*layer)``. Only one of each type is shown at
             first.
+
+        Examples
+        --------
+        >>> import stemdask as sd
+        >>> layers = sd.open_results("stack.zarr").stemdask.to_napari()
+        >>> [(options["name"], kind) for _, options, kind in layers]
+        [('images', 'image'), ('columns', 'points'), ('displacement', 'vectors')]
         """
         from stemdask.analyses.images.stack import registration, rotation
 
@@ -144,7 +173,7 @@ class Accessor(Results):
         return affine
 
     def write_edits(self, path: str, points: Any) -> int:
-        """Write columns that a person corrected as a file that ``columns: {edits: ...}`` obeys.
+        """Write columns that a person corrected as a file for ``columns: {edits: ...}``.
 
         Parameters
         ----------

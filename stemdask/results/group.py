@@ -106,7 +106,7 @@ class GroupAccessor:
         return self._followed(chosen, "no atom has this track number", several, number)
 
     def to_ase(self, frame: int = 0) -> Any:
-        """Return the atoms of a frame as an ``ase.Atoms``; what is known of each atom are its arrays.
+        """Return the atoms of a frame as an ``ase.Atoms``, with all properties of each atom as its arrays.
 
         Raises
         ------
@@ -133,8 +133,8 @@ class GroupAccessor:
         Returns
         -------
         tuple
-            (data, options, type), for ``napari.layers.Layer.create(*layer)``. The first axis is the frame; what is
-            known of each item are its features.
+            (data, options, type), for ``napari.layers.Layer.create(*layer)``. The first axis is the frame; all
+            properties of each item are its features.
 
         Raises
         ------
