@@ -150,8 +150,8 @@ def multislice(folder: Path) -> list[str]:
     """Return the table of multislice images, line by line."""
     lines = [
         "",
-        "Multislice images of one pair of phonon configurations, by electrons in the brightest pixel: worst of four draws, two with"
-        " scan lines off by 0.5 px (RMS):",
+        "Multislice images of one pair of phonon configurations, by electrons in the brightest pixel: worst of four"
+        " draws, two with scan lines off by 0.5 px (RMS):",
     ]
     lines += ["", "| | " + " | ".join(f"{dose:g}" for dose in MULTISLICE) + " |", "|---" * (len(MULTISLICE) + 1) + "|"]
     for path in sorted(folder.glob("*.npz")):

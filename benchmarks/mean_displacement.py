@@ -81,7 +81,8 @@ def measured(shape: str, apart: float, seed: int) -> tuple[np.ndarray, np.ndarra
 def table() -> str:
     """Return the table of all shapes and distances."""
     lines = [
-        "RMS error of the mean / RMS of u_sys and v_sys, px, and the fraction of images in which the error is below twice these and the noise of the mean combined "
+        "RMS error of the mean / RMS of u_sys and v_sys, px, and the fraction of images in which the error is below "
+        "twice these and the noise of the mean combined "
         f"({SEEDS} images each):",
         "",
         f"| shape | {' | '.join(f'{apart} widths' for apart in DISTANCES)} |",

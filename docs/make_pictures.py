@@ -12,13 +12,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 import stemdask as sd
 
 PICTURES = Path(__file__).with_name("_static")
 #: Of a window of the viewer, px.
-WINDOW = {"width": 1200, "height": 800}
+WINDOW = {"width": 1200, "height": 850}
 #: How long the viewer may take over its page, ms.
 _PATIENCE = 300_000
+#: Leaves of the path of the input, which is one of this machine, the name of the file.
+_NAME_ALONE = "line => { line.lastChild.textContent = line.lastChild.textContent.replace(/\\S*\\//, '') }"
 FIGURES = {"images": "displacement", "atoms": "order"}
 
 
@@ -44,6 +48,7 @@ def photograph_viewer(folder: Path, pictures: Path = PICTURES) -> None:
                 assert found is not None, "the viewer gave no address"
                 _photograph(chromium, found[0], pictures / f"viewer-{half}.png")
                 server.terminate()
+                server.communicate()
         chromium.close()
 
 
@@ -53,9 +58,12 @@ def _photograph(chromium: Any, url: str, picture: Path) -> None:
     window.goto(url)
     window.locator(".frames").wait_for()
     window.wait_for_function("Bokeh.documents.length && Bokeh.documents[0].is_idle")
+    window.locator("p.frame").evaluate(_NAME_ALONE)
     window.wait_for_timeout(2000)
     window.screenshot(path=picture)
     window.close()
+    with Image.open(picture) as taken:
+        taken.quantize(256).save(picture, optimize=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ _CELLS = 9.0
 #: Marks of the grains, the first of them the largest.
 _GRAINS = ("o", "s", "D", "^", "v", "p")
 _PLACE = (columns.Y, columns.X)
+#: Grains, at most, that have entries of their own in the legend.
+_NAMED_GRAINS = 4
 #: Residuals are shown up to this part of the height of a column, per cent.
 _MOST = 20.0
 #: Colour of what was not fitted, which has no residual.
@@ -130,6 +132,8 @@ def inspection(frame: ImageFrame, found: xr.Dataset, *, with_residual: bool = Tr
             row[0].set_ylabel(place.name)
         for axes, heading in zip(panels[0], titles, strict=True):
             axes.set_title(heading)
+        if shown:
+            figure.legend(*panels[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         if left_over is not None and shown:
             figure.colorbar(drawn, ax=panels[:, 2], shrink=0.4, pad=0.02, extend="both")
     return figure
@@ -188,14 +192,18 @@ def mark_columns(
     size = float(np.clip(points, 2, 14)) ** 2
     for value in np.unique(kind[good]):
         colour = SUBLATTICES[value % len(SUBLATTICES)] if value >= 0 else MUTED
-        name = f"{sublattice_name(found, int(value))}: {(good & (kind == value)).sum()}"
-        for number in np.unique(grain[good & (kind == value)]):
+        sublattice = sublattice_name(found, int(value))
+        name = f"{sublattice}: {(good & (kind == value)).sum()}"
+        grains = np.unique(grain[good & (kind == value)])
+        for number in grains:
             chosen = good & (kind == value) & (grain == number)
+            if value >= 0 and 1 < len(grains) <= _NAMED_GRAINS:
+                name = f"{sublattice}, grain {number}: {chosen.sum()}"
             look: dict[str, Any] = {"marker": "x", "color": colour}
             if value >= 0:
                 look = {"marker": _GRAINS[max(number, 0) % len(_GRAINS)], "facecolors": "none", "edgecolors": colour}
             axes.scatter(x[chosen], y[chosen], s=size, linewidths=1, label=name, **look)
-            name = f"_{name}"  # a sublattice has one entry in the legend
+            name = f"_{name}"  # a sublattice has one entry in the legend, or one for each of few grains
     if lattice.NEAR_DISLOCATION.name in found and (near := found[lattice.NEAR_DISLOCATION.name].values == 1).any():
         axes.scatter(x[near], y[near], s=size, color=SUBLATTICES[3], label=f"near a dislocation: {near.sum()}")
     if lattice.BESIDE_GAP.name in found and (near := found[lattice.BESIDE_GAP.name].values == 1).any():

@@ -28,6 +28,9 @@ from stemdask.sources.source_file import SourceFile
 if TYPE_CHECKING:
     import xarray as xr
 
+#: How it is given.
+_AS = "(input.pixel_size, such as '0.0297 nm')"
+
 
 def open_image_files(
     files: Sequence[str],
@@ -63,7 +66,7 @@ def open_image_files(
     first = probed[0]
     size, offset = _calibration(first.calibration, pixel_size)
     if size is None:
-        said.append(f"{first.calibration.problem}: lengths are in pixels until a pixel size is given")
+        said.append(f"{first.calibration.problem}: lengths are in pixels until a pixel size is given {_AS}")
     counts = [probed[at].shape[0] if at in probed else 1 for at in range(len(files))]
     source = ImageSource(
         format=fmt,

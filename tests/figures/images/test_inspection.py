@@ -112,6 +112,26 @@ def test_places_are_drawn_pixel_for_pixel(crystal: tuple[ImageFrame, xr.Dataset]
     assert_drawn(residual(*crystal))
 
 
+@pytest.mark.long
+def test_marks_of_grains_and_gaps_are_explained_below(crystal: tuple[ImageFrame, xr.Dataset]) -> None:
+    frame, found = crystal
+    y, x = (found[axis].values for axis in ("y", "x"))
+    there = np.isfinite(y)
+    right = there & (x > np.nanmedian(x))
+    marks = {
+        "sublattice": np.where(there, 0, -1),
+        "grain": np.where(there, right.astype(int), -1),
+        "beside_gap": (there & (y < np.nanmin(y) + 0.2)).astype(int),
+    }
+    figure = inspection(frame, found.assign({name: ("column", values) for name, values in marks.items()}))
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        f"A, grain 0: {(there & ~right).sum()}",
+        f"A, grain 1: {right.sum()}",
+        f"beside a gap: {marks['beside_gap'].sum()}",
+    ]
+
+
 def test_a_frame_of_one_column_has_no_place_and_no_model(crystal_of_one: xr.Dataset) -> None:
     frame = ImageFrame(0, np.ones((20, 20)), (1.0, 1.0))
     assert places(frame, crystal_of_one) == []

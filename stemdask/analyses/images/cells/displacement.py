@@ -337,10 +337,10 @@ def finish(stack: Stack, params: DisplacementParams) -> None:
         stack.set_attributes(U.group, {"warning": f"{words}: displacement: {{displaced: ..., framework: ...}}"})
     elif found:
         words = f"no displacement of {pair}: all columns are alike, each a point of one lattice"
-        words += " (as in rock salt, whose ions share columns), so that none is displaced against another"
+        words += " (as in a metal, or in rock salt, whose ions share columns), so that there is no second sublattice"
         if np.isfinite(error):
             least = 100.0 * _SEEN * error / heights[0]
-            words += f"; columns less than about {least:.2g} % as high wouldn't be seen in this noise"
+            words += f"; columns less than about {least:.2g} % as high would not be visible in this noise"
         stack.set_attributes(U.group, {"warning": words})
 
 
