@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import wrap
 
 import numpy as np
 from bokeh.events import Reset, SelectionGeometry, Tap
@@ -17,6 +18,8 @@ from stemdask.view.reading import label
 
 #: Kinds of which each is named below its bar.
 _NAMED = 16
+#: Letters of a line of the label below the bars, which is as wide as the chart.
+_LETTERS = 55
 _DRAWN = ("value", "low", "high")
 
 
@@ -68,7 +71,7 @@ class Histogram:
         """Label the axis with a property."""
         (axis,) = self.chart.xaxis
         self.chart.x_range.start, self.chart.x_range.end = scale.low, scale.high
-        axis.axis_label = label(shown)
+        axis.axis_label = "\n".join(wrap(label(shown), _LETTERS))
         kinds = shown.flags if scale.high - scale.low <= _NAMED else {}
         if scale.whole and scale.high - scale.low <= _NAMED:
             axis.ticker = FixedTicker(ticks=list(range(int(scale.low + 0.5), int(scale.high + 0.5))))
