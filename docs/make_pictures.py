@@ -47,8 +47,7 @@ def photograph_viewer(folder: Path, pictures: Path = PICTURES) -> None:
                 found = re.search(r"http://\S+", server.stdout.readline())
                 assert found is not None, "the viewer gave no address"
                 _photograph(chromium, found[0], pictures / f"viewer-{half}.png")
-                server.terminate()
-                server.communicate()
+                server.kill()  # it has written nothing, and an end in order takes its time
         chromium.close()
 
 
