@@ -13,7 +13,7 @@ import xarray as xr
 from stemdask.model import FrameStatus
 from stemdask.results import accessor as accessor  # registers `tree.stemdask`
 from stemdask.results import described
-from stemdask.store import layout, place, statuses
+from stemdask.store import layout, lock, place, statuses
 from stemdask.store.layout import open_group
 from stemdask.store.verify import Damage, verify
 
@@ -29,7 +29,7 @@ class Status:
 
     store: Path
     state: str
-    """``running``, ``complete`` or ``partial``, as left by the last driver."""
+    """``running``, ``complete`` or ``partial``, as left by the last driver; ``not running`` where it was killed."""
     counts: Mapping[FrameStatus, int]
     bad: tuple[tuple[int, str, str, str, str], ...]
     """Frames without results: index, status, file, reason, where it ran."""
@@ -99,6 +99,8 @@ def status(path: str | Path, named: int = NAMED) -> Status:
     """
     store = Path(path)
     place.check_store(store)
+    folder = layout.run_directory(store)
+    abandoned = lock.is_free(folder)
     root = open_group(store)
     found = statuses.read_statuses(store)
     bad = np.flatnonzero((found == FrameStatus.FAILED) | (found == FrameStatus.OVERFLOW))[:named]
@@ -107,6 +109,8 @@ def status(path: str | Path, named: int = NAMED) -> Status:
         texts = [str(root[f"frames/{name}"][index]) for name in ("file", "error", "worker")]
         rows.append((index, FrameStatus(int(found[index])).name.lower(), texts[0], texts[1], texts[2]))
     state, counts = str(root.attrs["state"]), statuses.count(found)
+    if state == "running" and abandoned and lock.is_free(folder):  # twice: a driver may have begun in between
+        state = "not running"
     stuck = state == "partial" and not counts[FrameStatus.PENDING]
     return Status(store, state, counts, tuple(rows), _last_event(str(root.attrs["history"])) if stuck else "")
 

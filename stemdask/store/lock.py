@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 #: Times that a lock is found taken before a driver is said to hold it.
 _LOOKS = 3
+#: Seconds between two looks of whoever only looks.
+_BRIEFLY = 0.02
 _UNSUPPORTED = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL}
 
 
@@ -68,19 +70,13 @@ def driving(directory: Path, *, shared: bool = False) -> Iterator[int]:
 
 
 def holder(directory: Path) -> str | None:
-    """Return which process holds the lock of a run directory; None where no driver is at work.
+    """Return which process holds the lock of a run directory; None where no driver is known to be at work."""
+    return _look(directory) or None
 
-    A driver that starts at this very moment sees the lock taken, and looks again.
-    """
-    try:
-        with (directory / "lock").open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return file.read().strip() or "a process"
-    except OSError:
-        pass
-    return None
+
+def is_free(directory: Path) -> bool:
+    """Tell whether no driver is at work for certain: a lock that can't be looked at, as another user's, isn't free."""
+    return _look(directory) == ""
 
 
 @contextlib.contextmanager
@@ -90,6 +86,36 @@ def setting_up(directory: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _look(directory: Path) -> str | None:
+    """Return which process holds a lock, "" where none does, and None where that can't be told.
+
+    Whoever looks takes the lock for a moment, as no driver may hold it, not even with others; a driver that starts then
+    looks again, as is done here in case somebody else is looking.
+    """
+    try:
+        with _opened(directory / "lock") as file:
+            for k in range(_LOOKS):
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return ""
+                time.sleep(_BRIEFLY if k + 1 < _LOOKS else 0.0)
+            return file.read().strip() or "a process"
+    except FileNotFoundError:
+        return ""
+    except OSError:
+        return None
+
+
+def _opened(path: Path) -> IO[str]:
+    """Open a lock for writing, without which a network file system doesn't lend it, or as far as it can be."""
+    try:
+        return path.open("r+")
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return path.open()
 
 
 def _take(file: IO[str], how: int) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import stemdask as sd
 from stemdask.errors import StoreError
 from stemdask.model import FrameStatus
 from stemdask.results import reader
+from stemdask.store import layout, lock
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,20 @@ def test_the_status_counts_and_names_the_frames_without_results(store: Path) -> 
 
 def test_a_long_list_of_failures_is_cut_with_its_number(store: Path) -> None:
     assert reader.status(store, named=0).text().endswith("and 1 more")
+
+
+def test_the_first_word_of_the_status_tells_a_driver_at_work_from_one_that_was_killed(
+    store: Path, tmp_path: Path
+) -> None:
+    """Either leaves a store that says that it is running."""
+    copy = shutil.copytree(store, tmp_path / "copy.zarr")
+    layout.set_state(str(copy), "running", "as a driver does that begins")
+    assert reader.status(copy).text().startswith(f"{copy}: not running, 10 of 10 frames done")
+    (directory := tmp_path / "copy.stemdask").mkdir()
+    for shared in (False, True):
+        with lock.driving(directory, shared=shared):
+            assert reader.status(copy).text().startswith(f"{copy}: running, 10 of 10 frames done")
+        assert reader.status(copy).state == "not running"
 
 
 @pytest.mark.parametrize("make", [lambda path: None, Path.mkdir])

@@ -78,6 +78,25 @@ def test_looking_at_a_lock_keeps_no_driver_from_starting(store: Path) -> None:
         assert lock.holder(directory) is not None
 
 
+def test_drivers_that_share_a_store_are_seen_at_work(store: Path) -> None:
+    """The parts of an array, each of which keeps the others from nothing."""
+    directory = store.with_suffix(".stemdask")
+    assert lock.is_free(directory)
+    with lock.driving(directory, shared=True), lock.driving(directory, shared=True):
+        assert lock.holder(directory) is not None
+        assert not lock.is_free(directory)
+    assert lock.is_free(directory)
+
+
+def test_a_lock_that_may_not_be_looked_at_is_not_called_free(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, *how: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert not lock.is_free(store.with_suffix(".stemdask"))
+    assert lock.holder(store.with_suffix(".stemdask")) is None
+
+
 def test_what_was_used_is_said_with_what_would_have_been_enough(tmp_path: Path) -> None:
     file = tmp_path / "told"
     file.write_text(
