@@ -168,11 +168,13 @@ def tune(
 @app.command(epilog="Example: stemdask check run.yaml")
 def check(config: Sources, settings: Settings = None, profile: Profile = None) -> None:
     """Check a config against its data and report every problem at once, each with its line."""
+    from stemdask.engine import run as engine
     from stemdask.engine.queues import submit
     from stemdask.planning.resolve import resolve
     from stemdask.store import place
 
     document = _document(config, settings, profile=profile)
+    engine.tell_of_compiling()
     resolved = resolve(document)
     place.is_taken(Path(resolved.config.output))  # refuses what isn't a store
     if found := submit.check(resolved):
@@ -257,8 +259,10 @@ def submit(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write and show the scripts without submitting.")] = False,
 ) -> None:
     """Write the script of the driver's job beside the store, show it and the workers' script, and submit it."""
+    from stemdask.engine import run as engine
     from stemdask.engine.queues import submit
 
+    engine.tell_of_compiling()
     document = _document([str(config)], settings, profile=profile)
     options = [*(["--profile", profile] if profile else []), *(f"--set={setting}" for setting in settings or ())]
     written = submit.write(config, document, directive or (), options)

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import toy
+import yaml
 import zarr
 
 from stemdask import report, simulate
+from stemdask.cli import main
 from stemdask.config.document import Document
 from stemdask.engine import inputs
 from stemdask.engine.run import Outcome, execute
@@ -151,6 +153,23 @@ def test_the_first_run_on_a_machine_says_why_it_takes_long(
     monkeypatch.setattr("stemdask.engine.run.were_compiled", lambda: before)
     data = toy.config(toy.write_frames(tmp_path / "f.npy", 4), tmp_path / "o.zarr", limits=HERE)
     execute(Document(data), progress=True)
+    assert ("compiles its kernels" in capsys.readouterr().err) is not before
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["plan"], ["submit", "--dry-run"]], ids=["check", "plan", "submit"])
+@pytest.mark.parametrize("before", [False, True])
+def test_verbs_that_try_frames_say_why_they_take_long_at_first(
+    before: bool,
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stemdask.engine.run.were_compiled", lambda: before)
+    monkeypatch.chdir(tmp_path)
+    data = toy.config(toy.write_frames(tmp_path / "f.npy", 4), tmp_path / "o.zarr", limits=HERE)
+    Path("run.yaml").write_text(yaml.safe_dump(data))
+    main.app([*arguments, "run.yaml"], standalone_mode=False)
     assert ("compiles its kernels" in capsys.readouterr().err) is not before
 
 
