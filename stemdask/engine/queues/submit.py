@@ -36,8 +36,8 @@ DRIVER_BYTES = 2 * 2**30
 LEAST_FRAME = 2 * 2**30
 #: Seconds before its walltime at which a driver is asked to save its state.
 WARNING = 120
-#: The time asked for is this many times the estimate, and never less than half an hour.
-PATIENCE = 3
+#: The time asked for is this many times the estimate, and never less than so many minutes.
+PATIENCE, LEAST_MINUTES = 3, 30
 
 _SCRIPT = Template("""\
 $shebang
@@ -88,7 +88,11 @@ def check(resolved: Resolved) -> list[str]:
     if not queue.missing():
         cluster = preflight.on_whole_nodes(queue, cluster, WORKER_BYTES + frame)
     script = worker_script(store, queue, cluster, frame)
-    return preflight.problems(script.queue, cluster, script.memory, [("a worker's job", script.text("test", 0))])
+    # The least that a driver asks for: how long it works isn't known before frames are tried.
+    job = _driver(queue, cluster, cluster, store, Resources(memory=DRIVER_BYTES), LEAST_MINUTES)
+    driver = _text(queue, job, (), run_directory(store) / _name(queue), ["run.yaml"])
+    scripts = [("a worker's job", script.text("test", 0)), ("the driver's job", driver)]
+    return preflight.problems(queue, cluster, script.memory, scripts)
 
 
 def write(config: Path, document: Document, directives: Sequence[str] = (), options: Sequence[str] = ()) -> Submission:
@@ -127,16 +131,8 @@ def write(config: Path, document: Document, directives: Sequence[str] = (), opti
     asked = cluster if isinstance(cluster, kinds.Batch) else filled(kinds.Batch(kind=queue.kind))
     workers, resources = _resources(cluster, plan.limits.memory, len(blocks(plan)))
     minutes = estimate(plan, survey, 0.0, apart=True).minutes / workers + seconds_after(resolved, plan, survey) / 60
-    work = 60 * max(30, math.ceil(PATIENCE * minutes))
-    job = DriverJob(
-        name=f"stemdask-{store.name.removesuffix('.zarr')}",
-        log=f"{asked.log_directory or folder}/driver-{queue.log_id}.log",
-        folder=Path.cwd(),
-        seconds=_walltime(queue, cluster, work),
-        resources=resources,
-        config=asked,
-    )
-    path = folder / f"driver.{queue.submit[0]}"
+    job = _driver(queue, cluster, asked, store, resources, max(LEAST_MINUTES, math.ceil(PATIENCE * minutes)))
+    path = folder / _name(queue)
     text, worker = _text(queue, job, directives, path, [str(config.absolute()), *options]), ""
     scripts = [("the driver's job", text)]
     if isinstance(cluster, kinds.Batch):
@@ -158,6 +154,25 @@ def send(submission: Submission) -> str:
     job = jobs.submit_patiently(submission.text, submission.job.name)
     seeing.write_submitted(submission.store, submission.queue.kind, job, submission.job.name)
     return job
+
+
+def _name(queue: Queue) -> str:
+    """Return the name of the file that holds the script of a driver."""
+    return f"driver.{queue.submit[0]}"
+
+
+def _driver(
+    queue: Queue, cluster: kinds.Cluster, asked: kinds.Batch, store: Path, resources: Resources, minutes: int
+) -> DriverJob:
+    """Return the job of a driver that works for so many minutes."""
+    return DriverJob(
+        name=f"stemdask-{store.name.removesuffix('.zarr')}",
+        log=f"{asked.log_directory or run_directory(store)}/driver-{queue.log_id}.log",
+        folder=Path.cwd(),
+        seconds=_walltime(queue, cluster, 60 * minutes),
+        resources=resources,
+        config=asked,
+    )
 
 
 def _walltime(queue: Queue, cluster: kinds.Cluster, work: int) -> int:

@@ -17,6 +17,8 @@ from stemdask.engine.queues import preflight, submit
 from stemdask.engine.queues.jobs import Jobs
 from stemdask.engine.queues.queue import Partition, Queue
 from stemdask.engine.queues.slurm import QUEUE
+from stemdask.errors import ClusterError, ConfigError
+from stemdask.planning.resolve import resolve
 
 #: Every key of jobqueue.yaml for SLURM but those that name jobs and processes, which are stemdask's to decide.
 SITE: dict[str, Any] = {
@@ -134,6 +136,48 @@ def test_keys_of_the_config_reach_both_scripts_and_resources_the_workers_alone(c
 def test_a_driver_asks_for_its_work_and_the_patience_of_its_workers(config: Path) -> None:
     _, driver = _scripts(config, {}, workers_timeout=7200)
     assert "#SBATCH --time=02:30:00" in driver
+
+
+def test_a_driver_asks_for_no_more_than_its_partition_allows(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long its workers may wait: it goes on in another job, and they keep their place."""
+    _has_partitions(monkeypatch)
+    _, driver = _scripts(config, {}, workers_timeout=86400)
+    assert "#SBATCH --time=02:00:00" in driver
+    _, driver = _scripts(config, {}, workers_timeout=86400, partition="long")
+    assert "#SBATCH --time=1-00:30:00" in driver or "#SBATCH --time=24:30:00" in driver
+
+
+@pytest.mark.parametrize("verb", ["check", "submit"])
+def test_a_queue_is_asked_about_both_scripts(config: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    _has_partitions(monkeypatch)
+    asked: list[str] = []
+
+    def refuse(self: Jobs, script: str) -> None:
+        asked.append(script)
+        raise ClusterError("SLURM refused the job", value=f"no {len(asked)}")
+
+    monkeypatch.setattr(Jobs, "test", refuse)
+    document = Document(yaml.safe_load(config.read_text()))
+    if verb == "check":
+        found = submit.check(resolve(document))
+    else:
+        with pytest.raises(ConfigError) as caught:
+            submit.write(config, document)
+        found = list(caught.value.problems)
+        assert not (config.parent / "toy.stemdask").exists()
+    assert found == [
+        "cluster: SLURM refuses a worker's job: no 1",
+        "cluster: SLURM refuses the driver's job: no 2",
+    ]
+    assert "distributed.cli.dask_worker" in asked[0]
+    assert "-m stemdask run" in asked[1]
+
+
+def _has_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the commands of a queue be there, which lists `PARTITIONS` and would take everything."""
+    monkeypatch.setattr(Queue, "missing", lambda self: [])
+    monkeypatch.setattr(Jobs, "partitions", lambda self: PARTITIONS)
+    monkeypatch.setattr(Jobs, "test", lambda self, script: None)
 
 
 def test_the_driver_reads_the_config_as_it_was_submitted(config: Path) -> None:
