@@ -18,7 +18,7 @@ from stemdask.engine.queues import jobqueue
 from stemdask.engine.queues.jobqueue import PLACEHOLDER
 from stemdask.engine.queues.queue import Queue, WorkerJob
 from stemdask.engine.workers import keys
-from stemdask.engine.workers.leaving import LEAVE_AFTER
+from stemdask.engine.workers.leaving import BEGAN, LEAVE_AFTER
 from stemdask.engine.workers.settings import worker_environment
 from stemdask.engine.workers.usage import TOLD, USAGE
 from stemdask.errors import ClusterError
@@ -164,6 +164,7 @@ class WorkerScript:
         text = [
             lines[0],
             *self.queue.directives(directives, self.config),
+            f"export {BEGAN}=$(cut -d' ' -f1 /proc/uptime 2>/dev/null)",  # what comes before a worker is walltime too
             *self.config.prologue,
             f"cd {Path.cwd()}",
             "set -eo pipefail",  # after what others wrote, which may not be made for it

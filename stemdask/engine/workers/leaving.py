@@ -9,12 +9,15 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 log = logging.getLogger(__name__)
 
-#: Environment variable with the seconds after which a worker leaves, before the walltime of its job ends.
-LEAVE_AFTER = "STEMDASK_LEAVE_AFTER"
+#: Environment variables: the seconds after which a worker leaves, before the walltime of its job ends, and when that
+#: job began, by the clock that counts from the start of its node and that nobody sets.
+LEAVE_AFTER, BEGAN = "STEMDASK_LEAVE_AFTER", "STEMDASK_BEGAN"
+_UPTIME = Path("/proc/uptime")
 _LOOK_SECONDS = 0.2
 #: Seconds that the scheduler may take to let a worker go; a queue kills 30 s after its SIGTERM, or sooner.
 _FAREWELL_SECONDS = 3.0
@@ -38,7 +41,15 @@ def arrange(worker: Any) -> None:
     signal.signal(signal.SIGUSR1, then(_leave))
     for last in (signal.SIGTERM, signal.SIGUSR2):  # Grid Engine's notice of a kill is the second
         signal.signal(last, then(_go))
-    worker.loop.call_later(float(seconds), then(_leave))
+    worker.loop.call_later(max(0.0, float(seconds) - _age()), then(_leave))
+
+
+def _age() -> float:
+    """Return the seconds since the job of this worker began: it may have waited for its driver, and started slowly."""
+    try:
+        return max(0.0, float(_UPTIME.read_text().split()[0]) - float(os.environ[BEGAN]))
+    except (OSError, KeyError, ValueError, IndexError):
+        return 0.0
 
 
 async def _leave(worker: Any) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from stemdask.config.shell_safe import check_path
 from stemdask.engine.queues import script as scripts
 from stemdask.engine.queues.script import WorkerScript
 from stemdask.engine.queues.slurm import QUEUE
-from stemdask.engine.workers.leaving import LEAVE_AFTER
+from stemdask.engine.workers.leaving import BEGAN, LEAVE_AFTER
 from stemdask.fence.process import ONE_THREAD
 
 CONFIG = kinds.Batch(kind="slurm", walltime="00:30:00", prologue=("module load python",))
@@ -215,7 +216,8 @@ def test_several_workers_of_a_job_get_names_of_their_own_and_its_signals(script:
 def test_the_variables_of_a_job_are_taken_as_they_are(tmp_path: Path) -> None:
     """The script runs up to its exec, with values that a shell would act on."""
     values = {"A": "$(touch canary)", "B": 'it\'s "quoted"; `touch canary`'}
-    show = f'{sys.executable} -c \'import os; print(os.environ["A"]); print(os.environ["B"])\' --name dummy-name'
+    program = f'import os; print(*map(os.environ.get, ("A", "B", "{BEGAN}")), sep="\\n")'
+    show = f"{sys.executable} -c '{program}' --name dummy-name"
     file = tmp_path / "scheduler.json"
     file.touch()
     script = WorkerScript(QUEUE, CONFIG, f"#!/bin/bash\n{show}\n", file, tmp_path, 2**30, values)
@@ -227,6 +229,8 @@ def test_the_variables_of_a_job_are_taken_as_they_are(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines() == list(values.values())
+    *shown, began = done.stdout.splitlines()
+    assert shown == list(values.values())
+    assert 0 < time.clock_gettime(time.CLOCK_BOOTTIME) - float(began) < 100
     assert not (tmp_path / "canary").exists()
     assert (tmp_path / f"stemdask-numba-{os.getuid()}").stat().st_mode & 0o777 == 0o700

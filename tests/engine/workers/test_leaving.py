@@ -9,14 +9,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dask
 import pytest
 import toy
 
+from stemdask.engine.workers import leaving
 from stemdask.engine.workers.cluster import settings
-from stemdask.engine.workers.leaving import LEAVE_AFTER
+from stemdask.engine.workers.leaving import BEGAN, LEAVE_AFTER
 
 pytestmark = pytest.mark.processes
 
@@ -163,3 +165,18 @@ def test_a_worker_leaves_by_itself_when_its_time_is_over(scheduler: Scheduler) -
     first = scheduler.start("first", seconds=0.1)
     assert first.wait(120) == 0, "though its time was over before it was there"
     toy.wait_until(lambda: not scheduler.names())
+
+
+@pytest.mark.parametrize(("began", "left"), [("400.5", 200.0), ("100.5", 0.0), ("", 300.0), ("700.5", 300.0)])
+def test_the_time_of_a_worker_counts_from_the_start_of_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, began: str, left: float
+) -> None:
+    """A job waits for its driver and a node loads libraries while its walltime runs."""
+    (tmp_path / "uptime").write_text("500.50 900.12\n")
+    monkeypatch.setattr(leaving, "_UPTIME", tmp_path / "uptime")
+    monkeypatch.setattr(signal, "signal", lambda *given: None)
+    monkeypatch.setenv(LEAVE_AFTER, "300")
+    monkeypatch.setenv(BEGAN, began)
+    asked: list[float] = []
+    leaving.arrange(SimpleNamespace(loop=SimpleNamespace(call_later=lambda seconds, call: asked.append(seconds))))
+    assert asked == [left]
