@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 
@@ -11,3 +12,11 @@ def do_and_tell(topic: str, key: str, store: str, block: Any, epoch: int, isolat
 
     said = {"key": key, "block": block.index, "counts": [[1, 1]], "seconds": 0.0, "reasons": []}
     get_worker().log_event(topic, said)
+
+
+def forget_to_tell(lost: str, topic: str, key: str, store: str, block: Any, epoch: int, isolate: bool | None) -> None:
+    """Tell the same of each block but the second, of which nothing is told the first time."""
+    if block.index == 1 and not Path(lost).exists():
+        Path(lost).write_text(str(block.index))
+    else:
+        do_and_tell(topic, key, store, block, epoch, isolate)

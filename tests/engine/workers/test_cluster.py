@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,6 +58,27 @@ def test_workers_that_do_not_end_in_time_do_not_hide_how_the_run_ended(tmp_path:
     with pytest.raises(Stopped, match="stopped by SIGTERM"), Slow(job, 1, 60.0):
         raise Stopped("stopped by SIGTERM")
     assert ended == ["client"]
+
+
+def test_a_block_of_which_nobody_told_that_it_is_done_comes_back_and_keeps_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its acknowledgement was lost: it is done again, and what the others told is taken at once."""
+    lost = tmp_path / "lost"
+    monkeypatch.setattr(cluster, "do_and_tell", partial(idle.forget_to_tell, str(lost)))
+    run_directory(tmp_path / "o.zarr").mkdir()
+    job = Job(str(tmp_path / "o.zarr"), 1, True, 0, lambda: False)
+    done: list[tuple[int, str]] = []
+    with Processes(job, 1, 60.0) as pool:
+        for k in range(4):
+            pool.submit(Block(k, k, k + 1), None)
+        toy.wait_until(
+            lambda: done.extend((one.block.index, str(one.error or "")) for one in pool.collect(0.1)) or len(done) == 4
+        )
+        assert sorted(done) == [(0, ""), (1, "nobody told that it was done"), (2, ""), (3, "")]
+        assert lost.read_text() == "1"
+        pool.submit(Block(1, 1, 2), None)
+        toy.wait_until(lambda: [one for one in pool.collect(0.1) if one.error is None])
 
 
 @pytest.mark.long
