@@ -148,8 +148,13 @@ def _files() -> Iterator[Finding]:
 def _queues() -> Iterator[Finding]:
     for queue in queues():
         submit, look = queue.submit[0], queue.look[0]
-        absent = f"not on this machine; 'cluster: {{kind: {queue.kind}}}' needs {submit} and {look}"
-        yield Finding(queue.kind, True, absent if queue.missing() else str(shutil.which(submit)))
+        found = shutil.which(submit)
+        text = f"not on this machine; 'cluster: {{kind: {queue.kind}}}' needs {submit} and {look}"
+        if not queue.missing():
+            text = str(found)
+        elif found and shutil.which(look):
+            text = f"not on this machine: {found} is of another batch system"
+        yield Finding(queue.kind, True, text)
 
 
 _LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (_versions, _machine, _files, _queues)

@@ -154,6 +154,11 @@ class Queue:
     list_partitions: Sequence[str] = ()
     """Command that lists partitions."""
 
+    sign: str = ""
+    """A command that it alone has, where another system's have the same names."""
+    rival: str = ""
+    """The sign of that system: the commands are its own where this one is there alone."""
+
     job_id: re.Pattern[str]
     """An id, whole; nothing else is ever handed to `cancel`."""
     answer: re.Pattern[str]
@@ -205,8 +210,9 @@ class Queue:
     """Command that starts the one after it as a task of the job around, of a name and the path of a log."""
 
     def missing(self) -> list[str]:
-        """Return its commands that this machine doesn't have."""
-        return [name for name, *_ in (self.submit, self.look, self.cancel) if shutil.which(name) is None]
+        """Return its commands that this machine doesn't have, or has from another system."""
+        others = bool(self.rival and shutil.which(self.rival)) and shutil.which(self.sign) is None
+        return [name for name, *_ in (self.submit, self.look, self.cancel) if others or shutil.which(name) is None]
 
     def directives(self, texts: Iterable[str], config: Batch | None = None) -> list[str]:
         """Return directives as lines of a script, without those that a site wants skipped and with those it adds."""

@@ -111,6 +111,8 @@ QUEUE = Queue(
     look=("qstat", "-xml"),
     cancel=("qdel",),
     # No `rehearse`: qsub -w v knows no load values, and takes a wish for mem_free for one that nobody can fulfil.
+    sign="qconf",
+    rival="pbsnodes",
     list_partitions=("qstat", "-g", "c"),
     job_id=re.compile(r"\d+"),
     answer=re.compile(r"(\d+)"),

@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from stemdask.cli import doctor
 from stemdask.config.clusters import Batch, BatchKind
 from stemdask.engine import queues
 from stemdask.engine.queues import jobqueue, records
@@ -92,3 +93,21 @@ def test_the_queue_of_a_machine_is_the_one_whose_commands_it_has(commands: Path)
         (commands / name).touch(mode=0o755)
     assert QUEUE.missing() == []
     assert records.queue_here() is QUEUE
+
+
+@pytest.mark.parametrize(
+    ("sign", "here", "not_here"), [("qconf", "sge", "pbs"), ("pbsnodes", "pbs", "sge")], ids=["sge", "pbs"]
+)
+def test_commands_of_the_same_names_are_those_of_the_system_whose_own_ones_are_there(
+    commands: Path, sign: str, here: str, not_here: str
+) -> None:
+    names = ("qsub", "qstat", "qdel")
+    for name in (*names, sign):
+        (commands / name).touch(mode=0o755)
+    assert records.queue_of(here).missing() == []
+    assert records.queue_of(not_here).missing() == list(names)
+    assert records.queue_here() is records.queue_of(here)
+    (said,) = [one.text for one in doctor._queues() if one.name == not_here]
+    assert said == f"not on this machine: {commands / 'qsub'} is of another batch system"
+    (commands / sign).unlink()
+    assert records.queue_of(not_here).missing() == [], "where neither is known, a config is believed"
