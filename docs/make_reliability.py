@@ -32,6 +32,8 @@ SUMS = {
 }
 #: What a test of a fault says of how its run ended (`tests/toys/told.py`).
 FAULT = re.compile(r"exit code (.*); bytes equal; jobs left (\d+); frames done twice (.*)")
+#: What a test says of a run whose bytes were those of one inline.
+SAME = re.compile(r"(.*): (\d+) files, bytes equal to those of a run inline")
 TAIL = """\
 ## What isn't held
 
@@ -86,9 +88,10 @@ def text(figures: Mapping[str, Mapping[str, str]]) -> str:
         parts += ["| " + " | ".join([*map(str, row[:3]), _held(row[3], where)]) + " |" for row in rows()[table]]
         parts.append("")
     parts += _faults(figures, where)
+    parts += _same(figures, where)
     parts.append("## Figures\n")
     for name, cases in sorted(figures.items()):
-        if any(map(FAULT.fullmatch, cases.values())):
+        if any(FAULT.fullmatch(figure) or SAME.fullmatch(figure) for figure in cases.values()):
             continue
         parts.append(f"* **{name.replace('_', ' ')}** (`{where[name][0]}`){_sum(name, cases.values())}")
         parts += [f"    * {which + ': ' if which else ''}{figure}" for which, figure in sorted(cases.items())]
@@ -114,6 +117,26 @@ def _faults(figures: Mapping[str, Mapping[str, str]], where: Mapping[str, list[s
         "|---|---|---|---|---|",
     ]
     return [*head, *rows, ""]
+
+
+def _same(figures: Mapping[str, Mapping[str, str]], where: Mapping[str, list[str]]) -> list[str]:
+    """Return the table of the places in which a run gave the bytes of one inline."""
+    rows = [
+        (told[1], f"| {told[1]} | {told[2]} | {', '.join(f'`{file}`' for file in where[name])} |")
+        for name, cases in figures.items()
+        for figure in cases.values()
+        if (told := SAME.fullmatch(figure))
+    ]
+    if not rows:
+        return []
+    head = [
+        "## The same bytes everywhere\n",
+        "Runs whose files were compared, byte by byte, with those of a run inline: without jobs, in one process. Only",
+        "what says when and where a frame was done is left out.\n",
+        "| a run in | files | test |",
+        "|---|---|---|",
+    ]
+    return [*head, *(row for _, row in sorted(rows)), ""]
 
 
 def _sum(name: str, figures: Iterable[str]) -> str:

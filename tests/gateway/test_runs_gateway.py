@@ -9,12 +9,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 import toy
+from told import same
 
 from stemdask.config.document import Document
 from stemdask.engine.run import execute
@@ -96,13 +97,18 @@ def _answers(address: str) -> bool:
 
 
 def test_a_run_on_a_gateway_gives_the_bytes_of_an_inline_one(
-    gateway: str, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+    gateway: str,
+    frames: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    record_property: Callable[[str, object], None],
 ) -> None:
     store = tmp_path / "gateway.zarr"
     cluster = {"kind": "gateway", "address": gateway, "workers": 2, "workers_timeout": 200}
     outcome = execute(Document(toy.config(frames, store, cluster)))
     assert outcome.complete
     assert toy.contents(store) == undisturbed
+    record_property("figure", same("dask-gateway, two workers", undisturbed))
     import dask_gateway
 
     asked = dask_gateway.Gateway(gateway)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import toy
 import yaml
 from private_sge import PrivateSge
+from told import same
 
 from stemdask.config.document import Document
 from stemdask.engine import run as engine
@@ -33,13 +35,19 @@ def _jobs(sge: PrivateSge) -> list[str]:
 @pytest.mark.parametrize(
     "more", [{}, pytest.param({"workers": 4, "workers_per_job": 2}, marks=pytest.mark.slow)], ids=["two", "two_a_job"]
 )
-def test_a_run_gives_the_bytes_of_an_inline_one(
-    sge: PrivateSge, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], more: dict[str, Any]
+def test_a_run_on_grid_engine_gives_the_bytes_of_an_inline_one(
+    sge: PrivateSge,
+    frames: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    more: dict[str, Any],
+    record_property: Callable[[str, object], None],
 ) -> None:
     store = tmp_path / "sge.zarr"
     outcome = engine.execute(Document(toy.config(frames, store, cluster(**more))))
     assert outcome.complete
     assert toy.contents(store) == undisturbed
+    record_property("figure", same(f"Grid Engine, {more.get('workers', 2)} workers in two jobs", undisturbed))
     assert all(" job " in place for place in set(reader.open_results(store)["frames"]["worker"].values))
     assert _jobs(sge) == []
 
@@ -63,8 +71,12 @@ def test_deleted_jobs_are_replaced_and_nothing_is_lost(
     assert _jobs(sge) == []
 
 
-def test_submit_hands_in_a_driver_whose_workers_are_jobs(
-    sge: PrivateSge, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+def test_submit_hands_in_a_driver_to_grid_engine(
+    sge: PrivateSge,
+    frames: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    record_property: Callable[[str, object], None],
 ) -> None:
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(toy.config(frames, tmp_path / "toy.zarr", cluster())))
     command = [sys.executable, "-m", "stemdask"]
@@ -78,6 +90,7 @@ def test_submit_hands_in_a_driver_whose_workers_are_jobs(
     assert "complete: 48 ok" in said, said
     assert "used: 2 workers" in followed
     assert toy.contents(tmp_path / "toy.zarr") == undisturbed
+    record_property("figure", same("Grid Engine, driver and workers in jobs (submit)", undisturbed))
 
 
 def test_a_job_that_no_queue_takes_is_refused_with_the_words_of_grid_engine(

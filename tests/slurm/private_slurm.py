@@ -56,6 +56,8 @@ SlurmdTimeout={patience}
 SlurmctldTimeout=10
 MessageTimeout={patience}
 MinJobAge=300
+PreemptType=preempt/partition_prio
+PreemptMode=CANCEL
 SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=0,batch_sched_delay=0
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
@@ -63,6 +65,7 @@ JobCompType=jobcomp/none
 PartitionName=normal Nodes={names} Default=YES MaxTime=INFINITE DefaultTime=60 State=UP
 PartitionName=short Nodes={names} MaxTime=1 DefaultTime=1 State=UP
 PartitionName=closed Nodes={names} MaxTime=10 DefaultTime=1 State=DOWN
+PartitionName=urgent Nodes={names} MaxTime=10 DefaultTime=1 PriorityTier=9 State=UP
 """
 
 
@@ -146,10 +149,13 @@ class PrivateSlurm:
         """Start the daemon of one node."""
         self._run(["slurmd", "-f", self.environment["SLURM_CONF"], "-N", node])
 
+    def lose_node(self, node: str) -> None:
+        """Kill the daemon of one node: what runs there goes on, and nobody hears of it."""
+        os.kill(int((self.folder / f"slurmd.{node}.pid").read_text()), signal.SIGKILL)
+
     def kill_node(self, node: str) -> None:
         """Kill the daemons of one node, and then what runs there, as a power cut would: nobody reports an end."""
-        pid = int((self.folder / f"slurmd.{node}.pid").read_text())
-        os.kill(pid, signal.SIGKILL)
+        self.lose_node(node)
         markers = (f"SLURMD_NODENAME={node}\0".encode(), str(self.folder).encode())  # others have such nodes too
         there, above = [], set()
         for process in psutil.process_iter():

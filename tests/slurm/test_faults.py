@@ -6,6 +6,7 @@ fault took with it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -60,7 +61,7 @@ class Run:
         self.drive()
         if paused:
             toy.wait_until(lambda: toy.blocks_done(self.store) >= 2)
-            toy.wait_until(lambda: self._connected() == chosen["workers"])
+            toy.wait_until(lambda: self.connected() == chosen["workers"])
 
     def drive(self) -> None:
         """Start a driver of the same config, the first one or the next."""
@@ -72,10 +73,19 @@ class Run:
         listed = self.slurm.client(_real("squeue"), "--noheader", f"--states={states}", "--format=%i", check=False)
         return listed.split()
 
-    def _connected(self) -> int:
+    def connected(self) -> int:
         """Count the workers that the driver has heard of: a job may run well before its worker does."""
         written = self.log.with_name("jobs.json")
         return sum(job["present"] for job in json.loads(written.read_text())["jobs"]) if written.exists() else 0
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes of its workers."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if f"{self.store.with_suffix('.stemdask')}/scheduler.json" in process.cmdline():
+                    found.append(process)
+        return found
 
     def says(self, text: str, times: int = 1) -> None:
         """Wait for the log to say something."""
@@ -251,6 +261,30 @@ def test_both_workers_are_killed_at_once(run: Run, undisturbed: dict[str, bytes]
 
 
 @pytest.mark.slow
+def test_the_only_worker_is_cancelled_five_times(run: Run, undisturbed: dict[str, bytes]) -> None:
+    """With the same block at hand, which isn't suspected for that."""
+    run.start(workers=1)
+    for attempt in range(2, 7):
+        run.cancel_one()
+        run.says("of slot 0 is over: CANCELLED", times=attempt - 1)
+        toy.wait_until(lambda: run.connected() == 1)
+    text = run.ends(undisturbed, twice=5 * BLOCK)
+    assert "attempt 6" in text
+
+
+@pytest.mark.slow
+def test_jobs_of_a_higher_partition_take_the_nodes_for_a_while(run: Run, undisturbed: dict[str, bytes]) -> None:
+    run.start()
+    preempted = run.jobs("RUNNING")
+    with _held_back(run.slurm, "--partition=urgent"):
+        for victim in preempted:
+            run.says(f"job {victim} of slot")
+        toy.wait_until(lambda: len(run.jobs("PENDING")) == 2)
+    text = run.ends(undisturbed, twice=2 * BLOCK)
+    assert text.count("is over: PREEMPTED") == 2
+
+
+@pytest.mark.slow
 def test_jobs_are_cancelled_while_they_wait(run: Run, undisturbed: dict[str, bytes]) -> None:
     with _held_back(run.slurm):
         run.start(paused=False)
@@ -282,6 +316,21 @@ def test_a_node_dies(run: Run, undisturbed: dict[str, bytes]) -> None:
 
 
 @pytest.mark.slow
+def test_a_node_is_given_up_whose_workers_go_on(run: Run, undisturbed: dict[str, bytes]) -> None:
+    """Their jobs are replaced, and they are told to close: no block has two statuses."""
+    run.start(workers=4)
+    there = run.processes()
+    assert len(there) >= 4
+    run.slurm.lose_node("node2")
+    try:
+        run.says("is over: NODE_FAIL on node2", times=2)
+        run.ends(undisturbed, twice=2 * BLOCK)
+        assert psutil.wait_procs(there, 30)[1] == []
+    finally:
+        run.slurm.revive_node("node2")
+
+
+@pytest.mark.slow
 def test_the_partition_goes_down(run: Run, undisturbed: dict[str, bytes]) -> None:
     run.start()
     run.slurm.client("scontrol", "update", "partitionname=normal", "state=down")
@@ -298,8 +347,7 @@ def test_the_partition_goes_down(run: Run, undisturbed: dict[str, bytes]) -> Non
 def test_slurmd_is_restarted(run: Run, undisturbed: dict[str, bytes]) -> None:
     """Jobs go on without it."""
     run.start()
-    pid = int((run.slurm.folder / "slurmd.node1.pid").read_text())
-    os.kill(pid, signal.SIGKILL)
+    run.slurm.lose_node("node1")
     time.sleep(1)
     run.slurm.start_node("node1")
     run.ends(undisturbed, twice=2 * BLOCK)
@@ -416,15 +464,15 @@ def _real(name: str) -> str:
 
 
 class _held_back:
-    """No job starts meanwhile."""
+    """No job starts meanwhile, but for those of a higher partition."""
 
-    def __init__(self, slurm: PrivateSlurm) -> None:
-        self._slurm = slurm
+    def __init__(self, slurm: PrivateSlurm, *where: str) -> None:
+        self._slurm, self._where = slurm, where
 
     def __enter__(self) -> None:
         self._hog = self._slurm.client(
             "sbatch", "--parsable", "--nodes=2", "--exclusive", "--output=/dev/null", "--job-name=hog", "--wrap",
-            "exec sleep 600",
+            "exec sleep 600", *self._where,
         ).strip()  # fmt: skip
         running: Callable[[], str] = lambda: self._slurm.client(  # noqa: E731
             "squeue", "--noheader", "--states=RUNNING", f"--jobs={self._hog}", check=False

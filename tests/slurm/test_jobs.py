@@ -15,7 +15,7 @@ import pytest
 import toy
 import yaml
 from private_slurm import PrivateSlurm
-from told import fault
+from told import fault, same
 
 from stemdask.config import document as configs
 from stemdask.config.document import Document
@@ -116,19 +116,61 @@ def test_a_driver_job_that_is_told_to_stop_goes_back_into_the_queue_and_complete
 
 
 def test_an_allocation_runs_its_workers_as_steps(
-    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+    slurm: PrivateSlurm,
+    frames: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    record_property: Callable[[str, object], None],
 ) -> None:
     _write(tmp_path, frames)
-    job = _sbatch(slurm, tmp_path, "--ntasks=3", str(JOBS / "allocation.sbatch"), "run.yaml", "--no-report")
+    two_nodes = ("--nodes=2", "--ntasks=4", "--ntasks-per-node=2")
+    job = _sbatch(slurm, tmp_path, *two_nodes, str(JOBS / "allocation.sbatch"), "run.yaml", "--no-report")
     assert _ends(slurm, job) == "COMPLETED", _words(tmp_path)
     assert toy.contents(tmp_path / "toy.zarr") == undisturbed
     logs = [path.name for path in (tmp_path / "toy.stemdask" / "jobs").glob("*.log")]
-    assert len(logs) == 3, "one step a task"
+    assert len(logs) == 4, "one step a task"
+    assert "node2" in slurm.client("scontrol", "show", "hostnames", _nodes(slurm, job))
+    record_property("figure", same("an allocation over two nodes, four workers as steps", undisturbed))
+
+
+@pytest.mark.slow
+def test_a_step_of_an_allocation_is_killed(
+    slurm: PrivateSlurm,
+    frames: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    record_property: Callable[[str, object], None],
+) -> None:
+    """The driver is a step of the same job, and neither it nor the other workers are harmed."""
+    store = tmp_path / "toy.zarr"
+    _write(tmp_path, frames, **toy.pausing(store))
+    two_nodes = ("--nodes=2", "--ntasks=4", "--ntasks-per-node=2")
+    job = _sbatch(slurm, tmp_path, *two_nodes, str(JOBS / "allocation.sbatch"), "run.yaml", "--no-report")
+    toy.wait_until(lambda: toy.blocks_done(store) >= 2)
+    drivers = {_session(tmp_path)}
+    steps = slurm.client("squeue", "--steps", "--noheader", f"--jobs={job}", "--format=%i").split()
+    numbered = [step for step in steps if step.rpartition(".")[2].isdecimal()]
+    slurm.client("scancel", "--signal=KILL", numbered[-1])
+    toy.go_on(store)
+    assert _ends(slurm, job) == "COMPLETED", _words(tmp_path)
+    assert toy.contents(store) == undisturbed
+    again = toy.frames_done_twice(store, drivers)
+    assert again <= 4
+    record_property("figure", fault([0], again))
+
+
+def _nodes(slurm: PrivateSlurm, job: str) -> str:
+    return slurm.client("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%N").strip()
 
 
 @pytest.mark.slow
 def test_an_array_does_its_parts_side_by_side_and_a_last_run_ends_the_store(
-    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    slurm: PrivateSlurm,
+    frames: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
 ) -> None:
     monkeypatch.setenv("BLOCKS", "2")
     _write(tmp_path, frames)
@@ -139,6 +181,7 @@ def test_an_array_does_its_parts_side_by_side_and_a_last_run_ends_the_store(
     assert _ends(slurm, job).split() == ["COMPLETED"] * 3, _words(tmp_path)
     assert _ends(slurm, last) == "COMPLETED", _words(tmp_path)
     assert toy.contents(tmp_path / "toy.zarr") == undisturbed
+    record_property("figure", same("a job array of three tasks, and a last run", undisturbed))
     assert "complete: 24 ok; 0 frames done" in (tmp_path / f"stemdask-{last}.log").read_text()
 
 
@@ -168,7 +211,9 @@ def _submit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
 
 
-def test_submit_hands_in_a_driver_whose_workers_are_jobs(slurm: PrivateSlurm, tmp_path: Path) -> None:
+def test_submit_hands_in_a_driver_whose_workers_are_jobs(
+    slurm: PrivateSlurm, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     workers = {"kind": "slurm", "workers": 2, "interface": "lo", "memory": "1200 MiB", "poll_seconds": 1}
     particles = _particles(tmp_path / "particles.xyz")
     engine.execute(configs.read(_write_analysis(tmp_path / "alone", particles, INLINE)))
@@ -190,6 +235,7 @@ def test_submit_hands_in_a_driver_whose_workers_are_jobs(slurm: PrivateSlurm, tm
     assert "distributed" not in said, "what Dask says is kept in the log of the run"
     assert Path(said.partition("report: ")[2].splitlines()[0]).exists()
     assert toy.contents(tmp_path / "toy.zarr") == toy.contents(tmp_path / "alone" / "toy.zarr")
+    record_property("figure", same("SLURM, driver and workers in jobs (submit)", toy.contents(tmp_path / "toy.zarr")))
 
 
 @pytest.mark.slow
@@ -229,6 +275,39 @@ def test_a_driver_whose_node_dies_goes_on_on_another(
     record_property("figure", fault([-9, 0], again))
 
 
+@pytest.mark.slow
+def test_a_second_driver_of_a_store_ends_and_is_not_requeued(
+    slurm: PrivateSlurm,
+    frames: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    record_property: Callable[[str, object], None],
+) -> None:
+    store = tmp_path / "toy.zarr"
+    workers = {"kind": "slurm", "workers": 1, "interface": "lo", "memory": "1200 MiB", "poll_seconds": 1}
+    _write(tmp_path, frames, workers, **toy.pausing(store))
+    first, second = _submitted(tmp_path), ""
+    toy.wait_until(lambda: toy.blocks_done(store) >= 2)
+    drivers = {_session(tmp_path)}
+    second = _submitted(tmp_path)
+    assert _ends(slurm, second) == "FAILED"
+    assert "another run is writing this store" in (tmp_path / f"toy.stemdask/driver-{second}.log").read_text()
+    assert "Restarts=0" in slurm.client("scontrol", "show", "job", second)
+    toy.go_on(store)
+    assert _ends(slurm, first) == "COMPLETED", _words(tmp_path)
+    assert toy.contents(store) == undisturbed
+    again = toy.frames_done_twice(store, drivers)
+    assert again == 0
+    record_property("figure", fault([0], again))
+
+
+def _submitted(folder: Path) -> str:
+    """Submit a driver; return its job."""
+    done = _submit(folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split("job ")[-1].split(";")[0]
+
+
 def test_submit_says_what_slurm_refuses(slurm: PrivateSlurm, frames: Path, tmp_path: Path) -> None:
     _write(tmp_path, frames)
     refused = _submit(tmp_path, "--directive=--partition=nowhere")
@@ -246,7 +325,12 @@ def _written_address(file: Path) -> str:
 
 @pytest.mark.parametrize("found_by", ["file", "address"])
 def test_the_workers_of_a_running_scheduler_do_the_work_over_tls(
-    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], found_by: str
+    slurm: PrivateSlurm,
+    frames: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    found_by: str,
+    record_property: Callable[[str, object], None],
 ) -> None:
     folder = tmp_path / "keys"
     keys.make(folder)
@@ -271,6 +355,7 @@ def test_the_workers_of_a_running_scheduler_do_the_work_over_tls(
             process.wait(30)
     assert outcome.complete
     assert toy.contents(tmp_path / "toy.zarr") == undisturbed
+    record_property("figure", same(f"a running scheduler, found by its {found_by}", undisturbed))
 
 
 @pytest.mark.slow
@@ -309,7 +394,7 @@ def _status(folder: Path, *arguments: str) -> str:
     ("cluster", "said"),
     [
         ({"workers": {"min": 3, "max": 2}}, "min (3) is more than max (2)"),
-        ({"partition": "nowhere"}, "there is no partition 'nowhere'; allowed: closed, normal, short"),
+        ({"partition": "nowhere"}, "there is no partition 'nowhere'; allowed: closed, normal, short, urgent"),
         ({"memory": "900 GiB"}, "no node of normal has 900 GiB; allowed: at most 8 GiB"),
         ({"memory": "1 MiB"}, "1 MiB is too little for a worker; allowed: 1 GiB or more"),
         ({"partition": "short", "walltime": "00:10:00"}, "00:10:00 is too long for short; allowed: at most 00:01:00"),

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import toy
 from private_slurm import PrivateSlurm
-from told import fault
+from told import fault, same
 
 from stemdask.config.document import Document
 from stemdask.engine import run as engine
@@ -45,12 +45,18 @@ def _worker_jobs(slurm: PrivateSlurm) -> list[str]:
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_a_run_on_slurm_gives_the_bytes_of_an_inline_one(
-    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], workers: int
+    slurm: PrivateSlurm,
+    frames: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    workers: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     store = tmp_path / "slurm.zarr"
     outcome = engine.execute(Document(toy.config(frames, store, cluster(workers=workers))))
     assert outcome.complete
     assert toy.contents(store) == undisturbed
+    record_property("figure", same(f"SLURM, {workers} worker{'s' if workers > 1 else ''}", undisturbed))
     places = set(reader.open_results(store)["frames"]["worker"].values)
     assert all(place.startswith("node") and " job " in place for place in places)
     assert not (tmp_path / "slurm.stemdask" / "tls").exists()
@@ -59,13 +65,19 @@ def test_a_run_on_slurm_gives_the_bytes_of_an_inline_one(
 
 @pytest.mark.parametrize("per_job", [2, pytest.param("node", marks=pytest.mark.slow)])
 def test_several_workers_in_a_job_give_the_same_bytes(
-    slurm: PrivateSlurm, frames: Path, tmp_path: Path, undisturbed: dict[str, bytes], per_job: Any
+    slurm: PrivateSlurm,
+    frames: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    per_job: Any,
+    record_property: Callable[[str, object], None],
 ) -> None:
     store = tmp_path / "several.zarr"
     more = {"memory": "2400 MiB"} if per_job == 2 else {"memory": None}
     outcome = engine.execute(Document(toy.config(frames, store, cluster(workers=4, workers_per_job=per_job, **more))))
     assert outcome.complete
     assert toy.contents(store) == undisturbed
+    record_property("figure", same(f"SLURM, 4 workers in two jobs (workers_per_job: {per_job})", undisturbed))
     assert len(list((tmp_path / "several.stemdask" / "jobs").glob("*.log"))) == 2
     told = (tmp_path / "several.stemdask" / "jobs.jsonl").read_text().splitlines()
     assert len(told) == 4, "workers that left by themselves"
