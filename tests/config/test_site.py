@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,21 @@ def test_the_file_of_a_site_fills_what_the_config_leaves_open(says: Any) -> None
     filled = site.filled(Batch(kind="slurm", account="mine"))
     assert (filled.partition, filled.account, filled.walltime) == ("theirs", "mine", "02:00:00")
     assert (filled.memory, filled.cores, filled.interface) == (8 * 2**30, 4, "ib0")
+
+
+@pytest.mark.processes
+def test_the_file_of_all_users_and_ones_own_are_both_read(tmp_path: Path) -> None:
+    """As Dask finds them; one's own has the last word, key by key."""
+    theirs, mine = tmp_path / "etc", tmp_path / "home/.config/dask"
+    for folder, keys in ((theirs, {"queue": "theirs", "account": "theirs"}), (mine, {"account": "mine"})):
+        folder.mkdir(parents=True)
+        (folder / "jobqueue.yaml").write_text(yaml.safe_dump({"jobqueue": {"slurm": keys}}))
+    show = "from stemdask.config import site; print(sorted(site.settings('slurm').items()))"
+    where = {"HOME": str(tmp_path / "home"), "DASK_ROOT_CONFIG": str(theirs)}
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("DASK_")}
+    command = [sys.executable, "-c", show]
+    said = subprocess.run(command, env=clean | where, capture_output=True, text=True, check=True).stdout
+    assert said == "[('account', 'mine'), ('queue', 'theirs')]\n"
 
 
 def test_without_a_file_nothing_changes(says: Any) -> None:

@@ -179,12 +179,18 @@ def test_the_queue_is_read_as_squeue_prints_it(fake: FakeSlurm, jobs: Jobs) -> N
         listed(1, left="1-02:03:04"),
         listed(2, "somebody|elses|job"),
         listed(3, state="PENDING", reason="PartitionDown", left="UNLIMITED"),
+        f"echo '4|{NAME}|PENDING|Priority||1:00:00|2026-11-29T09:30:00'",
+        f"echo '5|{NAME}|PENDING|Resources||1:00:00|N/A'",
+        f"echo '6|{NAME}|RUNNING|None|node2|1:00:00|2026-11-29T01:30:00'",
         "echo 'slurm_load_jobs error'",
     ]
     fake.says("squeue", "; ".join(rows))
     assert jobs.look() == [
         JobView("1", NAME, State.RUNNING, "RUNNING", "None", "node1", 93784.0),
         JobView("3", NAME, State.PENDING, "PENDING", "PartitionDown", "node1"),
+        JobView("4", NAME, State.PENDING, "PENDING", "Priority", "", 3600.0, "2026-11-29T09:30:00"),
+        JobView("5", NAME, State.PENDING, "PENDING", "Resources", "", 3600.0),
+        JobView("6", NAME, State.RUNNING, "RUNNING", "None", "node2", 3600.0),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,17 @@ def test_cores_and_memory_of_a_site_hold_where_it_says_nothing_more_precise(conf
     worker, _ = _scripts(config, {"cores": 4, "memory": "6 GiB"})
     assert "#SBATCH --cpus-per-task=4" in worker
     assert "#SBATCH --mem=6144M" in worker
+
+
+@pytest.mark.parametrize("cluster", [{}, {"cores": 8}, {"workers_per_job": 4}])
+def test_a_worker_has_one_thread_whatever_its_job_has(config: Path, cluster: dict[str, Any]) -> None:
+    """So that two frames never share the memory that one may take, nor a kernel that is not safe for threads."""
+    worker, _ = _scripts(config, {"cores": 4, "worker-extra-args": ["--nthreads", "3"]}, **cluster)
+    (start,) = [line for line in worker if "dask_worker" in line]
+    words = start.split()
+    assert [after for word, after in pairwise(words) if word == "--nthreads"][-1] == "1"
+    assert "export OMP_NUM_THREADS=1" in worker
+    assert "export NUMBA_NUM_THREADS=1" in worker
 
 
 def test_the_scheduler_listens_where_the_site_says_and_shows_its_dashboard_to_nobody(
