@@ -72,7 +72,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, toys: None) -> Iterator[st
             stderr=log,
         )
     try:
-        toy.wait_until(lambda: _answers(f"http://127.0.0.1:{proxy}/api/health"), 120)
+        toy.wait_until(lambda: _answers(f"http://127.0.0.1:{proxy}/api/health"), 250)
         os.environ |= variables
         import dask.config
 
@@ -85,7 +85,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, toys: None) -> Iterator[st
         for process in psutil.wait_procs(family, 20)[1]:
             process.kill()
         for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def _answers(address: str) -> bool:

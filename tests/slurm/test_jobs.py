@@ -208,7 +208,7 @@ def _write_analysis(folder: Path, particles: Path, cluster: dict[str, Any]) -> P
 
 def _submit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "stemdask", "submit", "run.yaml", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
 
 
 def test_submit_hands_in_a_driver_whose_workers_are_jobs(
@@ -286,10 +286,12 @@ def test_a_second_driver_of_a_store_ends_and_is_not_requeued(
     store = tmp_path / "toy.zarr"
     workers = {"kind": "slurm", "workers": 1, "interface": "lo", "memory": "1200 MiB", "poll_seconds": 1}
     _write(tmp_path, frames, workers, **toy.pausing(store))
-    first, second = _submitted(tmp_path), ""
+    done = _submit(tmp_path)
+    assert done.returncode == 0, done.stderr
+    first = done.stdout.split("job ")[-1].split(";")[0]
     toy.wait_until(lambda: toy.blocks_done(store) >= 2)
     drivers = {_session(tmp_path)}
-    second = _submitted(tmp_path)
+    second = _sbatch(slurm, tmp_path, str(tmp_path / "toy.stemdask/driver.sbatch"))
     assert _ends(slurm, second) == "FAILED"
     assert "another run is writing this store" in (tmp_path / f"toy.stemdask/driver-{second}.log").read_text()
     assert "Restarts=0" in slurm.client("scontrol", "show", "job", second)
@@ -299,13 +301,6 @@ def test_a_second_driver_of_a_store_ends_and_is_not_requeued(
     again = toy.frames_done_twice(store, drivers)
     assert again == 0
     record_property("figure", fault([0], again))
-
-
-def _submitted(folder: Path) -> str:
-    """Submit a driver; return its job."""
-    done = _submit(folder)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split("job ")[-1].split(";")[0]
 
 
 def test_submit_says_what_slurm_refuses(slurm: PrivateSlurm, frames: Path, tmp_path: Path) -> None:
