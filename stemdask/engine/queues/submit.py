@@ -85,12 +85,12 @@ def check(resolved: Resolved) -> list[str]:
     store = Path(resolved.config.output).expanduser().absolute()
     asked = resolved.config.limits.frame_memory
     queue, frame = queue_of(cluster.kind), LEAST_FRAME if asked == "auto" else asked
-    if not queue.missing():
-        cluster = preflight.on_whole_nodes(queue, cluster, WORKER_BYTES + frame)
-    script = worker_script(store, queue, cluster, frame)
     # The least that a driver asks for: how long it works isn't known before frames are tried.
     job = _driver(queue, cluster, cluster, store, Resources(memory=DRIVER_BYTES), LEAST_MINUTES)
     driver = _text(queue, job, (), run_directory(store) / _name(queue), ["run.yaml"])
+    if not queue.missing():
+        cluster = preflight.on_whole_nodes(queue, cluster, WORKER_BYTES + frame)
+    script = worker_script(store, queue, cluster, frame)
     scripts = [("a worker's job", script.text("test", 0)), ("the driver's job", driver)]
     return preflight.problems(queue, cluster, script.memory, scripts)
 

@@ -169,7 +169,9 @@ def test_a_queue_is_asked_about_both_scripts(config: Path, monkeypatch: pytest.M
         raise ClusterError("SLURM refused the job", value=f"no {len(asked)}")
 
     monkeypatch.setattr(Jobs, "test", refuse)
-    document = Document(yaml.safe_load(config.read_text()))
+    data = yaml.safe_load(config.read_text())
+    data["cluster"]["workers_per_job"] = "node"
+    document = Document(data)
     if verb == "check":
         found = submit.check(resolve(document))
     else:
@@ -183,6 +185,7 @@ def test_a_queue_is_asked_about_both_scripts(config: Path, monkeypatch: pytest.M
     ]
     assert "distributed.cli.dask_worker" in asked[0]
     assert "-m stemdask run" in asked[1]
+    assert ["--exclusive" in script for script in asked] == [True, False], "a driver needs no node for itself"
 
 
 def _has_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
