@@ -228,7 +228,7 @@ def run(
     except DoubtfulPolarity as error:
         typer.echo(f"both contrasts: {_draw_both(error, document.data['output'])}")
         raise
-    said = [] if quiet else [*seeing.used(outcome.store)]
+    said = [] if quiet or not outcome.fresh else [*seeing.used(outcome.store)]
     if outcome.exit_code or not quiet:
         typer.echo(_ended(outcome, time.monotonic() - start))
     if outcome.complete and (report or not quiet):

@@ -24,7 +24,7 @@ from stemdask.engine.workers import keys
 from stemdask.errors import ClusterError
 from stemdask.store.lock import holder
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]  # a busy machine starts jobs slowly
 
 JOBS = Path(__file__).parents[2] / "jobs"
 FRAMES = 24

@@ -18,7 +18,7 @@ from stemdask.engine import run as engine
 from stemdask.errors import ClusterError
 from stemdask.results import reader
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]  # a busy machine starts jobs slowly
 
 FRAMES = 48
 
