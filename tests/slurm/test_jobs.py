@@ -254,7 +254,7 @@ def test_a_driver_whose_node_dies_goes_on_on_another(
     assert done.returncode == 0, done.stderr
     job = done.stdout.split("job ")[-1].split(";")[0]
     toy.wait_until(lambda: toy.blocks_done(store) >= 2)
-    drivers = {_session(tmp_path)}
+    drivers = {os.getsid(0), _session(tmp_path)}  # that of `submit`, which tries frames, too
     (first,) = slurm.client("squeue", "--noheader", f"--jobs={job}", "--format=%N").split()
     slurm.kill_node(first)
     try:
@@ -290,7 +290,7 @@ def test_a_second_driver_of_a_store_ends_and_is_not_requeued(
     assert done.returncode == 0, done.stderr
     first = done.stdout.split("job ")[-1].split(";")[0]
     toy.wait_until(lambda: toy.blocks_done(store) >= 2)
-    drivers = {_session(tmp_path)}
+    drivers = {os.getsid(0), _session(tmp_path)}
     second = _sbatch(slurm, tmp_path, str(tmp_path / "toy.stemdask/driver.sbatch"))
     assert _ends(slurm, second) == "FAILED"
     assert "another run is writing this store" in (tmp_path / f"toy.stemdask/driver-{second}.log").read_text()
