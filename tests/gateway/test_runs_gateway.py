@@ -72,14 +72,15 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, toys: None) -> Iterator[st
             stderr=log,
         )
     try:
-        toy.wait_until(lambda: _answers(f"http://127.0.0.1:{proxy}/api/health"), 250)
+        toy.wait_until(lambda: server.poll() is not None or _answers(f"http://127.0.0.1:{proxy}/api/health"), 250)
+        assert server.poll() is None, (folder / "log").read_text()
         os.environ |= variables
         import dask.config
 
         dask.config.refresh()
         yield f"http://127.0.0.1:{proxy}"
     finally:
-        family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
+        family = [] if server.poll() is not None else psutil.Process(server.pid).children(recursive=True)
         server.terminate()
         server.wait(60)
         for process in psutil.wait_procs(family, 20)[1]:
