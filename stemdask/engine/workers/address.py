@@ -59,7 +59,7 @@ class AddressPool(DaskPool):
         return self._count(self._client)
 
     def _count(self, client: Any) -> int:
-        return len(client.scheduler_info(n_workers=-1)["workers"])
+        return len(client.scheduler_info(n_workers=-1).get("workers", ()))  # it is empty while out of reach
 
 
 def check_versions(client: Any) -> None:

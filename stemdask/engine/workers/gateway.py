@@ -49,7 +49,7 @@ class GatewayPool(DaskPool):
 
     def alive(self) -> int:
         """Return how many workers the scheduler has; raise ClusterError where they have another stemdask."""
-        alive = len(self._client.scheduler_info(n_workers=-1)["workers"])
+        alive = len(self._client.scheduler_info(n_workers=-1).get("workers", ()))  # it is empty while out of reach
         if alive and not self._checked:
             check_versions(self._client)
             self._checked = True

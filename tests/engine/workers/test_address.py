@@ -4,6 +4,8 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import distributed
 import pytest
@@ -13,6 +15,7 @@ from stemdask.config.clusters import Address
 from stemdask.engine.dispatch import Job
 from stemdask.engine.workers import address
 from stemdask.engine.workers.address import AddressPool
+from stemdask.engine.workers.gateway import GatewayPool
 from stemdask.errors import ClusterError
 
 WHOLE = json.dumps({"type": "Scheduler", "address": "tls://10.0.0.1:8786"})
@@ -57,3 +60,12 @@ def test_workers_with_another_stemdask_are_refused_with_both_versions(
     pool = AddressPool(job, Address(kind="address", scheduler="tcp://10.0.0.1:8786"))
     with pytest.raises(ClusterError, match=rf"another version of stemdask .*0\.0\.1.*{__version__}"), pool:
         pass
+
+
+def test_a_scheduler_out_of_reach_has_no_workers() -> None:
+    """Its client then knows nothing of it, and the run waits for it as for workers."""
+    client: Any = SimpleNamespace(scheduler_info=lambda n_workers: {})
+    existing: Any = SimpleNamespace(_client=client, _count=lambda one: AddressPool._count(existing, one))
+    gateway: Any = SimpleNamespace(_client=client, _checked=False)
+    assert AddressPool.alive(existing) == 0
+    assert GatewayPool.alive(gateway) == 0
