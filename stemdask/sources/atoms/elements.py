@@ -18,6 +18,8 @@ from stemdask.errors import InputError
 _LATTICE_PARAMETER = {78: 3.912, 79: 4.0782}
 #: Nearest neighbours [angstrom] in uranium, neptunium and plutonium, of which the covalent radii are far too large.
 _ACTINIDES = {92: 2.75, 93: 2.60, 94: 2.57}
+#: Nearest neighbours [angstrom] in crystals whose state ASE doesn't know, or not as a simple one.
+_CRYSTALS = {2: 3.1, 49: 3.25, 80: 3.01, 86: 4.7}
 #: Axial ratio of close-packed spheres, and the one below which "hcp" is the lattice of chains, as of selenium.
 _IDEAL, _CLOSE_PACKED = 1.633, 1.5
 #: Elements between which bonds are as long as the sum of their covalent radii, and by what they may be longer.
@@ -25,6 +27,7 @@ _NON_METALS = ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Ge", "As", "
 _STRETCHED = 1.15
 #: Close-packed crystals of no metallic bonds.
 _GASES = ("H", "He", "N", "O", "F", "Ne", "Ar", "Kr", "Xe", "Rn")
+_NOBLE_GASES = ("He", "Ne", "Ar", "Kr", "Xe", "Rn")
 _HYDROGEN = {"D": 1, "T": 1}
 #: The last element. Numbers beyond stand for types of atoms whose element isn't known.
 _LAST = 118
@@ -96,8 +99,8 @@ def nearest_distance(number: int) -> float:
         return math.nan
     if number in _LATTICE_PARAMETER:
         return _LATTICE_PARAMETER[number] * math.sqrt(0.5)
-    if number in _ACTINIDES:
-        return _ACTINIDES[number]
+    if number in _ACTINIDES or number in _CRYSTALS:
+        return (_ACTINIDES | _CRYSTALS)[number]
     state: Any = ase.data.reference_states[number] if number < len(ase.data.reference_states) else None
     if state is not None and "a" in state:
         factor = {"fcc": np.sqrt(0.5), "bcc": np.sqrt(0.75), "hcp": 1.0, "diamond": np.sqrt(3) / 4, "sc": 1.0}
@@ -113,6 +116,16 @@ def is_metal(number: int) -> bool:
     state: Any = ase.data.reference_states[number] if number < len(ase.data.reference_states) else None
     simple = state is not None and state["symmetry"] in ("fcc", "bcc", "hcp") and "a" in state
     return simple and chemical_symbol(number) not in _GASES and state.get("c/a", _IDEAL) >= _CLOSE_PACKED
+
+
+def is_noble_gas(number: int) -> bool:
+    """Tell whether an element is a noble gas, whose crystals are close-packed."""
+    return not is_anonymous(number) and chemical_symbol(number) in _NOBLE_GASES
+
+
+def is_non_metal(number: int) -> bool:
+    """Tell whether an element forms covalent bonds or none."""
+    return not is_anonymous(number) and chemical_symbol(number) in {*_NON_METALS, *_NOBLE_GASES}
 
 
 def covalent_bonds(numbers: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
+from ase.collections import g2
+from ase.spacegroup import crystal
 from crystals import CELLS, particle
 
 from stemdask.config.document import Document
 from stemdask.engine.run import execute
 from stemdask.errors import ConfigError, InputError
+from stemdask.model import AtomsFrame
 from stemdask.planning.resolve import resolve
 from stemdask.report.page import write
 from stemdask.sources.atoms.elements import nearest_distance
+from stemdask.sources.atoms.scale import odd_scale
 from stemdask.sources.opening import open_source
 
 #: Angstrom in what the coordinates are wrongly in, and what the warning says of it.
@@ -76,6 +80,53 @@ def test_voxels_nearly_as_large_as_an_angstrom_are_noticed_in_metals(name, tmp_p
         for voxel in (0.75, 1.25):
             (said,) = of_scale(open_source(structure_file(tmp_path, atoms, voxel)))
             assert "voxels" in said
+
+
+#: Crystals and a molecule whose bonds are as long as valences or bulk distances tell.
+KNOWN = [*BOXES, "SrTiO3", "TiO2", "SiO2", "C60"]
+
+
+def known(name: str) -> Atoms:
+    if name == "SrTiO3":
+        return crystal(
+            ["Sr", "Ti", "O"], [(0, 0, 0), (0.5,) * 3, (0.5, 0.5, 0)], spacegroup=221, cellpar=[3.905] * 3 + [90] * 3
+        )
+    if name == "TiO2":
+        return crystal(
+            ["Ti", "O"], [(0, 0, 0), (0.305, 0.305, 0)], spacegroup=136, cellpar=[4.594, 4.594, 2.959, 90, 90, 90]
+        )
+    if name == "SiO2":
+        places = [(0.4697, 0, 2 / 3), (0.4133, 0.2672, 0.7855)]
+        return crystal(["Si", "O"], places, spacegroup=154, cellpar=[4.916, 4.916, 5.4054, 90, 90, 120])
+    return molecule("C60") if name == "C60" else BOXES[name]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_voxels_of_three_quarters_of_an_angstrom_are_named(name, tmp_path):
+    assert of_scale(open_source(structure_file(tmp_path, known(name)))) == []
+    (said,) = of_scale(open_source(structure_file(tmp_path, known(name), 0.75)))
+    assert "voxels" in said
+
+
+def test_no_small_molecule_is_doubted():
+    doubted = []
+    for name in g2.names:
+        atoms = molecule(name)
+        if odd_scale(AtomsFrame(0, atoms.positions, atoms.numbers.astype(np.uint8))):
+            doubted.append(name)
+    assert doubted == []
+
+
+@pytest.mark.parametrize("left_out", ["C6H6", "CH3CH2OH", "C3H8", "isobutene"])
+def test_molecules_whose_hydrogen_is_left_out_are_left_alone(left_out):
+    atoms = molecule(left_out)
+    heavy = atoms[atoms.numbers > 1]
+    assert odd_scale(AtomsFrame(0, heavy.positions, heavy.numbers.astype(np.uint8))) is None
+
+
+def test_water_without_its_hydrogen_is_left_alone():
+    ice = crystal(["O"], [(1 / 3, 2 / 3, 0.0629)], spacegroup=194, cellpar=[4.498, 4.498, 7.323, 90, 90, 120])
+    assert odd_scale(AtomsFrame(0, ice.positions, np.full(4, 8, np.uint8), ice.cell[:], (True,) * 3)) is None
 
 
 def test_chains_of_metal_atoms_and_vapours_are_judged_by_their_nearest_atoms(tmp_path):
