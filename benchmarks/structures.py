@@ -165,6 +165,7 @@ def coordination(seeds: int) -> str:
     rows = []
     asked = [(name, numbers, {}) for name, (_, _, numbers) in CRYSTALS.items()]
     asked += [("Fe", {26: 14}, {"cutoff": "3.46 angstrom"}), ("Fe", {26: 8}, {"rule": "lattice"})]
+    asked += [("NiAl", {13: 8, 28: 8}, {}), ("Fe", {26: 8}, {"rule": "first_minimum"})]
     for name, expected, params in asked:
         exact = []
         for sigma in (0.0, *NOISE):
@@ -177,7 +178,8 @@ def coordination(seeds: int) -> str:
                 found.append((number == wanted)[inside].mean())
             exact.append(percent(float(np.mean(found))))
         atoms = ", ".join(f"{n}" for n in expected.values())
-        rows.append([CRYSTALS[name][0], atoms + "".join(f" ({key}: {value})" for key, value in params.items()), *exact])
+        text = CRYSTALS[name][0] if name in CRYSTALS else f"B2 {name}"
+        rows.append([text, atoms + "".join(f" ({key}: {value})" for key, value in params.items()), *exact])
     return table(["crystal", "neighbours", "0 Å", *(f"{sigma} Å" for sigma in NOISE)], rows)
 
 

@@ -87,7 +87,7 @@ def test_a_wrong_value_is_answered_once_in_words_of_the_config(params: str, told
 
 def test_a_value_that_is_part_of_an_allowed_one_is_named() -> None:
     _, problems = planning.steps(document("input: {path: a.xyz}\nanalyses: {coordination: {rule: bulk}}\n"), "atoms")
-    assert problems[0].endswith("must be 'first_minimum', 'bulk_distance' or 'lattice' (got 'bulk')")
+    assert problems[0].endswith("must be 'auto', 'first_minimum', 'bulk_distance' or 'lattice' (got 'bulk')")
 
 
 def test_bins_wider_than_the_longest_distance_are_refused() -> None:

@@ -117,7 +117,9 @@ def _neighbours(results: Results, frame: int) -> str:
     rules = {"first_minimum": "the first minimum of g(r) of the two elements", "bulk_distance": "a bulk distance × 1.2"}
     rule = rules.get(params.by, rules["first_minimum"]) if params.cutoff == "auto" else "the given distance"
     text = f"Atoms are neighbours if closer than {rule}: {', '.join(reached) or 'none'}."
-    if params.by == "lattice":
+    if params.by == "auto" and params.cutoff == "auto":
+        text += " In a body-centred crystal they are those of the first shell, nearer than midway to the second."
+    elif params.by == "lattice":
         text = (
             "Neighbours of an atom on a crystal lattice are those in its first shell. Other "
             + text[0].lower()
@@ -138,7 +140,9 @@ def method(params: coordination.CoordinationParams) -> Method:
             "Coordination numbers count the atoms in the first shell of the crystal lattice or, for atoms on no "
             f"lattice, those closer than {reach}."
         )
-    return Method(f"Coordination numbers count the atoms closer than {reach}.")
+    shell = params.by == "auto" and params.cutoff == "auto"
+    body_centred = ", in body-centred crystals those in the first shell" if shell else ""
+    return Method(f"Coordination numbers count the atoms closer than {reach}{body_centred}.")
 
 
 SHOWS = Shows(

@@ -8,11 +8,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stemdask.kernels.arrays import Floats, Integers, Integers32
+from stemdask.kernels.atoms.kinds import BCC
 from stemdask.kernels.atoms.neighbours import find_neighbours
-from stemdask.kernels.atoms.surroundings import Surroundings
+from stemdask.kernels.atoms.surroundings import Surroundings, surroundings
 from stemdask.kernels.atoms.templates import TEMPLATES
 from stemdask.kernels.atoms.workspace import Workspace
 from stemdask.kernels.compiled import kernel
+
+#: In a body-centred crystal as many atoms lie within this multiple of the nearest distance, beyond the second shell at
+#: 1.155 and before the next at 1.63.
+_BOTH, _TWO_SHELLS = 14, 1.33
+#: It is one where at least this part of all atoms has them, and this part of those has its lattice.
+_FEWEST, _MOST = 0.1, 0.5
+#: Between both shells, in units of the nearest distance.
+_MIDWAY = 1.077
 
 
 class Coordination(NamedTuple):
@@ -101,6 +110,57 @@ def coordination_by_lattice(found: Surroundings, species: ArrayLike) -> Coordina
         number[atoms] = (near >= 0).sum(axis=1)
         same[atoms] = ((near >= 0) & (of[near] == of[atoms, None])).sum(axis=1)
     return Coordination(number, same)
+
+
+def body_centred_coordination(
+    positions: ArrayLike,
+    species: ArrayLike,
+    numbers: ArrayLike,
+    spacing: float,
+    cell: ArrayLike | None = None,
+    periodic: ArrayLike = True,
+) -> Coordination | None:
+    """Count the first shell of body-centred crystals, whose second one no distance separates from it in warm ones.
+
+    Atoms on the lattice are counted by their places, others up to a distance midway between the shells.
+
+    Parameters
+    ----------
+    positions
+        (n, 3).
+    species, numbers
+        (n,), a number for each element, and atomic numbers.
+    spacing
+        Where the first peak of g(r) is.
+    cell, periodic
+        The periodic box, as in `find_neighbours`.
+
+    Returns
+    -------
+    Coordination | None
+        None where the structure as a whole isn't body-centred.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> iron = bulk("Fe", cubic=True)
+    >>> body_centred_coordination(iron.positions, [0, 0], iron.numbers, 2.5, iron.cell[:]).number
+    array([8, 8], dtype=int32)
+    """
+    one = np.zeros(len(np.asarray(species)), np.int32)
+    both_shells = coordination(positions, one, np.full((1, 1), _TWO_SHELLS * spacing), cell, periodic).number
+    both = both_shells == _BOTH
+    if not len(one) or both.mean() < _FEWEST:
+        return None
+    found = surroundings(np.asarray(positions, float), np.asarray(numbers, np.uint8), cell, periodic)
+    on_lattice = (found.match.kind == BCC) & ~found.own
+    if on_lattice[both].mean() < _MOST:
+        return None
+    midway = _MIDWAY * float(np.median(found.match.distance[on_lattice]))
+    n = int(np.max(np.asarray(species))) + 1
+    near = coordination(positions, species, np.full((n, n), midway), cell, periodic)
+    counted = coordination_by_lattice(found, species)
+    return Coordination(*(np.where(on_lattice, new, old) for new, old in zip(counted, near, strict=True)))
 
 
 class _Lists(NamedTuple):

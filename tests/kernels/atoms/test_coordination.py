@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from crystals import inner, particle
 
-from stemdask.kernels.atoms.coordination import coordination, coordination_by_lattice
+from stemdask.kernels.atoms.coordination import body_centred_coordination, coordination, coordination_by_lattice
+from stemdask.kernels.atoms.neighbour_rules import nearest
 from stemdask.kernels.atoms.pair_cutoffs import pair_cutoffs
 from stemdask.kernels.atoms.rdf import bin_edges
 from stemdask.kernels.atoms.surroundings import surroundings
@@ -96,3 +97,27 @@ def test_neighbours_of_the_own_element_are_counted_on_the_lattice():
     positions, numbers = particle("FePt", 14.0)
     found = coordination_by_lattice(surroundings(positions, numbers), numbers)
     assert set(found.same_element[inner(positions)]) == {4}
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.05, 0.1, 0.15])
+@pytest.mark.parametrize("name", ["Fe", "NiAl"])
+def test_body_centred_crystals_have_eight_neighbours_at_any_noise(name, sigma):
+    positions, numbers = particle(name, 12.0, sigma)
+    species = np.unique(numbers, return_inverse=True)[1]
+    found = body_centred_coordination(positions, species, numbers, 2.5)
+    inside = inner(positions, 4.0)
+    assert (found.number[inside] == 8).mean() >= 0.99
+    assert (found.same_element[inside] == (8 if name == "Fe" else 0)).mean() >= 0.99
+
+
+@pytest.mark.parametrize("name", ["Pt", "Co", "Po", "Si", "NaCl", "Cu3Au", "CeO2"])
+def test_crystals_that_are_not_body_centred_are_not_counted_as_such(name):
+    positions, numbers = particle(name, 10.0, 0.05)
+    spacing = float(np.median(nearest(positions, 1).distance))
+    assert body_centred_coordination(positions, np.zeros(len(numbers)), numbers, spacing) is None
+
+
+def test_a_gas_is_not_body_centred():
+    places = np.random.default_rng(0).uniform(0, 20, (400, 3))
+    assert body_centred_coordination(places, np.zeros(400), np.full(400, 26), 1.5) is None
+    assert body_centred_coordination(np.zeros((0, 3)), np.zeros(0), np.zeros(0), 2.5) is None

@@ -12,7 +12,12 @@ import numpy as np
 from stemdask.analyses.atoms.order import rdf
 from stemdask.analyses.atoms.sample import sample
 from stemdask.errors import FrameError
-from stemdask.kernels.atoms.coordination import Coordination, coordination, coordination_by_lattice
+from stemdask.kernels.atoms.coordination import (
+    Coordination,
+    body_centred_coordination,
+    coordination,
+    coordination_by_lattice,
+)
 from stemdask.kernels.atoms.pair_cutoffs import PairCutoffs, pair_cutoffs
 from stemdask.kernels.atoms.rdf import bin_edges
 from stemdask.kernels.atoms.surroundings import surroundings
@@ -21,7 +26,7 @@ from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
 from stemdask.sources.atoms.elements import chemical_symbol, covalent_bonds, nearest_distance
 from stemdask.units import LengthAngstrom
 
-Rule: TypeAlias = Literal["first_minimum", "bulk_distance", "lattice"]
+Rule: TypeAlias = Literal["auto", "first_minimum", "bulk_distance", "lattice"]
 
 #: Two atoms are neighbours below this multiple of the nearest-neighbour distance of the bulk metal.
 REACH = 1.2
@@ -40,10 +45,11 @@ LONGEST, UNKNOWN = 3.0, 3.0
 class CoordinationParams(Params):
     """Coordination numbers."""
 
-    rule: Rule = "first_minimum"
-    """Two atoms are neighbours below the first minimum of g(r) of their elements; below 1.2 times the distance of
-    nearest neighbours in the bulk element, the mean of both (bulk_distance, as in the published tutorial); or if one is
-    in the first shell of the other's crystal lattice (lattice: 8 neighbours in bcc at any temperature), and by the
+    rule: Rule = "auto"
+    """Two atoms are neighbours below the first minimum of g(r) of their elements (first_minimum); in body-centred
+    crystals, whose first two shells g(r) hardly tells apart, in the first of them (auto); below 1.2 times the distance
+    of nearest neighbours in the bulk element, the mean of both (bulk_distance, as in the published tutorial); or if one
+    is in the first shell of the other's crystal lattice (lattice: 8 neighbours in bcc at any temperature), and by the
     first minima where there is no lattice."""
     cutoff: Literal["auto"] | LengthAngstrom = "auto"
     """Distance below which atoms are neighbours, whatever their elements; auto: by the rule."""
@@ -70,6 +76,7 @@ _BY_FIRST_MINIMUM = Variable(
 )
 #: The coordination number by a rule that doesn't hold, to compare.
 BY_OTHER_RULE: Mapping[Rule, Variable] = {
+    "auto": _BY_BULK_DISTANCE,
     "first_minimum": _BY_BULK_DISTANCE,
     "bulk_distance": _BY_FIRST_MINIMUM,
     "lattice": _BY_FIRST_MINIMUM,
@@ -122,9 +129,13 @@ def run(frame: AtomsFrame, params: CoordinationParams) -> Mapping[str, Array]:
         used = _without_error(np.full(bulk.cutoff.shape, params.cutoff.angstrom()))
     _check_known(elements, used)
     counted = _count(frame, species, used)
-    found = _by_lattice(frame, species, counted) if params.by == "lattice" else counted
+    found = counted
+    if params.by == "lattice":
+        found = _by_lattice(frame, species, counted)
+    elif params.by == "auto" and params.cutoff == "auto":
+        found = _body_centred(frame, species) or counted
     _hold_together(found.number, used)
-    by_other = bulk if params.by == "first_minimum" else minima
+    by_other = bulk if params.by in ("auto", "first_minimum") else minima
     # -1 where the rule needs elements that aren't known.
     other = np.full(len(species), -1) if np.isnan(by_other.cutoff).any() else _count(frame, species, by_other).number
     histogram = np.bincount(np.minimum(found.number, LARGEST), minlength=LARGEST + 1)
@@ -173,6 +184,15 @@ def _by_lattice(frame: AtomsFrame, species: Array, counted: Coordination) -> Coo
     found = coordination_by_lattice(crystal, species)
     there = found.number >= 0
     return Coordination(*(np.where(there, new, old) for new, old in zip(found, counted, strict=True)))
+
+
+def _body_centred(frame: AtomsFrame, species: Array) -> Coordination | None:
+    """Count the first shell of a body-centred crystal; None in any other structure."""
+    r, counts = frame[rdf.R], frame[rdf.COUNTS]
+    if not counts.any():
+        return None
+    spacing = float(r[np.argmax(counts / r**2)])
+    return body_centred_coordination(frame.positions, species, frame.numbers, spacing, frame.cell, frame.periodic)
 
 
 def _first_minima(frame: AtomsFrame, species: Array, bulk: PairCutoffs) -> PairCutoffs:
