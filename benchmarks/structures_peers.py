@@ -261,24 +261,65 @@ def _surface() -> Iterator[Row]:
 
 
 def _composition() -> Iterator[Row]:
-    """Count by shells what numpy's histogram counts, of a core of nickel in a shell of platinum."""
+    """Count a core of nickel in a shell of platinum by shells, as OVITO does by its histogram of an expression."""
     positions = nanocrystal(26.0).positions
     distance = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
     numbers = np.where(distance < 8.0, 28, 78)
     found = analysed(positions, numbers, composition={})
-    radius = found["composition/radius"]
-    width = radius[1] - radius[0]
-    edges = np.append(radius - width / 2, radius[-1] + width / 2)
-    counts = np.array([np.histogram(distance[numbers == element], edges)[0] for element in (28, 78)])
     outside = found["atoms/surface"] == 1
     parts = [(numbers[outside] == 28).mean(), (numbers[outside] == 78).mean()]
+    theirs = {name: _ovito_shells(positions, numbers, found, name) for name in ("radius", "depth")}
     yield (
         "composition by radius, at the surface",
         "core and shell",
         _off(found["composition/fraction_surface"], parts),
-        "numpy",
-        _off(found["composition/count_by_radius"], counts),
+        "OVITO",
+        _off(found["composition/count_by_radius"], theirs["radius"]),
     )
+    # In a ball of a fine lattice the core begins where its radius says, and has its part of the volume.
+    grid = np.stack(np.meshgrid(*[np.arange(-13.0, 14)] * 3, indexing="ij"), -1).reshape(-1, 3) + 0.25
+    ball = 2.5 * grid[np.linalg.norm(grid, axis=1) < 12.4]
+    core = np.linalg.norm(ball, axis=1) < 2.5 * 7.0
+    shells = analysed(ball, np.where(core, 28, 78), composition={})
+    there = shells["composition/count_by_depth"].sum(axis=0) > 0
+    depth = shells["composition/depth"]
+    sharp = there & (np.abs(depth - 2.5 * (12.4 - 7.0)) > 4.0)
+    expected = (depth > 2.5 * (12.4 - 7.0)).astype(float)
+    yield (
+        "composition by depth",
+        "core of a ball",
+        _off(shells["composition/fraction_by_depth"][0, sharp], expected[sharp]),
+        "OVITO",
+        _off(found["composition/count_by_depth"], theirs["depth"]),
+    )
+
+
+def _ovito_shells(positions: np.ndarray, numbers: np.ndarray, found: dict[str, Any], name: str) -> np.ndarray:
+    """Return the histograms (elements, shells) that OVITO makes: of distances to the centre, or below the hull."""
+    from ovito.modifiers import ComputePropertyModifier, ExpressionSelectionModifier, HistogramModifier
+    from scipy.spatial import ConvexHull
+
+    shells = found[f"composition/{name}"]
+    width = shells[1] - shells[0]
+    x, y, z = positions.mean(axis=0)
+    expression = f"sqrt((Position.X-({x}))^2 + (Position.Y-({y}))^2 + (Position.Z-({z}))^2)"
+    if name == "depth":
+        expression = ""
+        for a, b, c, d in np.unique(ConvexHull(positions).equations.round(9), axis=0):
+            below = f"{-d} - ({a})*Position.X - ({b})*Position.Y - ({c})*Position.Z"
+            expression = f"min({expression}, {below})" if expression else below
+        expression = f"max({expression}, 0)"  # corners are rounded to either side
+    counts = []
+    for element in (28, 78):
+        data = _data(positions)
+        data.particles_.create_property("Number", data=numbers.astype(np.int32))
+        data.apply(ComputePropertyModifier(output_property="Where", expressions=[expression]))
+        data.apply(ExpressionSelectionModifier(expression=f"Number == {element}"))
+        histogram = HistogramModifier(property="Where", bin_count=len(shells), only_selected=True)
+        histogram.fix_xrange, histogram.xrange_start, histogram.xrange_end = True, 0.0, len(shells) * width
+        data.apply(histogram)
+        counts.append(next(iter(data.tables.values())).y[...])
+    return np.array(counts)
 
 
 def _pairs() -> Iterator[Row]:

@@ -47,6 +47,18 @@ def test_depth_counts_from_the_surface():
     assert found["composition/count_by_depth"][:, 0].sum() == ((found["atoms/depth"] < 2) & (numbers > 0)).sum()
 
 
+def test_the_core_of_a_ball_begins_at_its_depth_and_has_its_part_of_the_volume():
+    grid = np.stack(np.meshgrid(*[np.arange(-13.0, 14)] * 3, indexing="ij"), -1).reshape(-1, 3) + 0.25
+    ball, radius, core = 2.5 * grid[np.linalg.norm(grid, axis=1) < 12.4], 2.5 * 12.4, 2.5 * 7.0
+    found = analysed(ball, np.where(np.linalg.norm(ball, axis=1) < core, 28, 78))
+    nickel, depth = found["composition/fraction_by_depth"][0], found["composition/depth"]
+    counts = found["composition/count_by_depth"]
+    filled, layer = counts.sum(axis=0) > 0, 2.5
+    assert (nickel[filled & (depth > radius - core + 1.6 * layer)] == 1).all()
+    assert (nickel[filled & (depth < radius - core - 1.6 * layer)] == 0).all()
+    assert counts[0].sum() / counts.sum() == pytest.approx((core / radius) ** 3, rel=0.03)
+
+
 def test_errors_are_the_scatter_of_random_alloys():
     positions = nanocrystal(22).positions
     values, errors = [], []
