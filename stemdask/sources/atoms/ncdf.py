@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from stemdask.sources.atoms.trajectory_library import index_equal
 from stemdask.sources.per_file import once_per_file
 from stemdask.units import parse_length
 
+#: How a file of 64-bit data begins, which OVITO writes.
+_WIDE = b"CDF\x05"
 #: Variables begin at multiples of so many bytes.
 _PADDING = 4
 
@@ -85,6 +88,14 @@ def _values(variable: Any, frame: int) -> Any:
 def _opened(path: str) -> Any:
     from scipy.io import netcdf_file
 
+    with Path(path).open("rb") as stream:
+        if stream.read(len(_WIDE)) == _WIDE:
+            raise InputError(
+                "NetCDF of 64-bit data (CDF-5) isn't read",
+                where=path,
+                allowed="the classic format and that of 64-bit offsets",
+                remedy="Convert it: nccopy -k 64-bit-offset in.nc out.nc",
+            )
     file = netcdf_file(path, "r", mmap=True)
     coordinates = file.variables.get("coordinates")
     if coordinates is None or coordinates.dimensions != ("frame", "atom", "spatial") or coordinates.shape[2] != 3:
@@ -96,7 +107,7 @@ FORMAT = AtomsFormat(
     name="ncdf",
     suffixes=(".ncdf", ".nc"),
     noun="an AMBER trajectory in NetCDF",
-    magic=((0, b"CDF\x01"), (0, b"CDF\x02")),
+    magic=((0, b"CDF\x01"), (0, b"CDF\x02"), (0, _WIDE)),
     general=True,
     incidental=True,
     index=index,

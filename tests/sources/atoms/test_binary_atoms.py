@@ -279,6 +279,12 @@ def test_a_missing_library_is_named(suffix: str, module: str, tmp_path: Path, mo
         open_source(tmp_path / f"run.{suffix}")
 
 
+def test_a_netcdf_of_64_bit_data_is_refused_with_how_to_convert_it(tmp_path: Path) -> None:
+    (tmp_path / "run.nc").write_bytes(b"CDF\x05" + bytes(400))
+    with pytest.raises(InputError, match=r"64-bit data \(CDF-5\).*nccopy"):
+        open_source(tmp_path / "run.nc")
+
+
 def test_a_netcdf_of_a_fixed_number_of_frames_holds_no_more(positions: Any, tmp_path: Path) -> None:
     (tmp_path / "run.xyz").write_text(STRUCTURE)
     with netcdf_file(tmp_path / "run.nc", "w", version=2) as file:
