@@ -37,7 +37,14 @@ BY_ASE = {
     "structure.json": "json",
     "structure.db": "db",
 }
-BY_MDANALYSIS = ("dcd", "xtc", "trr", "ncdf")
+BY_MDANALYSIS = ("dcd", "xtc", "trr", "ncdf", "xyz", "pdb", "gro")
+#: Formats that OVITO writes, how it calls them, and whether they hold many frames in one file.
+BY_OVITO = {
+    "structure.xyz": ("xyz", True),
+    "structure.dump": ("lammps/dump", True),
+    "POSCAR": ("vasp", False),
+    "structure.gsd": ("gsd/hoomd", True),
+}
 
 
 def _structures() -> dict[str, Atoms]:
@@ -83,8 +90,16 @@ def _frames() -> list[Atoms]:
     return frames
 
 
-def _written(folder: Path) -> Iterator[tuple[str, Path, int]]:
-    """Write the frames in every format; yield its name, the file and the number of frames."""
+def _written(folder: Path) -> Iterator[tuple[str, str, Path, int]]:
+    """Write the frames in every format; yield the program, the format's name, the file and the number of frames."""
+    for program, files in (("ASE", _by_ase), ("MDAnalysis", _by_mdanalysis), ("OVITO", _by_ovito)):
+        beside = folder / program
+        beside.mkdir()
+        for name, path, n_frames in files(beside):
+            yield "as LAMMPS does" if name == "structure.dump" and program == "ASE" else program, name, path, n_frames
+
+
+def _by_ase(folder: Path) -> Iterator[tuple[str, Path, int]]:
     frames = _frames()
     for name, by in BY_ASE.items():
         path = folder / name
@@ -112,37 +127,58 @@ def _written(folder: Path) -> Iterator[tuple[str, Path, int]]:
             with warnings.catch_warnings(action="ignore"):
                 ase.io.write(path, frames if many else frames[0], format=by)
             yield name, path, 7 if many else 1
-    yield from _by_mdanalysis(folder, frames)
 
 
-def _by_mdanalysis(folder: Path, frames: list[Atoms]) -> Iterator[tuple[str, Path, int]]:
+def _by_ovito(folder: Path) -> Iterator[tuple[str, Path, int]]:
+    try:
+        from ovito.io import export_file, import_file
+    except ImportError:
+        return
+    ase.io.write(folder / "all.extxyz", _frames(), format="extxyz")
+    pipeline = import_file(str(folder / "all.extxyz"))
+    columns = ["Particle Identifier", "Particle Type", "Position.X", "Position.Y", "Position.Z"]
+    for name, (by, many) in BY_OVITO.items():
+        beside = folder / by.replace("/", "-")
+        beside.mkdir()
+        path = beside / name
+        options = {"columns": columns if by == "lammps/dump" else columns[1:]} if name != "POSCAR" else {}
+        if by == "gsd/hoomd":
+            options = {}
+        export_file(pipeline, str(path), by, multiple_frames=many, **options)
+        yield name, path, 7 if many else 1
+
+
+def _by_mdanalysis(folder: Path) -> Iterator[tuple[str, Path, int]]:
     try:
         import MDAnalysis
     except ImportError:
         return
+    frames = _frames()
     ase.io.write(folder / "elements.pdb", frames[0], format="proteindatabank")
     universe = MDAnalysis.Universe(str(folder / "elements.pdb"))
     universe.dimensions = [*frames[0].cell.lengths(), 90, 90, 90]
     for suffix in BY_MDANALYSIS:
         beside = folder / suffix
         beside.mkdir()
-        ase.io.write(beside / "structure.pdb", frames[0], format="proteindatabank")
+        if suffix in ("dcd", "xtc", "trr", "ncdf"):
+            ase.io.write(beside / "structure.pdb", frames[0], format="proteindatabank")
         path = beside / f"structure.{suffix}"
-        with MDAnalysis.Writer(str(path), len(frames[0])) as writer:
-            for atoms in frames:
+        written = frames[:1] if suffix == "gro" else frames
+        with warnings.catch_warnings(action="ignore"), MDAnalysis.Writer(str(path), len(frames[0])) as writer:
+            for atoms in written:
                 universe.atoms.positions = atoms.positions
                 writer.write(universe.atoms)
-        yield path.name, path, 7
+        yield path.name, path, len(written)
 
 
 def formats(seeds: int) -> str:
     """Read each format whole, and cut off at each tenth of its length."""
     lines = [
-        "| format | frames | largest difference | cut off at a tenth | error | fewer frames |",
-        "|---|---|---|---|---|---|",
+        "| written by | format | frames | largest difference | cut off at a tenth | error | fewer frames |",
+        "|---|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as folder:
-        for name, path, n_frames in _written(Path(folder)):
+        for program, name, path, n_frames in _written(Path(folder)):
             source = open_source(path)
             assert source.n_frames == n_frames, (name, source.n_frames)
             off = max(_difference(source.read(k).positions, atoms) for k, atoms in enumerate(_frames()[:n_frames]))
@@ -150,15 +186,18 @@ def formats(seeds: int) -> str:
             outcomes = [_cut(path, data[: len(data) * tenth // 10]) for tenth in range(1, 10)]
             path.write_bytes(data)
             lines.append(
-                f"| {name} | {n_frames} | {off:.0e} Å | {len(outcomes)} | {outcomes.count('error')} "
+                f"| {program} | {name} | {n_frames} | {off:.0e} Å | {len(outcomes)} | {outcomes.count('error')} "
                 f"| {outcomes.count('read')} |"
             )
     return "\n".join(lines)
 
 
 def _difference(positions: np.ndarray, atoms: Atoms) -> float:
-    """Return by how much positions differ, up to whole cells."""
-    fraction = (positions - atoms.positions) @ np.linalg.inv(atoms.cell[:])
+    """Return by how much positions differ, up to whole cells, and to the middle of the box as the origin."""
+    away = positions - atoms.positions
+    if np.abs(away[0]).max() > 0.1:  # HOOMD's boxes begin at minus half their edges
+        away += 0.5 * atoms.cell[:].sum(axis=0)
+    fraction = away @ np.linalg.inv(atoms.cell[:])
     return float(np.abs((fraction - np.round(fraction)) @ atoms.cell[:]).max())
 
 
