@@ -61,16 +61,17 @@ def odd_scale(frame: AtomsFrame) -> str | None:
     bulk elements. In compounds the valences that bonds of such lengths would have decide.
     """
     elements, near = np.unique(frame.numbers), _nearest(frame)
-    ratios = near.distance[:, 0] / near.expected[:, 0]
+    distance, expected = near.distance[:, 0], near.expected[:, 0]
     shortest, longest = _WIDE if any(map(is_non_metal, elements.tolist())) else _METALLIC
     if _is_close_packed(frame, near):
         few = slice(_METAL_NEAREST)
-        ratios = near.distance[:, few].mean(axis=1) / near.expected[:, few].mean(axis=1)
+        distance, expected = near.distance[:, few].mean(axis=1), near.expected[:, few].mean(axis=1)
         shortest, longest = _METALS
-    ratios = ratios[np.isfinite(ratios)]  # not of atoms whose element isn't known
-    if not len(ratios):
+    known = np.isfinite(expected)  # not of atoms whose element isn't
+    distance, expected = distance[known], expected[known]
+    if not len(distance):
         return None
-    ratio = float(np.median(ratios))
+    ratio, found, right = (float(np.median(values)) for values in (distance / expected, distance, expected))
     strain = near.stretch[np.isfinite(near.stretch)]
     if len(strain) >= (1 if _is_endless(frame) else _VALENCE_ATOMS):
         stretched = float(np.median(strain))
@@ -78,13 +79,11 @@ def odd_scale(frame: AtomsFrame) -> str | None:
         longer = stretched > _VALENCES[1] and ratio > _NEAREST[1]
         if not (shorter or longer) or _is_water(elements, near):
             return None
-        ratio, (shortest, longest) = stretched, _VALENCES
+        ratio, right, (shortest, longest) = stretched, found / max(stretched, 1e-9), _VALENCES
     elif shortest <= ratio <= longest:
         return None
-    found = float(np.median(near.distance[:, 0]))
     if not found > 0:
         return "most atoms coincide with another one"
-    right = found / ratio
     said = f"nearest atoms are {found:.3g} angstrom apart, where {near.pair} bonds have about {right:.3g}"
     units = [(name, text) for name, (factor, text) in _UNITS.items() if shortest <= ratio * factor <= longest]
     remedies = [f"in {name} (give input.scale: {text})" for name, text in units]
