@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Callable, Hashable
 from functools import lru_cache
@@ -50,6 +51,13 @@ def forget_if_changed(path: str) -> _State:
         _seen.clear()
     _seen[path] = state
     return state
+
+
+@atexit.register
+def forget_all() -> None:
+    """Close what is open while the libraries that opened it still can: GSD's writes lines of its own where it can't."""
+    for forget in _forget:
+        forget()
 
 
 def _is_hdf5(path: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +257,24 @@ def test_gsd_holds_frames_of_any_number_of_atoms(tmp_path: Path) -> None:
         assert frame.numbers.tolist() == [78] * (len(written[k]) - 1) + [79]
         assert frame.time == 100 * k
         np.testing.assert_allclose(frame.cell, [[10, 0, 0], [2, 20, 0], [0, 0, 30]])
+
+
+@pytest.mark.long
+def test_a_gsd_left_open_says_nothing_when_the_program_ends(tmp_path: Path) -> None:
+    pytest.importorskip("gsd.hoomd")
+    script = (
+        "import sys, gsd.hoomd, numpy as np\n"
+        "with gsd.hoomd.open(sys.argv[1], 'w') as file:\n"
+        "    frame = gsd.hoomd.Frame()\n"
+        "    frame.particles.N, frame.particles.types = 1, ['Pt']\n"
+        "    frame.particles.position = np.zeros((1, 3))\n"
+        "    file.append(frame)\n"
+        "from stemdask.sources.opening import open_source\n"
+        "open_source(sys.argv[1]).read(0)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "run.gsd")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("suffix", ["gsd", "xtc", "trr", "dcd", "ncdf"])
