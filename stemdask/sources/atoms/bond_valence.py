@@ -5,7 +5,7 @@ from __future__ import annotations
 import ase.data
 import numpy as np
 
-from stemdask.kernels.arrays import Floats, Integers
+from stemdask.kernels.arrays import AnyIntegers, Floats
 
 #: Radius [angstrom] and electronegativity of elements in bonds of valence one.
 #: O'Keeffe and Brese, J. Am. Chem. Soc. 113, 3226 (1991).
@@ -48,7 +48,7 @@ def _tables() -> tuple[Floats, Floats, Floats]:
 _RADIUS, _ELECTRONEGATIVITY, _VALENCE = _tables()
 
 
-def stretch(number: Integers, others: Integers, distance: Floats) -> Floats:
+def stretch(number: AnyIntegers, others: AnyIntegers, distance: Floats) -> Floats:
     """Return by which factor the bonds of atoms are longer than those with which they would have their valence.
 
     Parameters
