@@ -47,7 +47,7 @@ def test_a_key_that_is_set_holds_for_a_preview(here: Path) -> None:
     done = CliRunner().invoke(app, ["preview", "stack.npy", "--set", "input.pixel_size=0.0297 nm"])
     assert done.exit_code == 0, done.output
     assert " nm" in done.stdout
-    refused = CliRunner().invoke(app, ["preview", "stack.npy", "--set", "analyses.colums.separation=12 px"])
+    refused = CliRunner().invoke(app, ["preview", "stack.npy", "--set", "analyses.column.separation=12 px"])
     assert refused.exit_code == ConfigError.exit_code
     assert "columns" in refused.output
 
