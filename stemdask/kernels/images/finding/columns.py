@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from stemdask.kernels.arrays import Booleans, Codes, Floats, Image, Integers32
+from stemdask.kernels.arrays import AnyFloats, Booleans, Codes, Floats, Image, Integers32
 from stemdask.kernels.images.finding.anchors import Anchors, find_anchors
 from stemdask.kernels.images.finding.motif import Motif, find_motif, mean_cell, shortest_distance
 from stemdask.kernels.images.finding.populate import Sites, once, populate
@@ -205,7 +205,7 @@ def standardise(image: NDArray[np.generic]) -> tuple[Image, Booleans]:
     return pixels[tuple(nearest)], ndimage.uniform_filter(valid.astype(np.float32), 5) >= _MIN_VALID
 
 
-def _slope(pixels: NDArray[np.floating], valid: Booleans) -> Floats | None:
+def _slope(pixels: AnyFloats, valid: Booleans) -> Floats | None:
     """Return the plane (ny, nx) through an image, which need not have mean 0; None where it is less than the rest."""
     ny, nx = pixels.shape
     counts = valid.astype(np.float64)
