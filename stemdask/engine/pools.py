@@ -18,6 +18,8 @@ from stemdask.model import Plan
 
 #: Work, in seconds of a core, that other processes don't finish earlier by more than their start costs.
 LITTLE_WORK = 10.0
+#: Seconds that processes of Dask, which start slowly and are fed by this one, have to save at least.
+PROCESS_SECONDS = 10.0
 #: Seconds of the driver's core for each frame whose results come from a helper process to be written.
 DRIVER_SECONDS = 0.01
 
@@ -39,6 +41,8 @@ def settled(cluster: kinds.Cluster, plan: Plan, n_frames: int) -> tuple[kinds.Na
         return kinds.Inline(), f"inline, for {about}"
     if plan.limits.isolate and workers * DRIVER_SECONDS < plan.frame_seconds:
         return kinds.Threads(kind="threads", workers=workers), f"{workers} threads, for {about}"
+    if work * (1 - 1 / workers) < PROCESS_SECONDS:
+        return kinds.Inline(), f"inline, for {about}"
     found = kinds.Processes(kind="processes", workers=workers, workers_timeout=cluster.workers_timeout)
     return found, f"{workers} processes, for {about}"
 

@@ -28,6 +28,7 @@ def plan(frame_seconds: float, *, isolate: bool = True) -> Plan:
         (6, 10.0, True, "threads", 3),
         (100, 1.0, False, "processes", 4),  # without helpers threads wait for each other
         (10_000, 0.005, True, "processes", 4),  # more than one process can write
+        (2_600, 0.005, True, "inline", None),  # four processes would save less than their start takes
         (4, math.inf, True, "threads", 2),
     ],
 )
