@@ -37,6 +37,8 @@ def count_far_pixels(image: AnyFloats) -> int:
     if not len(sample):
         return 0
     low, high = np.percentile(sample, [0.5, 99.5])
+    if high == low:  # hardly a pixel has counted anything: each is all that there is
+        return 0
     limit = high + _BEYOND * (high - low)
     with np.errstate(invalid="ignore"):
         places = np.argwhere(image > limit)
