@@ -45,15 +45,18 @@ def prepare(
 ) -> dict[str, Array]:
     """Run what comes once before; return its constants by path, in the declared dtype.
 
-    A step all of whose constants are `known` isn't run.
+    A step all of whose constants are `known` isn't run; those that it hands on and that aren't stored are missed only
+    where a later step has constants to make.
     """
     prepared = dict(known or {})
-    for step, own in zip(steps, outputs(kind, steps), strict=True):
+    constants = [_of_stage(own, "prepare") for own in outputs(kind, steps)]
+    lacks = [any(variable.stored and variable.path not in prepared for variable in own) for own in constants]
+    for number, (step, own) in enumerate(zip(steps, constants, strict=True)):
         analysis = registry.get(kind, step.name)
-        is_known = all(variable.path in prepared for variable in _of_stage(own, "prepare"))
-        if analysis.prepare is not None and not is_known:
-            constants = _Seen(frames, prepared)
-            prepared |= _checked(analysis.prepare(constants, step.params), step, own, "prepare")
+        hands_on = any(variable.path not in prepared for variable in own) and any(lacks[number + 1 :])
+        if analysis.prepare is not None and (lacks[number] or hands_on):
+            seen = _Seen(frames, prepared)
+            prepared |= _checked(analysis.prepare(seen, step.params), step, own, "prepare")
     return prepared
 
 

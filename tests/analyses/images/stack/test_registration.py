@@ -3,8 +3,11 @@ import warnings
 import numpy as np
 import pytest
 
-from stemdask.analyses.images.stack.registration import FLAGS, RegistrationParams
+from stemdask.analyses import chain
+from stemdask.analyses.images.columns.columns import ColumnsParams
+from stemdask.analyses.images.stack.registration import AREA_FIRST, AREA_IMAGE, FLAGS, RegistrationParams
 from stemdask.errors import StemdaskError
+from stemdask.model import ImageFrame, Step
 from stemdask.simulate import stack
 
 AREA = {"shape": (112, 128), "spacing": 14.0, "electrons_a": 300.0, "electrons_b": 75.0, "background": 0.2}
@@ -93,3 +96,26 @@ def test_the_same_stack_gives_the_same_bytes_for_any_block(analysed):
     one, two = (analysed(frames, ("registration", RegistrationParams()), block=block).results for block in (2, 9))
     assert one.keys() == two.keys()
     assert all(one[path].tobytes() == two[path].tobytes() for path in one)
+
+
+def test_a_drift_that_is_known_is_followed_again_only_for_columns_that_are_to_be_found():
+    images, _ = stack(6, drift=0.5, **AREA)
+    read = []
+
+    class Frames(list):
+        def __getitem__(self, k):
+            read.append(k)
+            return ImageFrame(k, images[k], (NM, NM), (0.0, 0.0))
+
+    frames = Frames(range(len(images)))
+    steps = [Step("registration", RegistrationParams(mode="series")), Step("columns", ColumnsParams())]
+    whole = chain.prepare("images", steps, frames)
+    stored = {path: values for path, values in whole.items() if path not in (AREA_IMAGE.path, AREA_FIRST.path)}
+    read.clear()
+    assert chain.prepare("images", steps, frames, stored).keys() == stored.keys()
+    assert not read
+    drift = {path: values for path, values in stored.items() if path.startswith("registration/")}
+    again = chain.prepare("images", steps, frames, drift)
+    assert again.keys() == whole.keys()
+    for path, values in whole.items():
+        np.testing.assert_array_equal(again[path], values)
