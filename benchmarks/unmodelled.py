@@ -77,7 +77,7 @@ def measured(case: str, apart: float, seed: int) -> tuple[np.ndarray, np.ndarray
         for top, left, wide, high in spots:
             distance2 = (y - top) ** 2 + (x - left) ** 2
             image = image + random.poisson(high * PEAK * np.exp(-0.5 * distance2 / wide**2))
-    held = ~known if "held" in case else np.zeros(len(place), bool)
+    held = ~known if "sites are known" in case else np.zeros(len(place), bool)
     place, kind, held = (values[known | held] for values in (place, kind, held))
     start = place + np.where(held[:, None], 0.0, random.normal(0, 0.3, place.shape))
     fit = fit_joint(image.astype(np.float32), start, kind, WIDTH, held=held)
