@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from math import factorial, pi, sqrt
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -19,13 +19,16 @@ from stemdask.kernels.compiled import kernel
 LANES = 64
 #: The same, unsigned: numba needn't ask whether an index counts from the end, and the loops become vector code.
 WIDE = np.uint64(LANES)
-#: The l of the polynomials, in the order in which their real vectors follow each other.
+#: The l of the polynomials, in the order in which their real scratch follow each other.
 POLYNOMIAL = (6, 4)
 #: Constant factors of the derivatives of the Legendre polynomials of these l, which the polynomials leave out.
 _FACTORS = {6: (1 / 16, 21 / 8, 105 / 8, 315 / 2, 945 / 2, 10395, 10395), 4: (1 / 8, 5 / 2, 15 / 2, 105, 105)}
-#: Rows of the scratch after the 22 sums: the sum of the weights, and of a neighbour per lane the vector and weight.
-_TOTAL, _VECTOR = 22 * LANES, 23 * LANES
-SCRATCH = 27 * LANES
+#: Rows of the scratch: 22 sums, that of the weights, and three times the vector to a neighbour and its weight.
+_A, _B, _C = 23, 27, 31
+SCRATCH = 35 * LANES
+_ONE = np.uint64(1)
+#: Of one neighbour what is added to 23 rows.
+_Row: TypeAlias = tuple[float, ...]
 
 
 @cache
@@ -37,6 +40,49 @@ def polynomial_norms() -> Floats:
             norm = (2 * degree + 1) / (4 * pi) * factorial(degree - m) / factorial(degree + m)
             norms += [factor * sqrt(norm)] if m == 0 else 2 * [(-1) ** m * factor * sqrt(2 * norm)]
     return np.array(norms)
+
+
+@kernel(inline="always")
+def _polynomials(x: float, y: float, z: float, w: float) -> _Row:
+    """Return the polynomials of l = 6, then 4, of one neighbour times its weight, and the weight."""
+    xx, yy, zz = x * x, y * y, z * z
+    inverse = 1.0 / (xx + yy + zz)
+    u = zz * inverse
+    c, s = (xx - yy) * inverse, 2 * x * y * inverse  # (x + iy)² of the unit vector
+    # Real and imaginary parts of w (x + iy)^m, times z for odd m.
+    a1, b1 = w * z * inverse * x, w * z * inverse * y
+    a2, b2 = w * c, w * s
+    a3, b3 = a1 * c - b1 * s, a1 * s + b1 * c
+    a4, b4 = a2 * c - b2 * s, a2 * s + b2 * c
+    a5, b5 = a3 * c - b3 * s, a3 * s + b3 * c
+    a6, b6 = a4 * c - b4 * s, a4 * s + b4 * c
+    of0, of1, of2 = ((231 * u - 315) * u + 105) * u - 5, (33 * u - 30) * u + 5, (33 * u - 18) * u + 1
+    of3, of4 = 11 * u - 3, 11 * u - 1
+    six = w * of0, of1 * a1, of1 * b1, of2 * a2, of2 * b2, of3 * a3, of3 * b3, of4 * a4, of4 * b4, a5, b5, a6, b6
+    of0, of1, of2 = (35 * u - 30) * u + 3, 7 * u - 3, 7 * u - 1
+    return (*six, w * of0, of1 * a1, of1 * b1, of2 * a2, of2 * b2, a3, b3, a4, b4, w)
+
+
+@kernel(inline="always")
+def _put(
+    neighbour: tuple[np.uint64, np.uint64],
+    point: Integers32,
+    points: Floats,
+    weight: Floats,
+    origin: tuple[float, float, float],
+    scratch: Floats,
+    at: np.uint64,
+) -> None:
+    """Write the vector to a neighbour and its weight, which is zero beyond the end of the list of its atom."""
+    (e, end), (x, y, z) = neighbour, origin
+    if e < end:
+        p = np.uint64(point[e])
+        scratch[at] = points[p, 0] - x
+        scratch[at + WIDE] = points[p, 1] - y
+        scratch[at + 2 * WIDE] = points[p, 2] - z
+        scratch[at + 3 * WIDE] = weight[e] if len(weight) else 1.0
+    else:
+        scratch[at + 3 * WIDE] = 0.0
 
 
 @kernel(fastmath={"contract"})
@@ -59,62 +105,52 @@ def block_from_polynomials(
     longest = 0
     for lane in range(n):
         longest = max(longest, first[begin + lane + 1] - first[begin + lane])
-    scratch[:_VECTOR] = 0.0
+    scratch[: _A * LANES] = 0.0
     # Lanes that have no more neighbours hold any vector and count it nothing.
-    scratch[_VECTOR:] = 1.0
-    for k in range(longest):
-        for lane in range(n):
-            e, x_ = np.uint64(first[begin + lane] + k), np.uint64(_VECTOR + lane)
-            if e < np.uint64(first[begin + lane + 1]):
-                i, p = np.uint64(begin + lane), np.uint64(point[e])
-                scratch[x_] = points[p, 0] - points[i, 0]
-                scratch[x_ + WIDE] = points[p, 1] - points[i, 1]
-                scratch[x_ + 2 * WIDE] = points[p, 2] - points[i, 2]
-                scratch[x_ + 3 * WIDE] = weight[e] if len(weight) else 1.0
-            else:
-                scratch[x_ + 3 * WIDE] = 0.0
+    scratch[_A * LANES :] = 1.0
+    for k in range(0, longest, 3):
+        for lane in range(np.uint64(n)):
+            i = np.uint64(begin) + lane
+            e, end = np.uint64(first[i] + k), np.uint64(first[i + _ONE])
+            origin = points[i, 0], points[i, 1], points[i, 2]
+            _put((e, end), point, points, weight, origin, scratch, lane + _A * WIDE)
+            _put((e + _ONE, end), point, points, weight, origin, scratch, lane + _B * WIDE)
+            _put((e + _ONE + _ONE, end), point, points, weight, origin, scratch, lane + _C * WIDE)
         for lane in range(LANES):
             x, y, z = scratch[23 * LANES + lane], scratch[24 * LANES + lane], scratch[25 * LANES + lane]
-            w = scratch[26 * LANES + lane]
-            xx, yy, zz = x * x, y * y, z * z
-            inverse = 1.0 / (xx + yy + zz)
-            u = zz * inverse
-            c, s = (xx - yy) * inverse, 2 * x * y * inverse  # (x + iy)² of the unit vector
-            # Real and imaginary parts of w (x + iy)^m, times z for odd m.
-            a1, b1 = w * z * inverse * x, w * z * inverse * y
-            a2, b2 = w * c, w * s
-            a3, b3 = a1 * c - b1 * s, a1 * s + b1 * c
-            a4, b4 = a2 * c - b2 * s, a2 * s + b2 * c
-            a5, b5 = a3 * c - b3 * s, a3 * s + b3 * c
-            a6, b6 = a4 * c - b4 * s, a4 * s + b4 * c
-            of1, of2 = (33 * u - 30) * u + 5, (33 * u - 18) * u + 1
-            of3, of4 = 11 * u - 3, 11 * u - 1
-            scratch[lane] += w * (((231 * u - 315) * u + 105) * u - 5)
-            scratch[LANES + lane] += of1 * a1
-            scratch[2 * LANES + lane] += of1 * b1
-            scratch[3 * LANES + lane] += of2 * a2
-            scratch[4 * LANES + lane] += of2 * b2
-            scratch[5 * LANES + lane] += of3 * a3
-            scratch[6 * LANES + lane] += of3 * b3
-            scratch[7 * LANES + lane] += of4 * a4
-            scratch[8 * LANES + lane] += of4 * b4
-            scratch[9 * LANES + lane] += a5
-            scratch[10 * LANES + lane] += b5
-            scratch[11 * LANES + lane] += a6
-            scratch[12 * LANES + lane] += b6
-            scratch[13 * LANES + lane] += w * ((35 * u - 30) * u + 3)
-            scratch[14 * LANES + lane] += (7 * u - 3) * a1
-            scratch[15 * LANES + lane] += (7 * u - 3) * b1
-            scratch[16 * LANES + lane] += (7 * u - 1) * a2
-            scratch[17 * LANES + lane] += (7 * u - 1) * b2
-            scratch[18 * LANES + lane] += a3
-            scratch[19 * LANES + lane] += b3
-            scratch[20 * LANES + lane] += a4
-            scratch[21 * LANES + lane] += b4
-            scratch[_TOTAL + lane] += w
+            a = _polynomials(x, y, z, scratch[26 * LANES + lane])
+            x, y, z = scratch[27 * LANES + lane], scratch[28 * LANES + lane], scratch[29 * LANES + lane]
+            b = _polynomials(x, y, z, scratch[30 * LANES + lane])
+            x, y, z = scratch[31 * LANES + lane], scratch[32 * LANES + lane], scratch[33 * LANES + lane]
+            c = _polynomials(x, y, z, scratch[34 * LANES + lane])
+            scratch[lane] += a[0] + b[0] + c[0]
+            scratch[LANES + lane] += a[1] + b[1] + c[1]
+            scratch[2 * LANES + lane] += a[2] + b[2] + c[2]
+            scratch[3 * LANES + lane] += a[3] + b[3] + c[3]
+            scratch[4 * LANES + lane] += a[4] + b[4] + c[4]
+            scratch[5 * LANES + lane] += a[5] + b[5] + c[5]
+            scratch[6 * LANES + lane] += a[6] + b[6] + c[6]
+            scratch[7 * LANES + lane] += a[7] + b[7] + c[7]
+            scratch[8 * LANES + lane] += a[8] + b[8] + c[8]
+            scratch[9 * LANES + lane] += a[9] + b[9] + c[9]
+            scratch[10 * LANES + lane] += a[10] + b[10] + c[10]
+            scratch[11 * LANES + lane] += a[11] + b[11] + c[11]
+            scratch[12 * LANES + lane] += a[12] + b[12] + c[12]
+            scratch[13 * LANES + lane] += a[13] + b[13] + c[13]
+            scratch[14 * LANES + lane] += a[14] + b[14] + c[14]
+            scratch[15 * LANES + lane] += a[15] + b[15] + c[15]
+            scratch[16 * LANES + lane] += a[16] + b[16] + c[16]
+            scratch[17 * LANES + lane] += a[17] + b[17] + c[17]
+            scratch[18 * LANES + lane] += a[18] + b[18] + c[18]
+            scratch[19 * LANES + lane] += a[19] + b[19] + c[19]
+            scratch[20 * LANES + lane] += a[20] + b[20] + c[20]
+            scratch[21 * LANES + lane] += a[21] + b[21] + c[21]
+            scratch[22 * LANES + lane] += a[22] + b[22] + c[22]
+    for lane in range(LANES):
+        scratch[22 * LANES + lane] = 1.0 / scratch[22 * LANES + lane]
     for row in range(len(block) // LANES):
         for lane in range(LANES):
-            block[row * LANES + lane] = norms[row] * scratch[row * LANES + lane] / scratch[_TOTAL + lane]
+            block[row * LANES + lane] = norms[row] * scratch[row * LANES + lane] * scratch[22 * LANES + lane]
 
 
 class Recurrence(NamedTuple):
