@@ -35,6 +35,7 @@ Convention: TypeAlias = Literal["lechner-dellago", "pyboo"]
 Normalisation: TypeAlias = Literal["none", "steinhardt"]
 #: That of the published analysis of nanocrystals.
 CRITERION = Criterion(threshold=0.8, min_fraction=0.5)
+_ONE, _TWO = np.uint64(1), np.uint64(2)
 
 
 class BondOrder(NamedTuple):
@@ -219,7 +220,7 @@ def _order(
     flags = Crystallinity(order.crystallinity, order.crystalline, order.margin)
     n, stride = len(first) - 1, rows.shape[1]
     width = layout.offset[-1]
-    block, sums = np.zeros((width + 1) * LANES), np.empty(SCRATCH)
+    block, sums = np.zeros((stride + 1) * LANES), np.empty(SCRATCH)
     longest = 1
     for i in range(n):
         longest = max(longest, first[i + 1] - first[i])
@@ -235,14 +236,14 @@ def _order(
         known = min(begin + LANES, n)
         for i in range(begin, known):
             lane = np.uint64(i - begin)
-            for k in range(np.uint64(width)):
+            for k in range(np.uint64(0), np.uint64(stride), _TWO):  # one by one it is compiled to slow gathers
                 rows[i, k] = block[k * WIDE + lane]
-            for k in range(width, stride):
-                rows[i, k] = 0.0
+                rows[i, k + _ONE] = block[(k + _ONE) * WIDE + lane]
             scale[i] = np.sqrt(4 * np.pi / 13) / order.q[layout.place[0], i]
         while behind < known and _last_neighbour(first, other, behind) < known:
             _neighbourhood(first, other, choices.with_itself, behind, scratch, s6, block)
             _invariants(block, behind, layout, choices.normalised, order.q_avg, order.w_avg)
+            block[width * LANES :] = 0.0  # where the mean over no neighbour has left NaN
             block_of_flags(first, s6, choices.criterion, behind, sorting, flags)
             behind += LANES
 
@@ -317,8 +318,9 @@ def _neighbourhood(
             _sums(other, (e, end), flat, wide, (scale, scale[i]), own, total, s6)
         share = 1.0 / (first[i + 1] - first[i] + with_itself)
         lane = np.uint64(i - begin)
-        for k in range(np.uint64(len(block) // LANES - 1)):
+        for k in range(np.uint64(0), wide, _TWO):  # one by one it is compiled to slow scatters
             block[k * WIDE + lane] = total[k] * share
+            block[(k + _ONE) * WIDE + lane] = total[k + _ONE] * share
 
 
 @kernel(inline="always")
