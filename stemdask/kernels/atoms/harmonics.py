@@ -19,7 +19,7 @@ from stemdask.kernels.compiled import kernel
 LANES = 64
 #: The same, unsigned: numba needn't ask whether an index counts from the end, and the loops become vector code.
 WIDE = np.uint64(LANES)
-#: The l of the polynomials, in the order in which their real scratch follow each other.
+#: The l of the polynomials, in the order in which their real vectors follow each other.
 POLYNOMIAL = (6, 4)
 #: Constant factors of the derivatives of the Legendre polynomials of these l, which the polynomials leave out.
 _FACTORS = {6: (1 / 16, 21 / 8, 105 / 8, 315 / 2, 945 / 2, 10395, 10395), 4: (1 / 8, 5 / 2, 15 / 2, 105, 105)}
