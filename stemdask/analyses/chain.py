@@ -45,16 +45,16 @@ def prepare(
 ) -> dict[str, Array]:
     """Run what comes once before; return its constants by path, in the declared dtype.
 
-    A step all of whose constants are `known` isn't run; those that it hands on and that aren't stored are missed only
-    where a later step has constants to make.
+    A step whose stored constants are all `known` is run again only for those that no store holds, and only where a
+    later step has constants to make from them.
     """
     prepared = dict(known or {})
     constants = [_of_stage(own, "prepare") for own in outputs(kind, steps)]
     lacks = [any(variable.stored and variable.path not in prepared for variable in own) for own in constants]
     for number, (step, own) in enumerate(zip(steps, constants, strict=True)):
         analysis = registry.get(kind, step.name)
-        hands_on = any(variable.path not in prepared for variable in own) and any(lacks[number + 1 :])
-        if analysis.prepare is not None and (lacks[number] or hands_on):
+        has_to_hand_on = any(variable.path not in prepared for variable in own) and any(lacks[number + 1 :])
+        if analysis.prepare is not None and (lacks[number] or has_to_hand_on):
             seen = _Seen(frames, prepared)
             prepared |= _checked(analysis.prepare(seen, step.params), step, own, "prepare")
     return prepared

@@ -23,9 +23,9 @@ WIDE = np.uint64(LANES)
 POLYNOMIAL = (6, 4)
 #: Constant factors of the derivatives of the Legendre polynomials of these l, which the polynomials leave out.
 _FACTORS = {6: (1 / 16, 21 / 8, 105 / 8, 315 / 2, 945 / 2, 10395, 10395), 4: (1 / 8, 5 / 2, 15 / 2, 105, 105)}
-#: Rows of the scratch: 22 sums, that of the weights, and three times the vector to a neighbour and its weight.
-_A, _B, _C = 23, 27, 31
-SCRATCH = 35 * LANES
+#: Rows of the scratch: 22 sums, that of the weights, and of each of three neighbours the vector and the weight.
+_TOTAL, _A, _B, _C, _ROWS = 22, 23, 27, 31, 35
+SCRATCH = _ROWS * LANES
 _ONE = np.uint64(1)
 #: Of one neighbour what is added to 23 rows.
 _Row: TypeAlias = tuple[float, ...]
@@ -43,8 +43,9 @@ def polynomial_norms() -> Floats:
 
 
 @kernel(inline="always")
-def _polynomials(x: float, y: float, z: float, w: float) -> _Row:
-    """Return the polynomials of l = 6, then 4, of one neighbour times its weight, and the weight."""
+def _polynomials(scratch: Floats, at: int) -> _Row:
+    """Return the polynomials of l = 6, then 4, of the neighbour written there, times its weight, and the weight."""
+    x, y, z, w = scratch[at], scratch[at + LANES], scratch[at + 2 * LANES], scratch[at + 3 * LANES]
     xx, yy, zz = x * x, y * y, z * z
     inverse = 1.0 / (xx + yy + zz)
     u = zz * inverse
@@ -117,12 +118,9 @@ def block_from_polynomials(
             _put((e + _ONE, end), point, points, weight, origin, scratch, lane + _B * WIDE)
             _put((e + _ONE + _ONE, end), point, points, weight, origin, scratch, lane + _C * WIDE)
         for lane in range(LANES):
-            x, y, z = scratch[23 * LANES + lane], scratch[24 * LANES + lane], scratch[25 * LANES + lane]
-            a = _polynomials(x, y, z, scratch[26 * LANES + lane])
-            x, y, z = scratch[27 * LANES + lane], scratch[28 * LANES + lane], scratch[29 * LANES + lane]
-            b = _polynomials(x, y, z, scratch[30 * LANES + lane])
-            x, y, z = scratch[31 * LANES + lane], scratch[32 * LANES + lane], scratch[33 * LANES + lane]
-            c = _polynomials(x, y, z, scratch[34 * LANES + lane])
+            a = _polynomials(scratch, _A * LANES + lane)
+            b = _polynomials(scratch, _B * LANES + lane)
+            c = _polynomials(scratch, _C * LANES + lane)
             scratch[lane] += a[0] + b[0] + c[0]
             scratch[LANES + lane] += a[1] + b[1] + c[1]
             scratch[2 * LANES + lane] += a[2] + b[2] + c[2]
@@ -145,12 +143,12 @@ def block_from_polynomials(
             scratch[19 * LANES + lane] += a[19] + b[19] + c[19]
             scratch[20 * LANES + lane] += a[20] + b[20] + c[20]
             scratch[21 * LANES + lane] += a[21] + b[21] + c[21]
-            scratch[22 * LANES + lane] += a[22] + b[22] + c[22]
+            scratch[_TOTAL * LANES + lane] += a[22] + b[22] + c[22]
     for lane in range(LANES):
-        scratch[22 * LANES + lane] = 1.0 / scratch[22 * LANES + lane]
+        scratch[_TOTAL * LANES + lane] = 1.0 / scratch[_TOTAL * LANES + lane]
     for row in range(len(block) // LANES):
         for lane in range(LANES):
-            block[row * LANES + lane] = norms[row] * scratch[row * LANES + lane] * scratch[22 * LANES + lane]
+            block[row * LANES + lane] = norms[row] * scratch[row * LANES + lane] * scratch[_TOTAL * LANES + lane]
 
 
 class Recurrence(NamedTuple):
