@@ -149,7 +149,10 @@ def _limits(results: Results, frame: int) -> list[str]:
             "tails meet, that does not show in single cells"
         )
     if columns.BACKGROUND_KIND in results and int(results.read(columns.BACKGROUND_KIND, frame)) == 1:
-        said.append("there is contamination between the columns, so that they are taken as Gaussians")
+        said.append(
+            "the level between the columns varies from cell to cell (contamination, a support or their own tails), "
+            "so that they are taken as Gaussians"
+        )
     return said
 
 
