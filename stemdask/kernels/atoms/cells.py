@@ -24,6 +24,7 @@ class Cells(NamedTuple):
     x: Floats
     y: Floats
     z: Floats
+    """One longer than there are atoms, so that the one after any may be read."""
     order: Integers32
     """Number of each atom before sorting."""
     rank: Integers32
@@ -60,7 +61,7 @@ def sort_into_cells(
     the atoms are so sparse that the grid would need much more memory than they do.
     """
     total = len(positions) + len(owner)
-    x, y, z = (workspace.get(name, total) for name in ("x", "y", "z"))
+    x, y, z = (workspace.get(name, total + 1) for name in ("x", "y", "z"))
     order, rank, home = (workspace.get(name, total, np.int32) for name in ("order", "rank", "home"))
     grid = _grid(positions, owner, shift, width)
     start = workspace.get("start", grid.nx * grid.ny * grid.nz + 1, np.int32)

@@ -178,16 +178,23 @@ def _search(
             for row in range(5):
                 run = following_run(c, row, cells.row, cells.layer)
                 low, high = np.uint64(s + 1 if row == 0 else start[run - FINE]), np.uint64(start[run + FINE + 1])
-                if k + high - low > np.uint64(len(hits)) and high > low:
+                if k + high - low >= np.uint64(len(hits)) and high > low:
                     complete = False
                     for t in range(low, high):
                         if (x[t] - xs) ** 2 + (y[t] - ys) ** 2 + (z[t] - zs) ** 2 <= reach:
                             k += one
                 else:
-                    for t in range(low, high):
+                    # Two at a time, the second of which may lie beyond the run: loops of few lengths are foreseen.
+                    t = low
+                    while t < high:
+                        u = t + one
                         dx, dy, dz = x[t] - xs, y[t] - ys, z[t] - zs
                         hits[k] = t
-                        k += one if dx * dx + dy * dy + dz * dz <= reach else np.uint64(0)
+                        k += np.uint64(dx * dx + dy * dy + dz * dz <= reach)
+                        dx, dy, dz = x[u] - xs, y[u] - ys, z[u] - zs
+                        hits[k] = u
+                        k += np.uint64((dx * dx + dy * dy + dz * dz <= reach) & (u < high))
+                        t = u + one
             if len(owner) and complete:
                 end = k
                 k = np.uint64(begin[s])
