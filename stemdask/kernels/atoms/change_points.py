@@ -4,7 +4,8 @@ Each piece has noise of its own, as an order parameter of a crystal hardly fluct
 series is one piece, the ratio of the evidence of all its divisions at some place to that of none is expected to be the
 number of these places. So noise, whatever its variance and its correlation, has a ratio of that number over `CHANCE`
 with a probability of at most `CHANCE` (Markov's inequality), and no threshold has to be simulated. By the same measure
-a change of the noise alone is told from a change of the course.
+a change of the noise alone is told from a change of the course, and a gradual change is taken where it is likelier than
+all straight pieces.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from stemdask.kernels.arrays import Booleans, Floats, Integers
+from stemdask.kernels.atoms.gradual_change import GradualChange, gradual_change
 from stemdask.kernels.atoms.straight_pieces import SHORTEST, StraightPieces
 
 #: Fewest values of which a change can be told.
@@ -78,7 +80,11 @@ def course(series: Floats, least: float = 0.0) -> Course:
     starts, errors, moves = np.zeros(1, np.int64), np.empty(0), np.zeros(1, bool)
     if len(values) >= FEWEST and np.ptp(values) > 0:
         width = -(-len(values) // MOST)
-        starts, errors = _divided(values[: len(values) // width * width].reshape(-1, width).mean(axis=1), least / 10)
+        binned = values[: len(values) // width * width].reshape(-1, width).mean(axis=1)
+        starts, errors, evidence = _divided(binned, least / 10)
+        gradual = gradual_change(binned, least / 10) if np.ptp(binned) > 0 else None
+        if gradual and gradual.log_evidence + np.log(CHANCE) > evidence and abs(gradual.after - gradual.before) > least:
+            return _of_three(gradual, known, width, finite, len(series))
         pieces = StraightPieces(values, least / 10)
         if width > 1:
             starts, errors = _among_all(pieces, starts * width, errors * width, width, len(values))
@@ -144,6 +150,23 @@ def transitions(found: Course, least: float = 0.0) -> list[Transition]:
 _ONE = np.zeros(1, np.int64)
 
 
+def _of_three(gradual: GradualChange, known: Integers, width: int, finite: Integers, n: int) -> Course:
+    """Return a gradual change among values, averaged over bins, as a level, a way and another level."""
+    middles = np.interp(np.arange(len(gradual.fitted)) * width + (width - 1) / 2, np.arange(len(known)), known)
+    place = np.interp([gradual.start, gradual.stop], np.arange(len(middles)), middles)
+    fitted = np.full(n, np.nan)
+    fitted[finite] = np.interp(finite, middles, gradual.fitted)
+    levels = np.array([gradual.before, gradual.before, gradual.after])
+    return Course(
+        np.round(place).astype(np.int64),
+        width * np.array([gradual.start_error, gradual.stop_error]),
+        np.array([False, True, False]),
+        levels,
+        np.array([gradual.before, gradual.after, gradual.after]),
+        fitted,
+    )
+
+
 def _apart(values: Floats) -> Booleans:
     """Tell values that stand apart from both neighbours, which agree with each other."""
     apart = np.zeros(len(values), bool)
@@ -155,8 +178,11 @@ def _apart(values: Floats) -> Booleans:
     return apart
 
 
-def _divided(values: Floats, resolution: float) -> tuple[Integers, Floats]:
-    """Return where the pieces of the likeliest division begin, and the errors of these places."""
+def _divided(values: Floats, resolution: float) -> tuple[Integers, Floats, float]:
+    """Return where the pieces of the likeliest division begin, the errors of these places, and its evidence.
+
+    That counts each change by the chance that noise has it.
+    """
     n = len(values)
     evidence = np.full((n + 1, n + 1), -np.inf)
     start, stop = np.triu_indices(n + 1, SHORTEST)
@@ -171,7 +197,8 @@ def _divided(values: Floats, resolution: float) -> tuple[Integers, Floats]:
     total = np.array([found[n] for found in from_start])
     number = np.arange(len(total))
     divisions = gammaln(n + 1) - gammaln(n - number + 1) - gammaln(number + 1)
-    changes = int(np.argmax(total - divisions + number * np.log(CHANCE)))
+    counted = total - divisions + number * np.log(CHANCE)
+    changes = int(np.argmax(counted))
     starts = np.full(changes + 2, n)
     for k in range(changes, 0, -1):
         starts[k] = lasts[k - 1][starts[k + 1]]
@@ -179,7 +206,7 @@ def _divided(values: Floats, resolution: float) -> tuple[Integers, Floats]:
     errors = [
         _spread(from_start[k - 1] + to_end[changes - k], np.arange(n + 1), starts[k]) for k in range(1, changes + 1)
     ]
-    return starts, np.array(errors)
+    return starts, np.array(errors), float(counted[changes])
 
 
 def _total(log: Floats) -> Floats:

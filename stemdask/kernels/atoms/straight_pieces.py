@@ -16,7 +16,8 @@ from stemdask.kernels.arrays import AnyIntegers, Floats
 
 #: Values that a piece must have.
 SHORTEST = 4
-_CORRELATIONS = np.array([0.0, 0.3, 0.6, 0.8, 0.93])
+#: Of a value with the one before, equally likely.
+CORRELATIONS = np.array([0.0, 0.3, 0.6, 0.8, 0.93])
 #: Second differences whose median is the noise at some place; the smallest of all is the scale of the prior.
 _WINDOW = 9
 #: Least noise, in units of the range: whole numbers that hardly change have differences of 0, and yet no error of 0.
@@ -48,9 +49,9 @@ class StraightPieces:
 
     def __init__(self, values: Floats, resolution: float = 0.0) -> None:
         n, reach = len(values), float(np.ptp(values))
-        correlation = _CORRELATIONS[:, None]
+        correlation = CORRELATIONS[:, None]
         one, x, y = np.ones(n), np.arange(n) - (n - 1) / 2, (values - values.mean()) / reach
-        self._scale = (max(_noise(values), resolution) / reach) ** 2
+        self._scale = noise_scale(values, resolution)
         self._first, self._sums = [], []
         for a, b in ((one, one), (one, x), (x, x), (one, y), (x, y), (y, y)):
             later = (a[1:] - correlation * a[:-1]) * (b[1:] - correlation * b[:-1])
@@ -77,7 +78,7 @@ class StraightPieces:
         slope = (m.n * m.xy - m.x * m.y) / determinant
         squares = m.yy - m.y**2 / m.n - slope**2 * determinant / m.n
         sloping = self._noise_evidence(squares, (n - 2) / 2) - 0.5 * np.log(determinant) + _slope_prior(n)
-        prior = _LEVEL_PRIOR - np.log(len(_CORRELATIONS))
+        prior = LEVEL_PRIOR - np.log(len(CORRELATIONS))
         return _total(level) + prior, _total(sloping) + prior
 
     def log_evidence_of_one_line(self, start: int, place: int, stop: int) -> float:
@@ -89,7 +90,7 @@ class StraightPieces:
             First value of the first run, of the second, and the value after both.
         """
         sides = [(self._moments(np.array(i), np.array(j)), (j - i) / 2) for i, j in ((start, place), (place, stop))]
-        prior = _LEVEL_PRIOR + float(_slope_prior(np.array(float(stop - start))))
+        prior = LEVEL_PRIOR + float(_slope_prior(np.array(float(stop - start))))
         return max(self._near(sides, mode) for mode in (0, 1)) + prior - float(np.log(2))
 
     def _near(self, sides: list[tuple[_Moments, float]], mode: int) -> float:
@@ -106,7 +107,7 @@ class StraightPieces:
                 each = self._noise_evidence(squares, half)
                 total = float(_total(each))
                 weight = np.exp(each - total) * (1 + half) / (self._scale + squares / 2)
-                found += total - float(np.log(len(_CORRELATIONS)))
+                found += total - float(np.log(len(CORRELATIONS)))
                 information += np.einsum("r,rij->ij", weight, a)
                 pull += weight @ b
             if found - before < 1e-6:
@@ -116,20 +117,43 @@ class StraightPieces:
 
     def _moments(self, start: AnyIntegers, stop: AnyIntegers) -> _Moments:
         # The first value of a piece doesn't hang together with the one before; it has the variance of all.
-        free = (1 - _CORRELATIONS**2).reshape(-1, *[1] * np.ndim(start))
+        free = (1 - CORRELATIONS**2).reshape(-1, *[1] * np.ndim(start))
         pairs = zip(self._sums, self._first, strict=True)
         return _Moments(*(sums[:, stop - 1] - sums[:, start] + free * first[start] for sums, first in pairs))
 
     def _noise_evidence(self, squares: Floats, half: Floats | float) -> Floats:
         """Return the logarithm of the integral over the variance, by correlation; `half` the degrees of freedom."""
-        free = 0.5 * np.log1p(-(_CORRELATIONS**2)).reshape(-1, *[1] * (squares.ndim - 1))
-        rest = np.log(self._scale) + gammaln(1 + half) - half * np.log(2 * np.pi)
-        found: Floats = free + rest - (1 + half) * np.log(self._scale + np.maximum(squares, 0) / 2)
-        return found
+        correlation = CORRELATIONS.reshape(-1, *[1] * (squares.ndim - 1))
+        return noise_evidence(self._scale, squares, half, correlation)
 
 
 #: Logarithm of the density of levels: they lie within the range, of which the series is divided.
-_LEVEL_PRIOR = float(np.log(0.5))
+LEVEL_PRIOR = float(np.log(0.5))
+
+
+def noise_evidence(scale: float, squares: Floats, half: Floats | float, correlation: Floats | float) -> Floats:
+    """Return the logarithm of the integral over the variance of the noise.
+
+    Parameters
+    ----------
+    scale
+        Of the prior of the variance.
+    squares
+        Sums of squares about what is fitted, of values from which the ones before are taken out.
+    half
+        Half of the degrees of freedom.
+    correlation
+        Of a value with the one before.
+    """
+    free = 0.5 * np.log1p(-(np.asarray(correlation) ** 2))
+    rest = np.log(scale) + gammaln(1 + half) - half * np.log(2 * np.pi)
+    found: Floats = free + rest - (1 + half) * np.log(scale + np.maximum(squares, 0) / 2)
+    return found
+
+
+def noise_scale(values: Floats, resolution: float) -> float:
+    """Return the variance of the noise where it is least, at least that of the resolution, in units of the range."""
+    return (max(_noise(values), resolution) / float(np.ptp(values))) ** 2
 
 
 def _slope_prior(n: Floats) -> Floats:

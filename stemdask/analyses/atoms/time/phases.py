@@ -99,9 +99,16 @@ def _late(name: str, dtype: str, text: str, error: str | None = None) -> Variabl
 
 QUANTITY = Variable("phases/quantity", _CHANGE, "int8", "1", "number that changes", flags=_NAMES, stage="finish")
 START_ERR = _late("start_frame_err", "float64", "standard error of that frame; NaN: it changes from the beginning on")
-START = _late("start_frame", "int64", "first frame of the change", START_ERR.path)
+START = _late(
+    "start_frame", "int64", "first frame of the change; of a gradual one, where a tenth of it is done", START_ERR.path
+)
 STOP_ERR = _late("stop_frame_err", "float64", "standard error of that frame; NaN: it changes until the end")
-STOP = _late("stop_frame", "int64", "first frame after the change; that of its start, of a step", STOP_ERR.path)
+STOP = _late(
+    "stop_frame",
+    "int64",
+    "first frame after the change; that of its start, of a step; of a gradual one, where nine tenths are done",
+    STOP_ERR.path,
+)
 BEFORE = _late("before", "float64", "value before the change, in the unit of the number")
 AFTER = _late("after", "float64", "value after the change, in the unit of the number")
 
