@@ -123,6 +123,6 @@ def _uncorrelated(series: Floats, correlation: float) -> Floats:
 
 
 def _mean(share: Floats, places: Floats) -> tuple[float, float]:
-    """Return the mean of a place and its standard error, by the probabilities of all, and by its being a whole number."""
+    """Return the mean of a place by the probabilities of all, and its standard error, as of a whole number."""
     mean = float(share @ places)
     return mean, float(np.sqrt(share @ (places - mean) ** 2 + 1 / 12))

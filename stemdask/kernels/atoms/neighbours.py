@@ -185,16 +185,16 @@ def _search(
                             k += one
                 else:
                     # Two at a time, the second of which may lie beyond the run: loops of few lengths are foreseen.
-                    t = low
-                    while t < high:
-                        u = t + one
-                        dx, dy, dz = x[t] - xs, y[t] - ys, z[t] - zs
-                        hits[k] = t
+                    here = low
+                    while here < high:
+                        after = here + one
+                        dx, dy, dz = x[here] - xs, y[here] - ys, z[here] - zs
+                        hits[k] = here
                         k += np.uint64(dx * dx + dy * dy + dz * dz <= reach)
-                        dx, dy, dz = x[u] - xs, y[u] - ys, z[u] - zs
-                        hits[k] = u
-                        k += np.uint64((dx * dx + dy * dy + dz * dz <= reach) & (u < high))
-                        t = u + one
+                        dx, dy, dz = x[after] - xs, y[after] - ys, z[after] - zs
+                        hits[k] = after
+                        k += np.uint64((dx * dx + dy * dy + dz * dz <= reach) & (after < high))
+                        here = after + one
             if len(owner) and complete:
                 end = k
                 k = np.uint64(begin[s])
