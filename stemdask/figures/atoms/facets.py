@@ -44,6 +44,12 @@ def names(found: xr.Dataset) -> list[str]:
     ]
 
 
+def hexagonal_names(found: xr.Dataset) -> list[str]:
+    """Return the families of hexagonal crystals by four indices, {h k i l}."""
+    indices = np.stack([found[v.name].values for v in facets.HEXAGONAL_MILLER], axis=1)
+    return ["{" + f"{h} {k} {-h - k} {along_c}" + "}" for h, k, along_c in indices.tolist()]
+
+
 def plot_facets(results: Results, frame: int = 0) -> Figure:
     """Draw the families of facets beside those of the Wulff shape."""
     return families(results.at(facets.AREA.group, frame))
@@ -57,8 +63,20 @@ def parts(results: Results, frame: int) -> list[Part]:
         part.sentences.append("There is no surface: the box is periodic, or the atoms fill no volume.")
         return [part]
     part.sentences.append("The surface passes through the middles of the outermost atoms.")
-    if not np.isfinite(found[facets.FACET_AREA.name]).any():
-        part.sentences.append("There is no cubic grain by whose axes facets could be named.")
+    cubic, hexagonal = (np.isfinite(found[v.name]).any() for v in (facets.FACET_AREA, facets.HEXAGONAL_AREA))
+    if hexagonal:
+        for k, name in enumerate(hexagonal_names(found)):
+            part.rows.append((f"area of {name}", number(found[facets.HEXAGONAL_AREA.name][k], 4)))
+            share = 100 * float(found[facets.HEXAGONAL_FRACTION.name][k])
+            part.rows.append((f"part of the surface on {name}", f"{share:.0f} %"))
+        part.sentences.append(
+            "Facets {h k i l} of hexagonal grains are those of a surface that passes over the lower rows of atoms."
+        )
+    if not cubic:
+        if not hexagonal:
+            part.sentences.append(
+                "There is no cubic or hexagonal close-packed grain by whose axes facets could be named."
+            )
         return [part]
     distance, error = (found[v.name].values for v in (facets.DISTANCE, facets.DISTANCE_ERR))
     for k, name in enumerate(names(found)):

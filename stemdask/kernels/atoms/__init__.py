@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stemdask.kernels.atoms.convex_body import convex_body, particle_body
     from stemdask.kernels.atoms.coordination import coordination
     from stemdask.kernels.atoms.debye import debye_intensity, structure_factor
-    from stemdask.kernels.atoms.facets import broken_bonds, nearest_plane, planes, wulff_areas
+    from stemdask.kernels.atoms.facets import broken_bonds, hexagonal_planes, nearest_plane, planes, wulff_areas
     from stemdask.kernels.atoms.form_factors import form_factor
     from stemdask.kernels.atoms.fractions import fraction
     from stemdask.kernels.atoms.generalized_coordination import generalized_coordination
@@ -66,6 +66,7 @@ _HOMES = {
     "fraction": "fractions",
     "generalized_coordination": "generalized_coordination",
     "has_empty_cone": "surface",
+    "hexagonal_planes": "facets",
     "hull_volume": "hull",
     "kabsch": "alignment",
     "largest_first": "components",
@@ -118,6 +119,7 @@ __all__ = [
     "fraction",
     "generalized_coordination",
     "has_empty_cone",
+    "hexagonal_planes",
     "hull_volume",
     "kabsch",
     "kinds",

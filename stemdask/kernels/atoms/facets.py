@@ -1,4 +1,4 @@
-"""Facets {hkl} of a cubic crystal: which parts of a surface belong to them, and the Wulff shape beside."""
+"""Facets {hkl} of cubic and hexagonal crystals: which parts of a surface belong to them, and the Wulff shape beside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 from stemdask.kernels.arrays import Floats, Indices
-from stemdask.kernels.atoms.surface_bonds import Crystal, bonds_cut
+from stemdask.kernels.atoms.kinds import HCP
+from stemdask.kernels.atoms.surface_bonds import CRYSTALS, Crystal, bonds_cut
 
 #: Miller indices of a family, not negative.
 Family: TypeAlias = tuple[int, int, int]
@@ -22,7 +23,7 @@ class Planes(NamedTuple):
     """All planes of some families."""
 
     normals: Floats
-    """(p, 3), unit vectors in cube axes."""
+    """(p, 3), unit vectors in axes of the cube, or along a and c of a hexagonal cell."""
     family: Indices
     """(p,), place of each plane's family."""
 
@@ -61,8 +62,46 @@ def planes(families: Sequence[Family]) -> Planes:
     return Planes(np.array(normals).reshape(-1, 3), np.array(family, np.intp))
 
 
+def hexagonal_planes(families: Sequence[Family]) -> Planes:
+    """Return all planes of families {hkil} of a hexagonal crystal of close-packed spheres, c / a = √(8/3).
+
+    Parameters
+    ----------
+    families
+        Miller indices (h, k, l) of one plane of each family; i = -(h + k).
+
+    Returns
+    -------
+    Planes
+        Unit normals (n, 3), x along a and z along c, of all planes that the symmetry 6/mmm makes of them, and the
+        family of each.
+
+    Raises
+    ------
+    ValueError
+        A family has the indices 0 0 0.
+
+    Examples
+    --------
+    >>> len(hexagonal_planes([(0, 0, 1), (1, 0, 0), (1, 0, 1)]).normals)
+    20
+    """
+    reciprocal = np.linalg.inv(CRYSTALS[HCP].cell).T
+    normals, family = [], []
+    for n, hkl in enumerate(families):
+        if not any(hkl):
+            raise ValueError("there is no plane (0 0 0)")
+        h, k, along_c = hkl
+        basal = {tuple(np.multiply(order, sign)) for sign in (1, -1) for order in permutations((h, k, -h - k))}
+        every = {(a, b, c) for a, b, _ in basal for c in (along_c, -along_c)}
+        directions = np.array(sorted(every)) @ reciprocal
+        normals += list(directions / np.linalg.norm(directions, axis=1, keepdims=True))
+        family += [n] * len(every)
+    return Planes(np.array(normals).reshape(-1, 3), np.array(family, np.intp))
+
+
 def nearest_plane(normals: Floats, found: Planes, max_angle: float) -> Indices:
-    """Return the plane that each direction (n, 3), in cube axes, is normal to; -1 where it is farther than `max_angle`.
+    """Return the plane that each direction (n, 3) is normal to; -1 where it is farther than `max_angle`.
 
     Parameters
     ----------

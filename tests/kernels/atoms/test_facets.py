@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stemdask.kernels.atoms import kinds
-from stemdask.kernels.atoms.facets import broken_bonds, nearest_plane, planes, wulff_areas
+from stemdask.kernels.atoms.facets import broken_bonds, hexagonal_planes, nearest_plane, planes, wulff_areas
 from stemdask.kernels.atoms.surface_bonds import CRYSTALS, FLUORITE
 
 LOW = [(1, 0, 0), (1, 1, 0), (1, 1, 1)]
@@ -16,6 +16,24 @@ def test_families_have_the_planes_of_the_cube(hkl, n):
     assert len(found.normals) == n
     np.testing.assert_allclose(np.linalg.norm(found.normals, axis=1), 1)
     np.testing.assert_allclose(found.normals.sum(axis=0), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("hkl", "n", "from_c"),
+    [
+        ((0, 0, 1), 2, 0),
+        ((1, 0, 0), 6, 90),
+        ((1, 1, 0), 6, 90),
+        ((1, 0, 1), 12, np.degrees(np.arctan(np.sqrt(32) / 3))),  # tan = 2 c / √3 a
+        ((2, 1, 1), 24, np.degrees(np.arctan(np.sqrt(7) * np.sqrt(32) / 3))),
+    ],
+)
+def test_families_of_hexagonal_crystals_have_the_planes_and_the_tilt_of_the_textbook(hkl, n, from_c):
+    found = hexagonal_planes([hkl])
+    assert len(found.normals) == n
+    np.testing.assert_allclose(found.normals.sum(axis=0), 0, atol=1e-12)
+    angle = np.degrees(np.arccos(np.abs(found.normals[:, 2])))
+    np.testing.assert_allclose(angle, from_c, atol=1e-9)
 
 
 def test_a_direction_belongs_to_the_nearest_plane_or_to_none():
@@ -69,6 +87,8 @@ def test_what_makes_no_shape_is_refused():
         wulff_areas([(1, 0, 0)], [0.0])
     with pytest.raises(ValueError, match="no plane"):
         planes([(0, 0, 0)])
+    with pytest.raises(ValueError, match="no plane"):
+        hexagonal_planes([(0, 0, 0)])
 
 
 @pytest.mark.long

@@ -13,7 +13,14 @@ from stemdask.analyses.atoms.order import rdf, structure
 from stemdask.kernels.arrays import Codes, Floats, Indices
 from stemdask.kernels.atoms import kinds, ordering
 from stemdask.kernels.atoms.alpha_shape import AlphaShape, alpha_shape
-from stemdask.kernels.atoms.facets import Planes, broken_bonds, nearest_plane, planes, wulff_areas
+from stemdask.kernels.atoms.facets import (
+    Planes,
+    broken_bonds,
+    hexagonal_planes,
+    nearest_plane,
+    planes,
+    wulff_areas,
+)
 from stemdask.kernels.atoms.quaternions import rotation_of
 from stemdask.kernels.atoms.surface_bonds import CRYSTALS, FLUORITE
 from stemdask.model import Analysis, Array, AtomsFrame, Frame, Params, Variable
@@ -21,6 +28,8 @@ from stemdask.units import LengthAngstrom
 
 #: Lattices by whose cube axes facets are named.
 CUBIC = (kinds.FCC, kinds.BCC, kinds.CUBIC_DIAMOND, kinds.SIMPLE_CUBIC)
+#: Rows of atoms in the facets of a hexagonal crystal lie at two heights. A probe as many times larger doesn't sink in.
+_ACROSS_ROWS = 2.0
 
 _Index = Annotated[int, Field(ge=0, le=9)]
 
@@ -36,7 +45,13 @@ class FacetsParams(Params):
         (1, 1, 0),
         (1, 1, 1),
     )
-    """Miller indices {hkl} of the facets to look for."""
+    """Miller indices {hkl} of the facets to look for in cubic grains."""
+    hexagonal_families: Annotated[tuple[tuple[_Index, _Index, _Index], ...], Field(min_length=1)] = (
+        (0, 0, 1),
+        (1, 0, 0),
+        (1, 0, 1),
+    )
+    """Miller indices h, k, l of the facets {hkil} to look for in hexagonal close-packed grains."""
     max_angle: Annotated[float, Field(gt=0, le=30)] = 15.0
     """A part of the surface that is tilted by more than this [degree] from all families belongs to no facet."""
     surface_energies: Literal["broken_bonds"] | tuple[Annotated[float, Field(gt=0)], ...] = "broken_bonds"
@@ -45,17 +60,20 @@ class FacetsParams(Params):
 
     @model_validator(mode="after")
     def _sensible(self) -> FacetsParams:
-        if (0, 0, 0) in self.families:
+        if (0, 0, 0) in (*self.families, *self.hexagonal_families):
             raise ValueError("there is no plane (0 0 0)")
         if len({tuple(sorted(family)) for family in self.families}) < len(self.families):
             raise ValueError(f"a family is listed twice in {list(self.families)}")
+        hexagonal = {(*sorted(hkl[:2]), hkl[2]) for hkl in self.hexagonal_families}
+        if len(hexagonal) < len(self.hexagonal_families):
+            raise ValueError(f"a family is listed twice in {list(self.hexagonal_families)}")
         given = self.surface_energies
         if given != "broken_bonds" and len(given) != len(self.families):
             raise ValueError(f"{len(self.families)} families need as many surface energies, got {len(given)}")
         return self
 
 
-_FRAME, _FAMILY = ("frame",), ("frame", "facet_family")
+_FRAME, _FAMILY, _HEXAGONAL = ("frame",), ("frame", "facet_family"), ("frame", "hexagonal_family")
 AREA = Variable("facets/surface_area", _FRAME, "float64", "angstrom^2", "area of the surface", trend=True)
 VOLUME = Variable("facets/enclosed_volume", _FRAME, "float64", "angstrom^3", "volume inside the surface")
 SPHERICITY = Variable("facets/sphericity", _FRAME, "float64", "1", "area of a sphere of that volume over the area")
@@ -65,12 +83,24 @@ MILLER = tuple(
     )
     for index in "hkl"
 )
+HEXAGONAL_MILLER = tuple(
+    Variable(
+        f"facets/hexagonal_{index}",
+        ("hexagonal_family",),
+        "int32",
+        "1",
+        f"Miller index {index} of a hexagonal close-packed crystal",
+        stage="prepare",
+        coordinate=True,
+    )
+    for index in "hkl"
+)
 FACET = Variable(
     "atoms/facet",
     ("frame", "atom"),
     "int8",
     "1",
-    "family of the facet on which the atom lies, by its number; -1: on none",
+    "family of the facet on which the atom lies, by its number; hexagonal ones follow the cubic ones; -1: on none",
 )
 FACET_AREA = Variable("facets/area", _FAMILY, "float64", "angstrom^2", "area of the facets of the family")
 FACET_FRACTION = Variable("facets/fraction", _FAMILY, "float64", "1", "fraction of the surface in the family")
@@ -88,42 +118,63 @@ DISTANCE_ERR = Variable(
 WULFF_FRACTION = Variable(
     "facets/wulff_fraction", _FAMILY, "float64", "1", "fraction of the surface of the Wulff shape in the family"
 )
+HEXAGONAL_AREA = Variable(
+    "facets/hexagonal_area",
+    _HEXAGONAL,
+    "float64",
+    "angstrom^2",
+    "area of the facets of the family of hexagonal close-packed grains",
+)
+HEXAGONAL_FRACTION = Variable(
+    "facets/hexagonal_fraction", _HEXAGONAL, "float64", "1", "fraction of the surface in the hexagonal family"
+)
 
 
 def outputs(params: FacetsParams) -> tuple[Variable, ...]:
     """Declare the surface, and each family of facets beside that of the Wulff shape."""
-    return AREA, VOLUME, SPHERICITY, *MILLER, FACET, FACET_AREA, FACET_FRACTION, DISTANCE, DISTANCE_ERR, WULFF_FRACTION
+    of_families = (*MILLER, FACET, FACET_AREA, FACET_FRACTION, DISTANCE, DISTANCE_ERR, WULFF_FRACTION)
+    return AREA, VOLUME, SPHERICITY, *of_families, *HEXAGONAL_MILLER, HEXAGONAL_AREA, HEXAGONAL_FRACTION
 
 
 def prepare(frames: Sequence[Frame], params: FacetsParams) -> Mapping[str, Array]:
     """Name the families."""
-    indices = np.array(params.families, np.int32)
-    return {variable.path: indices[:, k] for k, variable in enumerate(MILLER)}
+    cubic, hexagonal = (np.array(each, np.int32) for each in (params.families, params.hexagonal_families))
+    named = {variable.path: cubic[:, k] for k, variable in enumerate(MILLER)}
+    return named | {variable.path: hexagonal[:, k] for k, variable in enumerate(HEXAGONAL_MILLER)}
 
 
 def run(frame: AtomsFrame, params: FacetsParams) -> Mapping[str, Array]:
     """Measure the surface of one frame.
 
-    All is NaN where the atoms fill no volume and in a periodic box, facets also where there is no cubic grain, and
-    their distances where there are several grains, which have no common centre.
+    All is NaN where the atoms fill no volume and in a periodic box, facets also where no grain has their lattice, and
+    distances of cubic ones where there are several grains, which have no common centre.
     """
     radius = float(frame[rdf.CUTOFF]) if params.probe_radius == "auto" else params.probe_radius.angstrom()
     surface = None if any(frame.periodic) else alpha_shape(frame.positions, radius)
-    n = len(params.families)
+    n, n_hexagonal = len(params.families), len(params.hexagonal_families)
     area = volume = sphericity = np.nan
     areas, fractions, distances, errors, wulff = np.full((5, n), np.nan)
+    hexagonal_areas, hexagonal_fractions = np.full((2, n_hexagonal), np.nan)
     facet = np.full(len(frame.positions), -1, np.int8)
     if surface is not None:
         area, volume = surface.area, surface.volume
         sphericity = np.cbrt(36 * np.pi * volume**2) / area
-        every, plane = planes(params.families), _planes_of(frame, surface, radius, params)
+        every = planes(params.families)
+        plane = _planes_of(frame, surface, radius, CUBIC, every, params.max_angle)
         if plane is not None:
-            areas = np.bincount(every.family[plane[plane >= 0]], surface.areas[plane >= 0], n)
-            fractions = areas / area
+            areas, fractions = _of_families(surface, every, plane)
             facet = _facet_of_atoms(surface, every.family, plane, len(facet))
             wulff = _wulff(frame, params)
             if frame[structure.N_GRAINS] == 1:
                 distances, errors = _distances(frame, surface, every, plane)
+        if kinds.HCP in frame[structure.GRAIN_LATTICE]:
+            smooth = alpha_shape(frame.positions, _ACROSS_ROWS * radius)
+            every = hexagonal_planes(params.hexagonal_families)
+            plane = smooth and _planes_of(frame, smooth, radius, (kinds.HCP,), every, params.max_angle)
+            if smooth is not None and plane is not None:
+                hexagonal_areas, hexagonal_fractions = _of_families(smooth, every, plane)
+                found = _facet_of_atoms(smooth, every.family, plane, len(facet))
+                facet = np.where((facet < 0) & (found >= 0), n + found, facet).astype(np.int8)
     return {
         AREA.path: np.array(area),
         VOLUME.path: np.array(volume),
@@ -134,29 +185,39 @@ def run(frame: AtomsFrame, params: FacetsParams) -> Mapping[str, Array]:
         DISTANCE.path: distances,
         DISTANCE_ERR.path: errors,
         WULFF_FRACTION.path: wulff,
+        HEXAGONAL_AREA.path: hexagonal_areas,
+        HEXAGONAL_FRACTION.path: hexagonal_fractions,
     }
 
 
-def _planes_of(frame: AtomsFrame, surface: AlphaShape, reach: float, params: FacetsParams) -> Indices | None:
-    """Return the plane to which each triangle belongs, by the cube axes of the grain that is nearest to it; -1 none."""
-    grain = frame[structure.GRAIN]
-    kept = frame[structure.GRAIN_LATTICE]
-    of_cube = np.flatnonzero(
-        (grain >= 0) & (grain < len(kept)) & np.isin(kept[np.minimum(grain, len(kept) - 1)], CUBIC)
-    )
-    if not len(of_cube):
+def _of_families(surface: AlphaShape, every: Planes, plane: Indices) -> tuple[Floats, Floats]:
+    """Return the area of each family, and which part of the surface that is."""
+    on = plane >= 0
+    areas = np.bincount(every.family[plane[on]], surface.areas[on], every.family.max() + 1).astype(float)
+    return areas, areas / surface.area
+
+
+def _planes_of(
+    frame: AtomsFrame, surface: AlphaShape, reach: float, lattices: tuple[int, ...], every: Planes, max_angle: float
+) -> Indices | None:
+    """Return the plane to which each triangle belongs, by the axes of the nearest grain of some lattices; -1 none."""
+    grain, kept = frame[structure.GRAIN], frame[structure.GRAIN_LATTICE]
+    crystalline = (grain >= 0) & (grain < len(kept))
+    lattice = np.where(crystalline, kept[np.minimum(grain, len(kept) - 1)], -1)
+    of_grains = np.flatnonzero(np.isin(lattice, (*CUBIC, kinds.HCP)))
+    if not np.isin(lattice, lattices).any():
         return None
     middle = frame.positions[surface.triangles].mean(axis=1)
-    away, nearest = cKDTree(frame.positions[of_cube]).query(middle)
-    owner = grain[of_cube[nearest]]
+    away, nearest = cKDTree(frame.positions[of_grains]).query(middle)
+    owner = grain[of_grains[nearest]]
     quaternions = np.column_stack([frame[part] for part in structure.GRAIN_ORIENTATION])
     normals = np.zeros_like(surface.normals)
-    for one in np.unique(owner):
+    for one in np.unique(owner[np.isin(kept[owner], lattices)]):
         rotation = np.empty((3, 3))
         rotation_of(quaternions[one], rotation)
         normals[owner == one] = surface.normals[owner == one] @ rotation
     normals[away > 2 * reach] = 0.0
-    return nearest_plane(normals, planes(params.families), params.max_angle)
+    return nearest_plane(normals, every, max_angle)
 
 
 def _facet_of_atoms(surface: AlphaShape, family: Indices, plane: Indices, n: int) -> Codes:

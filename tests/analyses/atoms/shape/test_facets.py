@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from ase.build import bulk
 from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
@@ -12,9 +13,9 @@ from stemdask.simulate import nanocrystal
 NAMES = ("{100}", "{110}", "{111}")
 
 
-def analysed(positions, periodic=False, **params):
+def analysed(positions, periodic=False, number=78, **params):
     box = (60 * np.eye(3), (True,) * 3) if periodic else ()
-    frame = AtomsFrame(0, np.asarray(positions, float), np.full(len(positions), 78, np.uint8), *box)
+    frame = AtomsFrame(0, np.asarray(positions, float), np.full(len(positions), number, np.uint8), *box)
     chosen, problems = steps(Document({"analyses": {"facets": params}}), "atoms")
     assert problems == []
     frame.results.update(chain.prepare("atoms", chosen, [frame]))
@@ -80,9 +81,65 @@ def test_given_energies_make_the_wulff_shape():
     np.testing.assert_allclose(found["facets/wulff_fraction"], [1, 0], atol=1e-9)
 
 
+#: Edges a and c [angstrom] of cobalt, magnesium and ruthenium, and their atomic numbers.
+HEXAGONAL = {"Co": (27, 2.507, 4.069), "Mg": (12, 3.209, 5.211), "Ru": (44, 2.706, 4.282)}
+
+
+def cut(element, distances, sigma=0.05, seed=1):
+    """Return an hcp particle cut by the planes of families, at distances in units of a, shaken and turned; and
+    the area of each family: those faces of the convex hull of its sites that are exactly such planes."""
+    _, a, c = HEXAGONAL[element]
+    crystal = bulk(element, "hcp", a=a, c=c)
+    sites = crystal.repeat((44, 44, 22))
+    sites = sites.positions - sites.positions.mean(axis=0) + 0.3 * crystal.positions[1]
+    reciprocal = np.linalg.inv(crystal.cell[:]).T
+    planes = {"{0001}": ((0, 0, 1),), "{10-10}": ((1, 0, 0), (0, 1, 0), (1, -1, 0))}
+    planes["{10-11}"] = tuple((h, k, s) for h, k, _ in planes["{10-10}"] for s in (1, -1))
+    normals = {name: _unit(np.array(family) @ reciprocal) for name, family in planes.items()}
+    inside = np.all([(np.abs(sites @ normals[n].T) < d * a).all(axis=1) for n, d in distances.items()], axis=0)
+    hull = ConvexHull(sites[inside])
+    edges = hull.points[hull.simplices[:, 1:]] - hull.points[hull.simplices[:, :1]]
+    of_face = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1) / 2
+    parallel = [(np.abs(hull.equations[:, :3] @ normals[n].T) > 1 - 1e-9).any(axis=1) for n in normals]
+    noise = np.random.default_rng(seed).normal(scale=sigma, size=(inside.sum(), 3))
+    turned = (sites[inside] + noise) @ Rotation.random(rng=seed).as_matrix().T
+    return turned, np.array([of_face[p].sum() for p in parallel])
+
+
+def _unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("element", HEXAGONAL)
+def test_a_hexagonal_prism_has_basal_and_prismatic_facets_though_its_rows_lie_at_two_heights(element):
+    positions, areas = cut(element, {"{0001}": 6.4, "{10-10}": 6.4})
+    found = analysed(positions, number=HEXAGONAL[element][0])
+    np.testing.assert_allclose(found["facets/hexagonal_area"][:2], areas[:2], rtol=0.1)
+    assert found["facets/hexagonal_fraction"][2] < 0.06  # where faces meet
+    assert np.isnan(found["facets/area"]).all()
+    assert set(found["atoms/facet"]) == {-1, 3, 4, 5}
+
+
+@pytest.mark.parametrize("element", HEXAGONAL)
+def test_a_prism_with_pyramids_has_facets_of_three_families(element):
+    positions, areas = cut(element, {"{0001}": 9.0, "{10-10}": 10.0, "{10-11}": 10.0})
+    found = analysed(positions, number=HEXAGONAL[element][0])
+    np.testing.assert_allclose(found["facets/hexagonal_area"][:2], areas[:2], rtol=0.1)
+    assert found["facets/hexagonal_area"][2] > 0.9 * areas[2]  # more, by edges that are no exact planes of the hull
+    assert 0.95 < found["facets/hexagonal_fraction"].sum() <= 1
+
+
+def test_facets_of_a_cubic_particle_are_not_hexagonal():
+    found = analysed(nanocrystal(26).positions)
+    assert np.isnan(found["facets/hexagonal_area"]).all()
+    assert found["atoms/facet"].max() < 3
+
+
 @pytest.mark.parametrize(
     "params",
     [
+        {"hexagonal_families": [[0, 0, 0]]},
+        {"hexagonal_families": [[1, 0, 0], [0, 1, 0]]},
         {"families": [[0, 0, 0]]},
         {"families": [[1, 0, 0], [0, 0, 1]]},
         {"surface_energies": [1.0]},
