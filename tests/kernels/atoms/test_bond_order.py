@@ -218,6 +218,16 @@ def test_atoms_without_neighbours_have_no_order_and_are_not_crystalline(degrees)
     assert order.crystalline.tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("degrees", [(6,), (4, 6), (3, 5)])
+def test_an_atom_without_neighbours_spoils_no_other(degrees):
+    positions = np.random.default_rng(3).uniform(0, 12, (150, 3))
+    lonely = np.insert(positions, 5, [100.0, 0, 0], axis=0)
+    alone, beside = (bond_order(find_neighbours(x, 4.0), degrees, convention="pyboo") for x in (positions, lonely))
+    for name in ("q", "q_avg", "w", "w_avg"):
+        np.testing.assert_allclose(np.delete(getattr(beside, name), 5, axis=1), getattr(alone, name), atol=1e-13)
+    assert np.isnan(beside.q_avg[:, 5]).all()
+
+
 @pytest.mark.parametrize("degrees", [(4, 6), (3, 5)])
 def test_coincident_atoms_have_no_order_and_spoil_only_their_neighbours(degrees):
     positions = np.vstack([np.zeros((2, 3)), fcc(2) + 50])
