@@ -142,7 +142,7 @@ def find_neighbours(
     first, filled, ends = (space.get(k, m + 1, np.int64) for k, m in (("first", n), ("filled", n), ("ends", n_sorted)))
     both = space.get("both", 2 * n_hits, np.int32)
     point = space.get("point", 2 * n_hits, np.int32)
-    _pair_both_ways(hits, begin, ends, both)
+    _pair_both_ways(hits, begin, cells.order, ends, both)
     _lists(both, ends, sequence, cells, first, filled, point)
     point = point[: first[-1]]
     return Neighbours(first, point, xyz if every is None else np.concatenate([xyz, xyz[owner] + shift]), every)
@@ -233,8 +233,8 @@ def separation(xyz: Floats, owner: Integers32, shift: Floats, i: int, other: int
 
 
 @kernel
-def _pair_both_ways(hits: Integers32, begin: Integers, ends: Integers, both: Integers32) -> None:
-    """Write each pair at both its places: ``both[ends[s - 1]:ends[s]]`` are the partners of place s."""
+def _pair_both_ways(hits: Integers32, begin: Integers, order: Integers32, ends: Integers, both: Integers32) -> None:
+    """Write each pair at both its places: ``both[ends[s - 1]:ends[s]]`` are the partners of the atom at place s."""
     places = len(begin) - 1
     ends[:] = 0
     for s in range(places):
@@ -247,9 +247,9 @@ def _pair_both_ways(hits: Integers32, begin: Integers, ends: Integers, both: Int
         k = ends[s]
         for h in range(begin[s], begin[s + 1]):
             t = hits[h]
-            both[k] = t
+            both[k] = order[t]
             k += 1
-            both[ends[t]] = s
+            both[ends[t]] = order[s]
             ends[t] += 1
         ends[s] = k
 
@@ -264,8 +264,8 @@ def _lists(
     filled: Integers,
     point: Integers32,
 ) -> None:
-    """Make the lists of all atoms, sorted by atom number, from pairs of places; `filled` is scratch."""
-    order, rank, n = cells.order, cells.rank, len(first) - 1
+    """Make the lists of all atoms, sorted by atom number, from pairs; `filled` is scratch."""
+    rank, n = cells.rank, len(first) - 1
     total = 0
     for i in range(n):
         first[i] = filled[i] = total
@@ -278,7 +278,7 @@ def _lists(
         s = rank[p]
         if s >= 0:
             for h in range(ends[s - 1] if s else 0, ends[s]):
-                i = order[both[h]]
+                i = both[h]
                 if i < n:
                     point[filled[i]] = p
                     filled[i] += 1
