@@ -240,8 +240,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", action="append", default=[], help="another interpreter to look for programs in")
     parser.add_argument("--sizes", nargs="+", type=int, default=[314, 2500, 20_000, 200_000])
-    parser.add_argument("--budget", type=float, default=1.0, help="CPU seconds for each figure")
-    parser.add_argument("--rounds", type=int, default=3, help="processes of each program and size; the median counts")
+    parser.add_argument("--budget", type=float, default=0.3, help="CPU seconds for each figure")
+    parser.add_argument("--rounds", type=int, default=7, help="processes of each program and size; the median counts")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
