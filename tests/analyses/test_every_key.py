@@ -78,7 +78,7 @@ ATOMS: dict[str, list[dict[str, Any]]] = {
     "composition": [{"width": "3 angstrom"}],
     "facets": [
         {"probe_radius": "1.3 angstrom", "families": [[1, 0, 0], [1, 1, 1]], "max_angle": 10.0},
-        {"surface_energies": [1.0, 1.1, 0.9]},
+        {"surface_energies": [1.0, 1.1, 0.9], "hexagonal_families": [[0, 0, 1], [1, 0, 2]]},
     ],
     "radial_profile": [{"properties": ["q6_avg"], "by": "depth", "width": "3 angstrom"}],
     "uncertainty": [
