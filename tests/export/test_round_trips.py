@@ -13,15 +13,16 @@ import pytest
 import stemdask as sd
 from stemdask import export
 
+#: Before version 3, pandas rounds the last digits of numbers unless told otherwise.
+ALL_DIGITS = {"float_precision": "round_trip"} if pd.__version__.startswith("2.") else {}
+
 
 @pytest.mark.parametrize("fmt", ["csv", "parquet"])
 def test_pandas_reads_the_table_that_the_store_gives(atoms_store: Path, tmp_path: Path, fmt: str) -> None:
     if fmt == "parquet":
         pytest.importorskip("pyarrow")
     export.write(atoms_store, fmt, tmp_path)
-    # By default pandas leaves out digits of small numbers.
-    read = {"csv": partial(pd.read_csv, float_precision="round_trip"), "parquet": pd.read_parquet}[fmt]
-    found = read(tmp_path / f"atoms.{fmt}")
+    found = {"csv": partial(pd.read_csv, **ALL_DIGITS), "parquet": pd.read_parquet}[fmt](tmp_path / f"atoms.{fmt}")
     found.columns = [column.partition(" [")[0] for column in found.columns]
     given = sd.open_results(atoms_store).stemdask.table("atoms")
     given = given[given["frame"] != 3].reset_index(drop=True)  # a frame that failed has no rows in an export
