@@ -107,13 +107,17 @@ def of_content(head: bytes, kind: Kind | None = None) -> tuple[Kind, Format] | N
 
 
 def of_file(path: str, kind: Kind | None = None) -> tuple[Kind, Format] | None:
-    """Return the format of a file: by its name, and by its content where the name doesn't settle it."""
+    """Return the format of a file: by its name, and by its content where the name doesn't settle it.
+
+    Of a text the content counts for more than the name: tables and structures of other formats are called .xyz.
+    """
     claimed = claiming(path, kind)
-    if len(claimed) == 1 and not claimed[0][1].incidental:
+    is_named = len(claimed) == 1 and not claimed[0][1].incidental
+    if is_named and not claimed[0][1].text:
         return claimed[0]
     head = _head(path)
     found = next((one for one in claimed if one[1].recognises(head)), None) or of_content(head, kind)
-    if found is None or (is_compressed(path) and not found[1].text):
+    if found is None or ((is_named or is_compressed(path)) and not found[1].text):
         return claimed[0] if claimed else None
     return found
 

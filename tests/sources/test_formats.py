@@ -133,3 +133,26 @@ def test_a_suffix_of_many_uses_is_left_to_other_engines_of_xarray() -> None:
         ".ncdf",
         ".nc",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "fmt"),
+    [
+        ("x\ty\tz\n1.0\t2.0\t3.0\n4.0\t5.0\t6.0\n", "particles.xyz", "table"),
+        ("ATOM      1 PT   MOL     1       1.000   2.000   3.000  1.00  0.00          PT\n", "frame.xyz", "pdb"),
+        ("2\n\nPt 0 0 0\nPt 0 0 2.8\n", "frame.pdb", "xyz"),
+        ("2\n\nPt1 0 0 0\nPt2 0 0 2.8\n", "frame.xyz", "xyz"),
+        ("nothing of this is a structure\n", "frame.xyz", "xyz"),
+    ],
+)
+def test_the_content_of_a_text_counts_for_more_than_its_name(tmp_path: Path, text: str, name: str, fmt: str) -> None:
+    (tmp_path / name).write_text(text)
+    found = formats.of_file(str(tmp_path / name))
+    assert found is not None
+    assert (found[0], found[1].name) == ("atoms", fmt)
+
+
+def test_text_that_is_called_an_image_is_still_refused_as_one(tmp_path: Path) -> None:
+    (tmp_path / "image.tif").write_text("x,y,z\n1,2,3\n")
+    with pytest.raises(InputError, match="the content is a table with the columns x, y and z, the suffix says .tif"):
+        open_source(str(tmp_path / "image.tif"))
