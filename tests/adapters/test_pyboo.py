@@ -13,7 +13,9 @@ from stemdask import simulate
 from stemdask.adapters import pyboo
 from stemdask.kernels.atoms.bond_order import bond_order
 from stemdask.kernels.atoms.bonds import bonds
+from stemdask.kernels.atoms.crystallinity import Criterion
 from stemdask.kernels.atoms.neighbours import find_neighbours
+from stemdask.sources.opening import open_source
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("boo") is None, reason="pyboo is not installed; .ci/pyboo builds it"
@@ -55,3 +57,17 @@ def test_it_agrees_with_the_native_engine_on_a_shaken_particle() -> None:
     np.testing.assert_allclose(found["s6"], native.s6[bonded.entry], atol=1e-13)
     assert 0 < found["crystalline"].mean() < 1
     np.testing.assert_array_equal(found["crystalline"], native.crystalline)
+
+
+def test_as_many_particles_of_the_gel_are_crystalline_as_pyboo_s_example_says() -> None:
+    spec = importlib.util.find_spec("boo")
+    assert spec is not None
+    assert spec.origin is not None
+    gel = Path(spec.origin).parent / "examples" / "AR-Res06A_scan2_t890.xyz"
+    if not gel.exists():
+        pytest.skip("the wheel of pyboo was made without the files of its examples; .ci/pyboo keeps them")
+    source = open_source(str(gel))
+    neighbours = find_neighbours(source.read(0).positions, 12.5)
+    order = bond_order(neighbours, (6,), criterion=Criterion(0.7, min_bonds=7))
+    assert len(neighbours.point) == 2 * 110_120
+    assert np.count_nonzero(order.crystalline == 1) == 14_188
