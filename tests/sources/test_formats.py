@@ -154,5 +154,5 @@ def test_the_content_of_a_text_counts_for_more_than_its_name(tmp_path: Path, tex
 
 def test_text_that_is_called_an_image_is_still_refused_as_one(tmp_path: Path) -> None:
     (tmp_path / "image.tif").write_text("x,y,z\n1,2,3\n")
-    with pytest.raises(InputError, match="the content is a table with the columns x, y and z, the suffix says .tif"):
+    with pytest.raises(InputError, match=r"the content is a table with the columns x, y and z, the suffix says \.tif"):
         open_source(str(tmp_path / "image.tif"))
