@@ -148,10 +148,16 @@ def _limits(results: Results, frame: int) -> list[str]:
             f"in the mean of all cells there is something {100 * height:.2g} % as high as A, faint columns or where "
             "tails meet, that does not show in single cells"
         )
-    if columns.BACKGROUND_KIND in results and int(results.read(columns.BACKGROUND_KIND, frame)) == 1:
+    background = int(results.read(columns.BACKGROUND_KIND, frame)) if columns.BACKGROUND_KIND in results else 0
+    if background == 1:
         said.append(
             "the level between the columns varies from cell to cell (contamination, a support or their own tails), "
             "so that they are taken as Gaussians"
+        )
+    if background == 2:
+        said.append(
+            "the level between the columns varies by more than a twentieth of their height, yet was to be constant "
+            "(background: constant): positions can be off by more than their errors; leave that key out"
         )
     return said
 

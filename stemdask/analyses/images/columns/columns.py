@@ -168,7 +168,7 @@ BACKGROUND_KIND = Variable(
     "int8",
     "1",
     "how the background varies; from cell to cell: over contamination, with Gaussian columns",
-    flags={-1: "unknown", 0: "smoothly", 1: "from cell to cell"},
+    flags={-1: "unknown", 0: "smoothly", 1: "from cell to cell", 2: "not as it was to be: constant"},
 )
 TOO_FAINT = Variable(
     "columns/too_faint",
@@ -329,7 +329,7 @@ def run(frame: ImageFrame, params: ColumnsParams) -> Mapping[str, Array]:
             NOISE_GAIN.path: fit.noise.gain,
             NOISE_READOUT.path: fit.noise.readout,
             NOISE_CORRELATION.path: fit.noise.correlation,
-            BACKGROUND_KIND.path: np.asarray(fit.uneven, np.int8),
+            BACKGROUND_KIND.path: np.asarray(fit.uneven * (2 if params.background == "constant" else 1), np.int8),
             TOO_FAINT.path: np.asarray(found.too_faint.max(initial=0.0)),
             CONFIDENCE.path: np.asarray(found.vectors.confidence),
             COVARIANCE.path: covariance.own,

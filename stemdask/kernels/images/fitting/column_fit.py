@@ -51,7 +51,8 @@ class ColumnFit:
     background_basis, background_coefficients
         The background as a field of the whole image; without it each column's own background can't be drawn.
     uneven
-        Whether the background follows, from cell to cell, what lies between the columns, as contamination does.
+        Whether the level between the columns, as by contamination, varies by more than a smooth background does, which
+        then follows it from cell to cell; of a constant background, whether it varies by more than a little.
     shape_terms
         (3,), how all columns deviate from a Gaussian: see :mod:`aberrations`.
     halo

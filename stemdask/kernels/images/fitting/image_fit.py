@@ -75,7 +75,7 @@ class ImageFit:
             raise ValueError(f"{len(self.given)} positions but {len(self.held)} that are held or not")
         if np.ndim(image) != 2 or not np.size(image):
             raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
-        self.model, self.noise, self.near, self.uneven = model, noise, start is not None, False
+        self.model, self.noise, self.near = model, noise, start is not None
         self.has_no_halo = start is not None and not start.halo
         usable = np.flatnonzero(np.isfinite(self.given).all(axis=1))
         self.order = usable[tile_order(self.given[usable])]
@@ -131,7 +131,7 @@ class ImageFit:
         if isinstance(model.shape, KnownShape):
             self._spread(model.shape.halo)
             return
-        even = model.background == "spline" and not self.uneven and not scene.unlike(self.scoring.state)
+        even = model.background == "spline" and not self.follows_cells and not scene.unlike(self.scoring.state)
         if model.shape == "gaussian" or not even or not self.n or self.has_no_halo:
             return  # the tails of columns can't be told from contamination between them
         part, error = self._halo_lacking()
@@ -203,7 +203,7 @@ class ImageFit:
             scaled,
             np.zeros_like(self.kind) if alike else self.kind,
             1 if alike else n_sublattices,
-            constant if self.model.background == "constant" else self._ground(scaled, spacing),
+            self._ground(scaled, spacing),
             {"shared": constant, "alike": constant, "map": map_, "free": None}[self.model.widths],
             Noise(0.0, 1.0),
             shaped,
@@ -213,9 +213,12 @@ class ImageFit:
     def _ground(self, image: Image, spacing: float) -> SmoothBasis:
         """Return splines of the background, with knots as near as the level between the columns asks for."""
         field = (image.shape[0], image.shape[1])
+        is_constant = self.model.background == "constant"
         wide = SmoothBasis.of(field, _BACKGROUND_CELL[0] * spacing, _BACKGROUND_CELL[1])
+        wide = SmoothBasis(field, (0, 0)) if is_constant else wide
         self.uneven = is_uneven(image, self.given[self.order], spacing, wide)
-        return SmoothBasis.of(field, _FINE_CELL[0] * spacing, _FINE_CELL[1]) if self.uneven else wide
+        self.follows_cells = self.uneven and not is_constant
+        return SmoothBasis.of(field, _FINE_CELL[0] * spacing, _FINE_CELL[1]) if self.follows_cells else wide
 
     def _constraints(self, state: State) -> Constraints:
         """Return what holds the columns; how much of each is visible follows from the pixels that count."""
@@ -271,7 +274,7 @@ class ImageFit:
 
     def choose_shape(self) -> bool:
         """Let the columns share a shape if the image says clearly that they aren't Gaussians; tell if it's decided."""
-        if not self.n or self.model.shape != "auto" or self.scene.shaped or self.uneven:
+        if not self.n or self.model.shape != "auto" or self.scene.shaped or self.follows_cells:
             return True  # the tails of columns can't be told from contamination between them
         return self.scoring.choose_shape(_EVIDENCE)
 

@@ -108,3 +108,12 @@ def test_columns_of_one_sublattice_do_not_become_dirt() -> None:
     fit = fit_joint((image + dirt(0)).astype(np.float32), truth.positions, truth.sublattice, WIDTH, model=model)
     a, b = (float(np.median(fit.sigma_major[truth.sublattice == k])) for k in (0, 1))
     assert 0.67 < b / a < 1.4
+
+
+def test_a_constant_background_is_said_to_be_wrong_where_the_level_slopes_and_not_where_it_is_level() -> None:
+    clean, truth = crystal(1)
+    slope = np.indices(SHAPE)[1] * 0.5  # 120 of the columns' 1,000: 12 % from one side to the other
+    model = ColumnModel(background="constant")
+    for image, uneven in ((clean, False), (clean + slope, True)):
+        fit = fit_joint(image, truth.positions, truth.sublattice, WIDTH, model=model)
+        assert fit.uneven == uneven
