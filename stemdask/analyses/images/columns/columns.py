@@ -358,7 +358,10 @@ def _find(pixels: Array, params: ColumnsParams, nm: float, grid: PixelGrid) -> C
     try:
         return find_columns(pixels, _separation(params, nm), vectors=vectors, sublattices=params.sublattices)
     except NoLatticeError as error:
-        remedy = "Look at the frame; if columns are there, give their distance: separation: '12 px'"
+        remedy = (
+            "Look at the frame; if columns are there, crop it to them (preprocess: {crop: [top, left, bottom, right]}) "
+            "or give their distance (separation: '12 px')"
+        )
         if isinstance(error, TooFewCellsError):
             remedy = "Use an image that shows about four cells or more along each side"
         elif vectors is not None:
