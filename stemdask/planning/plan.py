@@ -12,7 +12,7 @@ from stemdask.sources.atoms.source import AtomsSource
 
 #: Pixels or atoms in a block, at least and at most: long enough that what the driver does for each block doesn't count,
 #: short enough to redo and to be held by a worker.
-BLOCK_SIZE = {"images": (4_000_000, 12_000_000), "atoms": (200_000, 1_000_000)}
+BLOCK_SIZE = {"images": (4_000_000, 36_000_000), "atoms": (200_000, 1_000_000)}
 #: A run of few frames is still cut into this many blocks, so that several workers share it.
 LEAST_BLOCKS = 16
 #: From as many blocks on these grow instead: each costs the driver some 10 ms, and a file for each variable.

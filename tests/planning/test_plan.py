@@ -52,7 +52,7 @@ def test_blocks_partition_the_frames(n_frames: int, per_block: int) -> None:
         ("images", 10, 1 << 20, 1),  # shared by workers
         ("images", 1_000, 1 << 20, 3),
         ("images", 10_000, 1 << 20, 10),
-        ("images", 1_000_000, 1 << 20, 11),  # held by one of them
+        ("images", 1_000_000, 1 << 20, 34),  # held by one of them
         ("images", 4, 1 << 24, 1),
         ("atoms", 3_000, 400, 188),
         ("atoms", 100_000, 4_000, 100),
