@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from stemdask.analyses.images.cells.line_noise import known_median, line_noise
 from stemdask.analyses.images.columns import columns, lattice, structure
 from stemdask.analyses.images.columns.scan_distortion import positions_of
 from stemdask.analyses.images.stack import rotation
@@ -21,11 +22,10 @@ from stemdask.kernels.images.crystal.displacement import (
     nominal_site,
 )
 from stemdask.kernels.images.crystal.lattice import Lattice, fit_lattice
-from stemdask.kernels.images.crystal.scatter import LineNoise, with_scatter
+from stemdask.kernels.images.crystal.scatter import with_scatter
 from stemdask.kernels.images.finding.motif import mean_cell
 from stemdask.kernels.images.finding.sites import to_grid
 from stemdask.kernels.images.fitting.mean_cell_shapes import moves_by_shape
-from stemdask.kernels.images.stacks.scan_distortion import lattice_residuals, shared_variance
 from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 from stemdask.units import LengthAngstrom
 
@@ -34,10 +34,6 @@ _PM = 1e3
 _CHARGE = 1602.1766
 #: Most sublattices of a cell whose common shape is asked for.
 _MOST_KINDS = 6
-#: Order of the polynomial in (i, j) that a lattice which bends is.
-_BEND = 3
-#: The variance of shifts of so many lines is known to so many standard errors.
-_UNSURE = 2.0
 #: Columns are found from about so many standard errors of the height of the brightest ones on.
 _SEEN = 2.5
 
@@ -130,7 +126,8 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
     covariance = columns.covariance_of(frame).transformed(_PM * np.eye(2))
     sublattice, grain = frame[lattice.SUBLATTICE], frame[lattice.GRAIN]
     i, j = frame[lattice.I], frame[lattice.J]
-    scan, left_over = _line_noise(frame, params), _median(frame[columns.REDUCED_CHI2])
+    letters = (lattice.LETTERS.index(letter) for letter in (params.framework, params.displaced))
+    scan, left_over = line_noise(frame, *letters), known_median(frame[columns.REDUCED_CHI2])
     parts, others, scatter = [Displacements.none(len(i))], [], []
     for number in np.unique(grain[grain >= 0]):
         of = np.flatnonzero(grain == number)
@@ -221,64 +218,6 @@ def _against(found: Displacements, mean: Lattice, site: Array, i: Array, j: Arra
     return replace(found.without(step[::-1]), centre=found.centre + step)
 
 
-def _line_noise(frame: ImageFrame, params: DisplacementParams) -> LineNoise:
-    """Return what columns have in common where they lie on one line of the scan, pm.
-
-    Rows of the image are its lines, unless columns on one vertical line share more: a scan may be turned by 90 degrees.
-    """
-    positions = _PM * np.column_stack([frame[columns.Y], frame[columns.X]]).astype(np.float64)
-    width = _PM * frame[columns.SIGMA_MINOR].astype(np.float64)
-    kinds = frame[lattice.SUBLATTICE]
-    framework, displaced = (kinds == lattice.LETTERS.index(name) for name in (params.framework, params.displaced))
-    length = np.full(len(positions), _median(width[framework]))
-    if not np.isfinite(length).all():
-        return LineNoise(positions[:, 0], np.ones(len(length)), np.zeros(2), np.ones(len(length)), across=1)
-    for number in np.unique(kinds):
-        of = kinds == number
-        length[of] = np.nan_to_num(_median(width[of]), nan=_median(width[framework]))
-    length *= np.sqrt(1.0 + _part_of_columns(frame, framework))
-    usual = _median(length[framework])
-    felt = np.sqrt(usual / length)
-    area = float(np.prod(frame.pixels.shape)) * float(np.prod(frame.pixel_size)) * _PM**2
-    apart = float(np.sqrt(area / max(int(framework.sum()), 1)))
-    grain = frame[lattice.GRAIN]
-    shared, of_displaced = (
-        _shared(positions, (frame[lattice.I], frame[lattice.J]), np.where(of, grain, -1), usual, apart)
-        for of in (framework, displaced)
-    )
-    slow = int(np.argmax(shared.sum(axis=1)))
-    lines = max(np.ptp(positions[framework, slow]) / apart, 2.0)
-    # Each sublattice lies on lines of its own. What moves B in rows, and A not, isn't the scan's.
-    others = of_displaced[slow] / np.median(felt[displaced]) ** 2 if displaced.any() else shared[slow]
-    variance = np.minimum(0.5 * (shared[slow] + others), (1.0 + _UNSURE * np.sqrt(2.0 / lines)) * shared[slow])
-    return LineNoise(np.nan_to_num(positions[:, slow]), length, variance, felt, across=1 - slow)
-
-
-def _part_of_columns(frame: ImageFrame, of: Array) -> float:
-    """Return which part of the noise in the middle of columns is their own: 0 where noise is even."""
-    gain, readout = float(frame[columns.NOISE_GAIN]), float(frame[columns.NOISE_READOUT])
-    own, beneath = gain * _median(frame[columns.AMPLITUDE][of]), gain * _median(frame[columns.BACKGROUND][of]) + readout
-    part = own / (own + max(beneath, 0.0)) if own > 0.0 else 0.0
-    return part if np.isfinite(part) else 0.0
-
-
-def _shared(positions: Array, indices: tuple[Array, Array], grain: Array, length: float, apart: float) -> Array:
-    """Return the variance (2, 2), pm², that columns of one line share: of lines across y and x, along (u, v).
-
-    `grain` (n,) is -1 for the columns that don't count.
-    """
-    residual = np.full(positions.shape, np.nan)
-    for number in np.unique(grain[grain >= 0]):
-        of = grain == number
-        residual[of] = lattice_residuals(positions[of], indices[0][of], indices[1][of], _BEND)
-    return np.array(
-        [
-            [shared_variance((positions - residual)[:, axis], residual[:, k], length, apart) for k in (1, 0)]
-            for axis in (0, 1)
-        ]
-    )
-
-
 def _systematic(frame: ImageFrame, params: DisplacementParams) -> Array:
     """Return how far the mean displacement (u, v), pm, hangs on what shape columns are taken to have.
 
@@ -308,11 +247,11 @@ def _systematic(frame: ImageFrame, params: DisplacementParams) -> Array:
     for k, kind in enumerate(kinds):
         of = (sublattice == kind) & (grain == 0) & np.isfinite(positions).all(axis=1)
         places[k] = np.median(positions[of] - mean.at(i[of], j[of]), axis=0)
-        heights[k] = _median(frame[columns.AMPLITUDE][of])
+        heights[k] = known_median(frame[columns.AMPLITUDE][of])
     pixel = abs(float(np.linalg.det(grid.matrix))) ** 0.5 * float(np.prod(scale)) ** 0.5
     if not np.all(heights > 0.0):
         return unknown
-    moves = moves_by_shape(cell, mean.a, mean.b, places, heights, _median(width) / pixel)
+    moves = moves_by_shape(cell, mean.a, mean.b, places, heights, known_median(width) / pixel)
     between = moves[:, kinds == displaced][:, 0] - moves[:, kinds == framework][:, 0]
     shifts = between[np.isfinite(between).all(axis=1)] @ grid.matrix.T * scale * _PM
     return np.abs(shifts).max(axis=0)[::-1] if len(shifts) > 1 else unknown
@@ -351,15 +290,9 @@ def _heights(stack: Stack) -> tuple[Array, Array, float]:
         number = stack.read(lattice.SUBLATTICE.path, block)
         amplitude, error = (stack.read(height.path, block) for height in (columns.AMPLITUDE, columns.AMPLITUDE_ERR))
         counts += np.array([np.count_nonzero(number == k) for k in range(len(lattice.LETTERS))])
-        heights.append([_median(amplitude[number == k]) for k in range(len(lattice.LETTERS))])
-        errors.append(_median(error[number == 0]))
-    return counts, np.array([_median(of) for of in np.array(heights).T]), _median(np.array(errors))
-
-
-def _median(values: Array) -> float:
-    """Return the median of what is known; NaN where nothing is."""
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if known.size else float("nan")
+        heights.append([known_median(amplitude[number == k]) for k in range(len(lattice.LETTERS))])
+        errors.append(known_median(error[number == 0]))
+    return counts, np.array([known_median(of) for of in np.array(heights).T]), known_median(np.array(errors))
 
 
 def _removed(found: Displacements, remove: str) -> Displacements:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from stemdask.analyses.images.cells import displacement
+from stemdask.analyses.images.cells.line_noise import line_noise
 from stemdask.analyses.images.columns import columns, lattice
 from stemdask.analyses.images.columns.scan_distortion import positions_of
 from stemdask.analyses.images.stack import rotation
 from stemdask.kernels.images.crystal.lattice import fit_lattice
+from stemdask.kernels.images.crystal.line_noise import LineNoise, covariance_in_groups
 from stemdask.kernels.images.crystal.octahedral_tilt import octahedral_tilt
 from stemdask.kernels.images.crystal.strain import (
     cell_vectors,
     columns_of_cells,
     complete_cells,
+    corners_of,
     lattice_parameters,
     oriented_reference,
     strain_of,
@@ -27,6 +30,7 @@ from stemdask.model import Analysis, Array, ImageFrame, Params, Variable
 from stemdask.units import LengthNm
 
 _A, _B, _OXYGEN = 0, 1, 2
+_PM = 1e3
 
 
 class StrainParams(Params):
@@ -110,15 +114,18 @@ def run(frame: ImageFrame, params: StrainParams) -> Mapping[str, Array]:
     The cells are those of the displacement where it is measured; else all that have their four A columns. Each grain is
     measured against its own lattice.
     """
-    positions = positions_of(frame)
-    errors = np.column_stack([frame[columns.Y_ERR], frame[columns.X_ERR]]).astype(np.float64)
+    positions, matrix = positions_of(frame), np.eye(2)
+    excess = _excess(frame)
+    errors = excess * np.column_stack([frame[columns.Y_ERR], frame[columns.X_ERR]]).astype(np.float64)
     if rotation.ANGLE in frame:
         turn = rotation.Turn.by(*(float(frame[variable]) for variable in rotation.TURN))
-        own = columns.covariance_of(frame).transformed(turn.matrix).own
-        positions, errors = turn.onto(positions), np.sqrt(own[:, [0, 1], [0, 1]])
+        own = columns.covariance_of(frame).transformed(turn.matrix * excess).own
+        positions, errors, matrix = turn.onto(positions), np.sqrt(own[:, [0, 1], [0, 1]]), turn.matrix
     measured = _Columns(
         positions,
         errors,
+        _scan(frame),
+        matrix,
         frame[lattice.SUBLATTICE],
         frame[lattice.I].astype(np.int64),
         frame[lattice.J].astype(np.int64),
@@ -141,22 +148,61 @@ def run(frame: ImageFrame, params: StrainParams) -> Mapping[str, Array]:
     return found
 
 
+def _scan(frame: ImageFrame) -> LineNoise:
+    """Return what the scan did to the columns, nm: as the displacements show it, where they are measured."""
+    noise = line_noise(frame, _A, _B)
+    variance = noise.variance
+    if _has_displacements(frame):
+        variance = np.array([float(frame[shift]) ** 2 for shift in (displacement.JITTER_X, displacement.JITTER_Y)])
+    return noise._replace(line=noise.line / _PM, length=noise.length / _PM, variance=variance / _PM**2)
+
+
+def _excess(frame: ImageFrame) -> Array:
+    """Return by what the errors of the fits (y, x) are too small, as the scatter of the displacements shows it."""
+    if not _has_displacements(frame):
+        return np.ones(2)
+    return np.array([float(frame[excess]) for excess in (displacement.EXCESS_Y, displacement.EXCESS_X)])
+
+
+def _has_displacements(frame: ImageFrame) -> bool:
+    return displacement.I in frame and len(frame[displacement.I]) > 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Columns:
     positions: Array
     errors: Array
+    scan: LineNoise
+    """What lines of the scan did to them, before they were turned."""
+    turn: Array
+    """(2, 2), of (y, x)."""
     sublattice: Array
     i: Array
     j: Array
 
     def of(self, part: Array) -> _Columns:
-        return _Columns(self.positions[part], self.errors[part], self.sublattice[part], self.i[part], self.j[part])
+        """Return some of them."""
+        scan = self.scan._replace(line=self.scan.line[part], length=self.scan.length[part], felt=self.scan.felt[part])
+        return replace(
+            self,
+            positions=self.positions[part],
+            errors=self.errors[part],
+            scan=scan,
+            sublattice=self.sublattice[part],
+            i=self.i[part],
+            j=self.j[part],
+        )
+
+    def shared(self, cells: Array) -> Array:
+        """Return the covariance (n, 4, 4, 2, 2) that the scan gives to the corners of cells (n, 2)."""
+        among = covariance_in_groups(corners_of(self.i, self.j, cells), self.scan)
+        return np.asarray(self.turn @ among @ self.turn.T)
 
 
 def _of_grain(measured: _Columns, cells: Array, params: StrainParams) -> dict[Variable, Array]:
     """Measure cells (n, 2) of one grain."""
     corners = measured.of(measured.sublattice == _A)
-    vectors = cell_vectors(corners.positions, corners.errors, corners.i, corners.j, cells)
+    vectors = cell_vectors(corners.positions, corners.errors, corners.i, corners.j, cells, corners.shared(cells))
     shape = lattice_parameters(vectors)
     middle = columns_of_cells(corners.positions, corners.i, corners.j, cells) + 0.5 * (vectors.a + vectors.b)
     found = {

@@ -101,8 +101,12 @@ _COLUMN = ("frame", "column")
 _FLAGS = {-1: "none"} | dict(enumerate(FLAG_MEANINGS))
 Y = Variable("columns/y", _COLUMN, "float64", "nm", "position along y", error="columns/y_err", coordinate=True)
 X = Variable("columns/x", _COLUMN, "float64", "nm", "position along x", error="columns/x_err", coordinate=True)
-Y_ERR = Variable("columns/y_err", _COLUMN, "float32", "nm", "standard error of the position along y")
-X_ERR = Variable("columns/x_err", _COLUMN, "float32", "nm", "standard error of the position along x")
+Y_ERR = Variable(
+    "columns/y_err", _COLUMN, "float32", "nm", "standard error of the position along y, by the noise of the pixels"
+)
+X_ERR = Variable(
+    "columns/x_err", _COLUMN, "float32", "nm", "standard error of the position along x, by the noise of the pixels"
+)
 AMPLITUDE = Variable(
     "columns/amplitude",
     _COLUMN,

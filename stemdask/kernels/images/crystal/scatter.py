@@ -14,8 +14,8 @@ import numpy as np
 from scipy import sparse
 
 from stemdask.kernels.arrays import Floats, Indices, Integers32
-from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.crystal.displacement import Displacements
+from stemdask.kernels.images.crystal.line_noise import LineNoise, variance_of_sums
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 
 #: Standard deviation over the median of absolute deviations.
@@ -29,28 +29,6 @@ _FEWEST, _VARIANCE = 16, 10.0
 _BEYOND = 2.0
 #: Least part of the variance of a line in a second difference across lines.
 _ACROSS = 0.3
-
-
-class LineNoise(NamedTuple):
-    """Shifts that columns share where they lie on one line of the scan; all in the unit of the positions.
-
-    A fit takes from each row of the scan what that row tells of the place: along the line most in the middle of a
-    column, rows that weigh by exp(-d²/length²), across it most on its flanks, by d² times that. Shifts of two columns
-    that are d apart correlate as these weights overlap: along the line by exp(-δ²/2), δ = d/length, across it by
-    (1 - 2δ²/3 + δ⁴/3)·exp(-δ²/2), which reaches half as far again. Of two columns the mean square of their lengths
-    counts, and the less they overlap the less alike they are.
-    """
-
-    line: Floats
-    """(n,), of each column: its position along the slow axis."""
-    length: Floats
-    """(n,), the width of a column where noise is the same everywhere, and √2 times it where columns make the noise."""
-    variance: Floats
-    """(2,), of the shifts along (u, v)."""
-    felt: Floats
-    """(n,), which part of these shifts each column feels: a narrow one averages over fewer rows."""
-    across: int
-    """Which of (u, v) runs across the lines."""
 
 
 class Scatter(NamedTuple):
@@ -83,7 +61,7 @@ def with_scatter(
         What is left over around the columns, in units of the noise's variance: as much larger may the variance of
         displacements become at the most. Where the noise explains the image, what varies from cell to cell is real.
     """
-    rows = np.maximum(_lines(found.weights, noise), 0.0)
+    rows = np.maximum(variance_of_sums(found.weights, noise), 0.0)
     seconds = [second for second in _seconds(i, j) if len(second) >= _FEWEST]
     scattered, expected, felt = (np.empty((len(seconds), 2)) for _ in range(3))
     for k, triples in enumerate(seconds):
@@ -93,7 +71,7 @@ def with_scatter(
         covariance = known.of_sums(sums)[:, [1, 0], [1, 0]] / _OF_SECOND
         scattered[k] = (_DEVIATION * np.nanmedian(np.abs(difference @ found.vector), axis=0)) ** 2 / _OF_SECOND
         expected[k] = np.nanmedian(covariance, axis=0) if np.isfinite(covariance).any() else np.nan
-        felt[k] = np.median(_lines(sums, noise), axis=0) / _OF_SECOND
+        felt[k] = np.median(variance_of_sums(sums, noise), axis=0) / _OF_SECOND
     n = np.array([len(triples) for triples in seconds])
     variance = _agreed(noise, scattered - expected, scattered, felt)
     excess = np.ones(2)
@@ -138,28 +116,3 @@ def _difference(triples: Indices, n: int) -> sparse.csr_array:
     """Matrix (t, n) of second differences."""
     values, start = np.tile([1.0, -2.0, 1.0], len(triples)), 3 * np.arange(len(triples) + 1)
     return sparse.csr_array((values, triples.ravel(), start), shape=(len(triples), n))
-
-
-def _lines(sums: sparse.csr_array, noise: LineNoise) -> Floats:
-    """Return the variance (m, 2), along (u, v), of weighted sums of shifts of variance 1."""
-    along, across = np.empty(sums.shape[0]), np.empty(sums.shape[0])
-    felt = sums.data * noise.felt[sums.indices]
-    _sum_lines(sums.indptr, sums.indices, felt, noise.line, noise.length, along, across)
-    return np.stack([across, along] if noise.across == 0 else [along, across], axis=1)
-
-
-@kernel
-def _sum_lines(
-    start: Indices, columns: Indices, weights: Floats, line: Floats, length: Floats, along: Floats, across: Floats
-) -> None:
-    """Sum w·w'·correlation over all pairs of entries of each row of a sparse matrix."""
-    for row in range(len(along)):
-        along[row] = across[row] = 0.0
-        for k in range(start[row], start[row + 1]):
-            for m in range(start[row], start[row + 1]):
-                one, two = length[columns[k]], length[columns[m]]
-                square = 0.5 * (one * one + two * two)
-                alike, d2 = one * two / square, (line[columns[k]] - line[columns[m]]) ** 2 / square
-                shared = weights[k] * weights[m] * np.exp(-0.5 * d2) * np.sqrt(alike)
-                along[row] += shared
-                across[row] += shared * alike * alike * (1.0 + d2 * (d2 - 2.0) / 3.0)

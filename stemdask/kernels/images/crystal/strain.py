@@ -26,8 +26,8 @@ class CellVectors:
     """(n, 2), mean of the two sides along i."""
     b: Floats
     """(n, 2), mean of the two sides along j."""
-    corner_variance: Floats
-    """(n, 4, 2), squared standard errors of the corners (0, 0), (1, 0), (0, 1), (1, 1)."""
+    covariance: Floats
+    """(n, 4, 4, 2, 2), of the corners (0, 0), (1, 0), (0, 1), (1, 1) with one another."""
     curvature_a: Floats
     """(n,), curvature of the rows along a; positive where they bend towards +b."""
     curvature_b: Floats
@@ -91,7 +91,20 @@ def complete_cells(i: AnyIntegers, j: AnyIntegers) -> Integers:
     return first[whole][np.lexsort((first[whole][:, 0], first[whole][:, 1]))]
 
 
-def cell_vectors(positions: Floats, errors: Floats, i: AnyIntegers, j: AnyIntegers, cells: AnyIntegers) -> CellVectors:
+def corners_of(i: AnyIntegers, j: AnyIntegers, cells: AnyIntegers) -> Integers:
+    """Return which columns, of the indices (i, j), are at the four corners of cells: (n, 4), -1 where there is none."""
+    index = _Index(i, j)
+    return np.stack([index.at(cells[:, 0] + di, cells[:, 1] + dj) for di, dj in _CORNERS], axis=1)
+
+
+def cell_vectors(
+    positions: Floats,
+    errors: Floats,
+    i: AnyIntegers,
+    j: AnyIntegers,
+    cells: AnyIntegers,
+    shared: Floats | None = None,
+) -> CellVectors:
     """Measure the vectors of cells from the columns at their corners.
 
     Parameters
@@ -102,6 +115,9 @@ def cell_vectors(positions: Floats, errors: Floats, i: AnyIntegers, j: AnyIntege
         (m,), indices of the columns; negative for none.
     cells
         (n, 2), the cells (i, j) wanted; their corners are (i or i + 1, j or j + 1).
+    shared
+        (n, 4, 4, 2, 2), covariance of the corners of each cell beyond their own errors, in the order of `corners_of`,
+        as by lines of the scan that were shifted. None: they are independent.
 
     Returns
     -------
@@ -117,12 +133,15 @@ def cell_vectors(positions: Floats, errors: Floats, i: AnyIntegers, j: AnyIntege
     """
     index = _Index(i, j)
     padded = np.vstack([positions, [np.nan, np.nan]])
-    variance = np.vstack([errors, [np.nan, np.nan]]) ** 2
 
     def at(di: int, dj: int) -> Integers:
         return index.at(cells[:, 0] + di, cells[:, 1] + dj)
 
-    corners = np.stack([at(*step) for step in _CORNERS], axis=1)
+    corners = corners_of(i, j, cells)
+    variance = np.vstack([errors, [np.nan, np.nan]])[corners] ** 2
+    covariance = np.einsum("nkc,kl,cd->nklcd", variance, np.eye(4), np.eye(2))
+    if shared is not None:
+        covariance += shared
     a = np.einsum("k,nkc->nc", _IN_A, padded[corners])
     b = np.einsum("k,nkc->nc", _IN_B, padded[corners])
 
@@ -136,7 +155,7 @@ def cell_vectors(positions: Floats, errors: Floats, i: AnyIntegers, j: AnyIntege
 
     curvature_a = 0.5 * sum(bend([(k, row) for k in (-1, 0, 1, 2)], a, b) for row in (0, 1))
     curvature_b = 0.5 * sum(bend([(row, k) for k in (-1, 0, 1, 2)], b, a) for row in (0, 1))
-    return CellVectors(a, b, variance[corners], np.asarray(curvature_a), np.asarray(curvature_b))
+    return CellVectors(a, b, np.asarray(covariance), np.asarray(curvature_a), np.asarray(curvature_b))
 
 
 def columns_of_cells(positions: Floats, i: AnyIntegers, j: AnyIntegers, cells: AnyIntegers) -> Floats:
@@ -163,8 +182,8 @@ def strain_of(cells: CellVectors, reference: Floats) -> Strain:
     Notes
     -----
     ε is the Biot strain in the coordinates of the reference; it doesn't feel a rotation of any size. Standard errors
-    are propagated to first order from those of the corners, which are taken as independent; that of the reference is
-    left out (it is the same for all cells).
+    are propagated to first order from the covariance of the corners; that of the reference is left out (it is the same
+    for all cells).
 
     Examples
     --------
@@ -182,10 +201,9 @@ def strain_of(cells: CellVectors, reference: Floats) -> Strain:
     cos, sin = np.cos(angle), np.sin(angle)
     # What each corner moves: d(deformation) along x or y by `gain` of the reference's x and y.
     gain = inverse @ np.stack([_IN_A, _IN_B])  # (2, 4)
-    var_y, var_x = cells.corner_variance[..., 0], cells.corner_variance[..., 1]
 
     def error(along_x: Floats, along_y: Floats) -> Floats:
-        return np.asarray(np.sqrt((along_x**2 * var_x + along_y**2 * var_y).sum(axis=1)))
+        return _error(np.stack([along_y, along_x], axis=-1), cells)
 
     return Strain(
         exx=cos * xx - sin * yx - 1,
@@ -237,9 +255,7 @@ def lattice_parameters(cells: CellVectors) -> LatticeParameters:
         along_a = _IN_A[:, None] * unit_a[:, None, :]  # (n, 4, 2), what each corner moves the length
         along_b = _IN_B[:, None] * unit_b[:, None, :]
         relative = along_b / b[:, None, None] - along_a / a[:, None, None]
-        errors = [
-            np.sqrt((moves**2 * cells.corner_variance).sum(axis=(1, 2))) for moves in (along_a, along_b, relative)
-        ]
+        errors = [_error(moves, cells) for moves in (along_a, along_b, relative)]
         return LatticeParameters(a, b, gamma, area / a, area / b, b / a, errors[0], errors[1], errors[2] * b / a)
 
 
@@ -258,6 +274,12 @@ def oriented_reference(a: float, b: float, gamma: float, like: Floats) -> Floats
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turned: Floats = (upright @ rotation)[:, ::-1]
     return turned
+
+
+def _error(moves: Floats, cells: CellVectors) -> Floats:
+    """Return the standard error (n,) of what each corner moves by (n, 4, 2)."""
+    variance = np.einsum("nkc,nklcd,nld->n", moves, cells.covariance, moves, optimize=True)
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
 
 class _Index:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stemdask.kernels.images.crystal.displacement import Displacements, displacements
-from stemdask.kernels.images.crystal.scatter import LineNoise, Scatter, with_scatter
+from stemdask.kernels.images.crystal.line_noise import LineNoise
+from stemdask.kernels.images.crystal.scatter import Scatter, with_scatter
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 from stemdask.kernels.images.stacks.scan_distortion import lattice_residuals, shared_variance
 

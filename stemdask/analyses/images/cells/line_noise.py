@@ -1,0 +1,91 @@
+"""What the scan did to the columns of a frame: shifts that those on one of its lines share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stemdask.analyses.images.columns import columns, lattice
+from stemdask.kernels.images.crystal.line_noise import LineNoise
+from stemdask.kernels.images.stacks.scan_distortion import lattice_residuals, shared_variance
+from stemdask.model import Array, ImageFrame
+
+_PM = 1e3
+#: Order of the polynomial in (i, j) that a lattice which bends is.
+_BEND = 3
+#: The variance of shifts of so many lines is known to so many standard errors.
+_UNSURE = 2.0
+
+
+def line_noise(frame: ImageFrame, framework: int, displaced: int) -> LineNoise:
+    """Return what columns have in common where they lie on one line of the scan, pm.
+
+    Rows of the image are its lines, unless columns on one vertical line share more: a scan may be turned by 90 degrees.
+
+    Parameters
+    ----------
+    frame
+        With its columns and their lattice.
+    framework, displaced
+        Numbers of the sublattices that tell; of the second there may be no columns.
+    """
+    positions = _PM * np.column_stack([frame[columns.Y], frame[columns.X]]).astype(np.float64)
+    width = _PM * frame[columns.SIGMA_MINOR].astype(np.float64)
+    kinds = frame[lattice.SUBLATTICE]
+    of_framework, of_displaced = kinds == framework, kinds == displaced
+    of_one = known_median(width[of_framework])
+    length = np.full(len(positions), of_one)
+    if not np.isfinite(of_one):
+        return LineNoise(positions[:, 0], np.ones(len(length)), np.zeros(2), np.ones(len(length)), across=1)
+    for number in np.unique(kinds):
+        of = kinds == number
+        length[of] = np.nan_to_num(known_median(width[of]), nan=of_one)
+    length *= np.sqrt(1.0 + _part_of_columns(frame, of_framework))
+    usual = known_median(length[of_framework])
+    felt = np.sqrt(usual / length)
+    area = float(np.prod(frame.pixels.shape)) * float(np.prod(frame.pixel_size)) * _PM**2
+    apart = float(np.sqrt(area / max(int(of_framework.sum()), 1)))
+    grain = frame[lattice.GRAIN]
+    shared, by_displaced = (
+        _shared(positions, (frame[lattice.I], frame[lattice.J]), np.where(of, grain, -1), usual, apart)
+        for of in (of_framework, of_displaced)
+    )
+    slow = int(np.argmax(shared.sum(axis=1)))
+    lines = max(np.ptp(positions[of_framework, slow]) / apart, 2.0)
+    # Each sublattice lies on lines of its own. What moves B in rows, and A not, isn't the scan's.
+    others = by_displaced[slow] / np.median(felt[of_displaced]) ** 2 if of_displaced.any() else shared[slow]
+    variance = np.minimum(0.5 * (shared[slow] + others), (1.0 + _UNSURE * np.sqrt(2.0 / lines)) * shared[slow])
+    return LineNoise(np.nan_to_num(positions[:, slow]), length, variance, felt, across=1 - slow)
+
+
+def _part_of_columns(frame: ImageFrame, of: Array) -> float:
+    """Return which part of the noise in the middle of columns is their own: 0 where noise is even."""
+    gain, readout = float(frame[columns.NOISE_GAIN]), float(frame[columns.NOISE_READOUT])
+    own, beneath = (
+        gain * known_median(frame[columns.AMPLITUDE][of]),
+        gain * known_median(frame[columns.BACKGROUND][of]) + readout,
+    )
+    part = own / (own + max(beneath, 0.0)) if own > 0.0 else 0.0
+    return part if np.isfinite(part) else 0.0
+
+
+def _shared(positions: Array, indices: tuple[Array, Array], grain: Array, length: float, apart: float) -> Array:
+    """Return the variance (2, 2), pm², that columns of one line share: of lines across y and x, along (u, v).
+
+    `grain` (n,) is -1 for the columns that don't count.
+    """
+    residual = np.full(positions.shape, np.nan)
+    for number in np.unique(grain[grain >= 0]):
+        of = grain == number
+        residual[of] = lattice_residuals(positions[of], indices[0][of], indices[1][of], _BEND)
+    return np.array(
+        [
+            [shared_variance((positions - residual)[:, axis], residual[:, k], length, apart) for k in (1, 0)]
+            for axis in (0, 1)
+        ]
+    )
+
+
+def known_median(values: Array) -> float:
+    """Return the median of what is known; NaN where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else float("nan")
