@@ -55,12 +55,9 @@ def open_atoms_files(
         A file can't be read, is cut off or holds no atoms.
     """
     record = formats.ATOMS[fmt]
-    opened: list[SourceFile] = []
-    found = FrameIndex()
-    ends: list[int] = []
-    checked = of_each(lambda file: (check_file(file, record), SourceFile.look(file)), files)
-    for file, (size, looked) in zip(files, checked, strict=True):
-        with guard.reading(file), catch_warnings(action="ignore"):
+
+    def indexed(file: str, size: int) -> FrameIndex:
+        with guard.reading(file):
             index = record.index(file, size)
             if not any(index.n_atoms):
                 raise InputError("holds no atoms", where=file, remedy=f"Check that it is {record.noun} and not cut off")
@@ -71,9 +68,21 @@ def open_atoms_files(
                     where=file,
                     remedy="Copy the file again; if it is whole, end its last line ('echo >> FILE')",
                 )
-        opened.append(looked)
-        found.extend(index)
-        ends.append(len(found.starts))
+        return index
+
+    def looked_into(file: str) -> tuple[SourceFile, int, FrameIndex | None]:
+        size = check_file(file, record)
+        # Libraries that read binary files may not be used by several threads.
+        return SourceFile.look(file), size, indexed(file, size) if record.text else None
+
+    opened: list[SourceFile] = []
+    found = FrameIndex()
+    ends: list[int] = []
+    with catch_warnings(action="ignore"):
+        for looked, size, index in of_each(looked_into, files):
+            opened.append(looked)
+            found.extend(index or indexed(looked.path, size))
+            ends.append(len(found.starts))
     source = AtomsSource(
         format=fmt,
         files=tuple(opened),
