@@ -354,7 +354,8 @@ class _Clock:
         self._begun, self._seconds = time.monotonic(), seconds
         self._process = process
         self._waited: float | None = None  # as nothing came for the first time; most jobs have ended before
-        self._cpu_end = None if cpu_seconds is None else self._spent() + cpu_seconds
+        self._cpu_seconds = cpu_seconds
+        self._cpu_end: float | None = None
         self._at = at
         self._give_up = give_up
 
@@ -368,6 +369,8 @@ class _Clock:
     def check(self) -> None:
         if self._waited is None:
             self._waited = spent.waited(self._process)
+            if self._cpu_seconds is not None:
+                self._cpu_end = self._spent() + self._cpu_seconds
         if self.left() <= 0 or (self._cpu_end is not None and self._spent() > self._cpu_end):
             raise Overdue(self._at)
         if self._give_up():

@@ -107,19 +107,26 @@ def of_content(head: bytes, kind: Kind | None = None) -> tuple[Kind, Format] | N
 
 
 def of_file(path: str, kind: Kind | None = None) -> tuple[Kind, Format] | None:
-    """Return the format of a file: by its name, and by its content where the name doesn't settle it.
-
-    Of a text the content counts for more than the name: tables and structures of other formats are called .xyz.
-    """
+    """Return the format of a file: by its name, and by its content where the name doesn't settle it."""
     claimed = claiming(path, kind)
-    is_named = len(claimed) == 1 and not claimed[0][1].incidental
-    if is_named and not claimed[0][1].text:
+    if len(claimed) == 1 and not claimed[0][1].incidental:
         return claimed[0]
     head = _head(path)
     found = next((one for one in claimed if one[1].recognises(head)), None) or of_content(head, kind)
-    if found is None or ((is_named or is_compressed(path)) and not found[1].text):
+    if found is None or (is_compressed(path) and not found[1].text):
         return claimed[0] if claimed else None
     return found
+
+
+def of_text(path: str, kind: Kind, named: Format) -> Format:
+    """Return the format of a text: that which its content tells, if it isn't the one of its name.
+
+    Tables and structures of other formats are called .xyz, too.
+    """
+    if not named.text or named.recognises(head := _head(path)):
+        return named
+    found = of_content(head, kind)
+    return found[1] if found is not None and found[1].text else named
 
 
 def _head(path: str) -> bytes:

@@ -52,7 +52,8 @@ def find_files(path: str | Path | Sequence[str | Path], kind: Kind | None = None
             remedy="Choose one format with a glob such as 'folder/*.dm4'",
         )
     (file_kind, name), _ = kinds.most_common()[0]
-    return file_kind, name, found
+    named = (formats.IMAGES if file_kind == "images" else formats.ATOMS)[name]
+    return file_kind, formats.of_text(found[0], file_kind, named).name, found
 
 
 def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:

@@ -73,10 +73,11 @@ class LineReader:
         return n_lines
 
     def _more(self) -> bool:
-        inside.beat()
         read = self._file.read(_CHUNK)
         if not read:
             return False
+        if len(read) == _CHUNK:  # a beat for each of many small files would take longer than they do
+            inside.beat()
         self._before += self._at
         self._buffer = self._buffer[self._at :] + read
         self._at = 0
