@@ -6,6 +6,10 @@ from typing import Any
 
 from stemdask.fence.process import ONE_THREAD
 
+#: Memory that is freed is given back soon. That alone has glibc ask for each array of 128 kB or more by itself, and
+#: fetch its pages one by one: a frame takes 1.7 times as long.
+MEMORY = {"MALLOC_TRIM_THRESHOLD_": 65536, "MALLOC_MMAP_THRESHOLD_": 1 << 25}
+
 
 def settings(*, isolated: bool) -> dict[str, Any]:
     """Return what is set in Dask for a run: in this process, never in the user's files."""
@@ -28,7 +32,7 @@ def settings(*, isolated: bool) -> dict[str, Any]:
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.target": False,
         "distributed.worker.preload": ["stemdask.engine.workers.worker"],
-        "distributed.nanny.pre-spawn-environ": ONE_THREAD | {"MALLOC_TRIM_THRESHOLD_": 65536},
+        "distributed.nanny.pre-spawn-environ": ONE_THREAD | MEMORY,
     }
 
 
