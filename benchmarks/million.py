@@ -28,7 +28,7 @@ from stemdask.engine.workers import local
 from stemdask.model import Block, FrameStatus
 from stemdask.store import layout
 
-_COMMANDS = {
+COMMANDS = {
     "resume": "from stemdask.engine.run import run; run({config!r})",
     "status": "from stemdask.results.reader import status; status({store!r}).text()",
     "open": "from stemdask import open_results; open_results({store!r})['frames/frame_status'].shape",
@@ -71,28 +71,47 @@ def spent(action: Callable[[], object]) -> tuple[float, float]:
     return time.process_time() - start, psutil.Process().memory_info().rss / 2**20
 
 
+def finished(folder: Path, n_frames: int, block_frames: int | str) -> tuple[dict[str, object], int, float, float]:
+    """Plan and dispatch a run of so many frames, and have its store say that all are done.
+
+    Returns
+    -------
+    config, blocks
+        Of the run.
+    seconds, held
+        CPU time of planning and dispatching, s, and the memory of this process after it, MiB.
+    """
+    config = settings(folder, n_frames, block_frames)
+    store = Path(str(config["output"]))
+    with acknowledged_at_once(store):
+        seconds, held = spent(lambda: engine.execute(Document(dict(config))))
+    status = layout.writable(layout.open_group(store, "r+"), layout.STATUS)
+    status[...] = np.full(n_frames, FrameStatus.OK, np.int8)
+    layout.set_state(store, "complete")
+    return config, status.nchunks, seconds, held
+
+
+def command(what: str, config: dict[str, object]) -> tuple[float, float]:
+    """Return the CPU time of a command on a finished run, imports included, s, and its memory, MiB."""
+    code = COMMANDS[what].format(config=config, store=str(config["output"])) + "\nimport time, psutil\n"
+    code += "print(time.process_time(), psutil.Process().memory_info().rss / 2**20)"
+    seconds, held = subprocess.check_output([sys.executable, "-c", code], env=os.environ, text=True).split()
+    return float(seconds), float(held)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=1_000_000)
     parser.add_argument("--block-frames", type=int, default="auto")
     asked = parser.parse_args()
-    n_frames = asked.frames
     with tempfile.TemporaryDirectory() as name:
-        config = settings(Path(name), n_frames, asked.block_frames)
-        store = Path(str(config["output"]))
         before = psutil.Process().memory_info().rss / 2**20
-        with acknowledged_at_once(store):
-            seconds, held = spent(lambda: engine.execute(Document(dict(config))))
+        config, n_blocks, seconds, held = finished(Path(name), asked.frames, asked.block_frames)
         print(f"{'plan and dispatch':18s} {seconds:7.2f} CPU-s, driver {before:.0f} -> {held:.0f} MiB")
-        status = layout.writable(layout.open_group(store, "r+"), layout.STATUS)
-        print(f"{'blocks':18s} {status.nchunks} of {status.chunks[0]} frames")
-        status[...] = np.full(n_frames, FrameStatus.OK, np.int8)
-        layout.set_state(store, "complete")
-        for what, text in _COMMANDS.items():
-            code = text.format(config=config, store=str(store)) + "\nimport time, psutil\n"
-            code += "print(time.process_time(), psutil.Process().memory_info().rss / 2**20)"
-            found = subprocess.check_output([sys.executable, "-c", code], env=os.environ, text=True).split()
-            print(f"{what:18s} {float(found[0]):7.2f} CPU-s, {float(found[1]):.0f} MiB", flush=True)
+        print(f"{'blocks':18s} {n_blocks}")
+        for what in COMMANDS:
+            seconds, held = command(what, config)
+            print(f"{what:18s} {seconds:7.2f} CPU-s, {held:.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
         [--python OTHER/bin/python ...] [--write docs/performance.md]
 
 CPU time of processes with all that they start, one thread, what is compared taking turns; medians, and the least and
-the largest ratio of a round. `--tree` is the checkout that joint and isolated fits are compared with, `--python` an
+the largest value of a round. `--tree` is the checkout that joint and isolated fits are compared with, `--python` an
 interpreter with the programs that this environment lacks. A row that isn't named keeps its place in the page.
 """
 
@@ -22,41 +22,15 @@ import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pages
-from whole_run import HERE, SUBREAPER, environment, kernels, run, write_particle
+import scale
+from fits import fits
+from rows import Asked, Row, in_seconds
+from whole_run import HERE, SUBREAPER, Spent, environment, kernels, run, write_particle, write_stack
 
 from stemdask import simulate
-
-#: Fits of one checkout, asked for one after the other: prints the seconds and the RMS error, px, of each.
-FITS = """
-import sys, time
-import numpy as np
-from stemdask.kernels.images.fitting.joint_fit import fit_joint
-from stemdask.kernels.images.fitting.single_fit import fit_single
-given = dict(np.load(sys.argv[1]))
-true, numbers = given["true"], given["numbers"]
-inner = np.all((true > 20) & (true < len(given["image"]) - 21), axis=1)
-def joint(image, start, before):
-    fit = fit_joint(image, start, numbers, 3.0, start=before)
-    return fit, fit.positions[inner] - true[inner]
-def isolated():
-    fit = fit_single(given["apart"], given["start_apart"], 2.8, 10, noise="poisson", shape="elliptical")
-    return fit, fit.positions - given["true_apart"]
-first, _ = joint(given["image"], given["start"], None)
-near = first.positions + np.random.default_rng(3).normal(0.0, 0.1, true.shape)
-works = {
-    "cold": lambda: joint(given["image"], given["start"], None),
-    "warm": lambda: joint(given["again"], near, first),
-    "isolated": isolated,
-}
-for line in sys.stdin:
-    start = time.process_time()
-    _, difference = works[line.strip()]()
-    print(time.process_time() - start, float(np.sqrt(np.mean(difference**2))), flush=True)
-"""
 
 #: Seconds of each frame by its kernels, in one process, the first one done once before.
 FRAMES = """
@@ -78,37 +52,13 @@ for frame in [frames[0], *frames]:
 """
 
 
-class Row(NamedTuple):
-    """One line of the table: ratios of rounds, what is aimed at, and the seconds behind them."""
-
-    what: str
-    ratios: list[float]
-    aim: str
-    beside: str
-
-    def line(self) -> str:
-        spread = f"{min(self.ratios):.2f} – {max(self.ratios):.2f}"
-        return f"| {self.what} | {statistics.median(self.ratios):.2f} | {spread} | {self.aim} | {self.beside} |"
-
-
-class Asked(NamedTuple):
-    rounds: int
-    image: Path | None
-    tree: Path | None
-    folder: Path
-
-
-def _seconds(of: list[float]) -> str:
-    return f"{statistics.median(of):.2f} s"
-
-
 def _run_over_kernels(what: str, path: Path, asked: Asked, aim: str, *more: str) -> Row:
     times = []
     for turn in range(asked.rounds + 1):
-        pair = run(path, HERE, asked.folder, *more), kernels(path, HERE)
+        pair = run(path, HERE, asked.folder, *more).cpu, kernels(path, HERE)
         times += [pair] if turn else []  # the first round compiles
     whole, alone = ([pair[k] for pair in times] for k in (0, 1))
-    return Row(what, [a / b for a, b in times], aim, f"{_seconds(whole)}, kernels {_seconds(alone)}")
+    return Row(what, [a / b for a, b in times], aim, f"{in_seconds(whole)}, kernels {in_seconds(alone)}")
 
 
 def image(asked: Asked) -> Row:
@@ -119,13 +69,68 @@ def image(asked: Asked) -> Row:
     return _run_over_kernels(f"{path.name}, `stemdask run` with its report / kernels", path, asked, "3", "--report")
 
 
+def wide_image(asked: Asked) -> Row:
+    """Return one large image over its kernels, which are those of one frame: one fit of all columns."""
+    path = asked.folder / "wide.npy"
+    drawn, truth = simulate.perovskite((4096, 4096), seed=1)
+    np.save(path, drawn.astype(np.float32))
+    what = f"4096² image of {truth.inside.sum():,} columns, run / kernels"
+    return _run_over_kernels(what, path, asked, "1.15", "--no-report", "-q")
+
+
+#: Of runs whose frames alone are of interest.
+BARE = ("--no-report", "-q", "--cluster", "inline")
+
+
+def _stack_over_kernels(asked: Asked, n_frames: int, aim: str) -> Row:
+    path = write_stack(asked.folder / "stack.npy", n_frames, 512)
+    return _run_over_kernels(f"{n_frames} frames of 512², inline, run / kernels", path, asked, aim, *BARE)
+
+
 def stack(asked: Asked) -> Row:
     """Return a stack of images over its kernels."""
-    path, rng = asked.folder / "stack.npy", np.random.default_rng(0)
-    still, _ = simulate.perovskite((512, 512), seed=1)
-    np.save(path, np.array([still + rng.normal(0, 0.02 * still.std(), still.shape) for _ in range(32)], np.float32))
-    more = ("--no-report", "-q", "--cluster", "inline")
-    return _run_over_kernels("32 frames of 512², inline, run / kernels", path, asked, "1.25", *more)
+    return _stack_over_kernels(asked, 32, "1.25")
+
+
+def long_stack(asked: Asked) -> Row:
+    """Return a stack that takes a minute over its kernels."""
+    return _stack_over_kernels(asked, 200, "1.08")
+
+
+def workers(asked: Asked) -> list[Row]:
+    """Return what a second worker gains of the wall clock, and what a frame costs in its process beside the driver's.
+
+    A frame costs the difference between runs of 64 and of 16 frames, in blocks of the same size.
+    """
+    path, n, few = write_stack(asked.folder / "workers.npy", 64, 512), 64, 16
+    alike = ("--no-report", "-q", "--set", "block_frames=4")
+
+    def ran(kind: str, number: int, n_frames: int) -> Spent:
+        chosen = ("--set", f"cluster.kind={kind}", "--set", f"input.frames=0:{n_frames}")
+        several = () if kind == "inline" else ("--set", f"cluster.workers={number}")
+        return run(path, HERE, asked.folder, *alike, *chosen, *several)
+
+    kinds = ("threads", "processes")
+    frames: dict[str, list[float]] = {kind: [] for kind in ("inline", *kinds)}
+    walls: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    ran("inline", 1, few)  # compiles
+    for _ in range(asked.rounds):
+        frames["inline"].append((ran("inline", 1, n).cpu - ran("inline", 1, few).cpu) / (n - few))
+        for kind in kinds:
+            two, short, one = ran(kind, 2, n), ran(kind, 2, few), ran(kind, 1, n)
+            frames[kind].append((two.cpu - short.cpu) / (n - few))
+            walls[kind].append((one.wall, two.wall))
+    rows = []
+    for kind in kinds:
+        gained = [alone / (2 * both) for alone, both in walls[kind]]
+        what = f"{n} frames of 512², wall clock of a run with 1 worker / twice that with 2, {kind}"
+        beside = " and ".join(in_seconds([pair[k] for pair in walls[kind]]) for k in (0, 1))
+        rows.append(Row(what, gained, "0.92", f"{beside} of wall clock"))
+    for kind in kinds:
+        ratios = [a / b for a, b in zip(frames[kind], frames["inline"], strict=True)]
+        beside = f"{in_seconds(frames[kind])}, {in_seconds(frames['inline'])} per frame"
+        rows.append(Row(f"a frame of 512² with 2 {kind} / inline", ratios, "1.05", beside))
+    return rows
 
 
 def atoms(asked: Asked) -> Row:
@@ -135,21 +140,27 @@ def atoms(asked: Asked) -> Row:
     return _run_over_kernels(f"3,000 × {n} atoms, run / reading and kernels", path, asked, "1.25", "--no-report", "-q")
 
 
-def strain(asked: Asked) -> Row:
-    """Return adding `strain` to a finished run over the fresh run with it."""
-    path, rng = asked.folder / "series.npy", np.random.default_rng(0)
-    still, _ = simulate.perovskite((384, 384), seed=1)
-    np.save(path, np.array([still + rng.normal(0, 0.02 * still.std(), still.shape) for _ in range(24)], np.float32))
-    usual, with_strain = ("--no-report", "-q", "--cluster", "inline"), ("--set", "analyses.strain={}")
-    times = []
-    for turn in range(asked.rounds + 1):
-        run(path, HERE, asked.folder, *usual)
-        added = run(path, HERE, asked.folder, *usual, *with_strain, fresh=False)
-        pair = added, run(path, HERE, asked.folder, *usual, *with_strain)
-        times += [pair] if turn else []
-    added, fresh = ([pair[k] for pair in times] for k in (0, 1))
-    ratios = [a / b for a, b in times]
-    return Row("`strain` added to 24 frames of 384² / fresh", ratios, "0.1", f"{_seconds(added)}, {_seconds(fresh)}")
+def strain(asked: Asked) -> list[Row]:
+    """Return adding `strain` to finished runs of few and of many frames over the fresh runs with it."""
+    with_strain = ("--set", "analyses.strain={}")
+
+    def added_and_fresh(path: Path) -> tuple[float, float]:
+        run(path, HERE, asked.folder, *BARE)
+        added = run(path, HERE, asked.folder, *BARE, *with_strain, fresh=False)
+        return added.cpu, run(path, HERE, asked.folder, *BARE, *with_strain).cpu
+
+    stacks = {n: write_stack(asked.folder / f"series{n}.npy", n, 384) for n in (24, 200)}
+    added_and_fresh(stacks[24])  # compiles
+    times: dict[int, list[tuple[float, float]]] = {n: [] for n in stacks}
+    for _ in range(asked.rounds):
+        for n, path in stacks.items():
+            times[n].append(added_and_fresh(path))
+    rows = []
+    for n, pairs in times.items():
+        added, fresh = (in_seconds([pair[k] for pair in pairs]) for k in (0, 1))
+        what = f"`strain` added to {n} frames of 384² / fresh"
+        rows.append(Row(what, [a / b for a, b in pairs], "0.1", f"{added}, {fresh}"))
+    return rows
 
 
 def drift(asked: Asked) -> Row:
@@ -166,82 +177,23 @@ def drift(asked: Asked) -> Row:
         first.append(statistics.mean(seconds[:2]))
         last.append(statistics.mean(seconds[-2:]))
         ratios.append(last[-1] / first[-1])
-    beside = f"{_seconds(last)}, {_seconds(first)} per frame"
+    beside = f"{in_seconds(last)}, {in_seconds(first)} per frame"
     return Row("last / first frames of a stack that drifts by two cells", ratios, "1.2", beside)
-
-
-def fits(asked: Asked) -> list[Row]:
-    """Return columns per CPU-s of joint and isolated fits over those of the other checkout."""
-    if asked.tree is None:
-        return []
-
-    def draw(**more: int) -> tuple[np.ndarray, simulate.Truth]:
-        shifts, widths = np.random.default_rng(1), {"sigma_a": 2.8, "sigma_b": 2.8}
-        move = lambda p: shifts.uniform(-0.4, 0.4, p.shape)  # noqa: E731
-        return simulate.perovskite((1000, 1000), 16.0, rotation=7.0, displacement=move, **widths, **more)
-
-    rng = np.random.default_rng(2)
-    single, alone = simulate.lattice_image(
-        (1000, 1000), [[0.0, 30.0], [30.0, 0.0]], (simulate.MotifColumn((0.0, 0.0), 5000.0, 3.0, 0),), background=2.0
-    )
-    (picture, truth), (again, _) = draw(), draw(noise_seed=5)
-    apart = alone.positions[np.all((alone.positions > 16) & (alone.positions < 983), axis=1)]
-    given = asked.folder / "fits.npz"
-    np.savez(
-        given,
-        image=picture,
-        again=again,
-        true=truth.positions,
-        numbers=truth.sublattice,
-        start=truth.positions + rng.normal(0.0, 0.35, truth.positions.shape),
-        apart=single,
-        true_apart=apart,
-        start_apart=apart + rng.normal(0.0, 0.3, apart.shape),
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", FITS, str(given)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment(tree),
-            cwd=tree,
-            text=True,
-        )
-        for tree in (HERE, asked.tree)
-    ]
-
-    def told(process: subprocess.Popen[str], work: str) -> list[float]:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(f"{work}\n")
-        process.stdin.flush()
-        return [float(number) for number in process.stdout.readline().split()]
-
-    rows = []
-    works = {
-        "cold": ("Joint fit", "2"),
-        "warm": ("Joint fit from the frame before", "3"),
-        "isolated": ("Isolated", "1.8"),
-    }
-    for work, (what, aim) in works.items():
-        rounds = [[told(process, work) for process in processes] for _ in range(asked.rounds + 1)][1:]
-        ratios = [there[0] / here[0] for here, there in rounds]
-        n = len(apart) if work == "isolated" else int(truth.inside.sum())
-        speed = n / statistics.median(here[0] for here, _ in rounds)
-        errors = " and ".join(f"{each[1]:.4f}" for each in rounds[0])
-        label = f"{what}, columns per CPU-s / {asked.tree.name}"
-        rows.append(Row(label, ratios, aim, f"{speed:,.0f} columns per CPU-s; errors {errors} px"))
-    for process in processes:
-        process.communicate()
-    return rows
 
 
 ROWS: dict[str, Callable[[Asked], Row | list[Row]]] = {
     "image": image,
+    "wide image": wide_image,
     "stack": stack,
+    "long stack": long_stack,
+    "workers": workers,
     "atoms": atoms,
     "strain": strain,
     "drift": drift,
+    "files": scale.files,
+    "million frames": scale.million_frames,
+    "thousand workers": scale.thousand_workers,
+    "files of a store": scale.files_of_store,
     "fits": fits,
 }
 #: Comparisons with other programs.
@@ -257,7 +209,7 @@ def _machine() -> str:
 
 def table(rows: list[Row], rounds: int) -> str:
     """Return rows as a table under a line that says where and when."""
-    head = "| | ratio | range over rounds | aim | CPU time |\n|---|---|---|---|---|"
+    head = f"| | {rows[0].unit} | range over rounds | aim | measured |\n|---|---|---|---|---|"
     return "\n".join([f"{_machine()}; {rounds} rounds.", "", head, *(row.line() for row in rows)])
 
 

@@ -141,24 +141,33 @@ def spread(n_blocks: int, seconds: float) -> list[float]:
     return [seconds * (1 + SPREAD * (2 * (k * golden % 1) - 1)) for k in range(n_blocks)]
 
 
+def measured(n_blocks: int, seconds: float) -> tuple[Costs, dict[int, float]]:
+    """Return what a block costs with real workers, and the time that all blocks took by the number of workers, s."""
+    took = {workers: real(workers, n_blocks, seconds) for workers in REAL}
+    driver = statistics.median(spent for _, spent in took.values())
+    costs = Costs(driver, max(0.0, took[1][0] / n_blocks - seconds))
+    return costs, {workers: wall for workers, (wall, _) in took.items()}
+
+
+def efficiency(workers: int, seconds: float, costs: Costs) -> float:
+    """Return the part of their time that simulated workers are at work, with blocks of about so many seconds."""
+    blocks = spread(BLOCKS_PER_WORKER * workers, seconds)
+    return sum(blocks) / workers / simulated(workers, blocks, costs)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blocks", type=int, default=60)
     parser.add_argument("--seconds", type=float, default=0.5)
     asked = parser.parse_args()
-    took = {workers: real(workers, asked.blocks, asked.seconds) for workers in REAL}
-    driver = statistics.median(spent for _, spent in took.values())
-    costs = Costs(driver, max(0.0, took[1][0] / asked.blocks - asked.seconds))
+    costs, took = measured(asked.blocks, asked.seconds)
     print(f"a block costs {1000 * costs.driver:.1f} ms of the driver and {1000 * costs.worker:.1f} ms between two")
-    for workers, (seconds, _) in took.items():
+    for workers, seconds in took.items():
         expected = simulated(workers, [asked.seconds] * asked.blocks, costs)
         print(f"{workers:5d} workers: {seconds:6.2f} s, simulated {expected:6.2f} s", flush=True)
     print("\nefficiency   " + "".join(f"{f'{seconds:g} s':>8s}" for seconds in BLOCK_SECONDS))
     for workers in SIMULATED:
-        line = ""
-        for seconds in BLOCK_SECONDS:
-            blocks = spread(BLOCKS_PER_WORKER * workers, seconds)
-            line += f"{sum(blocks) / workers / simulated(workers, blocks, costs):8.3f}"
+        line = "".join(f"{efficiency(workers, seconds, costs):8.3f}" for seconds in BLOCK_SECONDS)
         print(f"{workers:5d} workers" + line, flush=True)
 
 

@@ -15,7 +15,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -66,6 +68,15 @@ def write_particle(path: Path, diameter: float, n_frames: int) -> int:
     return len(trajectory.read(0).positions)
 
 
+def write_stack(path: Path, n_frames: int, side: int) -> Path:
+    """Write images of one crystal that differ by noise; return their path."""
+    rng = np.random.default_rng(0)
+    still, _ = simulate.perovskite((side, side), seed=1)
+    noisy = [still + rng.normal(0, 0.02 * still.std(), still.shape) for _ in range(n_frames)]
+    np.save(path, np.array(noisy, np.float32))
+    return path
+
+
 def inputs(folder: Path) -> list[Path]:
     """Write an image, a stack and a trajectory."""
     rng = np.random.default_rng(0)
@@ -84,22 +95,32 @@ def environment(tree: Path) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def cpu_seconds(command: list[str], tree: Path) -> float:
-    """Return the CPU time of a command and of all that it starts, those that outlive it too."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, env=environment(tree), cwd=tree, check=True, capture_output=True)
+class Spent(NamedTuple):
+    """What a command took, s."""
+
+    cpu: float
+    """CPU time with all that it starts, those that outlive it too."""
+    wall: float
+    """Until it ended."""
+
+
+def spent(command: list[str], tree: Path, **more: str) -> Spent:
+    """Return what a command takes, with more variables in its environment."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, env=environment(tree) | more, cwd=tree, check=True, capture_output=True)
+    wall = time.perf_counter() - start
     while True:
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
             break
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall)
 
 
-def run(path: Path, tree: Path, folder: Path, *more: str, fresh: bool = True) -> float:
+def run(path: Path, tree: Path, folder: Path, *more: str, fresh: bool = True) -> Spent:
     command = [sys.executable, "-m", "stemdask", "run", str(path), "-o", str(folder / f"{path.stem}.zarr"), *more]
-    return cpu_seconds([*command, *(["--fresh"] if fresh else [])], tree)
+    return spent([*command, *(["--fresh"] if fresh else [])], tree)
 
 
 def kernels(path: Path, tree: Path) -> float:
@@ -118,9 +139,9 @@ def ratios(rounds: int = 5) -> dict[str, float]:
         for path, *more in runs.values():
             run(path, HERE, folder, *more)  # compiles
         for _ in range(rounds):
-            fixed = cpu_seconds([sys.executable, "-c", REFERENCE], HERE)
+            fixed = spent([sys.executable, "-c", REFERENCE], HERE).cpu
             for what, (path, *more) in runs.items():
-                found.setdefault(f"{what} / fixed work", []).append(run(path, HERE, folder, *more) / fixed)
+                found.setdefault(f"{what} / fixed work", []).append(run(path, HERE, folder, *more).cpu / fixed)
     return {what: statistics.median(values) for what, values in found.items()}
 
 
@@ -139,7 +160,7 @@ def main() -> None:
             found: dict[Path, list[tuple[float, float]]] = {tree: [] for tree in trees}
             for _ in range(asked.rounds):
                 for tree in trees:
-                    found[tree].append((kernels(path, tree), run(path, tree, folder, "--no-report", "-q")))
+                    found[tree].append((kernels(path, tree), run(path, tree, folder, "--no-report", "-q").cpu))
             for tree, times in found.items():
                 alone, whole = (statistics.median(pair[k] for pair in times) for k in (0, 1))
                 ratio = statistics.median(b / a for a, b in times)

@@ -1,0 +1,185 @@
+"""The time of a plan of many files where each operation of the file system takes a while, as on a network.
+
+    python benchmarks/many_files.py [--files 100000] [--milliseconds 1]
+
+Frames of one file each, structures of four atoms and images of 64². A preloaded library delays, and counts, what is
+asked of the files: open, status, access and read. Listing their folder isn't delayed, nor what the C library reads for
+itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import io
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from whole_run import HERE, SUBREAPER, spent
+
+from stemdask import simulate
+
+#: Each call for a file below SLOW_FOLDER waits for SLOW_NS nanoseconds and is counted in SLOW_COUNT, for all processes.
+LIBRARY = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *folder;
+static size_t length;
+static long nanoseconds;
+static long *count;
+static char slow[1 << 16];
+
+static int (*next_open)(int, const char *, int, ...);
+
+__attribute__((constructor)) static void begin(void) {
+    next_open = dlsym(RTLD_NEXT, "openat");
+    folder = getenv("SLOW_FOLDER");
+    length = strlen(folder);
+    nanoseconds = atol(getenv("SLOW_NS"));
+    int file = next_open(AT_FDCWD, getenv("SLOW_COUNT"), O_RDWR);
+    count = mmap(0, sizeof *count, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+}
+
+static void wait_for(int asked) {
+    if (!asked) return;
+    struct timespec left = {0, nanoseconds};
+    __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+    while (nanosleep(&left, &left)) {}
+}
+
+static int below(const char *path) {
+    return folder && path && !strncmp(path, folder, length) && path[length] == '/';
+}
+
+static int is_slow(int file) { return file >= 0 && file < (int)sizeof slow && slow[file]; }
+
+static int opened(int place, const char *path, int flags, mode_t mode) {
+    wait_for(below(path));
+    int file = next_open(place, path, flags, mode);
+    if (file >= 0 && file < (int)sizeof slow) slow[file] = below(path);
+    return file;
+}
+
+static mode_t mode_of(int flags, va_list rest) { return flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0; }
+
+int close(int file) {
+    static int (*next)(int);
+    if (!next) next = dlsym(RTLD_NEXT, "close");
+    if (file >= 0 && file < (int)sizeof slow) slow[file] = 0;
+    return next(file);
+}
+
+#define OPEN(name) int name(const char *path, int flags, ...) { \
+    va_list rest; va_start(rest, flags); mode_t mode = mode_of(flags, rest); va_end(rest); \
+    return opened(AT_FDCWD, path, flags, mode); }
+#define OPENAT(name) int name(int place, const char *path, int flags, ...) { \
+    va_list rest; va_start(rest, flags); mode_t mode = mode_of(flags, rest); va_end(rest); \
+    return opened(place, path, flags, mode); }
+#define CALL(type, name, asked, taken, given) type name taken { \
+    static type (*next) taken; \
+    if (!next) next = dlsym(RTLD_NEXT, #name); \
+    wait_for(asked); \
+    return next given; }
+
+OPEN(open) OPEN(open64) OPENAT(openat) OPENAT(openat64)
+CALL(int, stat, below(path), (const char *path, struct stat *found), (path, found))
+CALL(int, stat64, below(path), (const char *path, struct stat64 *found), (path, found))
+CALL(int, lstat, below(path), (const char *path, struct stat *found), (path, found))
+CALL(int, lstat64, below(path), (const char *path, struct stat64 *found), (path, found))
+CALL(int, fstatat, below(path), (int place, const char *path, struct stat *found, int flags),
+     (place, path, found, flags))
+CALL(int, fstatat64, below(path), (int place, const char *path, struct stat64 *found, int flags),
+     (place, path, found, flags))
+CALL(int, fstat, is_slow(file), (int file, struct stat *found), (file, found))
+CALL(int, fstat64, is_slow(file), (int file, struct stat64 *found), (file, found))
+CALL(int, access, below(path), (const char *path, int mode), (path, mode))
+CALL(ssize_t, read, is_slow(file), (int file, void *into, size_t size), (file, into, size))
+CALL(ssize_t, pread, is_slow(file), (int file, void *into, size_t size, off_t at), (file, into, size, at))
+CALL(ssize_t, pread64, is_slow(file), (int file, void *into, size_t size, off64_t at), (file, into, size, at))
+"""
+
+
+class Slow(NamedTuple):
+    """A plan of files that answer late."""
+
+    wall: float
+    cpu: float
+    operations: float
+    """Of a file."""
+
+
+def structures(folder: Path, n_files: int) -> str:
+    """Write structures of four atoms, a file each; return what names them."""
+    shifts = np.random.default_rng(0).normal(0, 0.05, (n_files, 4, 3))
+    positions = np.array([[0, 0, 0], [2.8, 0, 0], [0, 2.8, 0], [0, 0, 2.8]]) + shifts
+    for number, atoms in enumerate(positions):
+        lines = "".join(f"Pt {x:.4f} {y:.4f} {z:.4f}\n" for x, y, z in atoms)
+        (folder / f"{number:06d}.xyz").write_text(f"4\n\n{lines}")
+    return str(folder / "*.xyz")
+
+
+def images(folder: Path, n_files: int) -> str:
+    """Write images, a file each; return what names them."""
+    written = io.BytesIO()
+    np.save(written, simulate.perovskite((64, 64), 12.0, sigma_a=2.0, sigma_b=2.0, seed=1)[0].astype(np.float32))
+    for number in range(n_files):
+        (folder / f"{number:06d}.npy").write_bytes(written.getvalue())
+    return str(folder / "*.npy")
+
+
+HALVES = {"structures": structures, "images": images}
+
+
+def library(folder: Path) -> Path:
+    """Compile what delays the file system."""
+    (folder / "slow.c").write_text(LIBRARY)
+    command = ["cc", "-O2", "-shared", "-fPIC", "-o", str(folder / "slow.so"), str(folder / "slow.c"), "-ldl"]
+    subprocess.run(command, check=True)
+    return folder / "slow.so"
+
+
+def planned(named: str, n_files: int, milliseconds: float, folder: Path) -> Slow:
+    """Return what `stemdask plan` takes of files, with each operation delayed."""
+    count = folder / "count"
+    count.write_bytes(bytes(8))
+    late = {
+        "LD_PRELOAD": str(library(folder)),
+        "SLOW_FOLDER": str(Path(named).parent),
+        "SLOW_NS": str(round(1e6 * milliseconds)),
+        "SLOW_COUNT": str(count),
+    }
+    took = spent([sys.executable, "-m", "stemdask", "plan", named, "-o", str(folder / "plan.zarr")], HERE, **late)
+    return Slow(took.wall, took.cpu, int.from_bytes(count.read_bytes(), sys.byteorder) / n_files)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--milliseconds", type=float, default=1.0)
+    asked = parser.parse_args()
+    ctypes.CDLL(None).prctl(SUBREAPER, 1)
+    for half, write in HALVES.items():
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "files").mkdir()
+            named = write(folder / "files", asked.files)
+            found = planned(named, asked.files, asked.milliseconds, folder)
+            print(f"{half:12s} {found.wall:7.1f} s, {found.cpu:.1f} CPU-s, {found.operations:.2f} operations per file")
+
+
+if __name__ == "__main__":
+    main()
