@@ -141,29 +141,35 @@ def images(folder: Path, n_files: int) -> str:
     return str(folder / "*.npy")
 
 
+#: File that holds the number of operations.
+COUNT = "count"
 HALVES = {"structures": structures, "images": images}
 
 
-def library(folder: Path) -> Path:
-    """Compile what delays the file system."""
+def late(files: Path, milliseconds: float, folder: Path) -> dict[str, str]:
+    """Compile what delays the file system in a folder; return the variables that have a process wait for its files."""
     (folder / "slow.c").write_text(LIBRARY)
     command = ["cc", "-O2", "-shared", "-fPIC", "-o", str(folder / "slow.so"), str(folder / "slow.c"), "-ldl"]
     subprocess.run(command, check=True)
-    return folder / "slow.so"
+    (folder / COUNT).write_bytes(bytes(8))
+    return {
+        "LD_PRELOAD": str(folder / "slow.so"),
+        "SLOW_FOLDER": str(files),
+        "SLOW_NS": str(round(1e6 * milliseconds)),
+        "SLOW_COUNT": str(folder / COUNT),
+    }
+
+
+def counted(folder: Path) -> int:
+    """Return the operations that were delayed."""
+    return int.from_bytes((folder / COUNT).read_bytes(), sys.byteorder)
 
 
 def planned(named: str, n_files: int, milliseconds: float, folder: Path) -> Slow:
     """Return what `stemdask plan` takes of files, with each operation delayed."""
-    count = folder / "count"
-    count.write_bytes(bytes(8))
-    late = {
-        "LD_PRELOAD": str(library(folder)),
-        "SLOW_FOLDER": str(Path(named).parent),
-        "SLOW_NS": str(round(1e6 * milliseconds)),
-        "SLOW_COUNT": str(count),
-    }
-    took = spent([sys.executable, "-m", "stemdask", "plan", named, "-o", str(folder / "plan.zarr")], HERE, **late)
-    return Slow(took.wall, took.cpu, int.from_bytes(count.read_bytes(), sys.byteorder) / n_files)
+    variables = late(Path(named).parent, milliseconds, folder)
+    took = spent([sys.executable, "-m", "stemdask", "plan", named, "-o", str(folder / "plan.zarr")], HERE, **variables)
+    return Slow(took.wall, took.cpu, counted(folder) / n_files)
 
 
 def main() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from stemdask import run
 from stemdask.simulate import perovskite
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -99,9 +103,54 @@ def test_rows_of_the_page_on_costs_hold_their_spread_and_their_aim(monkeypatch: 
     text = performance.table([performance.Row("a run / its kernels", [3.0, 2.0, 7.0], "1.25", "6.00 s")], rounds=3)
     assert "| a run / its kernels | 3.00 | 2.00 – 7.00 | 1.25 | 6.00 s |" in text
     assert "3 rounds" in text
+    assert (
+        performance.Row("files", [68_012.0], "5,000", "1,000 blocks")
+        .line()
+        .startswith("| files | 68,012 | – | 5,000 |")
+    )
     page = (BENCHMARKS.parent / "docs" / "performance.md").read_text()
     named = {*performance.ROWS, *performance.PEERS}
     assert [name for name in named if f"<!-- {name} -->" not in page or f"<!-- /{name} -->" not in page] == []
+
+
+def test_a_driver_that_does_one_block_at_a_time_bounds_what_workers_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler = benchmark("scheduler", monkeypatch)
+    costs = scheduler.Costs(driver=0.012, worker=0.0)
+    assert scheduler.efficiency(100, 0.3, costs) == pytest.approx(0.3 / (100 * 0.012), rel=0.05)
+    assert scheduler.efficiency(1, 30.0, costs) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_store_has_as_many_files_as_its_layout_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store_files = benchmark("store_files", monkeypatch)
+    stack = tmp_path / "stack.npy"
+    store_files.images(stack, 3, 128)  # of three frames all are tried, so none is empty
+    config = {"input": {"path": str(stack)}, "cluster": {"kind": "inline"}, "block_frames": 1}
+    laid = store_files.laid_out(config | {"output": str(tmp_path / "laid.zarr")})
+    store = run(config | {"output": str(tmp_path / "run.zarr")})
+    assert (laid.blocks, laid.block_frames) == (3, 1)
+    assert laid.files == sum(path.is_file() for path in store.rglob("*"))
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_files_of_a_slow_folder_are_waited_for_and_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    many_files = benchmark("many_files", monkeypatch)
+    for name in ("slow", "quick"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("some text")
+    late = many_files.late(tmp_path / "slow", 50.0, tmp_path)
+    read = "import sys, time; start = time.perf_counter(); open(sys.argv[1]).read(); print(time.perf_counter() - start)"
+
+    def seconds(name: str) -> float:
+        command = [sys.executable, "-c", read, str(tmp_path / name / "file")]
+        return float(subprocess.check_output(command, env=os.environ | late, text=True))
+
+    assert many_files.counted(tmp_path) == 0
+    slow = seconds("slow")
+    operations = many_files.counted(tmp_path)
+    assert operations >= 3  # open, status, read
+    assert operations * 0.05 <= slow
+    seconds("quick")
+    assert many_files.counted(tmp_path) == operations
 
 
 def test_an_alteration_moves_columns_where_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
