@@ -210,7 +210,8 @@ def _machine() -> str:
 def table(rows: list[Row], rounds: int) -> str:
     """Return rows as a table under a line that says where and when."""
     head = f"| | {rows[0].unit} | range over rounds | aim | measured |\n|---|---|---|---|---|"
-    return "\n".join([f"{_machine()}; {rounds} rounds.", "", head, *(row.line() for row in rows)])
+    times = f"{rounds} round{'s' if rounds > 1 else ''}"
+    return "\n".join([f"{_machine()}; {times}.", "", head, *(row.line() for row in rows)])
 
 
 def main() -> None:
