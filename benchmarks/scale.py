@@ -24,7 +24,7 @@ def files(asked: Asked) -> list[Row]:
         found = [many_files.planned(named, n_files, 1.0, asked.folder) for _ in range(asked.rounds)]
         cpu, operations = (statistics.median(one) for one in ([f.cpu for f in found], [f.operations for f in found]))
         beside = f"{operations:.1f} operations per file; {cpu:.1f} s of CPU time"
-        what = f"plan of {n_files:,} files with a frame of {half} each, 1 ms per operation"
+        what = f"plan of {n_files:,} files of one {half.removesuffix('s')} each, 1 ms per operation"
         rows.append(Row(what, [one.wall for one in found], "60", beside, "wall clock [s]"))
     return rows
 
