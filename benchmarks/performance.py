@@ -98,7 +98,7 @@ def long_stack(asked: Asked) -> Row:
 
 
 def workers(asked: Asked) -> list[Row]:
-    """Return what a second worker gains of the wall clock, and what a frame costs in its process beside the driver's.
+    """Return what a second worker gains, and what a frame costs in its process beside the driver's.
 
     A frame costs the difference between runs of 64 and of 16 frames, in blocks of the same size.
     """
@@ -113,19 +113,24 @@ def workers(asked: Asked) -> list[Row]:
     kinds = ("threads", "processes")
     frames: dict[str, list[float]] = {kind: [] for kind in ("inline", *kinds)}
     walls: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    alone: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
     ran("inline", 1, few)  # compiles
     for _ in range(asked.rounds):
         frames["inline"].append((ran("inline", 1, n).cpu - ran("inline", 1, few).cpu) / (n - few))
         for kind in kinds:
             two, short, one = ran(kind, 2, n), ran(kind, 2, few), ran(kind, 1, n)
-            frames[kind].append((two.cpu - short.cpu) / (n - few))
+            frame = (two.cpu - short.cpu) / (n - few)
+            frames[kind].append(frame)
             walls[kind].append((one.wall, two.wall))
+            alone[kind].append((one.cpu, two.cpu - n * frame / 2))
     rows = []
-    for kind in kinds:
-        gained = [alone / (2 * both) for alone, both in walls[kind]]
-        what = f"{n} frames of 512², wall clock of a run with 1 worker / twice that with 2, {kind}"
-        beside = " and ".join(in_seconds([pair[k] for pair in walls[kind]]) for k in (0, 1))
-        rows.append(Row(what, gained, "0.92", f"{beside} of wall clock"))
+    for how, times in (("wall clock", walls), ("from CPU times", alone)):
+        for kind in kinds:
+            gained = [one / (2 * two) for one, two in times[kind]]
+            what = f"{n} frames of 512², 1 worker / twice 2 workers, {kind}, {how}"
+            rows.append(
+                Row(what, gained, "0.92", ", ".join(in_seconds([pair[k] for pair in times[kind]]) for k in (0, 1)))
+            )
     for kind in kinds:
         ratios = [a / b for a, b in zip(frames[kind], frames["inline"], strict=True)]
         beside = f"{in_seconds(frames[kind])}, {in_seconds(frames['inline'])} per frame"

@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
 
 def _number(value: float) -> str:
-    return f"{value:.2f}" if value < 1000 else f"{value:,.0f}"
+    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
 class Asked(NamedTuple):
