@@ -102,11 +102,11 @@ def command(what: str, config: dict[str, object]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=1_000_000)
-    parser.add_argument("--block-frames", type=int, default="auto")
+    parser.add_argument("--block-frames", type=int)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         before = psutil.Process().memory_info().rss / 2**20
-        config, n_blocks, seconds, held = finished(Path(name), asked.frames, asked.block_frames)
+        config, n_blocks, seconds, held = finished(Path(name), asked.frames, asked.block_frames or "auto")
         print(f"{'plan and dispatch':18s} {seconds:7.2f} CPU-s, driver {before:.0f} -> {held:.0f} MiB")
         print(f"{'blocks':18s} {n_blocks}")
         for what in COMMANDS:
