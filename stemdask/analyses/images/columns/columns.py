@@ -172,7 +172,7 @@ BACKGROUND_KIND = Variable(
     "int8",
     "1",
     "how the background varies; from cell to cell: over contamination, with Gaussian columns",
-    flags={-1: "unknown", 0: "smoothly", 1: "from cell to cell", 2: "not as it was to be: constant"},
+    flags={-1: "unknown", 0: "smoothly", 1: "from cell to cell", 2: "constant against the image"},
 )
 TOO_FAINT = Variable(
     "columns/too_faint",
