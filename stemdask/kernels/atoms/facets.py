@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import permutations, product
 from typing import NamedTuple, TypeAlias
 
@@ -51,15 +51,7 @@ def planes(families: Sequence[Family]) -> Planes:
     >>> len(planes([(1, 0, 0), (1, 1, 1)]).normals)
     14
     """
-    normals, family = [], []
-    for k, hkl in enumerate(families):
-        if not any(hkl):
-            raise ValueError("there is no plane (0 0 0)")
-        signs = product((1, -1), repeat=3)
-        every = {tuple(np.multiply(order, sign)) for sign in signs for order in permutations(hkl)}
-        normals += [np.array(plane) / np.linalg.norm(plane) for plane in sorted(every)]
-        family += [k] * len(every)
-    return Planes(np.array(normals).reshape(-1, 3), np.array(family, np.intp))
+    return _planes(families, _by_cube, np.eye(3))
 
 
 def hexagonal_planes(families: Sequence[Family]) -> Planes:
@@ -86,17 +78,32 @@ def hexagonal_planes(families: Sequence[Family]) -> Planes:
     >>> len(hexagonal_planes([(0, 0, 1), (1, 0, 0), (1, 0, 1)]).normals)
     20
     """
-    reciprocal = np.linalg.inv(CRYSTALS[HCP].cell).T
+    reciprocal: Floats = np.asarray(np.linalg.inv(CRYSTALS[HCP].cell).T, np.float64)
+    return _planes(families, _by_hexagon, reciprocal)
+
+
+def _by_cube(family: Family) -> set[tuple[int, ...]]:
+    """Return the indices of all planes that the symmetry of the cube makes of one."""
+    signs = product((1, -1), repeat=3)
+    return {tuple(np.multiply(order, sign)) for sign in signs for order in permutations(family)}
+
+
+def _by_hexagon(family: Family) -> set[tuple[int, ...]]:
+    """Return the indices of all planes that the symmetry 6/mmm makes of one."""
+    h, k, along_c = family
+    basal = {tuple(np.multiply(order, sign)) for sign in (1, -1) for order in permutations((h, k, -h - k))}
+    return {(a, b, c) for a, b, _ in basal for c in (along_c, -along_c)}
+
+
+def _planes(families: Sequence[Family], like: Callable[[Family], set[tuple[int, ...]]], reciprocal: Floats) -> Planes:
+    """Return all planes of families, by the planes that are like one and the reciprocal lattice (3, 3), as rows."""
     normals, family = [], []
-    for n, hkl in enumerate(families):
+    for number, hkl in enumerate(families):
         if not any(hkl):
             raise ValueError("there is no plane (0 0 0)")
-        h, k, along_c = hkl
-        basal = {tuple(np.multiply(order, sign)) for sign in (1, -1) for order in permutations((h, k, -h - k))}
-        every = {(a, b, c) for a, b, _ in basal for c in (along_c, -along_c)}
-        directions = np.array(sorted(every)) @ reciprocal
+        directions = np.array(sorted(like(hkl))) @ reciprocal
         normals += list(directions / np.linalg.norm(directions, axis=1, keepdims=True))
-        family += [n] * len(every)
+        family += [number] * len(directions)
     return Planes(np.array(normals).reshape(-1, 3), np.array(family, np.intp))
 
 
