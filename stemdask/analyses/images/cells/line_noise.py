@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stemdask.analyses.images.columns import columns, lattice
+from stemdask.analyses.images.columns.scan_distortion import positions_of
 from stemdask.kernels.images.crystal.line_noise import LineNoise
 from stemdask.kernels.images.stacks.scan_distortion import lattice_residuals, shared_variance
 from stemdask.model import Array, ImageFrame
@@ -28,7 +29,7 @@ def line_noise(frame: ImageFrame, framework: int, displaced: int) -> LineNoise:
     framework, displaced
         Numbers of the sublattices that tell; of the second there may be no columns.
     """
-    positions = _PM * np.column_stack([frame[columns.Y], frame[columns.X]]).astype(np.float64)
+    positions = _PM * positions_of(frame)
     width = _PM * frame[columns.SIGMA_MINOR].astype(np.float64)
     kinds = frame[lattice.SUBLATTICE]
     of_framework, of_displaced = kinds == framework, kinds == displaced

@@ -142,15 +142,21 @@ def test_too_few_columns_give_no_cell_and_no_warning(n):
     assert all(value.shape == (0,) for value in found.values())
 
 
-@pytest.mark.parametrize("names", [("columns", "lattice", "displacement"), ("columns", "lattice")])
+@pytest.mark.parametrize(
+    "names",
+    [("columns", "lattice", "displacement"), ("columns", "lattice"), ("columns", "lattice", "scan_distortion")],
+)
 @pytest.mark.parametrize("turn", [0.0, 30.0])
-def test_errors_of_strain_hold_what_the_scan_did_to_its_rows(names, turn):
+def test_errors_of_strain_hold_what_the_scan_did_to_its_rows_and_left_of_that(names, turn):
+    removed = {"scan_distortion": {"remove": True}}
     within = {name: [] for name in ("exx", "eyy", "exy", "rotation", "a", "b")}
     for seed in range(3):
         shift = np.zeros((360, 2))
         shift[:, 1] = np.random.default_rng(seed).normal(0.0, 0.3, 360)
         image, _ = perovskite((360, 360), rotation=turn, row_shift=shift, seed=seed)
-        chosen = [Step(name, registry.get("images", name).params()) for name in (*names, "strain")]
+        chosen = [
+            Step(name, registry.get("images", name).params(**removed.get(name, {}))) for name in (*names, "strain")
+        ]
         found = chain.analyse("images", chosen, ImageFrame(0, image, (0.02, 0.02)))
         for name, of in within.items():
             value, error = found[f"strain/{name}"], found[f"strain/{name}_err"]
