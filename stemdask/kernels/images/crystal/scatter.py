@@ -25,10 +25,14 @@ _OF_SECOND = 6.0
 #: Fewest triples of cells in a row that tell a scatter, and its relative variance times their number: second
 #: differences that overlap, of which the median of squares is taken.
 _FEWEST, _VARIANCE = 16, 10.0
-#: Standard errors by which a scatter must exceed what is expected.
-_BEYOND = 2.0
+#: Standard errors by which a scatter must exceed what the noise makes, and stay below what lines make.
+_BEYOND, _BELOW = 2.0, 3.0
 #: Least part of the variance of a line in a second difference across lines.
 _ACROSS = 0.3
+#: Triples that tell what is shared on a line, of which the median is taken: its variance over that of their mean.
+_ON_LINE, _OF_MEDIAN = 16, 0.5 * np.pi
+#: Relative variance of the mean of squared second differences that follow one another, times their number.
+_OF_SQUARES = 3.9
 
 
 class Scatter(NamedTuple):
@@ -66,14 +70,17 @@ def with_scatter(
     scattered, expected, felt = (np.empty((len(seconds), 2)) for _ in range(3))
     for k, triples in enumerate(seconds):
         difference = _difference(triples, len(found.column))
-        sums = sparse.csr_array(difference @ found.weights)
-        sums.sum_duplicates()
+        sums = _sums(difference, found)
         covariance = known.of_sums(sums)[:, [1, 0], [1, 0]] / _OF_SECOND
         scattered[k] = (_DEVIATION * np.nanmedian(np.abs(difference @ found.vector), axis=0)) ** 2 / _OF_SECOND
         expected[k] = np.nanmedian(covariance, axis=0) if np.isfinite(covariance).any() else np.nan
         felt[k] = np.median(variance_of_sums(sums, noise), axis=0) / _OF_SECOND
     n = np.array([len(triples) for triples in seconds])
-    variance = _agreed(noise, scattered - expected, scattered, felt)
+    variance = noise.variance.copy()
+    for component in range(2 if seconds else 0):
+        across = int(np.argmax(felt[:, component]))  # the direction in which it shows most
+        if variance[component] > 0.0 and felt[across, component] >= _ACROSS:
+            variance[component] = _agreed(found, known, noise, seconds[across], component)
     excess = np.ones(2)
     if len(seconds):
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -86,16 +93,47 @@ def with_scatter(
     return Scatter(replace(found, covariance=covariance), np.sqrt(variance), scale)
 
 
-def _agreed(noise: LineNoise, beyond: Floats, scattered: Floats, felt: Floats) -> Floats:
-    """Return the variance (2,) of the shift of lines, if the displacements show it too; else as much as they show."""
-    if not len(felt) or not noise.variance.any():
-        return noise.variance
-    along = np.argmax(felt, axis=0), np.arange(2)  # the direction in which each component shows most
-    lines = len(np.unique(np.floor(noise.line / (2.0 * np.median(noise.length)))))  # that are shifted independently
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shown = np.maximum(np.nan_to_num(beyond[along]), 0.0) / felt[along]
-        unsure = _BEYOND * np.sqrt(_VARIANCE / lines) * scattered[along] / felt[along]
-    return np.where((felt[along] < _ACROSS) | (noise.variance <= shown + unsure), noise.variance, shown)
+def _agreed(
+    found: Displacements, known: PositionCovariance, noise: LineNoise, triples: Indices, component: int
+) -> float:
+    """Return the variance of the shift of lines, if second differences across them show it; else as much as they show.
+
+    Cells on one line share its shift, and their noise averages out. Their median, so that a wall that crosses a line
+    doesn't count.
+    """
+    variance = float(noise.variance[component])
+    difference = _difference(triples, len(found.column))
+    middle = noise.line[found.column[triples[:, 1]]]
+    order = np.argsort(middle, kind="stable")
+    line = np.floor(middle[order] / (2.0 * float(np.median(noise.length))))
+    lines = np.split(order, np.flatnonzero(np.diff(line)) + 1)
+    lines = [of[(np.arange(_ON_LINE) * len(of)) // _ON_LINE] if len(of) > _ON_LINE else of for of in lines]
+    start = np.cumsum([0, *map(len, lines)])
+    weights = np.concatenate([np.full(len(of), 1.0 / len(of)) for of in lines])
+    means = sparse.csr_array((weights, np.concatenate(lines), start), shape=(len(lines), difference.shape[0]))
+    sums = _sums(sparse.csr_array(means @ difference), found)
+    single = np.array([1.0 if len(of) < 3 else _OF_MEDIAN for of in lines])
+    of_noise = single * known.of_sums(sums)[:, 1 - component, 1 - component]
+    felt = variance_of_sums(sums, noise)[:, component]
+    values = difference @ found.vector[:, component]
+    shared = np.array([np.median(values[of]) for of in lines]) ** 2
+    told = np.isfinite(shared) & np.isfinite(of_noise)
+    if not told.any() or felt[told].mean() <= 0.0:
+        return variance
+    shown, by_noise, by_lines = (float(of[told].mean()) for of in (shared, of_noise, felt))
+    # The least that chance makes of a mean of squares (Wilson & Hilferty 1931).
+    relative = (2.0 / 9.0) * _OF_SQUARES / (2.0 * told.sum())
+    least = max(1.0 - relative - _BELOW * np.sqrt(relative), 0.0) ** 3
+    if shown >= least * (by_noise + variance * by_lines):
+        return variance
+    return max(shown - by_noise, 0.0) / by_lines
+
+
+def _sums(difference: sparse.csr_array, found: Displacements) -> sparse.csr_array:
+    """Matrix (t, n) of second differences of displacements, as sums of positions."""
+    sums = sparse.csr_array(difference @ found.weights)
+    sums.sum_duplicates()
+    return sums
 
 
 def _seconds(i: Integers32, j: Integers32) -> tuple[Indices, Indices]:
