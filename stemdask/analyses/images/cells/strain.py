@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
+from scipy import sparse
 
 from stemdask.analyses.images.cells import displacement
 from stemdask.analyses.images.cells.line_noise import line_noise
@@ -15,9 +16,11 @@ from stemdask.analyses.images.columns import columns, lattice
 from stemdask.analyses.images.columns.scan_distortion import positions_of
 from stemdask.analyses.images.stack import rotation
 from stemdask.kernels.images.crystal.lattice import fit_lattice
-from stemdask.kernels.images.crystal.line_noise import LineNoise, covariance_in_groups
+from stemdask.kernels.images.crystal.line_noise import LineNoise, covariance_in_groups, variance_of_sums
 from stemdask.kernels.images.crystal.octahedral_tilt import octahedral_tilt
 from stemdask.kernels.images.crystal.strain import (
+    CellVectors,
+    by_corners,
     cell_vectors,
     columns_of_cells,
     complete_cells,
@@ -26,6 +29,7 @@ from stemdask.kernels.images.crystal.strain import (
     oriented_reference,
     strain_of,
 )
+from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 from stemdask.model import Analysis, Array, ImageFrame, Params, Variable
 from stemdask.units import LengthNm
 
@@ -114,16 +118,13 @@ def run(frame: ImageFrame, params: StrainParams) -> Mapping[str, Array]:
     The cells are those of the displacement where it is measured; else all that have their four A columns. Each grain is
     measured against its own lattice.
     """
-    positions, matrix = positions_of(frame), np.eye(2)
-    excess = _excess(frame)
-    errors = excess * np.column_stack([frame[columns.Y_ERR], frame[columns.X_ERR]]).astype(np.float64)
+    positions, matrix, excess = positions_of(frame), np.eye(2), _excess(frame)
     if rotation.ANGLE in frame:
         turn = rotation.Turn.by(*(float(frame[variable]) for variable in rotation.TURN))
-        own = columns.covariance_of(frame).transformed(turn.matrix * excess).own
-        positions, errors, matrix = turn.onto(positions), np.sqrt(own[:, [0, 1], [0, 1]]), turn.matrix
+        positions, matrix = turn.onto(positions), turn.matrix
     measured = _Columns(
         positions,
-        errors,
+        _by_noise(frame, params).transformed(matrix * excess),
         _scan(frame),
         matrix,
         frame[lattice.SUBLATTICE],
@@ -157,6 +158,13 @@ def _scan(frame: ImageFrame) -> LineNoise:
     return noise._replace(line=noise.line / _PM, length=noise.length / _PM, variance=variance / _PM**2)
 
 
+def _by_noise(frame: ImageFrame, params: StrainParams) -> PositionCovariance:
+    """Return the covariance of the columns, nm², with that of pairs only where it counts: it isn't stored."""
+    if params.octahedral_tilt or rotation.ANGLE in frame:
+        return columns.covariance_of(frame)
+    return PositionCovariance.independent(np.column_stack([frame[columns.Y_ERR], frame[columns.X_ERR]]))
+
+
 def _excess(frame: ImageFrame) -> Array:
     """Return by what the errors of the fits (y, x) are too small, as the scatter of the displacements shows it."""
     if not _has_displacements(frame):
@@ -171,7 +179,8 @@ def _has_displacements(frame: ImageFrame) -> bool:
 @dataclass(frozen=True, slots=True)
 class _Columns:
     positions: Array
-    errors: Array
+    known: PositionCovariance
+    """By the noise of the pixels."""
     scan: LineNoise
     """What lines of the scan did to them, before they were turned."""
     turn: Array
@@ -186,17 +195,37 @@ class _Columns:
         return replace(
             self,
             positions=self.positions[part],
-            errors=self.errors[part],
+            known=self.known.subset(part),
             scan=scan,
             sublattice=self.sublattice[part],
             i=self.i[part],
             j=self.j[part],
         )
 
+    @property
+    def errors(self) -> Array:
+        """(n, 2), standard errors by the noise of the pixels."""
+        return np.sqrt(self.known.own[:, [0, 1], [0, 1]])
+
     def shared(self, cells: Array) -> Array:
         """Return the covariance (n, 4, 4, 2, 2) that the scan gives to the corners of cells (n, 2)."""
         among = covariance_in_groups(corners_of(self.i, self.j, cells), self.scan)
         return np.asarray(self.turn @ among @ self.turn.T)
+
+    def error_of(self, columns: Array, moves: Array) -> Array:
+        """Return the standard error (n,) of sums over columns (n, k) that change by `moves` (n, k, 2) along (y, x)."""
+        rows = np.repeat(np.arange(len(columns)), columns.shape[1])
+
+        def sums(moves: Array) -> sparse.csr_array:
+            entries = moves.ravel(), (rows, columns.ravel())
+            return sparse.csr_array(entries, shape=(len(columns), len(self.positions)))
+
+        of_image = moves @ self.turn
+        variance = self.known.of_moves(sums(moves[..., 0]), sums(moves[..., 1]))
+        for component, axis in ((0, 1), (1, 0)):  # u is along x
+            shared = variance_of_sums(sums(of_image[..., axis]), self.scan)[:, component]
+            variance += self.scan.variance[component] * shared
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
 
 def _of_grain(measured: _Columns, cells: Array, params: StrainParams) -> dict[Variable, Array]:
@@ -238,11 +267,24 @@ def _of_grain(measured: _Columns, cells: Array, params: StrainParams) -> dict[Va
             ROTATION.error: strain.rotation_err,
         }
     if params.octahedral_tilt:
-        middles, oxygen = measured.of(measured.sublattice == _B), measured.of(measured.sublattice >= _OXYGEN)
-        centres = columns_of_cells(middles.positions, middles.i, middles.j, cells)
-        tilt = octahedral_tilt(centres, vectors.a, vectors.b, oxygen.positions, oxygen.errors)
-        found[OCTAHEDRAL_TILT.value], found[OCTAHEDRAL_TILT.error] = tilt
+        found[OCTAHEDRAL_TILT.value], found[OCTAHEDRAL_TILT.error] = _octahedral_tilt(measured, cells, vectors)
     return found
+
+
+def _octahedral_tilt(measured: _Columns, cells: Array, vectors: CellVectors) -> tuple[Array, Array]:
+    """Return the rotation of the octahedra in cells (n, 2) of one grain, and its standard error."""
+    middles = measured.of(measured.sublattice == _B)
+    centres = columns_of_cells(middles.positions, middles.i, middles.j, cells)
+    corner, oxygen = (np.flatnonzero(kind) for kind in (measured.sublattice == _A, measured.sublattice >= _OXYGEN))
+    found = octahedral_tilt(centres, vectors.a, vectors.b, measured.positions[oxygen])
+    error = np.full(len(cells), np.nan)
+    known = np.flatnonzero(np.isfinite(found.tilt))
+    if len(known):
+        corners = corner[corners_of(measured.i[corner], measured.j[corner], cells[known])]
+        moves = [by_corners(found.by_cell[known, 0], found.by_cell[known, 1]), found.by_oxygen[known]]
+        columns = np.concatenate([corners, oxygen[found.oxygen[known]]], axis=1)
+        error[known] = measured.error_of(columns, np.concatenate(moves, axis=1))
+    return found.tilt, error
 
 
 ANALYSIS = Analysis(

@@ -97,6 +97,11 @@ def corners_of(i: AnyIntegers, j: AnyIntegers, cells: AnyIntegers) -> Integers:
     return np.stack([index.at(cells[:, 0] + di, cells[:, 1] + dj) for di, dj in _CORNERS], axis=1)
 
 
+def by_corners(by_a: Floats, by_b: Floats) -> Floats:
+    """Return by what corners (n, 4, 2) that move along (y, x) change what the vectors a and b change by (n, 2) each."""
+    return _IN_A[:, None] * by_a[:, None] + _IN_B[:, None] * by_b[:, None]
+
+
 def cell_vectors(
     positions: Floats,
     errors: Floats,

@@ -75,6 +75,14 @@ class PositionCovariance:
             out[:, a, b] = out[:, b, a] = each.multiply(weights).sum(axis=1)
         return out
 
+    def of_moves(self, along_y: sparse.csr_array, along_x: sparse.csr_array) -> Floats:
+        """Return the variance (m,) of numbers that change by (m, n) for each unit that a column moves along y or x."""
+        moves = along_y, along_x
+        parts = [
+            (moves[a] @ self._between_coordinates(a, b)).multiply(moves[b]).sum(axis=1) for a in (0, 1) for b in (0, 1)
+        ]
+        return np.asarray(np.sum(parts, axis=0))
+
     def _between_coordinates(self, a: int, b: int) -> sparse.csr_array:
         """Covariance of coordinate a of each column with coordinate b of each: (n, n)."""
         first, second = self.pairs.T

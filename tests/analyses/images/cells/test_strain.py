@@ -22,6 +22,9 @@ def results(positions, sublattice, i, j, error=0.02):
         "columns/x": positions[:, 1] * NM,
         "columns/y_err": np.full(n, error * NM),
         "columns/x_err": np.full(n, error * NM),
+        "columns/covariance": np.tile((error * NM) ** 2 * np.eye(2), (n, 1, 1)),
+        "columns/pairs": np.empty((0, 2), np.int64),
+        "columns/pair_covariance": np.empty((0, 2, 2)),
         "columns/sublattice": np.asarray(sublattice, np.int8),
         "columns/i": np.asarray(i) - np.min(i, initial=0),
         "columns/j": np.asarray(j) - np.min(j, initial=0),
@@ -163,3 +166,25 @@ def test_errors_of_strain_hold_what_the_scan_did_to_its_rows_and_left_of_that(na
             of.append(np.abs(value - np.nanmedian(value)) < error)
     for name, of in within.items():
         assert 0.58 < np.concatenate(of).mean() < 0.77, name  # 0.68; 0.32 to 0.5 without what the scan did
+
+
+@pytest.mark.parametrize("turn", [0.0, 30.0])
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_the_error_of_a_tilt_holds_the_noise_of_the_cell_and_what_the_scan_did(turn, shift):
+    oxygen = MotifColumn((0.5, 0.0), 9_000.0, 2.2, 2), MotifColumn((0.0, 0.5), 9_000.0, 2.2, 3)
+    motif = MotifColumn((0.0, 0.0), 20_000.0, 2.8, 0), MotifColumn((0.5, 0.5), 13_000.0, 2.5, 1), *oxygen
+    angle = np.deg2rad(turn)
+    vectors = 20.0 * np.array([[-np.sin(angle), np.cos(angle)], [np.cos(angle), np.sin(angle)]])
+    within = []
+    for seed in range(3):
+        rows = np.zeros((360, 2))
+        rows[:, 1] = np.random.default_rng(seed).normal(0.0, shift, 360)
+        image, _ = lattice_image((360, 360), vectors, motif, row_shift=rows, background=1_000.0, seed=seed)
+        chosen = [Step(name, registry.get("images", name).params()) for name in ("columns", "lattice", "displacement")]
+        chosen.append(Step("strain", StrainParams(octahedral_tilt=True)))
+        found = chain.analyse("images", chosen, ImageFrame(0, image, (0.02, 0.02)))
+        tilt, error = found["strain/octahedral_tilt"], found["strain/octahedral_tilt_err"]
+        known = np.isfinite(tilt)
+        assert known.mean() > 0.8
+        within.append(np.abs(tilt[known]) < error[known])
+    assert 0.62 < np.concatenate(within).mean() < 0.75  # 0.57 by the noise of the oxygen alone, turned and shifted

@@ -30,6 +30,14 @@ def test_sums_have_the_covariance_of_the_whole_matrix() -> None:
     np.testing.assert_allclose(known.of_sums(sparse.csr_array(weights)), expected, rtol=1e-12)
 
 
+def test_what_moves_with_both_coordinates_has_the_variance_of_the_whole_matrix() -> None:
+    known, whole = chain(7)
+    moves = np.random.default_rng(4).normal(size=(4, 7, 2))
+    each = moves.reshape(4, 14)
+    found = known.of_moves(*(sparse.csr_array(moves[..., axis]) for axis in (0, 1)))
+    np.testing.assert_allclose(found, np.diag(each @ whole @ each.T), rtol=1e-12)
+
+
 def test_a_subset_keeps_what_its_columns_share_under_their_new_numbers() -> None:
     known, _ = chain(7)
     some = known.subset([5, 2, 4])
