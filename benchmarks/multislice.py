@@ -7,9 +7,10 @@ each column that the detector shows; and `title`, if the file's name isn't the o
 420 px, its brightest pixel is 100, 1,000 and 20,000 electrons over a background of 3 %, noise is drawn, and `--jitter`
 shifts each row by so many px (RMS).
 
-The image of a column may be off its atoms by the same vector in each cell (channelling, neighbours): that is taken out.
-*68 %*: columns whose error is less than one standard error, along x and y. *Significant*: cells whose displacement of B
-against A, less its median, is one that chance makes in 5 of 100.
+The image of a column may be off its atoms by the same vector wherever the cell is repeated (channelling, neighbours,
+the vibrations that were drawn): that is taken out. *68 %*: columns whose error is less than one standard error, along x
+and y: that of the pixels and, where displacements tell them, the shifts of rows. *Significant*: cells whose
+displacement of B against A, less that of its site, is one that chance makes in 5 of 100.
 """
 
 from __future__ import annotations
@@ -51,14 +52,10 @@ def drawn(path: Path, counts: int, jitter: float) -> tuple[np.ndarray, np.ndarra
     return counted[7:-5, 4:-9], truth - [7, 4], site, pixel / 10.0
 
 
-def within(error: np.ndarray, kind: np.ndarray, standard: np.ndarray) -> float:
-    """Return the part of errors below one standard error, without what all columns of a kind have in common."""
-    own = (
-        error
-        - np.array([np.median(error[kind == k], axis=0) for k in np.unique(kind)])[np.unique(kind, False, True)[1]]
-    )
-    known = np.isfinite(standard)
-    return float((np.abs(own) < standard)[known].mean())
+def of_each(values: np.ndarray, kind: np.ndarray) -> np.ndarray:
+    """Return values (n, 2) without what all of a kind (n,) have in common."""
+    kinds, which = np.unique(kind, return_inverse=True)
+    return values - np.array([np.nanmedian(values[kind == k], axis=0) for k in kinds])[which]
 
 
 def row(path: Path, counts: int, jitter: float) -> str:
@@ -71,20 +68,23 @@ def row(path: Path, counts: int, jitter: float) -> str:
     used = found["columns/sublattice"] >= 0
     places = np.column_stack([found["columns/y"], found["columns/x"]])[used] / pixel
     standard = np.column_stack([found["columns/y_err"], found["columns/x_err"]])[used] / pixel
+    jitter = np.array([float(found[f"displacement/jitter_{axis}"]) for axis in "yx"]) / (1e3 * pixel)
+    standard = np.hypot(standard, jitter)
     distance = float(np.median(cKDTree(places).query(places, 2)[0][:, 1]))
     near = NEAR[0] * distance + NEAR[1]
     inside = ((truth > 0.5 * distance + 1) & (truth < np.array(image.shape) - 2 - 0.5 * distance)).all(axis=1)
     recall = float((cKDTree(places).query(truth[inside])[0] < near).mean())
     away, which = cKDTree(truth).query(places)
     true = away < near
-    honest = within((places - truth[which])[true], site[which][true], standard[true])
+    own, known = of_each((places - truth[which])[true], site[which][true]), np.isfinite(standard[true])
+    honest = float((np.abs(own) < standard[true])[known].mean())
     cells = [f"{recall:.3f}", f"{true.mean():.3f}", f"{100 * honest:.0f} %"]
     shift = np.column_stack([found["displacement/u"], found["displacement/v"]])
     error = np.column_stack([found["displacement/u_err"], found["displacement/v_err"]])
     known = np.isfinite(shift).all(axis=1)
-    chance = (
-        (((shift - np.median(shift[known], axis=0)) / error)[known] ** 2).sum(axis=1) if known.any() else np.empty(0)
-    )
+    number = np.cumsum(used) - 1
+    of = site[which][number[found["displacement/column"][known]]]
+    chance = ((of_each(shift[known], of) / error[known]) ** 2).sum(axis=1) if known.any() else np.empty(0)
     cells.append(f"{100 * (chance > FIVE_PERCENT).mean():.0f} %" if len(chance) else "–")
     return " / ".join(cells) + (" (marked)" if int(found["frames/quality_reasons"]) else "")
 
