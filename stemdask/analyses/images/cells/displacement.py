@@ -161,7 +161,8 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         scatter.append(errors)
         others.append(np.stack([entry.vector for entry in measured.values()]))
     found, shared = Displacements.joined(parts), _systematic(frame, params)
-    significant = found.significant(shared if params.remove == "none" else None)
+    freedom = np.concatenate([np.empty((0, 2)), *(one.freedom for one in scatter)])
+    significant = found.significant(shared if params.remove == "none" else None, freedom)
     if rotation.ANGLE in frame:
         turn = rotation.Turn.by(*(float(frame[variable]) for variable in rotation.TURN))
         found, shared = found.turned(turn.matrix, _PM * turn.middle), turn.spread(shared[::-1])[::-1]

@@ -7,12 +7,10 @@ import numpy as np
 from stemdask.analyses.images.columns import columns, lattice
 from stemdask.analyses.images.columns.scan_distortion import positions_of
 from stemdask.kernels.images.crystal.line_noise import LineNoise
-from stemdask.kernels.images.stacks.scan_distortion import lattice_residuals, shared_variance
+from stemdask.kernels.images.crystal.shared_shifts import shared_shifts
 from stemdask.model import Array, ImageFrame
 
 _PM = 1e3
-#: Order of the polynomial in (i, j) that a lattice which bends is.
-_BEND = 3
 #: The variance of shifts of so many lines is known to so many standard errors.
 _UNSURE = 2.0
 
@@ -45,17 +43,20 @@ def line_noise(frame: ImageFrame, framework: int, displaced: int) -> LineNoise:
     felt = np.sqrt(usual / length)
     area = float(np.prod(frame.pixels.shape)) * float(np.prod(frame.pixel_size)) * _PM**2
     apart = float(np.sqrt(area / max(int(of_framework.sum()), 1)))
-    grain = frame[lattice.GRAIN]
+    indices, grain = (frame[lattice.I], frame[lattice.J]), frame[lattice.GRAIN]
     shared, by_displaced = (
-        _shared(positions, (frame[lattice.I], frame[lattice.J]), np.where(of, grain, -1), usual, apart)
+        [shared_shifts(positions, *indices, np.where(of, grain, -1), slow, usual, apart) for slow in (0, 1)]
         for of in (of_framework, of_displaced)
     )
-    slow = int(np.argmax(shared.sum(axis=1)))
-    lines = max(np.ptp(positions[of_framework, slow]) / apart, 2.0)
-    # Each sublattice lies on lines of its own. What moves B in rows, and A not, isn't the scan's.
-    others = by_displaced[slow] / np.median(felt[of_displaced]) ** 2 if of_displaced.any() else shared[slow]
-    variance = np.minimum(0.5 * (shared[slow] + others), (1.0 + _UNSURE * np.sqrt(2.0 / lines)) * shared[slow])
-    return LineNoise(np.nan_to_num(positions[:, slow]), length, variance, felt, across=1 - slow)
+    slow = int(np.argmax([found.variance.sum() for found in shared]))
+    variance, freedom = shared[slow]
+    if of_displaced.any():
+        # Each sublattice lies on lines of its own. What moves B in rows, and A not, isn't the scan's.
+        others, more = by_displaced[slow]
+        both = 0.5 * (variance + others / np.median(felt[of_displaced]) ** 2)
+        most = 1.0 + _UNSURE * np.sqrt(2.0 / max(freedom, 1.0))
+        variance, freedom = np.minimum(both, most * variance), freedom + more
+    return LineNoise(np.nan_to_num(positions[:, slow]), length, variance, felt, 1 - slow, freedom)
 
 
 def _part_of_columns(frame: ImageFrame, of: Array) -> float:
@@ -67,23 +68,6 @@ def _part_of_columns(frame: ImageFrame, of: Array) -> float:
     )
     part = own / (own + max(beneath, 0.0)) if own > 0.0 else 0.0
     return part if np.isfinite(part) else 0.0
-
-
-def _shared(positions: Array, indices: tuple[Array, Array], grain: Array, length: float, apart: float) -> Array:
-    """Return the variance (2, 2), pm², that columns of one line share: of lines across y and x, along (u, v).
-
-    `grain` (n,) is -1 for the columns that don't count.
-    """
-    residual = np.full(positions.shape, np.nan)
-    for number in np.unique(grain[grain >= 0]):
-        of = grain == number
-        residual[of] = lattice_residuals(positions[of], indices[0][of], indices[1][of], _BEND)
-    return np.array(
-        [
-            [shared_variance((positions - residual)[:, axis], residual[:, k], length, apart) for k in (1, 0)]
-            for axis in (0, 1)
-        ]
-    )
 
 
 def known_median(values: Array) -> float:

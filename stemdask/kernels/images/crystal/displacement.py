@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
+from scipy.special import ndtri, stdtr
 
 from stemdask.kernels.arrays import AnyIntegers, Codes, Floats, Integers, Integers32
 from stemdask.kernels.images.crystal.lattice import fit_lattice
@@ -25,6 +26,8 @@ REFERENCES: tuple[Reference, ...] = ("neighbours", "line", "lattice")
 CHI2_95 = 5.991
 #: Cells on each side of a column to which its plane is fitted as a straight line.
 _LINE_REACH = 3
+#: What is as rare as this is so for certain; an error of as few values says nothing.
+_LEAST = 1e-300
 _SNAP = 0.12
 _SNAP_THIRD = 0.06
 
@@ -81,12 +84,18 @@ class Displacements:
         """(n,), direction in degree, counter-clockwise from +x as displayed (y down), in -180 .. 180."""
         return np.degrees(np.arctan2(-self.vector[:, 1], self.vector[:, 0]))
 
-    def significant(self, shared: Floats | None = None) -> Codes:
+    def significant(self, shared: Floats | None = None, freedom: Floats | None = None) -> Codes:
         """Return (n,) 1 where the vector lies outside the 95 % ellipse of its errors, 0 inside, -1 without errors.
 
-        `shared` (2,) is a standard error of (u, v) that all have in common, beside their own; NaN is none.
+        Parameters
+        ----------
+        shared
+            (2,), a standard error of (u, v) that all have in common, beside their own; NaN is none.
+        freedom
+            (n, 2), of how many independent values the errors of (u, v) are known; None: they are known.
         """
-        (u, v), (uu, uv, vv) = self.vector.T, self.covariance[:, [0, 0, 1], [0, 1, 1]].T
+        vector = self.vector if freedom is None else self.error * as_normal(self.vector / self.error, freedom)
+        (u, v), (uu, uv, vv) = vector.T, self.covariance[:, [0, 0, 1], [0, 1, 1]].T
         if shared is not None:
             uu, vv = (own + np.nan_to_num(one) ** 2 for own, one in zip((uu, vv), shared, strict=True))
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -106,6 +115,14 @@ class Displacements:
     def without(self, offset: Floats) -> Displacements:
         """Return the displacements less `offset`, (2,) or (n, 2)."""
         return replace(self, vector=self.vector - offset)
+
+
+def as_normal(pulls: Floats, freedom: Floats) -> Floats:
+    """Return normal numbers as rare as these over errors that are known of so many values (Student's t)."""
+    certain = np.isinf(freedom) | np.isnan(pulls)
+    rare = stdtr(np.where(certain, 1.0, np.maximum(freedom, _LEAST)), -np.abs(np.where(certain, 0.0, pulls)))
+    found: Floats = np.where(certain, pulls, np.copysign(ndtri(np.maximum(rare, _LEAST)), pulls))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

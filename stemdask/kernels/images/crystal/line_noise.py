@@ -31,6 +31,8 @@ class LineNoise(NamedTuple):
     """(n,), which part of these shifts each column feels: a narrow one averages over fewer rows."""
     across: int
     """Which of (u, v) runs across the lines."""
+    freedom: float = np.inf
+    """Of how many independent shifts their variance is known."""
 
 
 def variance_of_sums(sums: sparse.csr_array, noise: LineNoise) -> Floats:

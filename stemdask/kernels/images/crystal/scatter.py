@@ -41,6 +41,8 @@ class Scatter(NamedTuple):
     displacements: Displacements
     jitter: Floats
     """(2,), RMS shift that columns of one line share, along (u, v)."""
+    freedom: Floats
+    """(m, 2), of how many independent shifts the errors along (u, v) are known."""
     excess: Floats
     """(2,), by what the errors of the fit along (u, v) were multiplied; 1 where they explain the scatter."""
 
@@ -89,8 +91,12 @@ def with_scatter(
         # Cells that alternate along one axis, as in an antiferroelectric, do not scatter along the other.
         excess = np.where(sure, np.clip(ratio, 1.0, max(most, 1.0)), 1.0).min(axis=0)
     scale = np.sqrt(excess)
-    covariance = found.covariance * (scale[:, None] * scale) + (rows * variance)[:, :, None] * np.eye(2)
-    return Scatter(replace(found, covariance=covariance), np.sqrt(variance), scale)
+    by_lines = rows * variance
+    covariance = found.covariance * (scale[:, None] * scale) + by_lines[:, :, None] * np.eye(2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = noise.freedom * (covariance[:, [0, 1], [0, 1]] / by_lines) ** 2
+    freedom = np.where(by_lines > 0.0, freedom, np.inf)
+    return Scatter(replace(found, covariance=covariance), np.sqrt(variance), freedom, scale)
 
 
 def _agreed(

@@ -61,11 +61,16 @@ def lattice_residuals(
     residual = np.full(positions.shape, np.nan)
     if fitted.sum() < _FEWEST:
         return residual
-    u, v = (2 * (k - k[known].mean()) / max(np.ptp(k[known]), 1) for k in (i.astype(float), j.astype(float)))
-    design = np.column_stack([u**p * v**q for p in range(order + 1) for q in range(order + 1 - p)])
+    design = bending_lattice(i, j, order)
     lattice = np.linalg.lstsq(design[fitted], positions[fitted], rcond=None)[0]
     residual[known] = (positions - design @ lattice)[known]
     return residual
+
+
+def bending_lattice(i: AnyIntegers, j: AnyIntegers, order: int) -> Floats:
+    """Return the terms (n, m) of a polynomial in indices (n,), each of about the size of 1."""
+    u, v = (2.0 * (k - k.mean()) / max(np.ptp(k), 1) for k in (i.astype(np.float64), j.astype(np.float64)))
+    return np.column_stack([u**p * v**q for p in range(order + 1) for q in range(order + 1 - p)])
 
 
 def line_shifts(where: Floats, residual: Floats, error: Floats, n_lines: int, length: float) -> LineShifts:
@@ -117,46 +122,3 @@ def line_shifts(where: Floats, residual: Floats, error: Floats, n_lines: int, le
     gain = np.linalg.solve(measured, across.T).T
     left = np.maximum(shared - (gain * across).sum(axis=1), 0.0)
     return LineShifts(gain @ mean, np.sqrt(left), shared**0.5)
-
-
-def shared_variance(where: Floats, residual: Floats, length: float, apart: float) -> float:
-    """Return the variance that columns of one line of the image share, and lines some way on don't.
-
-    Rows that a scan shifts one by one do that. What varies slowly, as a bend of the lattice, is shared by lines that
-    are as far from one another as columns, and cancels.
-
-    Parameters
-    ----------
-    where
-        (n,), where the lattice has each column along the slow axis of the scan; any unit.
-    residual
-        (n,), how far it lies from there along one axis; NaN is left out.
-    length
-        Over which lines are felt together: the width of the columns.
-    apart
-        Distance between columns.
-
-    Returns
-    -------
-    float
-        0 where there is none beyond chance.
-    """
-    known = np.isfinite(where) & np.isfinite(residual)
-    if known.sum() < _FEWEST:
-        return 0.0
-    where, residual = where[known], residual[known]
-    width = length / 2.0
-    bins = ((where - where.min()) / width).astype(np.int64)
-    count, total = np.bincount(bins).astype(np.float64), np.bincount(bins, residual)
-    square = float((residual**2).sum())
-    pairs = float((count * (count - 1.0)).sum())
-    if pairs < _FEWEST:
-        return 0.0
-    near = (float((total**2).sum()) - square) / pairs
-    first = int(np.ceil(4.0 * length / width))
-    lags = range(first, min(first + int(np.ceil(1.3 * apart / width)), len(count)))
-    others = sum(float(count[:-lag] @ count[lag:]) for lag in lags)
-    far = sum(float(total[:-lag] @ total[lag:]) for lag in lags) / others if others else 0.0
-    alone = max(square / len(residual) - near, 0.0)
-    shared = near - far
-    return shared if shared > _BEYOND_CHANCE * np.sqrt(2.0 / pairs) * alone else 0.0

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse, stats
 
 from stemdask.kernels.images.crystal.displacement import (
     REFERENCES,
     Displacements,
+    as_normal,
     displacements,
     noise_floor,
     nominal_site,
@@ -138,3 +140,28 @@ def test_an_offset_is_taken_off_the_vectors_alone() -> None:
     assert isinstance(left, Displacements)
     np.testing.assert_allclose(left.vector, 0.0, atol=1e-9)
     np.testing.assert_array_equal(left.centre, found.centre)
+
+
+@given(st.floats(-30, 30), st.floats(2, 1e4))
+def test_a_pull_by_an_error_of_few_values_is_as_rare_as_the_normal_number_it_becomes(
+    pull: float, freedom: float
+) -> None:
+    exact = stats.norm.isf(stats.t.sf(abs(pull), freedom)) * np.sign(pull)
+    (found,) = as_normal(np.array([pull]), np.array([freedom]))
+    assert found == pytest.approx(exact, rel=1e-9, abs=1e-9)
+
+
+def test_errors_known_for_certain_leave_pulls_as_they_are_and_of_nothing_is_rare() -> None:
+    found = as_normal(np.array([[3.0, -4.0, np.nan, 1e6]]), np.array([[np.inf, 0.0, 5.0, 1e6]]))
+    np.testing.assert_allclose(found[0, :3], [3.0, 0.0, np.nan], atol=1e-6)
+    assert 30.0 < found[0, 3] < 1e6
+
+
+def test_displacements_are_seldom_significant_where_errors_are_known_of_few_values() -> None:
+    rng, n = np.random.default_rng(0), 20_000
+    freedom = np.column_stack([np.full(n, 6.0), np.full(n, np.inf)])
+    error = np.sqrt(rng.chisquare(6, n) / 6.0)
+    covariance = np.einsum("nc,cd->ncd", np.column_stack([error**2, np.ones(n)]), np.eye(2))
+    zero = Displacements(np.arange(n), np.zeros((n, 2)), rng.normal(size=(n, 2)), covariance, sparse.csr_array((n, n)))
+    assert zero.significant().mean() > 0.08
+    assert zero.significant(None, freedom).mean() == pytest.approx(0.05, abs=0.01)

@@ -8,8 +8,8 @@ import pytest
 from stemdask.kernels.images.crystal.displacement import Displacements, displacements
 from stemdask.kernels.images.crystal.line_noise import LineNoise
 from stemdask.kernels.images.crystal.scatter import Scatter, with_scatter
+from stemdask.kernels.images.crystal.shared_shifts import SharedShifts, shared_shifts
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
-from stemdask.kernels.images.stacks.scan_distortion import lattice_residuals, shared_variance
 
 SPACING, WIDTH, NOISE, SIDE = 14.0, 2.5, 0.02, 40
 CELL_I, CELL_J = np.tile(np.mgrid[:SIDE, :SIDE].reshape(2, -1).astype(np.int32), 2)
@@ -43,12 +43,10 @@ def scattered(positions: np.ndarray, jitter: np.ndarray, most: float = 1.0, side
     return with_scatter(found, known, lines, i[found.column], j[found.column], most)
 
 
-def read(positions: np.ndarray) -> np.ndarray:
-    """Return the RMS shift of rows along (u, v) that the A columns tell."""
-    a = SUBLATTICE == 0
-    residual = lattice_residuals(positions[a], CELL_I[a], CELL_J[a])
-    line = (positions[a] - residual)[:, 0]
-    return np.sqrt([shared_variance(line, residual[:, k], WIDTH, SPACING) for k in (1, 0)])
+def read(positions: np.ndarray, side: int = SIDE) -> SharedShifts:
+    """Return the shifts of rows along (u, v) that the A columns tell."""
+    a = (SUBLATTICE == 0) & (np.maximum(CELL_I, CELL_J) < side)
+    return shared_shifts(positions[a], CELL_I[a], CELL_J[a], np.zeros(a.sum(), int), 0, WIDTH, SPACING)
 
 
 def pulls(found: Displacements) -> np.ndarray:
@@ -56,28 +54,28 @@ def pulls(found: Displacements) -> np.ndarray:
 
 
 def test_the_columns_tell_the_shift_of_rows() -> None:
-    found = np.array([read(crystal(0.1, np.zeros(2), seed)) for seed in range(20)])
-    assert np.sqrt((found**2).mean()) == pytest.approx(0.1, rel=0.1)
+    found = np.array([read(crystal(0.1, np.zeros(2), seed)).variance for seed in range(20)])
+    assert np.sqrt(found.mean()) == pytest.approx(0.1, rel=0.1)
 
 
 def test_without_shifts_the_columns_tell_none() -> None:
-    found = np.array([read(crystal(0.0, np.zeros(2), seed)) for seed in range(20)])
+    found = np.array([read(crystal(0.0, np.zeros(2), seed)).variance for seed in range(20)])
     assert np.mean(found == 0.0) > 0.9
-    assert found.max() < 0.5 * NOISE
+    assert np.sqrt(found.max()) < 0.5 * NOISE
 
 
 @pytest.mark.parametrize("bend", [0.0005, 0.002])
 def test_a_lattice_that_bends_is_no_scan_noise(bend: float) -> None:
     positions = crystal(0.0, np.zeros(2), 1)
     positions[:, 1] += 2.0 * np.sin(10.0 * bend * positions[:, 0])
-    assert scattered(positions, read(positions)).jitter.max() < NOISE
+    assert scattered(positions, np.sqrt(read(positions).variance)).jitter.max() < NOISE
 
 
 @pytest.mark.long  # many images: in one of them rows are few, and so is what they tell of their scatter
 @pytest.mark.parametrize("angle", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_errors_hold_the_shift_of_rows(angle: float) -> None:
     found = [
-        scattered(positions, read(positions)).displacements
+        scattered(positions, np.sqrt(read(positions).variance)).displacements
         for positions in (crystal(0.1, np.zeros(2), seed, angle) for seed in range(60))
     ]
     within = np.mean([np.abs(pulls(one)) < 1.0 for one in found], axis=(0, 1))
