@@ -19,3 +19,4 @@ Booleans: TypeAlias = NDArray[np.bool_]
 # What a function takes that converts it.
 AnyFloats: TypeAlias = NDArray[np.floating]
 AnyIntegers: TypeAlias = NDArray[np.integer]
+AnyNumbers: TypeAlias = NDArray[np.integer] | NDArray[np.floating]

@@ -6,6 +6,7 @@ import numpy as np
 
 from stemdask.analyses.images.columns import columns, lattice
 from stemdask.analyses.images.columns.scan_distortion import positions_of
+from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.kernels.images.crystal.line_noise import LineNoise
 from stemdask.kernels.images.crystal.shared_shifts import shared_shifts
 from stemdask.model import Array, ImageFrame
@@ -13,6 +14,8 @@ from stemdask.model import Array, ImageFrame
 _PM = 1e3
 #: The variance of shifts of so many lines is known to so many standard errors.
 _UNSURE = 2.0
+#: A framework of fewer lines, less those that its bend takes, doesn't tell their shifts.
+_FEWEST = 4.0
 
 
 def line_noise(frame: ImageFrame, framework: int, displaced: int) -> LineNoise:
@@ -44,19 +47,38 @@ def line_noise(frame: ImageFrame, framework: int, displaced: int) -> LineNoise:
     area = float(np.prod(frame.pixels.shape)) * float(np.prod(frame.pixel_size)) * _PM**2
     apart = float(np.sqrt(area / max(int(of_framework.sum()), 1)))
     indices, grain = (frame[lattice.I], frame[lattice.J]), frame[lattice.GRAIN]
-    shared, by_displaced = (
-        [shared_shifts(positions, *indices, np.where(of, grain, -1), slow, usual, apart) for slow in (0, 1)]
-        for of in (of_framework, of_displaced)
-    )
+    of_one_kind = np.where(of_framework, grain, -1)
+    shared = [shared_shifts(positions, *indices, of_one_kind, slow, usual, apart) for slow in (0, 1)]
+    is_of_all = [found.freedom < _FEWEST for found in shared]
+    for slow in (0, 1):
+        if is_of_all[slow]:  # cells are large: each sublattice has few lines of its own
+            places = _places(frame, positions, of_framework)
+            shared[slow] = shared_shifts(positions, *places, grain, slow, usual, apart, kinds)
     slow = int(np.argmax([found.variance.sum() for found in shared]))
     variance, freedom = shared[slow]
-    if of_displaced.any():
+    if of_displaced.any() and not is_of_all[slow]:
         # Each sublattice lies on lines of its own. What moves B in rows, and A not, isn't the scan's.
-        others, more = by_displaced[slow]
-        both = 0.5 * (variance + others / np.median(felt[of_displaced]) ** 2)
-        most = 1.0 + _UNSURE * np.sqrt(2.0 / max(freedom, 1.0))
-        variance, freedom = np.minimum(both, most * variance), freedom + more
+        found = shared_shifts(positions, *indices, np.where(of_displaced, grain, -1), slow, usual, apart)
+        both = 0.5 * (variance + found.variance / np.median(felt[of_displaced]) ** 2)
+        most = 1.0 + _UNSURE * np.sqrt(2.0 / freedom)
+        variance, freedom = np.minimum(both, most * variance), freedom + found.freedom
     return LineNoise(np.nan_to_num(positions[:, slow]), length, variance, felt, 1 - slow, freedom)
+
+
+def _places(frame: ImageFrame, positions: Array, of_framework: Array) -> tuple[Array, Array]:
+    """Return where a lattice without errors has the columns, in units of their grain's cell: (n,) along a and b."""
+    indices, grain = np.stack([frame[lattice.I], frame[lattice.J]]), frame[lattice.GRAIN]
+    kinds, found = frame[lattice.SUBLATTICE], np.full(indices.shape, np.nan)
+    for number in np.unique(grain[grain >= 0]):
+        corner = (grain == number) & of_framework
+        mean = fit_lattice(positions[corner], *indices[:, corner])
+        if not np.isfinite(mean.a).all():
+            continue
+        for kind in np.unique(kinds[grain == number]):
+            of = (grain == number) & (kinds == kind)
+            away = np.linalg.solve(np.stack([mean.a, mean.b]).T, (positions[of] - mean.origin).T) - indices[:, of]
+            found[:, of] = indices[:, of] + np.nanmedian(away, axis=1, keepdims=True)
+    return found[0], found[1]
 
 
 def _part_of_columns(frame: ImageFrame, of: Array) -> float:

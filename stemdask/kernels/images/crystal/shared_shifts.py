@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stemdask.kernels.arrays import AnyIntegers, Floats, Indices
+from stemdask.kernels.arrays import AnyIntegers, AnyNumbers, Floats, Indices
 from stemdask.kernels.images.stacks.scan_distortion import bending_lattice
 
 #: Order of the polynomial in (i, j) that a lattice which bends is.
@@ -35,16 +35,23 @@ class SharedShifts(NamedTuple):
 
 
 def shared_shifts(
-    positions: Floats, i: AnyIntegers, j: AnyIntegers, grain: AnyIntegers, slow: int, length: float, apart: float
+    positions: Floats,
+    i: AnyNumbers,
+    j: AnyNumbers,
+    grain: AnyIntegers,
+    slow: int,
+    length: float,
+    apart: float,
+    kind: AnyIntegers | None = None,
 ) -> SharedShifts:
-    """Estimate the shifts of the lines of a scan from the columns of one sublattice.
+    """Estimate the shifts of the lines of a scan from columns of one lattice.
 
     Parameters
     ----------
     positions
-        (n, 2), (y, x); any unit. NaN is left out.
+        (n, 2), (y, x); any unit. A column with NaN is left out.
     i, j
-        (n,), their indices.
+        (n,), their indices, or where they are in units of the cell.
     grain
         (n,), which lattice each belongs to; -1 is left out, and so are grains of fewer than 20 columns.
     slow
@@ -53,6 +60,8 @@ def shared_shifts(
         The width of a column, over which it averages shifts.
     apart
         Distance between columns.
+    kind
+        (n,), their sublattices, which may lie anywhere in the cell and bend together; None: they are of one.
 
     Notes
     -----
@@ -70,9 +79,10 @@ def shared_shifts(
     >>> np.sqrt(found.variance).round(2), round(found.freedom)
     (array([0.14, 0.  ]), 36)
     """
-    known = np.isfinite(positions).all(axis=1) & (grain >= 0)
+    known = np.isfinite(np.column_stack([positions, i, j])).all(axis=1) & (grain >= 0)
+    kind = np.zeros(len(positions), np.intp) if kind is None else kind
     parts = [
-        _moments(positions[of], i[of], j[of], slow, length, apart)
+        _moments(positions[of], _bend(i[of], j[of], kind[of]), slow, length, apart)
         for of in (np.flatnonzero(known & (grain == number)) for number in np.unique(grain[known]))
         if len(of) >= _FEWEST
     ]
@@ -89,10 +99,17 @@ def shared_shifts(
     return SharedShifts(np.where(sure, variance, 0.0), max(float(freedom[0]), 0.0))
 
 
-def _moments(positions: Floats, i: AnyIntegers, j: AnyIntegers, slow: int, length: float, apart: float) -> Floats:
+def _bend(i: AnyNumbers, j: AnyNumbers, kind: AnyIntegers) -> Floats:
+    """Return orthonormal terms (n, m) of a lattice that bends, and of the places of its sublattices."""
+    places = (kind[:, None] == np.unique(kind)).astype(np.float64)
+    terms, _ = np.linalg.qr(np.column_stack([bending_lattice(i, j, _BEND)[:, 1:], places]))
+    return np.asarray(terms)
+
+
+def _moments(positions: Floats, bend: Floats, slow: int, length: float, apart: float) -> Floats:
     """Return, along u and v, the sums of products and squares of one grain and what they are made of, (2, 8)."""
     n, width = len(positions), _BIN * length
-    bend, _ = np.linalg.qr(bending_lattice(i, j, _BEND))
+    n_kinds = bend.shape[1] - (_BEND + 1) * (_BEND + 2) // 2 + 1
     bent = bend @ (bend.T @ positions)
     line = ((bent[:, slow] - bent[:, slow].min()) / width).astype(np.intp)
     n_lines = int(line.max()) + 1
@@ -123,7 +140,7 @@ def _moments(positions: Floats, i: AnyIntegers, j: AnyIntegers, slow: int, lengt
             n - float(np.trace(by_k)),
             n - bend.shape[1],
             n_near + part * n_near,
-            n**2 / float(count @ _spread(count, near, along)) - _BEND - 1.0,
+            n**2 / float(count @ _spread(count, near, along)) - _BEND - n_kinds,
         )
     return found
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stemdask.kernels.arrays import AnyIntegers, Booleans, Floats
+from stemdask.kernels.arrays import AnyIntegers, AnyNumbers, Booleans, Floats
 
 #: Strength found by chance alone in so many standard errors is none.
 _SIGNIFICANT = 3.0
@@ -67,8 +67,8 @@ def lattice_residuals(
     return residual
 
 
-def bending_lattice(i: AnyIntegers, j: AnyIntegers, order: int) -> Floats:
-    """Return the terms (n, m) of a polynomial in indices (n,), each of about the size of 1."""
+def bending_lattice(i: AnyNumbers, j: AnyNumbers, order: int) -> Floats:
+    """Return the terms (n, m) of a polynomial in indices (n,), each of about the size of 1; the first is constant."""
     u, v = (2.0 * (k - k.mean()) / max(np.ptp(k), 1) for k in (i.astype(np.float64), j.astype(np.float64)))
     return np.column_stack([u**p * v**q for p in range(order + 1) for q in range(order + 1 - p)])
 
