@@ -57,6 +57,8 @@ class ColumnFit:
         (3,), how all columns deviate from a Gaussian: see :mod:`aberrations`.
     halo
         The part of the counts of every column that lies in its halo: see :mod:`halo`.
+    halo_err
+        Its standard error; NaN where the image wasn't asked.
     asymmetry
         (2,), px, from the columns' centres of mass to where they are brightest, the same for all: coma moves all
         columns alike. Positions are where they are brightest.
@@ -82,6 +84,7 @@ class ColumnFit:
     uneven: bool = False
     shape_terms: Floats = field(default_factory=lambda: np.zeros(N_TERMS))
     halo: float = 0.0
+    halo_err: float = np.nan
     asymmetry: Floats = field(default_factory=lambda: np.zeros(2))
     fitted_covariance: PositionCovariance | None = None
 

@@ -22,8 +22,8 @@ class KnownShape(NamedTuple):
     kurtosis: float
     coma_y: float
     coma_x: float
-    halo: float = 0.0
-    """The part of their counts that lies in their halo."""
+    halo: float | None = 0.0
+    """The part of their counts that lies in their halo; None where only the image can tell."""
 
     @classmethod
     def of(cls, columns: ColumnFit) -> KnownShape:

@@ -76,7 +76,7 @@ class ImageFit:
         if np.ndim(image) != 2 or not np.size(image):
             raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
         self.model, self.noise, self.near = model, noise, start is not None
-        self.has_no_halo = start is not None and not start.halo
+        self.has_no_halo, self.halo_err = start is not None and not start.halo, np.nan
         usable = np.flatnonzero(np.isfinite(self.given).all(axis=1))
         self.order = usable[tile_order(self.given[usable])]
         self.n = len(self.order)
@@ -110,7 +110,7 @@ class ImageFit:
         """Bring the model to the image."""
         if not self.near:
             self.approach()
-        if isinstance(self.model.shape, KnownShape):
+        if isinstance(self.model.shape, KnownShape) and self.model.shape.halo:
             self.scene.halo = self.model.shape.halo
             self.scene.draw_halo(self.scoring.state)
             self.scoring.begin()
@@ -128,13 +128,14 @@ class ImageFit:
     def find_halo(self) -> None:
         """Let a part of the columns' counts be in their halo, that which the image asks for or that is known."""
         model, scene = self.model, self.scene
-        if isinstance(model.shape, KnownShape):
+        if isinstance(model.shape, KnownShape) and model.shape.halo is not None:
             self._spread(model.shape.halo)
             return
         even = model.background == "spline" and not self.follows_cells and not scene.unlike(self.scoring.state)
         if model.shape == "gaussian" or not even or not self.n or self.has_no_halo:
             return  # the tails of columns can't be told from contamination between them
         part, error = self._halo_lacking()
+        self.halo_err = error
         # What asks for more than a halo can hold is none: nothing that this model knows.
         if _CLEAR * error < part < _MOST_HALO + _CLEAR * error:
             self._spread(part / (1.0 + (error / SPREAD) ** 2))
@@ -348,6 +349,7 @@ class ImageFit:
             uneven=self.uneven,
             shape_terms=scene.shape(state).copy(),
             halo=scene.halo,
+            halo_err=self.halo_err,
             asymmetry=asymmetry,
             fitted_covariance=covariance.renumbered(known, len(self.given)),
         )

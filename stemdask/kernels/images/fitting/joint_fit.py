@@ -26,6 +26,8 @@ from stemdask.kernels.images.fitting.noise import Noise
 _MAY_BE_LOST = 0.05
 #: From so many columns on, so many of them tell the shape that all share: its terms to better than 0.005.
 _MANY, _ENOUGH = 5_000, 2_000
+#: A halo of fewer standard errors that these tell is asked for in the whole image.
+_SURE = 3.0
 
 
 def fit_joint(
@@ -142,5 +144,8 @@ def _shape_of_many(
         None,
         None if held is None else np.asarray(held)[near],
     )
-    known = KnownShape.of(_ended(fit))
+    told = _ended(fit)
+    known = KnownShape.of(told)
+    if told.halo and told.halo < _SURE * told.halo_err:
+        return known._replace(halo=None)
     return known if any(known) else "gaussian"
