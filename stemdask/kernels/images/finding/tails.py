@@ -136,14 +136,15 @@ def explained_by_tails(image: AnyFloats, found: Columns, fit: ColumnFit, faint: 
     step = int(np.ceil(np.sqrt(image.size / _MOST)))
     sparse = np.zeros(image.shape, np.bool_)
     sparse[::step, ::step] = True
+    # A gap between layers has columns on both sides, and so has the border of the image, where half of them isn't seen.
+    cell = max(float(np.hypot(*found.vectors.a)), float(np.hypot(*found.vectors.b)))
+    sides = max(reach, _CELLS * cell)
     pixels = np.argwhere(sparse & np.isfinite(image))
-    pixels = pixels[((pixels > low) & (pixels < high)).all(axis=1)]
+    pixels = pixels[((pixels > sides) & (pixels < np.array(image.shape) - 1 - sides)).all(axis=1)]
     away = tree.query(pixels, distance_upper_bound=reach)[0]
     pixels = pixels[(away > _NEAR * distance) & (away < _LOOKED * distance)]
     pixels = pixels[tree.query_ball_point(pixels, reach, return_length=True) < inside]
-    # A gap between layers has columns on both sides.
-    cell = max(float(np.hypot(*found.vectors.a)), float(np.hypot(*found.vectors.b)))
-    pixels = pixels[_on_one_side(pixels, tree, max(reach, _CELLS * cell)) > _ONE_SIDED]
+    pixels = pixels[_on_one_side(pixels, tree, sides) > _ONE_SIDED]
     guests = guests[around >= inside]
     if len(pixels) < _FEWEST:
         return np.nan

@@ -9,7 +9,7 @@ from scipy import special
 from stemdask.analyses import chain, registry
 from stemdask.kernels.arrays import Floats, Image
 from stemdask.kernels.images.finding.columns import Columns, find_columns
-from stemdask.kernels.images.finding.tails import Faint, judge_faint
+from stemdask.kernels.images.finding.tails import Faint, explained_by_tails, judge_faint
 from stemdask.kernels.images.fitting.column_fit import ColumnFit
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.model import ImageFrame, Step
@@ -110,6 +110,22 @@ def test_a_crystal_that_fills_the_field_cannot_tell_faint_columns_from_tails() -
     assert np.isnan(faint.explained)
     assert faint.may_be_tails
     assert not faint.are_tails
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
+def test_the_border_of_the_image_is_no_rim_of_a_crystal_with_a_wide_cell(seed: int) -> None:
+    """Beside a corner the columns that are seen are on one side: oxygen of rutile was taken for tails."""
+    height, width, o = 100.0, 4.2, 0.305
+    whole = 2.0 * np.pi * width**2 * height
+    metal = [MotifColumn(place, whole, width, k) for k, place in enumerate([(0.0, 0.0), (0.5, 0.5)])]
+    faint = [(o, o), (1 - o, 1 - o), (0.5 + o, 0.5 - o), (0.5 - o, 0.5 + o)]
+    oxygen = [MotifColumn(place, 0.11 * whole, width, 2 + k) for k, place in enumerate(faint)]
+    basis = 46.0 * np.array([[0.0, 1.0], [1.0, 0.0]])
+    motif, low = [*metal, *oxygen], 0.03 * height
+    image, _ = lattice_image((446, 447), basis, motif, origin=(10.0, 20.0), background=low, seed=seed)
+    found, fit = fitted(np.asarray(image, np.float32))
+    assert np.isnan(explained_by_tails(image, found, fit, np.arange(2, 6)))
 
 
 @pytest.mark.slow
