@@ -12,7 +12,7 @@ from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.crystal.lattice import fit_lattice, name_vectors
 from stemdask.kernels.images.finding.growth import UNINDEXED, best_seed, grow
 from stemdask.kernels.images.finding.peaks import contrast, local_maxima, smooth
-from stemdask.kernels.images.finding.separation import LatticeVectors, NoLatticeError, reduce_vectors
+from stemdask.kernels.images.finding.separation import LatticeVectors, NoLatticeError, TooFewCellsError, reduce_vectors
 from stemdask.kernels.images.finding.sites import predict_sites, to_grid
 from stemdask.kernels.images.finding.superlattice import find_superlattice
 
@@ -24,6 +24,8 @@ _FEWEST = 12
 #: Maxima of this part of the usual height of the anchors are about as high; those of noise seldom are.
 _AS_HIGH = 0.8
 _MAX_SEEDS = 400
+#: Vectors of which a side holds fewer, and which don't lead to columns, weren't seen often enough to be right.
+_FEW_CELLS = 4.0
 #: Cells along a side over which the vectors are averaged to see how the lattice lies there, how many of them must be
 #: known, and how far the mean may be from the vectors of most of the grain, in units of the shorter one: 9 degrees.
 #: Strain and scan distortion stay far below it; a grain turned by more is another, though along a boundary growth may
@@ -80,14 +82,16 @@ def find_anchors(
     nearest = np.round(peaks).astype(np.int64)
     peaks = peaks[free[nearest[:, 0], nearest[:, 1]]]
     heights = contrast(smoothed, peaks, 0.45 * d)
-    i, j = _grow(peaks, heights, vectors.a, vectors.b, d)
+    i, j = _grow(peaks, heights, vectors.a, vectors.b, d, pixels.shape)
     a, b, i, j = _true_cell(peaks, heights, i, j, complete=whole)
     grid, _, _ = to_grid(peaks, i, j, _PADDING)
     bright = heights >= _AS_HIGH * np.median(heights[i != UNINDEXED])
     return Anchors(grid, _grid_values(heights, i, j, _PADDING), a, b, peaks[bright])
 
 
-def _grow(peaks: Floats, heights: Floats, a: Floats, b: Floats, d: float) -> tuple[Integers32, Integers32]:
+def _grow(
+    peaks: Floats, heights: Floats, a: Floats, b: Floats, d: float, shape: tuple[int, ...]
+) -> tuple[Integers32, Integers32]:
     high = heights[heights > 0]
     if len(high) == 0:
         raise NoLatticeError("no lattice: the image repeats, but has no maxima")
@@ -95,6 +99,8 @@ def _grow(peaks: Floats, heights: Floats, a: Floats, b: Floats, d: float) -> tup
     candidates = bright[:: max(len(bright) // _MAX_SEEDS, 1)]
     seed = best_seed(peaks, heights, candidates, a, b, _TOLERANCE * d)
     if seed < 0:
+        if (_FEW_CELLS * np.abs([a, b]).max(axis=0) > shape).any():
+            raise TooFewCellsError.of(a, b, shape)
         raise NoLatticeError("no lattice: the image repeats, but no column has six neighbours where they should be")
     i, j = grow(peaks, heights, a, b, seed, _TOLERANCE * d, _MIN_RATIO)
     _leave_other_grains(peaks, i, j)

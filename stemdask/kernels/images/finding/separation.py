@@ -42,6 +42,15 @@ class NoLatticeError(ValueError):
 class TooFewCellsError(NoLatticeError):
     """What repeats does so too seldom for a lattice to be told from chance."""
 
+    @classmethod
+    def of(cls, a: Floats, b: Floats, shape: tuple[float, ...]) -> TooFewCellsError:
+        """Return what is said of vectors (2,), px, in an image of a shape in px."""
+        far, farther = (float(np.hypot(*vector)) for vector in (a, b))
+        ny, nx = (round(side) for side in shape)
+        return cls(
+            f"no lattice: what repeats after {far:.0f} and {farther:.0f} px does so too seldom in {ny} × {nx} px"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LatticeVectors:
@@ -187,11 +196,7 @@ def _estimate(
     unknown = alike & np.isnan([guess.confidence for guess in found])
     if confidence < min_confidence and unknown.sum(axis=1).max() > len(_SCALES) // 2:
         seldom = found[int(np.argmax(unknown.sum(axis=1)))]
-        a, b = (pixel * float(np.hypot(*vector)) for vector in (seldom.a, seldom.b))
-        ny, nx = (round(pixel * side) for side in image.shape)
-        raise TooFewCellsError(
-            f"no lattice: what repeats after {a:.0f} and {b:.0f} px does so too seldom in {ny} × {nx} px"
-        )
+        raise TooFewCellsError.of(pixel * seldom.a, pixel * seldom.b, tuple(pixel * side for side in image.shape))
     if confidence < min_confidence:
         raise NoLatticeError(
             f"no lattice: the best two vectors predict the autocorrelation with a confidence of {confidence:.2f} "

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from stemdask.kernels.images.finding.columns import MAX_SUBLATTICES, Columns, find_columns
-from stemdask.kernels.images.finding.separation import NoLatticeError
+from stemdask.kernels.images.finding.separation import NoLatticeError, TooFewCellsError
 from stemdask.simulate import MotifColumn, Truth, lattice_image, perovskite
 
 HEXAGON = np.array([[0.0, 1.0], [np.sqrt(0.75), 0.5]])
@@ -331,3 +331,17 @@ def test_a_slope_across_the_image_changes_no_column(slope: float) -> None:
     moved = np.hypot(*(sloping.positions - even.positions).T)
     assert np.mean(moved < 0.05) > 0.99
     assert moved.max() < 4.0  # one that noise moves by a width, near the border
+
+
+@pytest.mark.parametrize("cells", [1.9, 2.5])
+def test_a_layered_crystal_of_fewer_than_two_high_cells_asks_for_a_larger_image(cells: float) -> None:
+    """As Ti3SiC2 along [11-20]: the layers nearly repeat where the cell doesn't."""
+    layers = [(0.0, 0.0), (0.1355, 1 / 3), (0.25, 0.0), (0.3645, 1 / 3), (0.5, 0.0), (0.6355, 2 / 3), (0.75, 0.0)]
+    motif = [MotifColumn((x, y), 2e4, 4.0, k) for k, (y, x) in enumerate([*layers, (0.8645, 2 / 3)])]
+    basis = np.array([[0.0, 26.6], [177.0, 0.0]])
+    image, _ = lattice_image((int(cells * 177), 415), basis, motif, background=40.0)
+    if cells > 2.0:
+        assert np.hypot(*find_columns(image).vectors.b) == pytest.approx(177.0, rel=0.01)
+        return
+    with pytest.raises(TooFewCellsError, match="does so too seldom in 336 × 415 px"):
+        find_columns(image)
