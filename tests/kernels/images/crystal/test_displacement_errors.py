@@ -38,7 +38,7 @@ def measured(ratio: float, reference: Reference, most: float, seeds: int) -> Ite
         put_in = displacements(truth.positions[seen], fit.errors[seen], *labels, reference=reference)
         place = truth.positions[seen][found.column]
         inner = np.all((place > 6 * SIGMA) & (place < SIDE - 1 - 6 * SIGMA), axis=1)
-        parts = (found.column, found.centre, found.vector, found.covariance)
+        parts = (found.column, found.centre, found.vector, found.covariance, found.weights)
         yield Displacements(*(part[inner] for part in parts)), put_in.vector[inner]
 
 
