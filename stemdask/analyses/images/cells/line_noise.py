@@ -52,8 +52,9 @@ def line_noise(frame: ImageFrame, framework: int, displaced: int) -> LineNoise:
     is_of_all = [found.freedom < _FEWEST for found in shared]
     for slow in (0, 1):
         if is_of_all[slow]:  # cells are large: each sublattice has few lines of its own
+            of_all = np.where(kinds >= 0, grain, -1)
             places = _places(frame, positions, of_framework)
-            shared[slow] = shared_shifts(positions, *places, grain, slow, usual, apart, kinds)
+            shared[slow] = shared_shifts(positions, *places, of_all, slow, usual, apart, kinds)
     slow = int(np.argmax([found.variance.sum() for found in shared]))
     variance, freedom = shared[slow]
     if of_displaced.any() and not is_of_all[slow]:
@@ -77,7 +78,7 @@ def _places(frame: ImageFrame, positions: Array, of_framework: Array) -> tuple[A
         for kind in np.unique(kinds[grain == number]):
             of = (grain == number) & (kinds == kind)
             away = np.linalg.solve(np.stack([mean.a, mean.b]).T, (positions[of] - mean.origin).T) - indices[:, of]
-            found[:, of] = indices[:, of] + np.nanmedian(away, axis=1, keepdims=True)
+            found[:, of] = indices[:, of] + np.array([[known_median(along)] for along in away])
     return found[0], found[1]
 
 

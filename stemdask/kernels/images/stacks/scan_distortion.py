@@ -16,7 +16,6 @@ from stemdask.kernels.arrays import AnyIntegers, AnyNumbers, Booleans, Floats
 
 #: Strength found by chance alone in so many standard errors is none.
 _SIGNIFICANT = 3.0
-_BEYOND_CHANCE = 2.0
 _FEWEST = 20
 
 
