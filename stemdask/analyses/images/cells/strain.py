@@ -30,7 +30,7 @@ from stemdask.kernels.images.crystal.strain import (
     strain_of,
 )
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
-from stemdask.model import Analysis, Array, ImageFrame, Params, Variable
+from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
 from stemdask.units import LengthNm
 
 _A, _B, _OXYGEN = 0, 1, 2
@@ -287,6 +287,15 @@ def _octahedral_tilt(measured: _Columns, cells: Array, vectors: CellVectors) -> 
     return found.tilt, error
 
 
+def finish(stack: Stack, params: StrainParams) -> None:
+    """Say why no cell has a strain, where columns are there: the cells are those of the displacement."""
+    found = (np.isfinite(stack.read(EXX.value.path, block)).any() for block in stack.blocks)
+    if stack.has(displacement.U.path) and not any(found):
+        words = "no strain: its cells are those of the displacement, and no displacement was measured; "
+        remedy = "a config with analyses: {columns: {}, lattice: {}, strain: {}} measures the cells of one sublattice"
+        stack.set_attributes(EXX.value.group, {"warning": words + remedy})
+
+
 ANALYSIS = Analysis(
     name="strain",
     kind="images",
@@ -297,4 +306,5 @@ ANALYSIS = Analysis(
     needs=("columns", "lattice"),
     after=("preprocess", "scan_distortion", "displacement"),
     run=run,
+    finish=finish,
 )

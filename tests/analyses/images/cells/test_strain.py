@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from stemdask.analyses import chain, registry
-from stemdask.analyses.images.cells.strain import StrainParams, outputs, run
+from stemdask.analyses.images.cells.strain import StrainParams, finish, outputs, run
 from stemdask.model import ImageFrame, Step
 from stemdask.simulate import MotifColumn, lattice_image, perovskite
 
@@ -188,3 +188,30 @@ def test_the_error_of_a_tilt_holds_the_noise_of_the_cell_and_what_the_scan_did(t
         assert known.mean() > 0.8
         within.append(np.abs(tilt[known]) < error[known])
     assert 0.62 < np.concatenate(within).mean() < 0.75  # 0.57 by the noise of the oxygen alone, turned and shifted
+
+
+class Finished:
+    """A run of two frames, as `finish` sees it."""
+
+    blocks = (slice(0, 1), slice(1, 2))
+
+    def __init__(self, exx, displaced):
+        self.exx, self.displaced, self.said = np.asarray(exx), displaced, {}
+
+    def read(self, path, frames):
+        return self.exx[frames]
+
+    def has(self, path):
+        return self.displaced
+
+    def set_attributes(self, group, attributes):
+        self.said = attributes
+
+
+@pytest.mark.parametrize(
+    ("value", "displaced", "warns"), [(np.nan, True, True), (0.01, True, False), (np.nan, False, False)]
+)
+def test_a_run_says_why_a_metal_has_no_strain_where_displacements_are_asked_for(value, displaced, warns):
+    run_of = Finished([[np.nan], [value]], displaced)
+    finish(run_of, StrainParams())
+    assert ("no displacement was measured" in run_of.said.get("warning", "")) == warns
