@@ -86,7 +86,8 @@ class Found(NamedTuple):
             return cls(places, np.empty((0, 2)), np.empty((0, 2)))
         cells = np.column_stack([values[displacement.Y.path], values[displacement.X.path]])
         moved = np.column_stack([values[displacement.U.path], values[displacement.V.path]])
-        return cls(places, cells, 1e-3 * moved)
+        known = np.isfinite(moved).all(axis=1)
+        return cls(places, cells[known], 1e-3 * moved[known])
 
     def differences(self, truth: Found) -> Floats:
         """Return (k, 2), how far displacements differ from those of the same cells of another.

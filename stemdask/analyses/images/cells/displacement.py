@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from stemdask.analyses.images.cells.framework_cells import framework_cells
 from stemdask.analyses.images.cells.line_noise import known_median, line_noise
 from stemdask.analyses.images.columns import columns, lattice, structure
 from stemdask.analyses.images.columns.scan_distortion import positions_of
@@ -73,7 +74,9 @@ Y = Variable("displacement/y", _CELL, "float64", "nm", "reference position along
 X = Variable("displacement/x", _CELL, "float64", "nm", "reference position along x", coordinate=True)
 I = Variable("displacement/i", _CELL, "int32", "1", "index of the cell along a, to the right", coordinate=True)  # noqa: E741
 J = Variable("displacement/j", _CELL, "int32", "1", "index of the cell along b, downwards", coordinate=True)
-COLUMN = Variable("displacement/column", _CELL, "int32", "1", "number of the displaced column in the frame")
+COLUMN = Variable(
+    "displacement/column", _CELL, "int32", "1", "number of the displaced column in the frame, -1: none in any cell"
+)
 U = Variable("displacement/u", _CELL, "float64", "pm", "displacement along +x", error="displacement/u_err")
 V = Variable("displacement/v", _CELL, "float64", "pm", "displacement along +y, downwards", error="displacement/v_err")
 U_ERR = Variable("displacement/u_err", _CELL, "float64", "pm", "standard error of the displacement along x")
@@ -121,7 +124,10 @@ def outputs(params: DisplacementParams) -> tuple[Variable, ...]:
 
 
 def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
-    """Measure the displacement of every column that has its neighbours; no column of that sublattice, no cells."""
+    """Measure the displacement of every column that has its neighbours.
+
+    Where no column is displaced, as in a metal, the cells are those of the A columns, and all they have is a place.
+    """
     positions = _PM * positions_of(frame)
     covariance = columns.covariance_of(frame).transformed(_PM * np.eye(2))
     sublattice, grain = frame[lattice.SUBLATTICE], frame[lattice.GRAIN]
@@ -161,14 +167,15 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         scatter.append(errors)
         others.append(np.stack([entry.vector for entry in measured.values()]))
     found, shared = Displacements.joined(parts), _systematic(frame, params)
+    if not len(found.column):
+        return _nothing_displaced(frame, params, np.sqrt(scan.variance))
     freedom = np.concatenate([np.empty((0, 2)), *(one.freedom for one in scatter)])
     significant = found.significant(shared if params.remove == "none" else None, freedom)
     if rotation.ANGLE in frame:
         turn = rotation.Turn.by(*(float(frame[variable]) for variable in rotation.TURN))
         found, shared = found.turned(turn.matrix, _PM * turn.middle), turn.spread(shared[::-1])[::-1]
-    largest = max(scatter, key=lambda one: len(one.displacements.column), default=None)
-    jitter, excess = (np.zeros(2), np.ones(2)) if largest is None else (largest.jitter, largest.excess)
-    vectors = np.concatenate(others, axis=1) if others else np.empty((len(REFERENCES), 0, 2))
+    largest = max(scatter, key=lambda one: len(one.displacements.column))
+    vectors = np.concatenate(others, axis=1)
     differences = vectors[:, None] - vectors
     values: dict[str, Array] = {
         Y.path: found.centre[:, 0] / _PM,
@@ -186,7 +193,11 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         DISAGREEMENT.path: np.hypot(differences[..., 0], differences[..., 1]).max(axis=(0, 1)),
         NOISE_FLOOR.path: np.asarray(noise_floor(found.vector, i[found.column], j[found.column])),
     }
-    frames = ((JITTER_X, JITTER_Y), jitter), ((EXCESS_X, EXCESS_Y), excess), ((U_SYS, V_SYS), shared)
+    frames = (
+        ((JITTER_X, JITTER_Y), largest.jitter),
+        ((EXCESS_X, EXCESS_Y), largest.excess),
+        ((U_SYS, V_SYS), shared),
+    )
     for pair, known in frames:
         values |= {variable.path: np.asarray(value) for variable, value in zip(pair, known, strict=True)}
     if params.born_charge is not None:
@@ -197,6 +208,19 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         values[POLARISATION_U.path] = found.vector[:, 0] * scale
         values[POLARISATION_V.path] = found.vector[:, 1] * scale
     return values
+
+
+def _nothing_displaced(frame: ImageFrame, params: DisplacementParams, jitter: Array) -> dict[str, Array]:
+    """Return the cells of the A columns alone, of which nothing but the place is known."""
+    known = framework_cells(frame)
+    centre = positions_of(frame)[known.corners].mean(axis=1)
+    if rotation.ANGLE in frame:
+        centre = rotation.Turn.by(*(float(frame[variable]) for variable in rotation.TURN)).onto(centre)
+    none = np.full(len(centre), -1)
+    values = {v.path: np.full(len(centre) if v.dims == _CELL else (), np.nan) for v in outputs(params)}
+    values |= {Y.path: centre[:, 0], X.path: centre[:, 1], I.path: known.cells[:, 0], J.path: known.cells[:, 1]}
+    values |= {COLUMN.path: none, SIGNIFICANT.path: none}
+    return values | {JITTER_X.path: jitter[0], JITTER_Y.path: jitter[1]}
 
 
 def _site_of_structure(frame: ImageFrame, params: DisplacementParams) -> Array:

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from scipy import sparse
 
 from stemdask.analyses.images.cells import displacement
+from stemdask.analyses.images.cells.framework_cells import framework_cells
 from stemdask.analyses.images.cells.line_noise import line_noise
 from stemdask.analyses.images.columns import columns, lattice
 from stemdask.analyses.images.columns.scan_distortion import positions_of
@@ -23,14 +24,13 @@ from stemdask.kernels.images.crystal.strain import (
     by_corners,
     cell_vectors,
     columns_of_cells,
-    complete_cells,
     corners_of,
     lattice_parameters,
     oriented_reference,
     strain_of,
 )
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
-from stemdask.model import Analysis, Array, ImageFrame, Params, Stack, Variable
+from stemdask.model import Analysis, Array, ImageFrame, Params, Variable
 from stemdask.units import LengthNm
 
 _A, _B, _OXYGEN = 0, 1, 2
@@ -132,17 +132,13 @@ def run(frame: ImageFrame, params: StrainParams) -> Mapping[str, Array]:
         frame[lattice.J].astype(np.int64),
     )
     grain = frame[lattice.GRAIN]
-    numbers = np.unique(grain[grain >= 0])
-    if displacement.I in frame:
+    if _has_displacements(frame):
         cells = np.column_stack([frame[displacement.I], frame[displacement.J]]).astype(np.int64)
         of_cell = grain[frame[displacement.COLUMN]]
     else:
-        corners = [measured.of((grain == number) & (measured.sublattice == _A)) for number in numbers]
-        parts = [complete_cells(of.i, of.j) for of in corners]
-        cells = np.concatenate([np.empty((0, 2), dtype=np.int64), *parts])
-        of_cell = np.repeat(numbers, [len(part) for part in parts])
+        cells, of_cell, _ = framework_cells(frame)
     found = {variable.path: np.full(len(cells), np.nan) for variable in outputs(params)}
-    for number in numbers:
+    for number in np.unique(of_cell):
         here = of_cell == number
         for variable, values in _of_grain(measured.of(grain == number), cells[here], params).items():
             found[variable.path][here] = values
@@ -173,7 +169,7 @@ def _excess(frame: ImageFrame) -> Array:
 
 
 def _has_displacements(frame: ImageFrame) -> bool:
-    return displacement.I in frame and len(frame[displacement.I]) > 0
+    return displacement.COLUMN in frame and bool((frame[displacement.COLUMN] >= 0).any())
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,15 +283,6 @@ def _octahedral_tilt(measured: _Columns, cells: Array, vectors: CellVectors) -> 
     return found.tilt, error
 
 
-def finish(stack: Stack, params: StrainParams) -> None:
-    """Say why no cell has a strain, where columns are there: the cells are those of the displacement."""
-    found = (np.isfinite(stack.read(EXX.value.path, block)).any() for block in stack.blocks)
-    if stack.has(displacement.U.path) and not any(found):
-        words = "no strain: its cells are those of the displacement, and no displacement was measured; "
-        remedy = "a config with analyses: {columns: {}, lattice: {}, strain: {}} measures the cells of one sublattice"
-        stack.set_attributes(EXX.value.group, {"warning": words + remedy})
-
-
 ANALYSIS = Analysis(
     name="strain",
     kind="images",
@@ -306,5 +293,4 @@ ANALYSIS = Analysis(
     needs=("columns", "lattice"),
     after=("preprocess", "scan_distortion", "displacement"),
     run=run,
-    finish=finish,
 )

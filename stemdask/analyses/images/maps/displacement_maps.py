@@ -137,8 +137,9 @@ class MapStack:
 
     def _indices(self, frames: slice) -> tuple[Integers, Integers, Booleans]:
         read = self.stack.read
-        y, x = (read(place.path, frames) for place in _PLACE)
-        present = np.isfinite(y) & np.isfinite(x)
+        # A metal has cells, of which none is displaced.
+        needed = (read(variable.path, frames) for variable in (*_PLACE, displacement.U))
+        present = np.all([np.isfinite(values) for values in needed], axis=0)
         of_cell = (displacement.I, displacement.J)
         i, j = (np.where(present, read(index.path, frames), 0).astype(np.int64) for index in of_cell)
         return i, j, present

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from stemdask.analyses import chain, registry
-from stemdask.analyses.images.cells.strain import StrainParams, finish, outputs, run
+from stemdask.analyses.images.cells.strain import StrainParams, outputs, run
 from stemdask.model import ImageFrame, Step
 from stemdask.simulate import MotifColumn, lattice_image, perovskite
 
@@ -190,28 +190,27 @@ def test_the_error_of_a_tilt_holds_the_noise_of_the_cell_and_what_the_scan_did(t
     assert 0.62 < np.concatenate(within).mean() < 0.75  # 0.57 by the noise of the oxygen alone, turned and shifted
 
 
-class Finished:
-    """A run of two frames, as `finish` sees it."""
-
-    blocks = (slice(0, 1), slice(1, 2))
-
-    def __init__(self, exx, displaced):
-        self.exx, self.displaced, self.said = np.asarray(exx), displaced, {}
-
-    def read(self, path, frames):
-        return self.exx[frames]
-
-    def has(self, path):
-        return self.displaced
-
-    def set_attributes(self, group, attributes):
-        self.said = attributes
-
-
-@pytest.mark.parametrize(
-    ("value", "displaced", "warns"), [(np.nan, True, True), (0.01, True, False), (np.nan, False, False)]
-)
-def test_a_run_says_why_a_metal_has_no_strain_where_displacements_are_asked_for(value, displaced, warns):
-    run_of = Finished([[np.nan], [value]], displaced)
-    finish(run_of, StrainParams())
-    assert ("no displacement was measured" in run_of.said.get("warning", "")) == warns
+@pytest.mark.parametrize("angle", [0.0, 9.0])
+def test_a_metal_has_the_same_strain_with_displacements_asked_for_and_without(angle):
+    turn = np.deg2rad(angle)
+    basis = np.stack([A, B]) @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    image, _ = lattice_image((200, 220), basis, MOTIF[:1])
+    pixels = np.random.default_rng(0).poisson(image).astype(np.float32)
+    found = {}
+    for names in (("columns", "lattice", "strain"), ("columns", "lattice", "displacement", "strain")):
+        steps = [Step(name, registry.get("images", name).params()) for name in names]
+        frame = ImageFrame(0, pixels, (NM, NM))
+        frame.results.update(chain.prepare("images", steps, [ImageFrame(0, pixels, (NM, NM))]))
+        found[len(names)] = chain.analyse("images", steps, frame)
+    alone, beside = found[3], found[4]
+    known = np.isfinite(beside["strain/exx"])
+    assert known.sum() > 0.6 * image.size / abs(np.linalg.det(basis))
+    for name in ("exx", "exx_err", "rotation", "c_over_a", "x"):
+        np.testing.assert_array_equal(alone[f"strain/{name}"], beside[f"strain/{name}"])
+    place = np.column_stack(
+        [beside["displacement/y"] - beside["strain/y"], beside["displacement/x"] - beside["strain/x"]]
+    )
+    assert np.abs(place).max() < 0.1 * NM  # the middle of a parallelogram's corners, and of its two vectors
+    assert (beside["displacement/column"] == -1).all()
+    assert np.isnan(beside["displacement/u"]).all()
+    assert (beside["displacement/significant"] == -1).all()
