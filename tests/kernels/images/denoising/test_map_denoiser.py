@@ -133,6 +133,25 @@ def test_the_estimated_error_is_the_real_one(method):
     assert np.sqrt(max(risk(denoise, values, noise), 0)) == pytest.approx(real, rel=0.15)
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_noise_is_probed_with_other_noise_than_that_of_data_drawn_with_the_same_seed(seed):
+    _, _, noise = maps(60, rank=2)
+    values = noise * np.random.default_rng(seed).standard_normal(noise.shape)
+    given = []
+
+    def denoise(maps):
+        given.append(maps)
+        return 0.0 * maps
+
+    risk(denoise, values, noise, seed)
+    added = [maps - values for maps in given[1:]]
+    given.clear()
+    assess(denoise, values, noise, seed=seed)
+    added += given[1:]
+    assert len(added) > 2
+    assert max(abs(np.corrcoef(maps.ravel(), values.ravel())[0, 1]) for maps in added) < 0.1
+
+
 def test_errors_of_patches_grow_towards_the_edge():
     random = np.random.default_rng(1)
     truth, values, noise = maps(40, rank=2)
@@ -178,21 +197,26 @@ def test_what_an_average_leaves_of_the_noise_is_assessed_whatever_the_errors_say
     np.testing.assert_allclose(found.passed, 9.0 / 8, rtol=0.1)
 
 
-def test_truth_that_is_removed_is_found_where_it_was():
-    random = np.random.default_rng(4)
+@pytest.mark.parametrize("stated", [9.0, 10.0, 11.0])
+def test_truth_that_is_removed_is_found_where_it_was(stated):
     truth = np.zeros((64, 2, 20, 20))
     truth[:, 0, :, 10:] = 15.0
-    values = truth + 10.0 * random.standard_normal(truth.shape)
 
     def blurring(given):
         return uniform_filter(averaging(given), (0, 0, 5, 5), mode="nearest")
 
-    lost = truth - blurring(truth)
-    for stated in (9.0, 10.0, 11.0):
-        found = assess(blurring, values, np.full(truth.shape, stated), doubt=0.1)
-        assert found.removed == pytest.approx(np.sqrt(np.mean(lost**2)), rel=0.15)
-        wall, off = (np.sqrt(np.mean(found.where[0, :, there] ** 2)) for there in (slice(9, 11), slice(5)))
-        assert wall > 3 > 1 > off
+    removed, wall, off = [], [], []
+    for seed in range(8):
+        values = truth + 10.0 * np.random.default_rng(seed).standard_normal(truth.shape)
+        found = assess(blurring, values, np.full(truth.shape, stated), doubt=0.1, seed=seed)
+        removed.append(found.removed)
+        wall.append(np.sqrt(np.mean(found.where[0, :, 9:11] ** 2)))
+        off.append(np.sqrt(np.mean(found.where[0, :, :5] ** 2)))
+    real = np.sqrt(np.mean((truth - blurring(truth)) ** 2))
+    assert np.mean(removed) == pytest.approx(real, rel=0.1)
+    assert removed == pytest.approx([real] * 8, rel=0.3)
+    assert np.mean(wall) > 3.0
+    assert min(np.divide(wall, off)) > 2.0
 
 
 def test_truth_removed_from_one_map_is_what_is_beyond_its_errors():
