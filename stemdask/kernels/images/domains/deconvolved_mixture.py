@@ -30,7 +30,16 @@ class Mixture:
         return 6 * len(self.weights) - 1
 
 
-def fit(points: Floats, noise: Floats, k: int, seed: int = 0, steps: int = 200, tolerance: float = 1e-6) -> Mixture:
+def fit(
+    points: Floats,
+    noise: Floats,
+    k: int,
+    seed: int = 0,
+    steps: int = 200,
+    tolerance: float = 1e-6,
+    *,
+    equal_covariances: bool = False,
+) -> Mixture:
     """Fit a mixture of `k` Gaussians to points with independent errors.
 
     The result doesn't depend on the order of the points: they are sorted first.
@@ -47,6 +56,8 @@ def fit(points: Floats, noise: Floats, k: int, seed: int = 0, steps: int = 200, 
         Of the start, which k-means gives.
     steps, tolerance
         The iteration ends after so many steps, or when the mean log likelihood grows by less than the tolerance.
+    equal_covariances
+        All components have the same covariance.
     """
     order = np.lexsort(points.T)
     points, variance = points[order], noise[order] ** 2
@@ -55,9 +66,13 @@ def fit(points: Floats, noise: Floats, k: int, seed: int = 0, steps: int = 200, 
     likelihood = -np.inf
     for _ in range(steps):
         before = likelihood
+        if equal_covariances:
+            covariances = mean_covariance(weights, covariances)
         likelihood, weights, means, covariances = _step(points, variance, weights, means, covariances, floor)
         if likelihood - before < tolerance:
             break
+    if equal_covariances:
+        covariances = mean_covariance(weights, covariances)
     return Mixture(weights, means, covariances, likelihood)
 
 
@@ -67,6 +82,11 @@ def posterior(mixture: Mixture, points: Floats, noise: Floats) -> Floats:
     shares: Floats = np.exp(log_density - log_density.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     return shares
+
+
+def mean_covariance(weights: Floats, covariances: Floats) -> Floats:
+    """Return the mean of covariances (k, 2, 2), weighted by (k,), once for each."""
+    return np.broadcast_to(np.einsum("k,kij->ij", weights, covariances), covariances.shape).copy()
 
 
 def noise_alone(points: Floats, noise: Floats) -> float:

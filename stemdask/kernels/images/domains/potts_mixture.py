@@ -20,6 +20,9 @@ from stemdask.kernels.images.domains.potts import beliefs
 COUPLINGS = np.array([0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0])
 #: Rounds in which components and coupling take turns, and steps of the components in each.
 _ROUNDS, _STEPS = 3, 15
+#: Part of the cells whose errors are so many times larger than stated (a contaminated normal, Tukey 1960): a few such
+#: cells are no domain.
+_BAD, _LARGER = 0.02, 5.0
 #: Steps in which the part of the cells without displacement is found, and the part that they begin with.
 _PARTINGS, _PART = 500, 0.05
 
@@ -65,8 +68,21 @@ class PottsMixture:
 
     def log_densities(self, points: Floats, errors: Floats) -> Floats:
         """Return the log density of measurements (n, 2) under each component, (n, k)."""
-        even = np.ones(len(self.means))
-        return deconvolved_mixture.log_densities(points, errors**2, even, self.means, self.covariances)
+        return np.asarray(np.logaddexp(*self._by_quality(points, errors)))
+
+    def well_measured(self, points: Floats, errors: Floats) -> Floats:
+        """Return how likely measurements (n, 2) of each component have the errors that they state, (n, k)."""
+        well, badly = self._by_quality(points, errors)
+        return np.asarray(np.exp(well - np.logaddexp(well, badly)))
+
+    def _by_quality(self, points: Floats, errors: Floats) -> tuple[Floats, Floats]:
+        """Return the log densities (n, k) of measurements as they state and of those with larger errors."""
+
+        def density(part: float, larger: float) -> Floats:
+            even = np.full(len(self.means), part)
+            return deconvolved_mixture.log_densities(points, (larger * errors) ** 2, even, self.means, self.covariances)
+
+        return density(1.0 - _BAD, 1.0), density(_BAD, _LARGER)
 
     def log_likelihood(self, points: Floats, errors: Floats, shares: Floats) -> float:
         """Return the log likelihood of measurements (n, 2) that are of each component with probabilities (n, k)."""
@@ -93,20 +109,22 @@ def fit(vectors: Floats, errors: Floats, k: int, coupling: float | None = None, 
     if k == 1:
         single = deconvolved_mixture.fit(points, errors[present], 1, seed)
         return PottsMixture(np.ones(1), single.means, single.covariances, coupling or 0.0)
-    start = deconvolved_mixture.fit(*_local_means(vectors, errors, present), k, seed)
+    # Components with covariances of their own would lie along what smoothed walls leave between two domains.
+    start = deconvolved_mixture.fit(*_local_means(vectors, errors, present), k, seed, equal_covariances=True)
     first = float(np.median(COUPLINGS)) if coupling is None else coupling
     floor = 1e-6 * max(float(points.var(axis=0).sum()), 1e-12)
-    mixture = PottsMixture(np.ones(k), start.means, _common(np.ones(k) / k, start.covariances), first)
+    mixture = PottsMixture(np.ones(k), start.means, start.covariances, first)
     # Steps from too small a spread would hardly get anywhere, noise beyond the errors stays unseen then.
     shares = mixture.beliefs(vectors, errors)[present]
     mixture = replace(mixture, covariances=_spread(points, variance, shares, mixture.means, floor))
     for _ in range(_ROUNDS):
         for _ in range(_STEPS):
             shares = mixture.beliefs(vectors, errors)[present]
-            _, means, covariances = deconvolved_mixture.maximise(
-                points, variance, shares, mixture.means, mixture.covariances, floor
-            )
-            mixture = replace(mixture, means=means, covariances=_common(shares.mean(axis=0), covariances))
+            shares *= mixture.well_measured(points, errors[present])
+            means = _means(points, variance, shares, mixture.covariances[0])
+            _, _, own = deconvolved_mixture.maximise(points, variance, shares, means, mixture.covariances, floor)
+            common = deconvolved_mixture.mean_covariance(shares.sum(axis=0) / shares.sum(), own)
+            mixture = replace(mixture, means=means, covariances=common)
         if coupling is not None:
             continue
         before, mixture = mixture.coupling, coupled(mixture, vectors, errors)
@@ -165,9 +183,12 @@ def with_undisplaced(mixture: PottsMixture, vectors: Floats, errors: Floats) -> 
     )
 
 
-def _common(weights: Floats, covariances: Floats) -> Floats:
-    """Return the mean of covariances (k, 2, 2), weighted by (k,), once for each."""
-    return np.broadcast_to(np.einsum("k,kij->ij", weights, covariances), covariances.shape).copy()
+def _means(points: Floats, variance: Floats, shares: Floats, covariance: Floats) -> Floats:
+    """Return the means (k, 2) that are likeliest for a covariance (2, 2) that all components have."""
+    precision = np.linalg.inv(covariance + variance[:, None] * np.eye(2))
+    weight = np.einsum("nk,nij->kij", shares, precision)
+    weighed = np.einsum("nk,nij,nj->ki", shares, precision, points)
+    return np.asarray(np.linalg.solve(weight + 1e-300 * np.eye(2), weighed[..., None])[..., 0])
 
 
 def _spread(points: Floats, variance: Floats, shares: Floats, means: Floats, floor: float) -> Floats:

@@ -132,6 +132,14 @@ def test_domains_of_one_map_as_noisy_as_they_are_displaced_are_found_and_labelle
     assert right(labels, maps.domain) > 0.92
 
 
+@pytest.mark.parametrize("seed", [0, 4, 7])
+def test_domains_whose_walls_were_smoothed_are_those_between_the_walls(simulate, seed):
+    maps = simulate("closure", 1, shift=20, sigma=10, size=28, seed=seed)
+    labels = labelled(maps, maps.stack(), first_denoise="patch_pca")
+    assert np.mean(labels >= 0) > 0.98
+    assert right(labels, maps.domain) > 0.95
+
+
 @pytest.mark.parametrize("moving", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_domains_of_frames_noisier_than_they_are_displaced_are_labelled(simulate, moving):
     maps = simulate("180", 64, size=16, shift=15, sigma=16, moving=moving)
