@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft
 
-from stemdask.kernels.arrays import AnyFloats, Floats, Image, Indices
+from stemdask.kernels.arrays import AnyFloats, Booleans, Floats, Image, Indices
 from stemdask.kernels.compiled import kernel
 
 _BINS = 24
@@ -27,13 +27,17 @@ _FOR_EDGES = 20_000  # enough for the bins' edges
 _FOR_RANGE = 50_000  # and for an image's range, whatever its columns
 _FIELD = 512  # side of the field whose power spectrum is taken
 _RINGS = 36
+#: Frequencies that are compared with one another.
+_NEXT = 16
+#: At a peak of a model's spectrum is more than this times the power that a quarter of those next to it have less than.
+_PEAK = 10.0
 _SIGNIFICANT = 4.0
 #: In units of 1/(2πσ), for columns of width σ: the frequencies of their flanks, and the band beside those where a fit
 #: leaves the noise alone.
 _FLANK, _BAND = 1.5, (2.5, 4.5)
 #: An image whose noise has less than this part of its power at high frequencies was filtered, or has noise of another
-#: kind there. Real images have less than 0.11 or more than 0.22, in each of their halves.
-_FILTERED = 0.15
+#: kind there. Real images have less than 0.14 or more than 0.20, in each of their halves.
+_FILTERED = 0.17
 #: Noise that is correlated by less than this, or than so many standard errors, is taken as white.
 _WHITE, _DOUBTED = 0.15, 2.0
 #: Standard error of the logarithm of a ring's median power, times the root of the number of frequencies: 1 / ln 2, and
@@ -238,18 +242,31 @@ def _coloured(noise: Noise, spectrum: _Spectrum, seen: float) -> Noise:
 
 @lru_cache(maxsize=4)
 def _rings(height: int, width: int) -> tuple[Image, Indices, Indices, Floats]:
-    """Return a window for a field's spectrum, and its division into rings: order, ends and mean frequencies."""
+    """Return a window for a field's spectrum, its frequencies' rings and order, ascending, and the rings' middles."""
     window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)).ravel()
     edges = np.linspace(0.0, np.sqrt(0.5) + 1e-9, _RINGS + 1)
-    ring = np.digitize(frequency, edges) - 1
-    order = np.argsort(ring, kind="stable")
-    return (
-        window.astype(np.float32),
-        order,
-        np.searchsorted(ring[order], np.arange(1, _RINGS)),
-        0.5 * (edges[1:] + edges[:-1]),
-    )
+    order = np.argsort(frequency, kind="stable")
+    ring = np.digitize(frequency[order], edges) - 1
+    return window.astype(np.float32), ring, order, 0.5 * (edges[1:] + edges[:-1])
+
+
+def _power(field: Floats) -> Floats:
+    """Return the power at each frequency, one after another."""
+    amplitude = np.asarray(fft.rfft2(field.astype(np.float32))).ravel()
+    return np.asarray(amplitude.real**2 + amplitude.imag**2)
+
+
+def _between_peaks(power: Floats) -> Booleans:
+    """Tell which frequencies, in ascending order, lie at no Bragg peak of a model.
+
+    What it misses of columns that repeat lies at these, which in a field of few cells fill a third of a ring.
+    """
+    n = len(power) // _NEXT * _NEXT
+    found = np.zeros(len(power), np.bool_)
+    next_to = power[:n].reshape(-1, _NEXT)
+    found[:n] = (next_to <= _PEAK * np.quantile(next_to, 0.25, axis=1, keepdims=True)).ravel()
+    return found
 
 
 def _spectrum(image: Image, model: Image, sigma: float) -> _Spectrum:
@@ -261,12 +278,14 @@ def _spectrum(image: Image, model: Image, sigma: float) -> _Spectrum:
     )
     residual = image[field] - model[field]
     good = np.isfinite(residual)
-    residual = np.where(good, residual - (residual[good].mean() if good.any() else 0.0), 0.0).astype(np.float32)
-    window, order, ends, middle = _rings(height, width)
-    amplitude = np.asarray(fft.rfft2(residual * window))
+    window, ring, order, middle = _rings(height, width)
     weight = max(float(np.sum(window[good] ** 2, dtype=np.float64)), 1e-30)
-    power = (amplitude.real**2 + amplitude.imag**2) / weight
-    parts = np.split(power.ravel()[order], ends)
+    power, of_model = (
+        _power(np.where(good, values - np.mean(values[good] if good.any() else 0.0), 0.0) * window)[order] / weight
+        for values in (residual, model[field])
+    )
+    between = _between_peaks(of_model)
+    parts = np.split(power[between], np.searchsorted(ring[between], np.arange(1, _RINGS)))
     count = np.array([len(part) for part in parts])
     # The power at one frequency is exponentially distributed: its mean is its median over ln 2.
     mean = np.array([np.median(part) if len(part) else 0.0 for part in parts]) / np.log(2.0)

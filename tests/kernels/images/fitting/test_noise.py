@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -61,6 +63,20 @@ def test_noise_of_small_images_that_a_filter_correlated_is_seen(size: int) -> No
     at_columns = 36.0 * np.exp(-((1.5 * 0.7 / 3.0) ** 2))
     power = np.mean([noise.readout * noise.correlation for noise in found])
     assert power == pytest.approx(at_columns, rel=0.15)
+
+
+@pytest.mark.parametrize("rotation", [0.0, 7.0])
+def test_what_a_model_misses_in_each_of_few_cells_is_not_taken_for_correlated_noise(rotation: float) -> None:
+    found = []
+    for seed in range(12):
+        cell: dict[str, Any] = {"shape": (200, 200), "spacing": 28.0, "rotation": rotation, "electrons_a": 20000.0}
+        image, truth = perovskite(**cell, seed=seed)
+        _, sharp = perovskite(**cell, sigma_a=2.0, sigma_b=2.0, noise=None)
+        model = truth.expected + 0.2 * (sharp.expected - truth.expected)
+        found.append(estimate_noise(image, model.astype(np.float32), sigma=2.5))
+    assert np.mean([noise.correlation for noise in found]) < 1.06  # 1.3 from all frequencies alike
+    assert sum(noise.correlation > 1.0 for noise in found) <= 2
+    assert np.mean([noise.gain for noise in found]) == pytest.approx(1.0, abs=0.07)
 
 
 @pytest.mark.parametrize(("part", "weighs"), [(0.2, True), (0.12, False)])
