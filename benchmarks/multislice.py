@@ -7,8 +7,10 @@ each column that the detector shows; and `title`, if the file's name isn't the o
 420 px, its brightest pixel is 100, 1,000 and 20,000 electrons over a background of 3 %, noise is drawn four times, and
 `--jitter` shifts each row by so many px (RMS).
 
-The image of a column may be off its atoms by the same vector wherever the cell is repeated (channelling, neighbours,
-the vibrations that were drawn): that is taken out. *68 %*: columns whose error is less than one standard error, along x
+Vibrations are drawn for few atoms, so that columns that are equal in the crystal lie off their places by different
+vectors, the same wherever the file's cell is repeated: the image is averaged over all translations of the crystal
+within that cell. What remains, as of channelling and of neighbours, is the same for all columns of a site and is taken
+out. *68 %*: columns whose error is less than one standard error, along x
 and y: that of the pixels and, where displacements tell them, the shifts of rows. *Significant*: cells whose
 displacement of B against A, less that of its site, is one that chance makes in 5 of 100.
 """
@@ -34,6 +36,28 @@ SIDE, DRAWS = 420, 4
 FIVE_PERCENT = 5.99
 #: How far from its place a column may be to be that column, in units of the shortest distance, and some px.
 NEAR = 0.18, 1.0
+#: A cell that is shifted by a translation of the crystal lies on itself but for so many px, and this part of its
+#: contrast.
+SAME_PLACE, SAME_IMAGE = 0.1, 0.4
+
+
+def shifted(image: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Return an image that repeats, (y, x), moved by so many px."""
+    wave = [np.fft.fftfreq(n) for n in image.shape]
+    turn = np.exp(-2j * np.pi * (by[0] * wave[0][:, None] + by[1] * wave[1]))
+    return np.fft.ifft2(np.fft.fft2(image) * turn).real
+
+
+def averaged(cell: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return an image of a cell averaged over the translations that bring its columns (n, 2), px, onto its columns."""
+    size, contrast = np.array(cell.shape), cell.std()
+    tree, every = cKDTree(places % size, boxsize=size), []
+    for step in places - places[0]:
+        if tree.query((places + step) % size)[0].max() < SAME_PLACE:
+            moved = shifted(cell, step)
+            if (moved - cell).std() < SAME_IMAGE * contrast:
+                every.append(moved)
+    return np.mean(every, axis=0)
 
 
 def drawn(path: Path, counts: int, jitter: float, draw: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
@@ -43,6 +67,7 @@ def drawn(path: Path, counts: int, jitter: float, draw: int) -> tuple[np.ndarray
     repeats = [max(1, round(SIDE / side)) for side in cell.shape]
     corners = np.argwhere(np.ones(repeats)) * cell.shape
     one = data["truth"][:, 1::-1] / data["sampling_A"][::-1]
+    cell = averaged(cell, one)
     truth, site = (one + corners[:, None]).reshape(-1, 2), np.tile(np.arange(len(one)), len(corners))
     image, random = np.tile(cell / cell.max(), repeats), np.random.default_rng([counts, draw])
     if jitter:
