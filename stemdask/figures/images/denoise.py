@@ -223,6 +223,8 @@ def parts(results: Results, frame: int) -> list[Part]:
     """Say what was denoised and what it costs, and show it."""
     about = results.attributes(denoise.U.group)
     part = Part("Denoised displacements", sentences=[str(about["statement"])])
+    if not results.whole(denoise.COMPONENT_U.group).sizes["cell_row"]:
+        return [part]
     if "reason" in about:
         part.sentences.append(str(about["reason"]))
     if about["n_components"] == _most_allowed(results):

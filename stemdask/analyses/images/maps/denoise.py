@@ -144,6 +144,8 @@ def finish(stack: Stack, params: DenoiseParams) -> None:
     _write_maps(maps, fitted, errors)
     _write_components(maps, fitted, scree, layout, held_out, lost, params)
     said = statement(method, fitted.n_components, lost, params.injected_step, errors.total, units)
+    if not maps.frames.size:
+        said = "No displacement is known in any frame, so that there is nothing to denoise."
     attributes |= {
         "method": method,
         "n_components": fitted.n_components,

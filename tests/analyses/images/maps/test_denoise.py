@@ -148,6 +148,7 @@ def test_an_empty_run_is_no_error(simulate):
     stack = maps.stack(missing=1.0)
     finish(stack, DenoiseParams())
     assert np.isnan(stack.results["denoised/u"]).all()
+    assert "nothing to denoise" in stack.attributes["denoised"]["statement"]
 
 
 def test_frames_that_failed_are_left_out(simulate):
