@@ -48,16 +48,23 @@ def shifted(image: np.ndarray, by: np.ndarray) -> np.ndarray:
     return np.fft.ifft2(np.fft.fft2(image) * turn).real
 
 
-def averaged(cell: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return an image of a cell averaged over the translations that bring its columns (n, 2), px, onto its columns."""
+def averaged(cell: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average the image of a cell over the translations that bring its columns (n, 2), px, onto its columns.
+
+    Returns
+    -------
+    The image, and which site (n,) of the crystal each column is of.
+    """
     size, contrast = np.array(cell.shape), cell.std()
-    tree, every = cKDTree(places % size, boxsize=size), []
+    tree, every, same = cKDTree(places % size, boxsize=size), [], []
     for step in places - places[0]:
-        if tree.query((places + step) % size)[0].max() < SAME_PLACE:
+        away, onto = tree.query((places + step) % size)
+        if away.max() < SAME_PLACE:
             moved = shifted(cell, step)
             if (moved - cell).std() < SAME_IMAGE * contrast:
                 every.append(moved)
-    return np.mean(every, axis=0)
+                same.append(onto)
+    return np.mean(every, axis=0), np.min(same, axis=0)
 
 
 def drawn(path: Path, counts: int, jitter: float, draw: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
@@ -67,8 +74,8 @@ def drawn(path: Path, counts: int, jitter: float, draw: int) -> tuple[np.ndarray
     repeats = [max(1, round(SIDE / side)) for side in cell.shape]
     corners = np.argwhere(np.ones(repeats)) * cell.shape
     one = data["truth"][:, 1::-1] / data["sampling_A"][::-1]
-    cell = averaged(cell, one)
-    truth, site = (one + corners[:, None]).reshape(-1, 2), np.tile(np.arange(len(one)), len(corners))
+    cell, kind = averaged(cell, one)
+    truth, site = (one + corners[:, None]).reshape(-1, 2), np.tile(kind, len(corners))
     image, random = np.tile(cell / cell.max(), repeats), np.random.default_rng([counts, draw])
     if jitter:
         shift = random.normal(0.0, jitter, (len(image), 1))
