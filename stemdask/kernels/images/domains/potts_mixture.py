@@ -13,6 +13,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 
 from stemdask.kernels.arrays import Booleans, Floats
+from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.domains import deconvolved_mixture
 from stemdask.kernels.images.domains.potts import beliefs
 
@@ -68,21 +69,11 @@ class PottsMixture:
 
     def log_densities(self, points: Floats, errors: Floats) -> Floats:
         """Return the log density of measurements (n, 2) under each component, (n, k)."""
-        return np.asarray(np.logaddexp(*self._by_quality(points, errors)))
+        return _densities(points, errors**2, self.means, self.covariances)[0]
 
     def well_measured(self, points: Floats, errors: Floats) -> Floats:
         """Return how likely measurements (n, 2) of each component have the errors that they state, (n, k)."""
-        well, badly = self._by_quality(points, errors)
-        return np.asarray(np.exp(well - np.logaddexp(well, badly)))
-
-    def _by_quality(self, points: Floats, errors: Floats) -> tuple[Floats, Floats]:
-        """Return the log densities (n, k) of measurements as they state and of those with larger errors."""
-
-        def density(part: float, larger: float) -> Floats:
-            even = np.full(len(self.means), part)
-            return deconvolved_mixture.log_densities(points, (larger * errors) ** 2, even, self.means, self.covariances)
-
-        return density(1.0 - _BAD, 1.0), density(_BAD, _LARGER)
+        return _densities(points, errors**2, self.means, self.covariances)[1]
 
     def log_likelihood(self, points: Floats, errors: Floats, shares: Floats) -> float:
         """Return the log likelihood of measurements (n, 2) that are of each component with probabilities (n, k)."""
@@ -183,11 +174,36 @@ def with_undisplaced(mixture: PottsMixture, vectors: Floats, errors: Floats) -> 
     )
 
 
+@kernel
+def _densities(points: Floats, variance: Floats, means: Floats, covariances: Floats) -> tuple[Floats, Floats]:
+    """Return the log density of each measurement (n, 2) under each component, and the part of it that is as stated."""
+    n, k = len(points), len(means)
+    density, well = np.empty((n, k)), np.empty((n, k))
+    wider, of_good, odds_of_bad = _LARGER**2, np.log((1.0 - _BAD) / (2.0 * np.pi)), np.log(_BAD / (1.0 - _BAD))
+    for c in range(k):
+        a, b, d = covariances[c, 0, 0], covariances[c, 0, 1], covariances[c, 1, 1]
+        for i in range(n):
+            x, y = points[i, 0] - means[c, 0], points[i, 1] - means[c, 1]
+            xx, yy = a + variance[i, 0], d + variance[i, 1]
+            determinant = max(xx * yy - b * b, 1e-300)
+            distance = (yy * x * x - 2 * b * x * y + xx * y * y) / determinant
+            xx, yy = a + wider * variance[i, 0], d + wider * variance[i, 1]
+            of_bad = max(xx * yy - b * b, 1e-300)
+            distance_of_bad = (yy * x * x - 2 * b * x * y + xx * y * y) / of_bad
+            # How much likelier it is that the error is larger, as a logarithm.
+            odds = odds_of_bad + 0.5 * (distance - distance_of_bad + np.log(determinant / of_bad))
+            ratio = np.exp(min(odds, 100.0))
+            more = np.log1p(ratio) if odds < 100.0 else odds
+            density[i, c] = of_good - 0.5 * (distance + np.log(determinant)) + more
+            well[i, c] = 1.0 / (1.0 + ratio)
+    return density, well
+
+
 def _means(points: Floats, variance: Floats, shares: Floats, covariance: Floats) -> Floats:
     """Return the means (k, 2) that are likeliest for a covariance (2, 2) that all components have."""
     precision = np.linalg.inv(covariance + variance[:, None] * np.eye(2))
-    weight = np.einsum("nk,nij->kij", shares, precision)
-    weighed = np.einsum("nk,nij,nj->ki", shares, precision, points)
+    weight = (shares.T @ precision.reshape(len(points), 4)).reshape(-1, 2, 2)
+    weighed = shares.T @ (precision @ points[:, :, None])[..., 0]
     return np.asarray(np.linalg.solve(weight + 1e-300 * np.eye(2), weighed[..., None])[..., 0])
 
 
