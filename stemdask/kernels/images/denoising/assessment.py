@@ -16,7 +16,7 @@ from scipy.ndimage import uniform_filter
 
 from stemdask.kernels.arrays import Booleans, Floats
 from stemdask.kernels.images.denoising.map_comparison import Denoise
-from stemdask.kernels.probes import probing
+from stemdask.kernels.noise_stream import noise_stream
 
 #: Standard errors by which an estimate must exceed zero to count.
 CERTAIN = 3.0
@@ -68,7 +68,7 @@ def assess(denoise: Denoise, values: Floats, noise: Floats, doubt: float = 0.0, 
     known = np.isfinite(values) & np.isfinite(noise) & (noise > 0)
     if not known.any():
         return Assessment(np.full(2, np.nan), np.nan, np.full(values.shape[1:], np.nan))
-    random = probing(seed)
+    random = noise_stream(seed)
     spread, denoised = np.where(known, noise, 0.0), denoise(values)
     residuals, power = values - denoised, float(np.mean(spread[known] ** 2))
     repeats = int(np.clip(PROBED // int(known.sum()), *REPEATS))

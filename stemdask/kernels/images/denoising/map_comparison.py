@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from stemdask.kernels.arrays import Booleans, Floats
-from stemdask.kernels.probes import probing
+from stemdask.kernels.noise_stream import noise_stream
 
 #: Fits to maps (frame, 2, row, column) and returns them denoised.
 Denoise = Callable[[Floats], Floats]
@@ -35,7 +35,7 @@ def risk(denoise: Denoise, values: Floats, noise: Floats, seed: int = 0) -> floa
     seed
         Of the probes, which are the same for every denoiser.
     """
-    random = probing(seed)
+    random = noise_stream(seed)
     known = np.isfinite(values) & np.isfinite(noise) & (noise > 0)
     if not known.any():
         return float("nan")

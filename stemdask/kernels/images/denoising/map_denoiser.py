@@ -15,7 +15,7 @@ from stemdask.kernels.images.denoising.decompositions import Decomposition, Meth
 from stemdask.kernels.images.denoising.low_rank import fill
 from stemdask.kernels.images.denoising.map_layout import MapLayout
 from stemdask.kernels.images.denoising.noise_propagation import error_scale, noise_of_columns, projected_errors
-from stemdask.kernels.probes import probing
+from stemdask.kernels.noise_stream import noise_stream
 
 #: Maps and the standard errors of their entries, both (frame, 2, row, column), pm; NaN is missing.
 Fields = tuple[Floats, Floats]
@@ -185,7 +185,7 @@ def _bootstrap_ratio(
     decomposition: Decomposition, method: Method, rows: Floats, noise: Floats, rank: int, seed: int
 ) -> Floats:
     """Error after over error before, for each column: the fit repeated on the denoised rows with new noise."""
-    random = probing(seed)
+    random = noise_stream(seed)
     known, truth = known_noise(rows, noise), decomposition.apply(rows)
     squares = np.zeros(rows.shape[1])
     for _ in range(REPEATS):

@@ -9,7 +9,7 @@ import numpy as np
 from stemdask.kernels.arrays import AnyIntegers, Floats, Integers
 from stemdask.kernels.images.domains import directions
 from stemdask.kernels.images.domains.domain_models import DomainModel, Features, as_features
-from stemdask.kernels.probes import probing
+from stemdask.kernels.noise_stream import noise_stream
 from stemdask.kernels.quiet import quiet
 
 Classifier = Literal["logistic", "svc", "random_forest", "knn"]
@@ -112,7 +112,7 @@ def expected_accuracy(model: DomainModel, points: Floats, noise: Floats, seed: i
     """
     if len(points) == 0:
         return float("nan")
-    random = probing(seed)
+    random = noise_stream(seed)
     label, _ = model.predict(points, noise)
     again = [model.predict(points + noise * random.standard_normal(points.shape), noise)[0] for _ in range(_REPEATS)]
     return float(np.mean(np.stack(again) == label))

@@ -96,6 +96,13 @@ def noise_alone(points: Floats, noise: Floats) -> float:
 
 
 @kernel
+def mahalanobis(x: float, y: float, xx: float, xy: float, yy: float) -> tuple[float, float]:
+    """Return the squared distance of (x, y) from zero in units of a covariance, and the determinant of that."""
+    determinant = max(xx * yy - xy * xy, 1e-300)
+    return (yy * x * x - 2 * xy * x * y + xx * y * y) / determinant, determinant
+
+
+@kernel
 def log_densities(points: Floats, variance: Floats, weights: Floats, means: Floats, covariances: Floats) -> Floats:
     """Log of weight × density of each component at each measurement, (n, k)."""
     n, k = len(points), len(weights)
@@ -105,9 +112,8 @@ def log_densities(points: Floats, variance: Floats, weights: Floats, means: Floa
         for i in range(n):
             xx, yy = covariances[c, 0, 0] + variance[i, 0], covariances[c, 1, 1] + variance[i, 1]
             xy = covariances[c, 0, 1]
-            determinant = max(xx * yy - xy * xy, 1e-300)
             x, y = points[i, 0] - means[c, 0], points[i, 1] - means[c, 1]
-            distance = (yy * x * x - 2 * xy * x * y + xx * y * y) / determinant
+            distance, determinant = mahalanobis(x, y, xx, xy, yy)
             log_density[i, c] = log_weight - 0.5 * (distance + np.log(determinant))
     return log_density
 

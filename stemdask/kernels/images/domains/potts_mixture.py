@@ -15,6 +15,7 @@ from scipy.ndimage import uniform_filter
 from stemdask.kernels.arrays import Booleans, Floats
 from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.domains import deconvolved_mixture
+from stemdask.kernels.images.domains.deconvolved_mixture import mahalanobis
 from stemdask.kernels.images.domains.potts import beliefs
 
 #: Couplings tried.
@@ -184,12 +185,9 @@ def _densities(points: Floats, variance: Floats, means: Floats, covariances: Flo
         a, b, d = covariances[c, 0, 0], covariances[c, 0, 1], covariances[c, 1, 1]
         for i in range(n):
             x, y = points[i, 0] - means[c, 0], points[i, 1] - means[c, 1]
-            xx, yy = a + variance[i, 0], d + variance[i, 1]
-            determinant = max(xx * yy - b * b, 1e-300)
-            distance = (yy * x * x - 2 * b * x * y + xx * y * y) / determinant
-            xx, yy = a + wider * variance[i, 0], d + wider * variance[i, 1]
-            of_bad = max(xx * yy - b * b, 1e-300)
-            distance_of_bad = (yy * x * x - 2 * b * x * y + xx * y * y) / of_bad
+            of_x, of_y = variance[i, 0], variance[i, 1]
+            distance, determinant = mahalanobis(x, y, a + of_x, b, d + of_y)
+            distance_of_bad, of_bad = mahalanobis(x, y, a + wider * of_x, b, d + wider * of_y)
             # How much likelier it is that the error is larger, as a logarithm.
             odds = odds_of_bad + 0.5 * (distance - distance_of_bad + np.log(determinant / of_bad))
             ratio = np.exp(min(odds, 100.0))

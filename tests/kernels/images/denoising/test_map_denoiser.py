@@ -213,9 +213,10 @@ def test_truth_that_is_removed_is_found_where_it_was(stated):
         wall.append(np.sqrt(np.mean(found.where[0, :, 9:11] ** 2)))
         off.append(np.sqrt(np.mean(found.where[0, :, :5] ** 2)))
     real = np.sqrt(np.mean((truth - blurring(truth)) ** 2))
-    assert np.mean(removed) == pytest.approx(real, rel=0.1)
+    assert np.mean(removed) == pytest.approx(real, rel=0.05)
     assert removed == pytest.approx([real] * 8, rel=0.3)
     assert np.mean(wall) > 3.0
+    assert np.mean(off) < 1.3
     assert min(np.divide(wall, off)) > 2.0
 
 

@@ -7,6 +7,6 @@ import numpy as np
 _STREAM = 0x70726F62
 
 
-def probing(seed: int) -> np.random.Generator:
+def noise_stream(seed: int) -> np.random.Generator:
     """Return random numbers that the noise of simulated data doesn't hold, though it was drawn with the same seed."""
     return np.random.default_rng((_STREAM, seed))
