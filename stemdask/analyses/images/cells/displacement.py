@@ -23,6 +23,7 @@ from stemdask.kernels.images.crystal.displacement import (
     nominal_site,
 )
 from stemdask.kernels.images.crystal.lattice import Lattice, fit_lattice
+from stemdask.kernels.images.crystal.line_noise import LineNoise
 from stemdask.kernels.images.crystal.scatter import with_scatter
 from stemdask.kernels.images.finding.motif import mean_cell
 from stemdask.kernels.images.finding.sites import to_grid
@@ -64,7 +65,7 @@ class DisplacementParams(Params):
         return self
 
 
-_CELL = ("frame", "cell")
+_CELL, _COLUMN = ("frame", "cell"), ("frame", "column")
 _SIGNIFICANT = {
     -1: "unknown",
     0: "within its error",
@@ -93,10 +94,16 @@ NOISE_FLOOR = Variable(
     "displacement/noise_floor", ("frame",), "float64", "pm", "scatter of one component from cell to cell", trend=True
 )
 JITTER_X = Variable(
-    "displacement/jitter_x", ("frame",), "float64", "pm", "RMS shift along x of the rows of the scan; 0: none"
+    "displacement/jitter_x", ("frame",), "float64", "pm", "RMS shift along x of A columns, by the rows of the scan"
 )
 JITTER_Y = Variable(
-    "displacement/jitter_y", ("frame",), "float64", "pm", "RMS shift along y of the rows of the scan; 0: none"
+    "displacement/jitter_y", ("frame",), "float64", "pm", "RMS shift along y of A columns, by the rows of the scan"
+)
+COLUMN_JITTER_X = Variable(
+    "displacement/column_jitter_x", _COLUMN, "float32", "pm", "RMS shift along x of a column, by the rows of the scan"
+)
+COLUMN_JITTER_Y = Variable(
+    "displacement/column_jitter_y", _COLUMN, "float32", "pm", "RMS shift along y of a column, by the rows of the scan"
 )
 EXCESS_X = Variable(
     "displacement/excess_x", ("frame",), "float64", "1", "scatter along x of neighbouring cells over that of the fits"
@@ -120,7 +127,18 @@ def outputs(params: DisplacementParams) -> tuple[Variable, ...]:
     """Declare the displacements."""
     polarisation = (POLARISATION_U, POLARISATION_V) if params.born_charge is not None else ()
     vectors = (Y, X, I, J, COLUMN, U, V, U_ERR, V_ERR, MAGNITUDE, ANGLE, SIGNIFICANT, DISAGREEMENT, NOISE_FLOOR)
-    return (*vectors, JITTER_X, JITTER_Y, EXCESS_X, EXCESS_Y, U_SYS, V_SYS, *polarisation)
+    return (
+        *vectors,
+        JITTER_X,
+        JITTER_Y,
+        COLUMN_JITTER_X,
+        COLUMN_JITTER_Y,
+        EXCESS_X,
+        EXCESS_Y,
+        U_SYS,
+        V_SYS,
+        *polarisation,
+    )
 
 
 def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
@@ -159,16 +177,15 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
             site = _site_of_structure(frame, params)
             measured = {name: _against(found, mean, site, i[of], j[of]) for name, found in measured.items()}
         chosen = measured[params.reference]
-        lines = scan._replace(line=scan.line[of], length=scan.length[of], felt=scan.felt[of])
         errors = with_scatter(
-            chosen, covariance.subset(of), lines, i[of][chosen.column], j[of][chosen.column], left_over
+            chosen, covariance.subset(of), scan.of(of), i[of][chosen.column], j[of][chosen.column], left_over
         )
         parts.append(errors.displacements.of_columns(of, len(i)))
         scatter.append(errors)
         others.append(np.stack([entry.vector for entry in measured.values()]))
     found, shared = Displacements.joined(parts), _systematic(frame, params)
     if not len(found.column):
-        return _nothing_displaced(frame, params, np.sqrt(scan.variance))
+        return _nothing_displaced(frame, params, scan)
     freedom = np.concatenate([np.empty((0, 2)), *(one.freedom for one in scatter)])
     significant = found.significant(shared if params.remove == "none" else None, freedom)
     if rotation.ANGLE in frame:
@@ -193,12 +210,13 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
         DISAGREEMENT.path: np.hypot(differences[..., 0], differences[..., 1]).max(axis=(0, 1)),
         NOISE_FLOOR.path: np.asarray(noise_floor(found.vector, i[found.column], j[found.column])),
     }
-    frames = (
+    pairs = (
         ((JITTER_X, JITTER_Y), largest.jitter),
+        ((COLUMN_JITTER_X, COLUMN_JITTER_Y), scan._replace(variance=largest.jitter**2).by_column().T),
         ((EXCESS_X, EXCESS_Y), largest.excess),
         ((U_SYS, V_SYS), shared),
     )
-    for pair, known in frames:
+    for pair, known in pairs:
         values |= {variable.path: np.asarray(value) for variable, value in zip(pair, known, strict=True)}
     if params.born_charge is not None:
         area = abs(frame[lattice.A_X] * frame[lattice.B_Y] - frame[lattice.A_Y] * frame[lattice.B_X])
@@ -210,7 +228,7 @@ def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:
     return values
 
 
-def _nothing_displaced(frame: ImageFrame, params: DisplacementParams, jitter: Array) -> dict[str, Array]:
+def _nothing_displaced(frame: ImageFrame, params: DisplacementParams, scan: LineNoise) -> dict[str, Array]:
     """Return the cells of the A columns alone, of which nothing but the place is known."""
     known = framework_cells(frame)
     centre = positions_of(frame)[known.corners].mean(axis=1)
@@ -220,7 +238,9 @@ def _nothing_displaced(frame: ImageFrame, params: DisplacementParams, jitter: Ar
     values = {v.path: np.full(len(centre) if v.dims == _CELL else (), np.nan) for v in outputs(params)}
     values |= {Y.path: centre[:, 0], X.path: centre[:, 1], I.path: known.cells[:, 0], J.path: known.cells[:, 1]}
     values |= {COLUMN.path: none, SIGNIFICANT.path: none}
-    return values | {JITTER_X.path: jitter[0], JITTER_Y.path: jitter[1]}
+    jitter, by_column = np.sqrt(scan.variance), scan.by_column()
+    values |= {JITTER_X.path: jitter[0], JITTER_Y.path: jitter[1]}
+    return values | {COLUMN_JITTER_X.path: by_column[:, 0], COLUMN_JITTER_Y.path: by_column[:, 1]}
 
 
 def _site_of_structure(frame: ImageFrame, params: DisplacementParams) -> Array:

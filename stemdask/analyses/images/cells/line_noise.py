@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import nnls
 
 from stemdask.analyses.images.columns import columns, lattice
 from stemdask.analyses.images.columns.scan_distortion import positions_of
 from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.kernels.images.crystal.line_noise import LineNoise
-from stemdask.kernels.images.crystal.shared_shifts import shared_shifts
+from stemdask.kernels.images.crystal.row_response import MeanCell, row_response
+from stemdask.kernels.images.crystal.shared_shifts import LAGS, SharedShifts, shared_shifts
+from stemdask.kernels.images.fitting.ellipses import precision_of
 from stemdask.model import Array, ImageFrame
 
 _PM = 1e3
@@ -31,39 +34,63 @@ def line_noise(frame: ImageFrame, framework: int, displaced: int) -> LineNoise:
         Numbers of the sublattices that tell; of the second there may be no columns.
     """
     positions = _PM * positions_of(frame)
-    width = _PM * frame[columns.SIGMA_MINOR].astype(np.float64)
-    kinds = frame[lattice.SUBLATTICE]
-    of_framework, of_displaced = kinds == framework, kinds == displaced
-    of_one = known_median(width[of_framework])
-    length = np.full(len(positions), of_one)
-    if not np.isfinite(of_one):
-        return LineNoise(positions[:, 0], np.ones(len(length)), np.zeros(2), np.ones(len(length)), across=1)
-    for number in np.unique(kinds):
-        of = kinds == number
-        length[of] = np.nan_to_num(known_median(width[of]), nan=of_one)
-    length *= np.sqrt(1.0 + _part_of_columns(frame, of_framework))
-    usual = known_median(length[of_framework])
-    felt = np.sqrt(usual / length)
+    sublattice, grain = frame[lattice.SUBLATTICE], frame[lattice.GRAIN]
+    kinds, cell, width = _mean_cell(frame, positions)
+    if framework not in kinds:
+        return LineNoise.none(np.nan_to_num(positions[:, 0]))
+    usual = kinds.index(framework)
+    response = [row_response(cell, across, usual) for across in (1, 0)]
     area = float(np.prod(frame.pixels.shape)) * float(np.prod(frame.pixel_size)) * _PM**2
-    apart = float(np.sqrt(area / max(int(of_framework.sum()), 1)))
-    indices, grain = (frame[lattice.I], frame[lattice.J]), frame[lattice.GRAIN]
-    of_one_kind = np.where(of_framework, grain, -1)
-    shared = [shared_shifts(positions, *indices, of_one_kind, slow, usual, apart) for slow in (0, 1)]
+    apart = float(np.sqrt(area / max(int((sublattice == framework).sum()), 1)))
+    indices = frame[lattice.I], frame[lattice.J]
+
+    def told(places: tuple[Array, Array], part: Array, slow: int, of: int, kind: Array | None = None) -> SharedShifts:
+        alike, of_part = response[slow].alike(of, width[usual] * LAGS), np.where(part, grain, -1)
+        found = shared_shifts(positions, *places, of_part, slow, width[usual], apart, alike, kind)
+        # Shifts along the lines can move columns across them too.
+        return found._replace(variance=nnls(response[slow].strength(of).T, found.variance)[0])
+
+    shared = [told(indices, sublattice == framework, slow, usual) for slow in (0, 1)]
     is_of_all = [found.freedom < _FEWEST for found in shared]
     for slow in (0, 1):
         if is_of_all[slow]:  # cells are large: each sublattice has few lines of its own
-            of_all = np.where(kinds >= 0, grain, -1)
-            places = _places(frame, positions, of_framework)
-            shared[slow] = shared_shifts(positions, *places, of_all, slow, usual, apart, kinds)
+            places = _places(frame, positions, sublattice == framework)
+            shared[slow] = told(places, sublattice >= 0, slow, usual, sublattice)
     slow = int(np.argmax([found.variance.sum() for found in shared]))
     variance, freedom = shared[slow]
-    if of_displaced.any() and not is_of_all[slow]:
+    if displaced in kinds and not is_of_all[slow]:
         # Each sublattice lies on lines of its own. What moves B in rows, and A not, isn't the scan's.
-        found = shared_shifts(positions, *indices, np.where(of_displaced, grain, -1), slow, usual, apart)
-        both = 0.5 * (variance + found.variance / np.median(felt[of_displaced]) ** 2)
+        moved = kinds.index(displaced)
+        found = told(indices, sublattice == displaced, slow, moved)
+        both = 0.5 * (variance + found.variance)
         most = 1.0 + _UNSURE * np.sqrt(2.0 / freedom)
         variance, freedom = np.minimum(both, most * variance), freedom + found.freedom
-    return LineNoise(np.nan_to_num(positions[:, slow]), length, variance, felt, 1 - slow, freedom)
+    kind = np.full(len(sublattice), usual)  # a kind of which too little is known moves as the framework does
+    for number, of in enumerate(kinds):
+        kind[sublattice == of] = number
+    line = np.nan_to_num(positions[:, slow])
+    return LineNoise(line, kind, response[slow], variance, width[usual], freedom)
+
+
+def _mean_cell(frame: ImageFrame, positions: Array) -> tuple[list[int], MeanCell, Array]:
+    """Return the sublattices of which enough is known, and their mean cell in the largest grain and widths, pm."""
+    sublattice, i, j = frame[lattice.SUBLATTICE], frame[lattice.I], frame[lattice.J]
+    major, minor = (_PM * frame[sigma].astype(np.float64) for sigma in (columns.SIGMA_MAJOR, columns.SIGMA_MINOR))
+    yy, yx, xx = precision_of(major, minor, np.deg2rad(frame[columns.ROTATION])).T
+    of_grain = frame[lattice.GRAIN] == 0
+    numbers = np.unique(sublattice[of_grain & (sublattice >= 0)])
+    corner = of_grain & (sublattice == (numbers[0] if len(numbers) else -1))
+    mean = fit_lattice(positions[corner], i[corner], j[corner])
+    v, u = (positions - mean.at(i, j)).T
+    each = np.column_stack([u, v, frame[columns.AMPLITUDE], minor, xx, yx, yx, yy])
+    typical = np.array([[known_median(one) for one in each[of_grain & (sublattice == k)].T] for k in numbers])
+    typical = typical.reshape(-1, each.shape[1])
+    known = np.isfinite(typical).all(axis=1) & (typical[:, 2] > 0.0)
+    places, (heights, widths), precision = typical[known, :2], typical[known, 2:4].T, typical[known, 4:]
+    background, noise = known_median(frame[columns.BACKGROUND]), (columns.NOISE_GAIN, columns.NOISE_READOUT)
+    variance = [float(frame[variable]) for variable in noise]
+    cell = MeanCell(mean.a[::-1], mean.b[::-1], places, heights, precision.reshape(-1, 2, 2), background, *variance)
+    return numbers[known].tolist(), cell, widths
 
 
 def _places(frame: ImageFrame, positions: Array, of_framework: Array) -> tuple[Array, Array]:
@@ -80,17 +107,6 @@ def _places(frame: ImageFrame, positions: Array, of_framework: Array) -> tuple[A
             away = np.linalg.solve(np.stack([mean.a, mean.b]).T, (positions[of] - mean.origin).T) - indices[:, of]
             found[:, of] = indices[:, of] + np.array([[known_median(along)] for along in away])
     return found[0], found[1]
-
-
-def _part_of_columns(frame: ImageFrame, of: Array) -> float:
-    """Return which part of the noise in the middle of columns is their own: 0 where noise is even."""
-    gain, readout = float(frame[columns.NOISE_GAIN]), float(frame[columns.NOISE_READOUT])
-    own, beneath = (
-        gain * known_median(frame[columns.AMPLITUDE][of]),
-        gain * known_median(frame[columns.BACKGROUND][of]) + readout,
-    )
-    part = own / (own + max(beneath, 0.0)) if own > 0.0 else 0.0
-    return part if np.isfinite(part) else 0.0
 
 
 def known_median(values: Array) -> float:

@@ -17,7 +17,7 @@ from stemdask.analyses.images.columns import columns, lattice
 from stemdask.analyses.images.columns.scan_distortion import positions_of
 from stemdask.analyses.images.stack import rotation
 from stemdask.kernels.images.crystal.lattice import fit_lattice
-from stemdask.kernels.images.crystal.line_noise import LineNoise, covariance_in_groups, variance_of_sums
+from stemdask.kernels.images.crystal.line_noise import LineNoise, covariance_in_groups, variance_of_moves
 from stemdask.kernels.images.crystal.octahedral_tilt import octahedral_tilt
 from stemdask.kernels.images.crystal.strain import (
     CellVectors,
@@ -151,7 +151,7 @@ def _scan(frame: ImageFrame) -> LineNoise:
     variance = noise.variance
     if _has_displacements(frame):
         variance = np.array([float(frame[shift]) ** 2 for shift in (displacement.JITTER_X, displacement.JITTER_Y)])
-    return noise._replace(line=noise.line / _PM, length=noise.length / _PM, variance=variance / _PM**2)
+    return noise._replace(variance=variance).scaled(1.0 / _PM)
 
 
 def _by_noise(frame: ImageFrame, params: StrainParams) -> PositionCovariance:
@@ -187,12 +187,11 @@ class _Columns:
 
     def of(self, part: Array) -> _Columns:
         """Return some of them."""
-        scan = self.scan._replace(line=self.scan.line[part], length=self.scan.length[part], felt=self.scan.felt[part])
         return replace(
             self,
             positions=self.positions[part],
             known=self.known.subset(part),
-            scan=scan,
+            scan=self.scan.of(part),
             sublattice=self.sublattice[part],
             i=self.i[part],
             j=self.j[part],
@@ -205,7 +204,7 @@ class _Columns:
 
     def shared(self, cells: Array) -> Array:
         """Return the covariance (n, 4, 4, 2, 2) that the scan gives to the corners of cells (n, 2)."""
-        among = covariance_in_groups(corners_of(self.i, self.j, cells), self.scan)
+        among = covariance_in_groups(corners_of(self.i, self.j, cells), self.scan)[..., ::-1, ::-1]
         return np.asarray(self.turn @ among @ self.turn.T)
 
     def error_of(self, columns: Array, moves: Array) -> Array:
@@ -218,9 +217,7 @@ class _Columns:
 
         of_image = moves @ self.turn
         variance = self.known.of_moves(sums(moves[..., 0]), sums(moves[..., 1]))
-        for component, axis in ((0, 1), (1, 0)):  # u is along x
-            shared = variance_of_sums(sums(of_image[..., axis]), self.scan)[:, component]
-            variance += self.scan.variance[component] * shared
+        variance += variance_of_moves(sums(of_image[..., 1]), sums(of_image[..., 0]), self.scan)
         return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
 

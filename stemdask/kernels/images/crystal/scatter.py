@@ -15,7 +15,7 @@ from scipy import sparse
 
 from stemdask.kernels.arrays import Floats, Indices, Integers32
 from stemdask.kernels.images.crystal.displacement import Displacements
-from stemdask.kernels.images.crystal.line_noise import LineNoise, variance_of_sums
+from stemdask.kernels.images.crystal.line_noise import LineNoise, covariance_of_sums
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 
 #: Standard deviation over the median of absolute deviations.
@@ -27,6 +27,8 @@ _OF_SECOND = 6.0
 _FEWEST, _VARIANCE = 16, 10.0
 #: Standard errors by which a scatter must exceed what the noise makes, and stay below what lines make.
 _BEYOND, _BELOW = 2.0, 3.0
+#: Cells whose displaced columns are within so many widths across the lines are on one line.
+_LINE = 2.5
 #: Least part of the variance of a line in a second difference across lines.
 _ACROSS = 0.3
 #: Triples that tell what is shared on a line, of which the median is taken: its variance over that of their mean.
@@ -67,32 +69,33 @@ def with_scatter(
         What is left over around the columns, in units of the noise's variance: as much larger may the variance of
         displacements become at the most. Where the noise explains the image, what varies from cell to cell is real.
     """
-    rows = np.maximum(variance_of_sums(found.weights, noise), 0.0)
+    rows = covariance_of_sums(found.weights, noise)
     seconds = [second for second in _seconds(i, j) if len(second) >= _FEWEST]
-    scattered, expected, felt = (np.empty((len(seconds), 2)) for _ in range(3))
+    scattered, expected = np.empty((len(seconds), 2)), np.empty((len(seconds), 2))
+    felt = np.empty((len(seconds), 2, 2))  # of shifts along (u, v), along (u, v)
     for k, triples in enumerate(seconds):
         difference = _difference(triples, len(found.column))
         sums = _sums(difference, found)
         covariance = known.of_sums(sums)[:, [1, 0], [1, 0]] / _OF_SECOND
         scattered[k] = (_DEVIATION * np.nanmedian(np.abs(difference @ found.vector), axis=0)) ** 2 / _OF_SECOND
         expected[k] = np.nanmedian(covariance, axis=0) if np.isfinite(covariance).any() else np.nan
-        felt[k] = np.median(variance_of_sums(sums, noise), axis=0) / _OF_SECOND
+        felt[k] = np.median(covariance_of_sums(sums, noise)[..., [0, 1], [0, 1]], axis=0) / _OF_SECOND
     n = np.array([len(triples) for triples in seconds])
     variance = noise.variance.copy()
     for component in range(2 if seconds else 0):
-        across = int(np.argmax(felt[:, component]))  # the direction in which it shows most
-        if variance[component] > 0.0 and felt[across, component] >= _ACROSS:
+        across = int(np.argmax(felt[:, component, component]))  # the direction in which it shows most
+        if variance[component] > 0.0 and felt[across, component, component] >= _ACROSS:
             variance[component] = _agreed(found, known, noise, seconds[across], component)
     excess = np.ones(2)
     if len(seconds):
         with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = (scattered - variance * felt) / expected
+            ratio = (scattered - np.einsum("s,ksc->kc", variance, felt)) / expected
         sure = ratio > 1.0 + _BEYOND * np.sqrt(_VARIANCE / n)[:, None]
         # Cells that alternate along one axis, as in an antiferroelectric, do not scatter along the other.
         excess = np.where(sure, np.clip(ratio, 1.0, max(most, 1.0)), 1.0).min(axis=0)
     scale = np.sqrt(excess)
-    by_lines = rows * variance
-    covariance = found.covariance * (scale[:, None] * scale) + by_lines[:, :, None] * np.eye(2)
+    shared = np.einsum("s,mscd->mcd", variance, rows)
+    covariance, by_lines = found.covariance * (scale[:, None] * scale) + shared, shared[:, [0, 1], [0, 1]]
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = noise.freedom * (covariance[:, [0, 1], [0, 1]] / by_lines) ** 2
     freedom = np.where(by_lines > 0.0, freedom, np.inf)
@@ -111,7 +114,7 @@ def _agreed(
     difference = _difference(triples, len(found.column))
     middle = noise.line[found.column[triples[:, 1]]]
     order = np.argsort(middle, kind="stable")
-    line = np.floor(middle[order] / (2.0 * float(np.median(noise.length))))
+    line = np.floor(middle[order] / (_LINE * noise.width))
     lines = np.split(order, np.flatnonzero(np.diff(line)) + 1)
     lines = [of[(np.arange(_ON_LINE) * len(of)) // _ON_LINE] if len(of) > _ON_LINE else of for of in lines]
     start = np.cumsum([0, *map(len, lines)])
@@ -119,8 +122,9 @@ def _agreed(
     means = sparse.csr_array((weights, np.concatenate(lines), start), shape=(len(lines), difference.shape[0]))
     sums = _sums(sparse.csr_array(means @ difference), found)
     single = np.array([1.0 if len(of) < 3 else _OF_MEDIAN for of in lines])
-    of_noise = single * known.of_sums(sums)[:, 1 - component, 1 - component]
-    felt = variance_of_sums(sums, noise)[:, component]
+    by_shifts = covariance_of_sums(sums, noise)[:, :, component, component]
+    felt, other = by_shifts[:, component], 1 - component
+    of_noise = single * known.of_sums(sums)[:, other, other] + noise.variance[other] * by_shifts[:, other]
     values = difference @ found.vector[:, component]
     shared = np.array([np.median(values[of]) for of in lines]) ** 2
     told = np.isfinite(shared) & np.isfinite(of_noise)

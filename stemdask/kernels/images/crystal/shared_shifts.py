@@ -20,6 +20,8 @@ _BEND = 3
 _BIN = 0.25
 #: Shifts are alike up to so many widths; columns are far apart from so many on, for so many distances between columns.
 _NEAR, _FAR, _SO_FAR = 3.0, 4.0, 1.3
+#: Distances between lines, in widths of a column, at which :func:`shared_shifts` asks how alike shifts are.
+LAGS = _BIN * np.arange(int(_NEAR / _BIN) + 1)
 #: Strength found by chance alone in so many standard errors is none.
 _BEYOND_CHANCE = 2.0
 _FEWEST = 20
@@ -42,6 +44,7 @@ def shared_shifts(
     slow: int,
     length: float,
     apart: float,
+    alike: Floats,
     kind: AnyIntegers | None = None,
 ) -> SharedShifts:
     """Estimate the shifts of the lines of a scan from columns of one lattice.
@@ -60,14 +63,16 @@ def shared_shifts(
         The width of a column, over which it averages shifts.
     apart
         Distance between columns.
+    alike
+        (2, len(:data:`LAGS`)), correlation along (u, v) of the shifts of columns that are so many widths apart.
     kind
         (n,), their sublattices, which may lie anywhere in the cell and bend together; None: they are of one.
 
     Notes
     -----
     The method of moments: sums of products r·M·r and r·r of residuals r = (1 - H) y of a polynomial fit H have the
-    expectations σ²·tr(M (1 - H) K (1 - H)) + ε²·tr(M (1 - H)) and so on, with the correlations K of shifts (those of
-    :class:`~stemdask.kernels.images.crystal.line_noise.LineNoise`), σ² their variance and ε² that of single columns.
+    expectations σ²·tr(M (1 - H) K (1 - H)) + ε²·tr(M (1 - H)) and so on, with the correlations K of shifts, σ² their
+    variance and ε² that of single columns.
 
     Examples
     --------
@@ -75,14 +80,15 @@ def shared_shifts(
     >>> shifts = np.random.default_rng(0).normal(0.0, 0.2, 40)
     >>> positions = np.column_stack([10.0 * j, 10.0 * i + shifts[j]])
     >>> positions += np.random.default_rng(1).normal(0.0, 0.05, positions.shape)
-    >>> found = shared_shifts(positions, i, j, np.zeros(1600, int), 0, 2.0, 10.0)
+    >>> alike = np.tile(np.exp(-0.5 * LAGS**2), (2, 1))
+    >>> found = shared_shifts(positions, i, j, np.zeros(1600, int), 0, 2.0, 10.0, alike)
     >>> np.sqrt(found.variance).round(2), round(found.freedom)
     (array([0.14, 0.  ]), 36)
     """
     known = np.isfinite(np.column_stack([positions, i, j])).all(axis=1) & (grain >= 0)
     kind = np.zeros(len(positions), np.intp) if kind is None else kind
     parts = [
-        _moments(positions[of], _bend(i[of], j[of], kind[of]), slow, length, apart)
+        _moments(positions[of], _bend(i[of], j[of], kind[of]), slow, length, apart, alike)
         for of in (np.flatnonzero(known & (grain == number)) for number in np.unique(grain[known]))
         if len(of) >= _FEWEST
     ]
@@ -106,7 +112,7 @@ def _bend(i: AnyNumbers, j: AnyNumbers, kind: AnyIntegers) -> Floats:
     return np.asarray(terms)
 
 
-def _moments(positions: Floats, bend: Floats, slow: int, length: float, apart: float) -> Floats:
+def _moments(positions: Floats, bend: Floats, slow: int, length: float, apart: float, alike: Floats) -> Floats:
     """Return, along u and v, the sums of products and squares of one grain and what they are made of, (2, 8)."""
     n, width = len(positions), _BIN * length
     n_kinds = bend.shape[1] - (_BEND + 1) * (_BEND + 2) // 2 + 1
@@ -114,22 +120,20 @@ def _moments(positions: Floats, bend: Floats, slow: int, length: float, apart: f
     line = ((bent[:, slow] - bent[:, slow].min()) / width).astype(np.intp)
     n_lines = int(line.max()) + 1
     first = int(np.ceil(_FAR / _BIN))
-    near = np.arange(min(int(_NEAR / _BIN) + 1, n_lines))
+    near = np.arange(min(len(LAGS), n_lines))
     far = np.arange(first, min(first + int(np.ceil(_SO_FAR * apart / width)), n_lines))
     count, by_bend = np.bincount(line).astype(np.float64), _by_line(bend, line, n_lines)
     n_far = float(count @ _spread(count, far, np.ones(len(far))))
-    distance2 = (_BIN * near) ** 2
-    along = np.exp(-0.5 * distance2)
+    alike = alike[:, : len(near)]
     found = np.empty((2, 8))
     for row, component in enumerate((1, 0)):  # u is along x
-        alike = along * (1.0 + distance2 * (distance2 - 2.0) / 3.0) if component == slow else along
-        n_near = float(count @ _spread(count, near, alike**2)) - n
+        n_near = float(count @ _spread(count, near, alike[row] ** 2)) - n
         part = n_near / n_far if n_far else 0.0
-        lags, weights = np.concatenate([near, far]), np.concatenate([alike, np.full(len(far), -part)])
+        lags, weights = np.concatenate([near, far]), np.concatenate([alike[row], np.full(len(far), -part)])
         residual = (positions - bent)[:, component]
         sums, square = _by_line(residual[:, None], line, n_lines)[:, 0], float(residual @ residual)
         # K and M of what the bend takes of the shifts; M is without the products of columns with themselves.
-        shared = _spread(by_bend, near, alike)
+        shared = _spread(by_bend, near, alike[row])
         by_k, by_m = by_bend.T @ shared, by_bend.T @ _spread(by_bend, lags, weights) - np.eye(bend.shape[1])
         by_mk = float((by_bend * (_spread(shared * count[:, None], lags, weights) - shared)).sum())
         found[row] = (
@@ -140,7 +144,7 @@ def _moments(positions: Floats, bend: Floats, slow: int, length: float, apart: f
             n - float(np.trace(by_k)),
             n - bend.shape[1],
             n_near + part * n_near,
-            n**2 / float(count @ _spread(count, near, along)) - _BEND - n_kinds,
+            n**2 / float(count @ _spread(count, near, alike[slow])) - _BEND - n_kinds,
         )
     return found
 

@@ -190,7 +190,7 @@ class ImageFit:
 
     def _scene(self, image: AnyFloats, shaped: bool, known: Floats) -> Scene:
         """Scale the image and lay fields over it whose cells hold some columns each."""
-        scaled = ((np.asarray(image, dtype=np.float64) - self.offset) / self.scale).astype(np.float32)
+        scaled = ((np.asarray(image, dtype=np.float64) - self.offset) / self.scale).astype(np.float32, order="C")
         scaled[~np.isfinite(scaled)] = np.nan
         field = (scaled.shape[0], scaled.shape[1])
         self.kinds, index = np.unique(self.numbers, return_inverse=True)

@@ -30,7 +30,9 @@ def told(height: float, rows: int, motif: list[tuple[float, float]], seed: int, 
         "columns/grain": np.zeros(n, np.int8),
         "columns/i": np.tile(j if turned else i, len(motif)).astype(np.int32),
         "columns/j": np.tile(i if turned else j, len(motif)).astype(np.int32),
+        "columns/sigma_major": np.full(n, 3.0 * PIXEL),
         "columns/sigma_minor": np.full(n, 3.0 * PIXEL),
+        "columns/rotation": np.zeros(n),
         "columns/amplitude": np.full(n, 100.0),
         "columns/background": np.full(n, 500.0),
         "columns/noise_gain": np.array(0.0),
@@ -54,6 +56,7 @@ def test_shifts_of_rows_are_told_by_cells_of_any_height(
     every = [told(height, rows, motif, seed, turned=turned) for seed in range(20)]
     along = [found.variance[int(turned)] for found in every]
     assert np.mean(along) == pytest.approx((1e3 * PIXEL * SHIFT) ** 2, rel=0.3)
-    assert {found.across for found in every} == {int(not turned)}
+    across = 1e3 * PIXEL * height * (rows - 1 + max(y for y, _ in motif))
+    np.testing.assert_allclose([np.ptp(found.line) for found in every], across, rtol=0.01)
     assert np.mean([found.variance[int(not turned)] for found in every]) < 0.1 * np.mean(along)
     assert every[0].freedom > 8.0

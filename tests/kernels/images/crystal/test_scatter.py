@@ -7,13 +7,18 @@ import pytest
 
 from stemdask.kernels.images.crystal.displacement import Displacements, displacements
 from stemdask.kernels.images.crystal.line_noise import LineNoise
+from stemdask.kernels.images.crystal.row_response import MeanCell, row_response
 from stemdask.kernels.images.crystal.scatter import Scatter, with_scatter
-from stemdask.kernels.images.crystal.shared_shifts import SharedShifts, shared_shifts
+from stemdask.kernels.images.crystal.shared_shifts import LAGS, SharedShifts, shared_shifts
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 
 SPACING, WIDTH, NOISE, SIDE = 14.0, 2.5, 0.02, 40
 CELL_I, CELL_J = np.tile(np.mgrid[:SIDE, :SIDE].reshape(2, -1).astype(np.int32), 2)
 SUBLATTICE = np.repeat([0, 1], SIDE * SIDE).astype(np.int8)
+#: Of columns that don't overlap, in even noise.
+RESPONSE = row_response(
+    MeanCell(*1e3 * np.eye(2), np.zeros((1, 2)), np.ones(1), np.eye(2)[None] / WIDTH**2, 0.0, 0.0, 1.0), across=1
+)
 
 
 def crystal(jitter: float, displacement: np.ndarray, seed: int, angle: float = 0.0, noise: float = NOISE) -> np.ndarray:
@@ -39,14 +44,15 @@ def scattered(positions: np.ndarray, jitter: np.ndarray, most: float = 1.0, side
     positions, kinds, i, j = positions[of], SUBLATTICE[of], CELL_I[of], CELL_J[of]
     known = PositionCovariance.independent(np.full_like(positions, NOISE))
     found = displacements(positions, known, kinds, i, j)
-    lines = LineNoise(positions[:, 0], np.full(len(positions), WIDTH), jitter**2, np.ones(len(positions)), across=1)
+    lines = LineNoise(positions[:, 0], np.zeros(len(positions), int), RESPONSE, jitter**2, WIDTH)
     return with_scatter(found, known, lines, i[found.column], j[found.column], most)
 
 
 def read(positions: np.ndarray, side: int = SIDE) -> SharedShifts:
     """Return the shifts of rows along (u, v) that the A columns tell."""
     a = (SUBLATTICE == 0) & (np.maximum(CELL_I, CELL_J) < side)
-    return shared_shifts(positions[a], CELL_I[a], CELL_J[a], np.zeros(a.sum(), int), 0, WIDTH, SPACING)
+    alike = RESPONSE.alike(0, WIDTH * LAGS)
+    return shared_shifts(positions[a], CELL_I[a], CELL_J[a], np.zeros(a.sum(), int), 0, WIDTH, SPACING, alike)
 
 
 def pulls(found: Displacements) -> np.ndarray:
@@ -124,6 +130,6 @@ def test_the_displacements_of_one_cell_keep_the_errors_of_the_fit() -> None:
     known = PositionCovariance.independent(np.full((5, 2), NOISE))
     i, j = np.array([0, 1, 0, 1, 0], np.int32), np.array([0, 0, 1, 1, 0], np.int32)
     found = displacements(corner, known, np.array([0, 0, 0, 0, 1], np.int8), i, j)
-    lines = LineNoise(corner[:, 0], np.full(5, WIDTH), np.zeros(2), np.ones(5), across=1)
+    lines = LineNoise(corner[:, 0], np.zeros(5, int), RESPONSE, np.zeros(2), WIDTH)
     one = with_scatter(found, known, lines, i[found.column], j[found.column], 2.0)
     np.testing.assert_array_equal(one.displacements.covariance, found.covariance)

@@ -108,6 +108,14 @@ def test_a_rerun_gives_the_same_bits() -> None:
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
+def test_the_order_of_the_pixels_in_memory_does_not_matter() -> None:
+    image, truth = simulated(160)
+    by_rows, by_columns = (
+        fit_joint(np.require(image, requirements=order), truth.positions, truth.sublattice, 3.0) for order in "CF"
+    )
+    np.testing.assert_array_equal(by_rows.positions, by_columns.positions)
+
+
 def test_a_factor_on_the_image_does_not_move_a_column() -> None:
     image, truth = simulated(160)
     fit, scaled = (
