@@ -84,24 +84,19 @@ def drawn(path: Path, counts: int, jitter: float, draw: int) -> tuple[np.ndarray
 
 
 def of_each(values: np.ndarray, kind: np.ndarray) -> np.ndarray:
-    """Return values (n, 2) without what all of a kind (n,) have in common, in all draws together."""
+    """Return values (n, 2) without what all of a kind (n,) have in common."""
     kinds, which = np.unique(kind, return_inverse=True)
     return values - np.array([np.nanmedian(values[kind == k], axis=0) for k in kinds])[which]
 
 
 class Outcome(NamedTuple):
-    """Of one image; parts of 1, NaN where there is nothing of which to take them."""
+    """Of one image; each a part of 1, NaN where there is nothing of which to take it."""
 
     recall: float
     precision: float
+    honest: float
     significant: float
     marked: bool
-    off: np.ndarray
-    """(n, 2), px, how far its columns are from their places."""
-    standard: np.ndarray
-    """(n, 2), px, their standard errors."""
-    site: np.ndarray
-    """(n,), of the crystal, that each is of."""
 
 
 def outcome(path: Path, counts: int, jitter: float, draw: int) -> Outcome:
@@ -127,10 +122,11 @@ def outcome(path: Path, counts: int, jitter: float, draw: int) -> Outcome:
     recall = float((cKDTree(places).query(truth[inside])[0] < near).mean())
     away, which = cKDTree(truth).query(places)
     true = away < near
+    own, known = of_each((places - truth[which])[true], site[which][true]), np.isfinite(standard[true])
+    honest = float((np.abs(own) < standard[true])[known].mean())
     judged = found["displacement/significant"][found["displacement/significant"] >= 0]
     significant = float((judged == 1).mean()) if judged.size else float("nan")
-    marked, off = bool(int(found["frames/quality_reasons"])), (places - truth[which])[true]
-    return Outcome(recall, float(true.mean()), significant, marked, off, standard[true], site[which][true])
+    return Outcome(recall, float(true.mean()), honest, significant, bool(int(found["frames/quality_reasons"])))
 
 
 def row(path: Path, counts: int, jitter: float) -> str:
@@ -138,9 +134,7 @@ def row(path: Path, counts: int, jitter: float) -> str:
         every = [outcome(path, counts, jitter, draw) for draw in range(DRAWS)]
     except StemdaskError as error:
         return f"refused: {error.what}"
-    recall, precision, significant, marked = np.mean([one[:4] for one in every], axis=0)
-    off, standard, site = (np.concatenate(part) for part in list(zip(*every, strict=True))[4:])
-    honest = (np.abs(of_each(off, site)) < standard)[np.isfinite(standard)].mean()
+    recall, precision, honest, significant, marked = np.mean(np.array(every, dtype=np.float64), axis=0)
     cells = [f"{recall:.3f}", f"{precision:.3f}", f"{100 * honest:.0f} %"]
     cells.append("–" if np.isnan(significant) else f"{100 * significant:.0f} %")
     return " / ".join(cells) + (" (marked)" if marked == 1.0 else f" ({marked:.2g} marked)" if marked else "")
