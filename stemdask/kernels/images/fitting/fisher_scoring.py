@@ -47,6 +47,8 @@ _NEAR = 0.05
 _FAR = 0.3
 #: What a shape adds to a fall that is larger than that is believed beyond this part of it, and this much evidence.
 _UNSURE, _PLENTY = 0.1, 10.0
+#: At the least so much of a shape is told by the parts of the field that agree on it.
+_MOST = 0.8
 #: A run ends when steps that are damped this much still make the fit worse.
 _HOPELESS = 1e6
 
@@ -154,7 +156,8 @@ class FisherScoring:
         """Let the columns share a shape if chi² falls by more than `evidence`, in units of what chance makes of it.
 
         To first order, and beyond what it falls by with Gaussians: chi² of 3 degrees of freedom where they are that.
-        Returns whether that decides it: far from the optimum a no doesn't, nor does a yes by little.
+        Most parts of the field must tell it: columns that the model doesn't know make a shape of their rims. Returns
+        whether that decides it: far from the optimum a no doesn't, nor does a yes by little.
         """
         if not self._renew_equations():
             return False
@@ -167,32 +170,45 @@ class FisherScoring:
         # Near the optimum a quick look does: the rough matrix takes what overlapping columns share for well known.
         for exact, rough in ((False, with_shape), (True, gaussians.with_shape(with_shape.terms_alone(N_TERMS)))):
             self._take(False, before, gaussians)
-            fall = self._fall(exact)
+            fall, change = self._fall(exact)
             self._take(True, shaped, rough)
-            more = self._fall(exact)
+            more, change_with_shape = self._fall(exact)
             gain, chance = more - fall, self.scene.noise.correlation * max(1.0, (self._chi2 - more) / n)
             settled = exact or _NEAR * self._chi2 > more >= fall
             is_little = more < 2.0 * fall and gain <= max(_UNSURE * fall, _PLENTY * evidence * chance)
-            if settled and (gain <= evidence * chance or is_little):
+            if not settled:
+                continue
+            if gain <= evidence * chance or is_little:
                 self._take(False, before, gaussians)
                 return gain <= evidence * chance and more < _FAR * self._chi2
+            if self._told_by_most(change_with_shape - change, chance) < _MOST:
+                self._take(False, before, gaussians)
+                return False
         self._take(True, shaped, with_shape)
         return True
+
+    def _told_by_most(self, change: Image, chance: float) -> float:
+        """Return how much of a change of the model the parts of the field that agree ask for, over what all do."""
+        information, slope = _by_parts(self.scene.weight * change**2), _by_parts(self.scene.weighted * change)
+        alike, _ = _alike(information, slope, chance)
+        by_most = float(slope[alike].sum()) * float(information.sum())
+        return by_most / (float(information[alike].sum()) * float(slope.sum())) if alike.any() else 0.0
 
     def _take(self, shaped: bool, state: State, equations: NormalEquations) -> None:
         """Go on from a state, of columns with a shape or without, by these equations."""
         self.scene.shaped, self.state, self.equations = shaped, state, equations
         self._trusted = False
 
-    def _fall(self, exact: bool) -> float:
-        """Return by how much chi² would fall in one step."""
+    def _fall(self, exact: bool) -> tuple[float, Image]:
+        """Return by how much chi² would fall in one step, and how the model image would change."""
         assert self.equations is not None
         columns, fields = self.scene.gradient(self.state, self.constraints)
         if exact:
             step = self._refined(self.equations, columns, fields, 0.1 * _ACCURACY, 3 * _MOST_REFINEMENTS)
         else:
             step = self.equations.solve(columns, fields, accuracy=0.1 * _ROUGH)
-        return float(np.vdot(step[0], columns) + step[1] @ fields)
+        fall = float(np.vdot(step[0], columns) + step[1] @ fields)
+        return fall, self.scene.change(self.state, self.constraints, *step)
 
     def begin(self) -> None:
         """Forget what was known with other weights of the pixels, and compare the state with the image."""

@@ -28,8 +28,8 @@ _FEWEST, _STANDS_OUT, _FIELD_FITS = 16, 3.0, 6
 _NORMAL = 1.48
 
 
-def is_uneven(image: Image, positions: Floats, spacing: float, smooth: SmoothBasis) -> bool:
-    """Tell whether the level between the columns is too far from any smooth field, in a tenth of the cells or a spot.
+def unevenness(image: Image, positions: Floats, spacing: float, smooth: SmoothBasis) -> float:
+    """Return how far the level between the columns is from any smooth field, in a tenth of the cells or a spot.
 
     Parameters
     ----------
@@ -41,12 +41,17 @@ def is_uneven(image: Image, positions: Floats, spacing: float, smooth: SmoothBas
         Side of a cell, px.
     smooth
         What the field may be.
+
+    Returns
+    -------
+    float
+        More than 1 where no smooth field is the level.
     """
     off = _off_the_field(image, positions, spacing, smooth)
     if not len(off):
-        return False
+        return 0.0
     often, most = np.percentile(off, [100.0 - _REST, 100.0])
-    return bool(often > _OFTEN or most > max(_SOMEWHERE, _OUTSTANDING * float(np.median(off))))
+    return float(max(often / _OFTEN, most / max(_SOMEWHERE, _OUTSTANDING * float(np.median(off)))))
 
 
 def _off_the_field(image: Image, positions: Floats, spacing: float, smooth: SmoothBasis) -> Floats:

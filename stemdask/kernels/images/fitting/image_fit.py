@@ -15,7 +15,7 @@ from stemdask.kernels.images.fitting.constraints import Constraints
 from stemdask.kernels.images.fitting.ellipses import axes_of
 from stemdask.kernels.images.fitting.fisher_scoring import FisherScoring
 from stemdask.kernels.images.fitting.gaussian import moments
-from stemdask.kernels.images.fitting.ground import is_uneven
+from stemdask.kernels.images.fitting.ground import unevenness
 from stemdask.kernels.images.fitting.halo import SPREAD
 from stemdask.kernels.images.fitting.local_inverse import position_covariances
 from stemdask.kernels.images.fitting.noise import Noise, brightness_range, estimate_noise
@@ -45,6 +45,9 @@ _CLEAR, _MOST_HALO = 1.5, 0.3
 _SPREADS = 2
 #: They agree where the fit is at rest after so many steps.
 _AT_REST = 2
+#: Pixels that are trusted less than this are doubted; where they are more than this part of the image, a level that is
+#: this uneven is in question.
+_TRUSTED, _MUCH, _IN_QUESTION = 0.99, 0.1, 0.6
 #: Trust in pixels at the border where the halo is looked for.
 _RIM_TRUST = 1e-3
 
@@ -62,6 +65,7 @@ class ImageFit:
         model: ColumnModel,
         start: ColumnFit | None,
         held: ArrayLike | None,
+        uneven: bool = False,
     ) -> None:
         self._arguments = (image, positions, sublattice, sigma, noise), (start, held)
         self.given = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
@@ -76,6 +80,7 @@ class ImageFit:
         if np.ndim(image) != 2 or not np.size(image):
             raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
         self.model, self.noise, self.near = model, noise, start is not None
+        self.uneven = uneven or (start is not None and start.uneven)
         self.has_no_halo, self.halo_err = start is not None and not start.halo, np.nan
         usable = np.flatnonzero(np.isfinite(self.given).all(axis=1))
         self.order = usable[tile_order(self.given[usable])]
@@ -101,10 +106,10 @@ class ImageFit:
         blank(self.scene.image, state.positions[ghosts], 0.5 * constraints.spacing[ghosts])
         self.scoring.begin()
 
-    def anew(self, model: ColumnModel) -> ImageFit:
-        """Return the same fit with another model, from its start."""
+    def anew(self, model: ColumnModel, *, uneven: bool = False) -> ImageFit:
+        """Return the same fit with another model, or of an image whose level is taken for uneven, from its start."""
         before, after = self._arguments
-        return ImageFit(*before, model, *after)
+        return ImageFit(*before, model, *after, self.uneven or uneven)
 
     def run(self) -> None:
         """Bring the model to the image."""
@@ -217,7 +222,8 @@ class ImageFit:
         is_constant = self.model.background == "constant"
         wide = SmoothBasis.of(field, _BACKGROUND_CELL[0] * spacing, _BACKGROUND_CELL[1])
         wide = SmoothBasis(field, (0, 0)) if is_constant else wide
-        self.uneven = is_uneven(image, self.given[self.order], spacing, wide)
+        self.unevenness = unevenness(image, self.given[self.order], spacing, wide)
+        self.uneven |= self.unevenness > 1.0
         self.follows_cells = self.uneven and not is_constant
         return SmoothBasis.of(field, _FINE_CELL[0] * spacing, _FINE_CELL[1]) if self.follows_cells else wide
 
@@ -272,6 +278,17 @@ class ImageFit:
             return False
         self.renew_noise()
         return True
+
+    @property
+    def doubted(self) -> float:
+        """Part of the pixels that aren't trusted."""
+        return float(np.mean(self.scene.trust < _TRUSTED))
+
+    @property
+    def may_be_uneven(self) -> bool:
+        """Whether much is doubted where a smooth level is in question, but was taken."""
+        in_question = self.unevenness > _IN_QUESTION and self.model.background == "spline"
+        return in_question and not self.uneven and self.doubted > _MUCH
 
     def choose_shape(self) -> bool:
         """Let the columns share a shape if the image says clearly that they aren't Gaussians; tell if it's decided."""

@@ -94,10 +94,13 @@ def fit_joint(
 
 
 def _ended(fit: ImageFit) -> ColumnFit:
-    """Bring a fit to its end; begin anew where that tells that the widths or the shape of its model were wrong."""
+    """Bring a fit to its end; begin anew where that tells that ground, widths or shape of its model were wrong."""
 
     def ran(fit: ImageFit) -> ImageFit:
         fit.run()
+        if fit.may_be_uneven:
+            uneven = ran(fit.anew(fit.model, uneven=True))
+            return min(fit, uneven, key=lambda one: one.doubted)
         if fit.model.widths == "alike" or not fit.scene.unlike(fit.scoring.state):
             return fit
         # What the background doesn't follow has made columns of one kind wide.

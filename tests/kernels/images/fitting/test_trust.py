@@ -80,3 +80,27 @@ def test_a_uniform_displacement_is_right_though_a_column_in_a_corner_is_not_know
     chance = np.hypot(of_a.std(axis=0) / len(of_a) ** 0.5, of_b.std(axis=0) / len(of_b) ** 0.5)
     assert (np.abs(apart) < 4.0 * chance).all(), (apart, chance)
     assert not fit.shape_terms.any()
+
+
+def test_columns_that_are_not_known_make_no_shape_of_those_that_are() -> None:
+    """3 % of them, 3.5 widths from others: their rims, which are doubted least, asked for a flatter, narrower shape."""
+    width, random = 2.6, np.random.default_rng(2)
+    image, truth = simulate.perovskite(
+        (200, 200),
+        3.5 * width * 2**0.5,
+        rotation=13.0,
+        sigma_a=width,
+        sigma_b=width,
+        electrons_a=42_000.0,
+        electrons_b=17_000.0,
+        background=20.0,
+        margin=25.0,
+        seed=2,
+    )
+    inside = np.flatnonzero(((truth.positions > 5) & (truth.positions < 195)).all(axis=1))
+    of_b = inside[truth.sublattice[inside] == 1]
+    known = np.ones(len(truth.positions), bool)
+    known[random.choice(of_b, round(0.03 * len(inside)), replace=False)] = False
+    fit = fit_joint(image.astype(np.float32), truth.positions[known], truth.sublattice[known], width)
+    assert not fit.shape_terms.any()
+    assert np.median(fit.sigma_major) == pytest.approx(width, rel=0.005)
