@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -13,28 +14,41 @@ from typing import IO, Any
 
 from stemdask.sources.per_file import once_per_file
 
-_OPEN: Mapping[str, Callable[[str], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPEN: Mapping[str, Callable[[Any], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 SUFFIXES = tuple(_OPEN)
 _READING = threading.Lock()
 """Held while a stream is read that threads of one process share."""
 
 
+def suffix_of(path: str | Path) -> str:
+    """Return the suffix of a path in lower case."""
+    return os.path.splitext(path)[1].lower()  # noqa: PTH122 - of many files, much faster
+
+
 def is_compressed(path: str | Path) -> bool:
     """Tell by the suffix whether a file is compressed."""
-    return Path(path).suffix.lower() in _OPEN
+    return suffix_of(path) in _OPEN
 
 
 def plain_name(path: str | Path) -> str:
     """Return the name that a file has when it is unpacked."""
-    return Path(path).stem if is_compressed(path) else Path(path).name
+    name = os.path.basename(str(path).rstrip("/"))  # noqa: PTH119 - as for the suffix
+    return os.path.splitext(name)[0] if is_compressed(name) else name  # noqa: PTH122
 
 
 def open_plain(path: str | Path) -> IO[bytes]:
     """Open a file for reading what it holds when it is unpacked; unbuffered where it isn't compressed."""
     if is_compressed(path):
-        stream: IO[bytes] = _OPEN[Path(path).suffix.lower()](str(path))
+        stream: IO[bytes] = _OPEN[suffix_of(path)](str(path))
         return stream
     return Path(path).open("rb", buffering=0)
+
+
+def unpacked(stream: IO[bytes], path: str) -> IO[bytes]:
+    """Return what a stream of a file's bytes holds when it is unpacked."""
+    if is_compressed(path):
+        stream = _OPEN[suffix_of(path)](stream)
+    return stream
 
 
 def most_bytes(path: str, size: int) -> int:

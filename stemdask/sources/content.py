@@ -5,35 +5,50 @@ Readers trust their input: a header of 1 kB may make them allocate terabytes, a 
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 
 from stemdask.errors import InputError
+from stemdask.model import Kind
 from stemdask.sources import formats
-from stemdask.sources.compressed import open_plain
+from stemdask.sources.first_look import FirstLook, not_regular
 from stemdask.sources.format import Format
-from stemdask.sources.guard import os_error, reading
+from stemdask.sources.guard import reading
 
 
-def check_file(path: str, fmt: Format) -> int:
-    """Check that `path` is a regular, readable file whose first bytes fit its format; return its size in bytes."""
-    place = Path(path)
-    if fmt.folder:
-        with reading(path):
-            return sum(p.stat().st_size for p in place.rglob("*") if p.is_file())
-    try:
-        status = place.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError("not a regular file", where=path, remedy="Name a file, not a folder, pipe or device")
-        if status.st_size == 0:
-            raise InputError("the file is empty (0 bytes)", where=path, remedy="Copy it again from its origin")
-    except OSError as error:
-        raise os_error(path, error) from None
-    with reading(path), open_plain(path) as file:
-        head = file.read(formats.HEAD)
+def check_file(file: FirstLook, fmt: Format, half: Kind | None) -> None:
+    """Check that a file isn't empty and begins as its format does.
+
+    Parameters
+    ----------
+    file
+        One of several that are read alike.
+    fmt
+        What the first of them is.
+    half
+        The formats that were asked for; None for both halves.
+
+    Raises
+    ------
+    InputError
+        It is of another format, or of none.
+    """
+    if file.is_folder != fmt.folder:
+        raise not_regular(file.path)
+    if file.is_folder:
+        return
+    if file.size == 0:
+        raise InputError("the file is empty (0 bytes)", where=file.path, remedy="Copy it again from its origin")
+    with reading(file.path), file.plain() as stream:
+        head = stream.read(formats.HEAD)
     if not fmt.fits(head):
-        raise _wrong_content(path, head)
-    return status.st_size
+        raise _wrong_content(file.path, head)
+    found = None if formats.by_name(file.path, half) else formats.by_content(file.path, head, half)
+    if found is not None and found[1] is not fmt:
+        raise InputError(
+            f"files of several formats: the content is {found[1].noun}, that of the first one {fmt.noun}",
+            where=file.path,
+            remedy="Choose one format with a glob such as 'folder/*.dm4'",
+        )
 
 
 def _wrong_content(path: str, head: bytes) -> InputError:

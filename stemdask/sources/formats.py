@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from stemdask.errors import InputError
 from stemdask.model import Kind
 from stemdask.sources.atoms import (
     ase_db,
@@ -29,7 +30,8 @@ from stemdask.sources.atoms import (
     xyz,
 )
 from stemdask.sources.atoms.format import AtomsFormat
-from stemdask.sources.compressed import is_compressed, open_plain, plain_name
+from stemdask.sources.compressed import is_compressed, plain_name, suffix_of
+from stemdask.sources.first_look import look_at
 from stemdask.sources.format import Format
 from stemdask.sources.images import bmp, dm, emd, hspy, jpeg, mrc, npy, png, ser, tiff, zarr
 from stemdask.sources.images.format import ImageFormat
@@ -92,8 +94,9 @@ def suffixes(kind: Kind | None = None) -> list[str]:
 
 def claiming(path: str | Path, kind: Kind | None = None) -> list[tuple[Kind, Format]]:
     """Return the formats that a file is of by its name; several where its content has to tell."""
-    name, unpacked = Path(path).name, plain_name(path)
-    return [(half, fmt) for half, fmt in all_formats(kind) if fmt.claims(name, unpacked)]
+    name = plain_name(path)
+    suffix, only_text = suffix_of(name), is_compressed(path)
+    return [(half, fmt) for half, fmt in all_formats(kind) if fmt.claims(name, suffix) and (fmt.text or not only_text)]
 
 
 def kind_of(path: str) -> Kind | None:
@@ -108,10 +111,18 @@ def of_content(head: bytes, kind: Kind | None = None) -> tuple[Kind, Format] | N
 
 def of_file(path: str, kind: Kind | None = None) -> tuple[Kind, Format] | None:
     """Return the format of a file: by its name, and by its content where the name doesn't settle it."""
+    return by_name(path, kind) or by_content(path, _head(path), kind)
+
+
+def by_name(path: str, kind: Kind | None = None) -> tuple[Kind, Format] | None:
+    """Return the format of a file whose name settles it."""
     claimed = claiming(path, kind)
-    if len(claimed) == 1 and not claimed[0][1].incidental:
-        return claimed[0]
-    head = _head(path)
+    return claimed[0] if len(claimed) == 1 and not claimed[0][1].incidental else None
+
+
+def by_content(path: str, head: bytes, kind: Kind | None = None) -> tuple[Kind, Format] | None:
+    """Return the format of a file by its beginning, and by its name where that doesn't tell."""
+    claimed = claiming(path, kind)
     found = next((one for one in claimed if one[1].recognises(head)), None) or of_content(head, kind)
     if found is None or (is_compressed(path) and not found[1].text):
         return claimed[0] if claimed else None
@@ -132,9 +143,7 @@ def of_text(path: str, kind: Kind, named: Format) -> Format:
 def _head(path: str) -> bytes:
     """Return the beginning of a file; nothing where it can't be read, which the checks of the file will say."""
     try:
-        if not Path(path).is_file():  # a pipe would be waited for
-            return b""
-        with open_plain(path) as stream:
+        with look_at(path).plain() as stream:
             return stream.read(HEAD)
-    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error):
+    except (InputError, OSError, EOFError, ValueError, lzma.LZMAError, zlib.error):
         return b""

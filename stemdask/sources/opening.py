@@ -53,9 +53,9 @@ def open_source(
     chosen = _slice(frames)
     if found == "images":
         size = None if pixel_size is None else parse_length(pixel_size, "nm").nm()
-        return open_image_files(files, fmt, pixel_size=size, frames=chosen)
+        return open_image_files(files, fmt, half=kind, pixel_size=size, frames=chosen)
     unit = 1.0 if scale is None else parse_length(scale, "angstrom").angstrom()
-    return open_atoms_files(files, fmt, frames=chosen, elements=elements, scale=unit)
+    return open_atoms_files(files, fmt, half=kind, frames=chosen, elements=elements, scale=unit)
 
 
 def source_from(data: Mapping[str, Any]) -> ImageSource | AtomsSource:

@@ -43,7 +43,10 @@ def find_files(path: str | Path | Sequence[str | Path], kind: Kind | None = None
             where=None if not items else ", ".join(map(str, items[:3])),
             remedy="Check the path; quote a glob so that the shell passes it on unchanged",
         )
-    kinds = Counter(of_each(lambda file: _format_of(file, kind), found))
+    names = {tuple((half, fmt.name) for half, fmt in formats.claiming(file, kind)) for file in found}
+    # Where the names say the same of all files, the first one tells, and the others are held against it as they are
+    # opened.
+    kinds = Counter(of_each(lambda file: _format_of(file, kind), found[:1] if len(names) == 1 else found))
     if len(kinds) > 1:
         listing = ", ".join(f"{count} {name} ({file_kind})" for (file_kind, name), count in kinds.most_common())
         raise InputError(

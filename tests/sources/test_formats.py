@@ -15,6 +15,7 @@ from stemdask.sources import formats
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
+from stemdask.sources.first_look import FirstLook
 from stemdask.sources.images.format import ImageFormat
 from stemdask.sources.images.stack import OpenStack, Stack, calibrate
 from stemdask.sources.opening import guess_kind, open_source, source_from
@@ -28,8 +29,8 @@ def open_toy(path: str) -> list[OpenStack]:
     return [OpenStack(stack, lambda k: np.fromfile(path, "u1", 192, offset=4 + 192 * k).reshape(16, 12))]
 
 
-def index_toy(path: str, size: int) -> FrameIndex:
-    n_frames = (size - 4) // 24
+def index_toy(file: FirstLook) -> FrameIndex:
+    n_frames = (file.size - 4) // 24
     return FrameIndex(list(range(n_frames)), list(range(1, n_frames + 1)), [1] * n_frames)
 
 

@@ -12,17 +12,18 @@ from stemdask.errors import InputError
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure, of_numbers
+from stemdask.sources.first_look import FirstLook
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Check the file as a whole, and count the rows and their atoms; a frame's place is the id of its row."""
     found = FrameIndex()
-    with closing(_opened(path)) as database:
+    with closing(_opened(file.path)) as database:
         said = database.execute("PRAGMA quick_check(1)").fetchone()[0]
         if said != "ok":
             raise InputError(
                 "a damaged database",
-                where=path,
+                where=file.path,
                 value=" ".join(str(said).split()),
                 remedy="Copy the file again from its origin",
             )

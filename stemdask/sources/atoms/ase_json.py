@@ -13,13 +13,15 @@ from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure, of_numbers
 from stemdask.sources.atoms.text_frames import read_whole
+from stemdask.sources.compressed import open_plain
+from stemdask.sources.first_look import FirstLook
 from stemdask.sources.per_file import once_per_file
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Count the rows and their atoms; a frame's place is its number."""
     found = FrameIndex()
-    for k, row in enumerate(_rows(path)):
+    for k, row in enumerate(_rows(file.path)):
         found.add(k, k + 1, len(row.kinds))
     return found
 
@@ -31,7 +33,7 @@ def read(place: FramePlace) -> Structure:
 
 @once_per_file(4)
 def _rows(path: str) -> list[Structure]:
-    document = json.loads(read_whole(path))
+    document = json.loads(read_whole(open_plain(path)))
     if not isinstance(document, dict) or not isinstance(document.get("ids"), list):
         raise InputError("not an ASE database: it holds no list of ids", where=path)
     rows = [document.get(str(number)) for number in document["ids"]]

@@ -12,22 +12,25 @@ from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex
 from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.text_frames import by_range, ends_with_line, read_whole
+from stemdask.sources.first_look import FirstLook
 
 _COUNT = re.compile(rb"^\s*Number of particles\s*=\s*(\d{1,12})\s*$", re.MULTILINE)
 _ENTRY = re.compile(rb"^(H0|Transform|eta)\(([123]),\s*([123])\)$")
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Return the one structure of the file, whose atoms are counted."""
-    text = read_whole(path)
+    text = read_whole(file.plain())
     stated = _COUNT.search(text)
     if stated is None:
-        raise InputError("doesn't state 'Number of particles'", where=path)
+        raise InputError("doesn't state 'Number of particles'", where=file.path)
     n_atoms = int(stated[1])
     n_found = sum(1 for _ in _atoms(text))
     if n_found != n_atoms:
         raise InputError(
-            f"{n_atoms} atoms are stated, {n_found} are there", where=path, remedy="Copy the file again from its origin"
+            f"{n_atoms} atoms are stated, {n_found} are there",
+            where=file.path,
+            remedy="Copy the file again from its origin",
         )
     return FrameIndex([0], [len(text)], [n_atoms])
 

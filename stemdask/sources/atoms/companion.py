@@ -12,6 +12,7 @@ from stemdask.sources.atoms import gro, pdb, xyz
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FramePlace
 from stemdask.sources.atoms.structure import Structure
+from stemdask.sources.first_look import look_at
 from stemdask.sources.per_file import once_per_file
 
 
@@ -46,8 +47,8 @@ def _companion(path: str) -> tuple[list[bytes], AnyIntegers]:
 
 @once_per_file(8)
 def _elements(place: str, fmt: AtomsFormat) -> tuple[list[bytes], AnyIntegers]:
-    size = Path(place).stat().st_size
-    found = fmt.index(place, size)
+    file = look_at(place)
+    found = fmt.index(file)
     first = found.starts[0]
-    structure = fmt.read(FramePlace(place, size, first, first, found.stops[0], found.n_atoms[0]))
+    structure = fmt.read(FramePlace(place, file.size, first, first, found.stops[0], found.n_atoms[0]))
     return list(structure.words), structure.kinds

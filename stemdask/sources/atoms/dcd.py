@@ -15,21 +15,22 @@ from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.trajectory_library import READING, check_end, index_equal, library
+from stemdask.sources.first_look import FirstLook
 from stemdask.sources.per_file import once_per_file
 
 #: Bytes of the first record, and places of what it controls (CHARMM): number of fixed atoms, cell, fourth dimension.
 _HEADER, _FIXED, _CELL, _FOURTH = 84, 8, 10, 11
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Count the frames; the library leaves one out that was cut off."""
-    file = _opened(path)
-    n_frames = len(file)
-    stated, end = _stated(path, n_frames)
-    check_end(path, end, size)
+    opened = _opened(file.path)
+    n_frames = len(opened)
+    stated, end = _stated(file.path, n_frames)
+    check_end(file.path, end, file.size)
     if stated > n_frames:
-        raise InputError(f"states {stated} frames, {n_frames} are there", where=path, remedy="Copy the file again")
-    return index_equal(n_frames, int(file.header["natoms"]))
+        raise InputError(f"states {stated} frames, {n_frames} are there", where=file.path, remedy="Copy the file again")
+    return index_equal(n_frames, int(opened.header["natoms"]))
 
 
 def _stated(path: str, n_frames: int) -> tuple[int, int]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
+from stemdask.sources.first_look import FirstLook
 from stemdask.sources.format import Format
 
 
-def _sure(path: str) -> bool:
-    del path
+def _sure(file: FirstLook) -> bool:
+    del file
     return True
 
 
@@ -19,9 +20,9 @@ def _sure(path: str) -> bool:
 class AtomsFormat(Format):
     """How the frames of a file are found and read."""
 
-    index: Callable[[str, int], FrameIndex]
-    """Find the frames of a file, given its path and size in bytes, and count their atoms."""
+    index: Callable[[FirstLook], FrameIndex]
+    """Find the frames of a file, and count their atoms."""
     read: Callable[[FramePlace], Structure]
     """Read one frame without the ones before."""
-    ends_whole: Callable[[str], bool] = _sure
+    ends_whole: Callable[[FirstLook], bool] = _sure
     """Tell whether the last number of a file is sure to be whole."""

@@ -13,13 +13,14 @@ from stemdask.sources.atoms.structure import Structure, stated_time
 from stemdask.sources.atoms.text_frames import by_range, ends_with_line
 from stemdask.sources.atoms.text_index import LineReader, cut_off, index_counted
 from stemdask.sources.atoms.text_numbers import parse_fields
+from stemdask.sources.first_look import FirstLook
 
 _ANGSTROM = 10.0
 #: Where the coordinates begin, behind the name and number of residue and atom.
 _FIRST = 20
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Find the byte range and the atom count of every structure; a line with the box closes it."""
 
     def header(lines: LineReader, first: bytes) -> int:
@@ -28,10 +29,10 @@ def index(path: str, size: int) -> FrameIndex:
             raise cut_off()
         if not line.strip().isdigit() or len(line) > 20:
             shown = line[:40].decode("ascii", "replace")
-            raise InputError("the second line of a frame must be its number of atoms", where=path, value=shown)
+            raise InputError("the second line of a frame must be its number of atoms", where=file.path, value=shown)
         return int(line)
 
-    return index_counted(path, size, header, footer=1)
+    return index_counted(file, header, footer=1)
 
 
 def parse(text: bytes, n_atoms: int) -> Structure:

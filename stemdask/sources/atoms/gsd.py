@@ -10,13 +10,14 @@ from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.trajectory_library import READING, library
+from stemdask.sources.first_look import FirstLook
 from stemdask.sources.per_file import once_per_file
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Count the frames and their atoms, which a frame states only where they change; a frame's place is its number."""
     found = FrameIndex()
-    frames = _frames(path)
+    frames = _frames(file.path)
     n_atoms = 0
     for k in range(len(frames)):
         if k == 0 or frames.file.chunk_exists(frame=k, name="particles/N"):

@@ -13,18 +13,19 @@ from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.text_frames import by_range, ends_with_line
 from stemdask.sources.atoms.text_index import LineReader, cut_off, index_counted
 from stemdask.sources.atoms.text_numbers import parse_table
+from stemdask.sources.first_look import FirstLook
 
 #: Lines that each item of a header has below its title (LAMMPS manual, dump command).
 _LINES = {b"UNITS": 1, b"TIMESTEP": 1, b"TIME": 1, b"NUMBER OF ATOMS": 1, b"BOX BOUNDS": 3}
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Find the byte range and the atom count of every snapshot."""
 
     def header(lines: LineReader, first: bytes) -> int:
         if not first.startswith(b"ITEM:"):
             raise InputError(
-                "a snapshot must begin with ITEM:", where=path, value=first[:40].decode("ascii", "replace")
+                "a snapshot must begin with ITEM:", where=file.path, value=first[:40].decode("ascii", "replace")
             )
         n_atoms, seen, line = -1, set[bytes](), first
         while not line.startswith(b"ITEM: ATOMS"):
@@ -32,7 +33,7 @@ def index(path: str, size: int) -> FrameIndex:
             if name is None or name in seen:
                 # A damaged title would hide all that follows, up to the next snapshot.
                 shown = line[:40].decode("ascii", "replace")
-                raise InputError("not an item of a snapshot, or one that it has already", where=path, value=shown)
+                raise InputError("not an item of a snapshot, or one that it has already", where=file.path, value=shown)
             seen.add(name)
             held = [lines.line() for _ in range(_LINES[name])]
             following = lines.line()
@@ -43,7 +44,7 @@ def index(path: str, size: int) -> FrameIndex:
             line = following
         return n_atoms
 
-    return index_counted(path, size, header)
+    return index_counted(file, header)
 
 
 def parse(text: bytes, n_atoms: int) -> Structure:

@@ -15,6 +15,7 @@ from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.trajectory_library import index_equal
+from stemdask.sources.first_look import FirstLook
 from stemdask.sources.per_file import once_per_file
 from stemdask.units import parse_length
 
@@ -24,15 +25,15 @@ _WIDE = b"CDF\x05"
 _PADDING = 4
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Count the frames."""
-    file = _opened(path)
-    n_frames, n_atoms, _ = file.variables["coordinates"].shape
-    held = _frames_held(file, size)
+    opened = _opened(file.path)
+    n_frames, n_atoms, _ = opened.variables["coordinates"].shape
+    held = _frames_held(opened, file.size)
     if held != n_frames:
         raise InputError(
             f"its header states {n_frames} frames, and it holds {'more' if held > n_frames else held}",
-            where=path,
+            where=file.path,
             remedy="Copy the file again from its origin, or wait until the simulation has written it",
         )
     return index_equal(n_frames, n_atoms)

@@ -12,15 +12,16 @@ from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.trajectory_library import index_equal
+from stemdask.sources.first_look import FirstLook
 from stemdask.sources.npy_header import MAGIC, check_header, holds_positions
 
 _RULE = "numbers of the shape (n, 3) or (frame, n, 3)"
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Take the numbers of frames and atoms from the header."""
-    warnings = check_header(path)
-    frames = _frames(path)
+    warnings = check_header(file.path)
+    frames = _frames(file.path)
     found = index_equal(len(frames), frames.shape[1])
     found.warnings += warnings
     return found

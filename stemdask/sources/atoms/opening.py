@@ -8,7 +8,7 @@ from warnings import catch_warnings
 import numpy as np
 
 from stemdask.errors import FrameError, InputError
-from stemdask.model import AtomsFrame
+from stemdask.model import AtomsFrame, Kind
 from stemdask.sources import formats, guard
 from stemdask.sources.atoms.elements import chemical_symbol
 from stemdask.sources.atoms.frame_index import FrameIndex
@@ -16,6 +16,7 @@ from stemdask.sources.atoms.scale import odd_scale
 from stemdask.sources.atoms.source import AtomsSource
 from stemdask.sources.content import check_file
 from stemdask.sources.file_source import select
+from stemdask.sources.first_look import FirstLook, look_at
 from stemdask.sources.many import of_each
 from stemdask.sources.packed import pack
 from stemdask.sources.source_file import SourceFile
@@ -30,6 +31,7 @@ def open_atoms_files(
     files: Sequence[str],
     fmt: str,
     *,
+    half: Kind | None = "atoms",
     frames: slice | None = None,
     elements: Mapping[str, str] | None = None,
     scale: float = 1.0,
@@ -41,7 +43,9 @@ def open_atoms_files(
     files
         Paths in the order of the frames.
     fmt
-        Name of a format in `stemdask.sources.formats.ATOMS`.
+        Name of a format in `stemdask.sources.formats.ATOMS`, that of the first file.
+    half
+        What was asked for; None where the content of a file may be that of an image, which is an error then.
     frames
         Chosen frames.
     elements
@@ -56,32 +60,32 @@ def open_atoms_files(
     """
     record = formats.ATOMS[fmt]
 
-    def indexed(file: str, size: int) -> FrameIndex:
-        with guard.reading(file):
-            index = record.index(file, size)
+    def indexed(file: FirstLook) -> FrameIndex:
+        with guard.reading(file.path):
+            index = record.index(file)
             if not any(index.n_atoms):
-                raise InputError("holds no atoms", where=file, remedy=f"Check that it is {record.noun} and not cut off")
-            guard.check_budget(file, _BYTES_AN_ATOM * max(index.n_atoms))
+                raise InputError("holds no atoms", remedy=f"Check that it is {record.noun} and not cut off")
+            guard.check_budget(file.path, _BYTES_AN_ATOM * max(index.n_atoms))
             if not record.ends_whole(file):
                 raise InputError(
                     "doesn't end with the end of a line: its last number may be cut off",
-                    where=file,
                     remedy="Copy the file again; if it is whole, end its last line ('echo >> FILE')",
                 )
         return index
 
-    def looked_into(file: str) -> tuple[SourceFile, int, FrameIndex | None]:
-        size = check_file(file, record)
+    def looked_into(path: str) -> tuple[FirstLook, FrameIndex | None]:
+        file = look_at(path)
+        check_file(file, record, half)
         # Libraries that read binary files may not be used by several threads.
-        return SourceFile.look(file), size, indexed(file, size) if record.text else None
+        return file, indexed(file) if record.text else None
 
     opened: list[SourceFile] = []
     found = FrameIndex()
     ends: list[int] = []
     with catch_warnings(action="ignore"):
-        for looked, size, index in of_each(looked_into, files):
-            opened.append(looked)
-            found.extend(index or indexed(looked.path, size))
+        for file, index in of_each(looked_into, files):
+            opened.append(SourceFile.of(file))
+            found.extend(index or indexed(file))
             ends.append(len(found.starts))
     source = AtomsSource(
         format=fmt,

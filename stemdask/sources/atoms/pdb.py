@@ -14,6 +14,7 @@ from stemdask.sources.atoms.structure import Structure, stated_time
 from stemdask.sources.atoms.text_frames import by_range, last_line
 from stemdask.sources.atoms.text_index import line_blocks
 from stemdask.sources.atoms.text_numbers import parse_fields
+from stemdask.sources.first_look import FirstLook
 
 _MOST_WORDS = 255
 _WHOLE_ATOM = 78
@@ -28,7 +29,7 @@ _RECORDS = frozenset(
 )
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Find the byte range and the atom count of every MODEL, or of every structure closed by END.
 
     An END behind the last frame is no frame. A file that closes its models by ENDMDL must close the last one too, and
@@ -39,15 +40,15 @@ def index(path: str, size: int) -> FrameIndex:
     found = FrameIndex()
     begin = seen = taken = n_closed = end = 0
     in_model = False
-    records = _Records(path)
-    for offset, text in line_blocks(path):
+    records = _Records(file.path)
+    for offset, text in line_blocks(file):
         end = offset + len(text)
         records.see(text)
         places, kinds, counts, total = separators(np.frombuffer(text, np.uint8))
         for place, kind, count in zip(places.tolist(), kinds.tolist(), counts.tolist(), strict=True):
             n_atoms = seen + count - taken
             if in_model and n_closed and kind != ENDMDL:
-                raise _cut_off(path, found)
+                raise _cut_off(file.path, found)
             if n_atoms or in_model:
                 found.add(begin, offset + place, n_atoms)
             taken += n_atoms
@@ -56,9 +57,9 @@ def index(path: str, size: int) -> FrameIndex:
             begin = offset + place
         seen += total
     if in_model and (n_closed or not found.starts):
-        raise _cut_off(path, found)
+        raise _cut_off(file.path, found)
     if in_model:  # of a writer that closes no model
-        found.warnings.append(f"{path}: model {len(found.starts) + 1} has no ENDMDL: it may be cut off")
+        found.warnings.append(f"{file.path}: model {len(found.starts) + 1} has no ENDMDL: it may be cut off")
     if seen > taken or in_model:
         found.add(begin, end, seen - taken)
     found.warnings += records.warnings()
@@ -186,9 +187,9 @@ def _cut_off(path: str, found: FrameIndex) -> InputError:
     )
 
 
-def _ends_whole(path: str) -> bool:
+def _ends_whole(file: FirstLook) -> bool:
     """Tell whether a file ends with the end of a line or with a whole one."""
-    last = last_line(path)
+    last = last_line(file)
     return (
         not last or last in (b"END", b"ENDMDL") or (last.startswith((b"ATOM", b"HETATM")) and len(last) >= _WHOLE_ATOM)
     )

@@ -17,6 +17,7 @@ from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.text_frames import by_range, ends_with_line
 from stemdask.sources.atoms.text_index import LineReader, cut_off
 from stemdask.sources.atoms.text_numbers import parse_table
+from stemdask.sources.first_look import FirstLook
 
 NextLine = Callable[[], bytes | None]
 
@@ -118,18 +119,18 @@ def _is_fractional(next_line: NextLine) -> bool:
     return line[:1] in (b"d", b"f")
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Count the atoms of the one structure; velocities may follow them."""
-    with LineReader(path) as lines:
+    with LineReader(file.plain()) as lines:
         header = read_header(lines.line() or b"", lines.line)
         _is_fractional(lines.line)
         if missing := lines.skip(header.n_atoms):
-            raise InputError(f"cut off: {missing} of {header.n_atoms} atom lines are missing", where=path)
+            raise InputError(f"cut off: {missing} of {header.n_atoms} atom lines are missing", where=file.path)
         end, following = lines.position, (lines.line() or b"").split()
         if following and not following[0][:1].isalpha():  # before velocities there is an empty line, or a word
             raise InputError(
                 f"states {header.n_atoms} atoms, and another line of numbers follows",
-                where=path,
+                where=file.path,
                 remedy="Correct the number of atoms, or copy the file again",
             )
         return FrameIndex([0], [end], [header.n_atoms])

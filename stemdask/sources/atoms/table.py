@@ -15,6 +15,7 @@ from stemdask.sources.atoms.frame_index import FrameIndex
 from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.text_frames import by_range, ends_with_line
 from stemdask.sources.atoms.text_index import LineReader, line_blocks
+from stemdask.sources.first_look import FirstLook
 from stemdask.units import parse_length
 
 _UNIT = re.compile(r"\s*[\[(]\s*(\S+?)\s*[\])]\s*$")
@@ -89,14 +90,14 @@ def _header(text: LineReader) -> Columns:
     raise InputError(_RULE)
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Count the lines; where a column holds the frame, consecutive lines with the same number form a frame."""
     found = FrameIndex()
-    with LineReader(path) as lines:
+    with LineReader(file.plain()) as lines:
         columns = _header(lines)
         start = lines.position
     frame, n_atoms, at = "", 0, 0
-    for offset, text in line_blocks(path):
+    for offset, text in line_blocks(file):
         at = offset
         for line in text.splitlines(keepends=True):
             if at >= start and line.strip():

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
+from typing import IO
 
 from stemdask.errors import InputError
 from stemdask.fence import inside
 from stemdask.sources.atoms.frame_index import FramePlace
 from stemdask.sources.atoms.structure import Structure
-from stemdask.sources.compressed import is_compressed, open_plain, read_range
+from stemdask.sources.compressed import is_compressed, read_range
+from stemdask.sources.first_look import FirstLook
 from stemdask.sources.per_file import once_per_file
 
 _CHUNK = 1 << 24
@@ -33,29 +33,27 @@ def _shared(path: str, length: int) -> bytes:
     return read_range(path, 0, length)
 
 
-def read_whole(path: str) -> bytes:
-    """Read a text that is no trajectory; raise InputError where it is too long for that."""
-    with open_plain(path) as stream:
+def read_whole(stream: IO[bytes]) -> bytes:
+    """Read a text that is no trajectory, and close it; raise InputError where it is too long for that."""
+    with stream:
         text = stream.read(_LONGEST + 1)
     if len(text) > _LONGEST:
-        raise InputError("a file of one structure is too long", where=path, allowed=f"up to {_LONGEST} bytes")
+        raise InputError("a file of one structure is too long", allowed=f"up to {_LONGEST} bytes")
     return text
 
 
-def last_line(path: str) -> bytes:
+def last_line(file: FirstLook) -> bytes:
     """Return the end of a file that no end of a line follows; nothing where the last line has one."""
-    if is_compressed(path):
-        with open_plain(path) as stream:
+    if is_compressed(file.path):
+        with file.plain() as stream:
             tail = b""
             while chunk := stream.read(_CHUNK):
                 inside.beat()
                 tail = (tail + chunk)[-200:]
         return tail.rpartition(b"\n")[2]
-    with Path(path).open("rb") as file:
-        file.seek(-min(200, file.seek(0, os.SEEK_END)), os.SEEK_END)
-        return file.read().rpartition(b"\n")[2]
+    return (file.head + file.tail)[-200:].rpartition(b"\n")[2]
 
 
-def ends_with_line(path: str) -> bool:
+def ends_with_line(file: FirstLook) -> bool:
     """Tell whether a text ends with the end of a line, as a whole one does."""
-    return not last_line(path)
+    return not last_line(file)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import TracebackType
+from typing import IO
 
 import numpy as np
 
 from stemdask.errors import InputError
 from stemdask.fence import inside
 from stemdask.sources.atoms.frame_index import FrameIndex
-from stemdask.sources.compressed import most_bytes, open_plain
+from stemdask.sources.compressed import most_bytes
+from stemdask.sources.first_look import FirstLook
 
 _CHUNK = 1 << 24
 _LONGEST_HEADER = 1 << 20
@@ -19,8 +21,8 @@ _LONGEST_HEADER = 1 << 20
 class LineReader:
     """A file read forward in large chunks, by single lines or by skipping many; memory stays at one chunk."""
 
-    def __init__(self, path: str) -> None:
-        self._file = open_plain(path)
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
         self._buffer = b""
         self._at = 0
         self._before = 0
@@ -84,13 +86,13 @@ class LineReader:
         return True
 
 
-def index_counted(path: str, size: int, header: Callable[[LineReader, bytes], int], footer: int = 0) -> FrameIndex:
+def index_counted(file: FirstLook, header: Callable[[LineReader, bytes], int], footer: int = 0) -> FrameIndex:
     """Index a file whose frames state their number of atoms.
 
     Parameters
     ----------
-    path, size
-        File and its size in bytes.
+    file
+        Which holds them.
     header
         Reads the rest of a frame's header, given its first line, and returns the number of atom lines that follow.
     footer
@@ -102,8 +104,8 @@ def index_counted(path: str, size: int, header: Callable[[LineReader, bytes], in
         A frame is cut off or declares more atoms than the file can hold.
     """
     index = FrameIndex()
-    size = most_bytes(path, size)
-    with LineReader(path) as lines:
+    size = most_bytes(file.path, file.size)
+    with LineReader(file.plain()) as lines:
         while True:
             start = lines.position
             first = lines.line()
@@ -114,23 +116,24 @@ def index_counted(path: str, size: int, header: Callable[[LineReader, bytes], in
             frame = len(index.starts)
             n_atoms = header(lines, first)
             if n_atoms < 0 or 6 * n_atoms > size:
-                raise InputError(f"frame {frame} declares {n_atoms} atoms, the file has {size} bytes", where=path)
+                raise InputError(f"frame {frame} declares {n_atoms} atoms, the file has {size} bytes", where=file.path)
             if missing := lines.skip(n_atoms + footer):
                 raise InputError(
                     f"frame {frame} is cut off: {missing} of {n_atoms + footer} lines are missing",
-                    where=path,
+                    where=file.path,
                     remedy="Copy the file again, or remove its last frame if the simulation still writes it",
                 )
             index.add(start, lines.position, n_atoms)
     return index
 
 
-def line_blocks(path: str) -> Iterator[tuple[int, bytes]]:
+def line_blocks(file: FirstLook) -> Iterator[tuple[int, bytes]]:
     """Yield the file in large blocks of whole lines, each with its byte position."""
-    with open_plain(path) as file:
+    with file.plain() as stream:
         position, rest = 0, b""
-        while chunk := file.read(_CHUNK):
-            inside.beat()
+        while chunk := stream.read(_CHUNK):
+            if len(chunk) == _CHUNK:
+                inside.beat()
             text = rest + chunk
             end = text.rfind(b"\n") + 1
             if end:
@@ -138,7 +141,7 @@ def line_blocks(path: str) -> Iterator[tuple[int, bytes]]:
             position += end
             rest = text[end:]
             if len(rest) > _LONGEST_HEADER:
-                raise InputError(f"a line is longer than {_LONGEST_HEADER} bytes", where=path)
+                raise InputError(f"a line is longer than {_LONGEST_HEADER} bytes", where=file.path)
         if rest:
             yield position, rest
 

@@ -10,13 +10,14 @@ from stemdask.sources.atoms.ase_atoms import structure_of
 from stemdask.sources.atoms.format import AtomsFormat
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
+from stemdask.sources.first_look import FirstLook
 from stemdask.sources.per_file import once_per_file
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Count the frames and their atoms; a frame's place is its number."""
     found = FrameIndex()
-    frames = _frames(path)
+    frames = _frames(file.path)
     for k in range(len(frames)):
         found.add(k, k + 1, frames.backend[k].proxy("positions").shape[0])
     return found

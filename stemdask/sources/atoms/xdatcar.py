@@ -13,38 +13,39 @@ from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.text_frames import by_range, ends_with_line
 from stemdask.sources.atoms.text_index import LineReader
 from stemdask.sources.atoms.text_numbers import parse_table
+from stemdask.sources.first_look import FirstLook
 
 _TITLE = b"configuration="
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Find the byte range and the atom count of every configuration."""
     found = FrameIndex()
     header: Header | None = None
-    with LineReader(path) as lines:
+    with LineReader(file.plain()) as lines:
         begin: int | None = None
         while (start := lines.position) >= 0 and (line := lines.line()) is not None:
             if _TITLE in line:
                 frame = len(found.starts)
                 if header is None:
-                    raise InputError("a configuration without elements and cell before it", where=path)
+                    raise InputError("a configuration without elements and cell before it", where=file.path)
                 if missing := lines.skip(header.n_atoms):
                     raise InputError(
                         f"frame {frame} is cut off: {missing} of {header.n_atoms} atom lines are missing",
-                        where=path,
+                        where=file.path,
                         remedy="Copy the file again, or remove its last frame if the simulation still writes it",
                     )
                 found.add(start if begin is None else begin, lines.position, header.n_atoms)
                 begin = None
             elif line.strip() or header is None:
                 if begin is not None:
-                    raise InputError("a header without a configuration", where=path)
+                    raise InputError("a header without a configuration", where=file.path)
                 inside.beat()
                 # The first header stands before the first frame, for all.
                 begin = None if header is None else start
                 header = read_header(line, lines.line)
     if begin is not None or (header is not None and not found.starts):
-        raise InputError("cut off after a header", where=path, remedy="Copy the file again")
+        raise InputError("cut off after a header", where=file.path, remedy="Copy the file again")
     return found
 
 

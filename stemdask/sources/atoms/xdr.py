@@ -15,6 +15,7 @@ from stemdask.sources.atoms.companion import with_elements
 from stemdask.sources.atoms.frame_index import FrameIndex, FramePlace
 from stemdask.sources.atoms.structure import Structure
 from stemdask.sources.atoms.trajectory_library import check_end
+from stemdask.sources.first_look import FirstLook
 
 #: First bytes of every frame: 1995 and 1993.
 XTC, TRR = b"\0\0\x07\xcb", b"\0\0\x07\xc9"
@@ -36,13 +37,13 @@ _UNPACKED = 9
 _MOST, _LEAST = 1.2 * 12, 1 / 8
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Count the frames, which must all have the same atoms."""
     found = FrameIndex()
     end = 0
-    with Path(path).open("rb") as stream:
+    with Path(file.path).open("rb") as stream:
         head_of = _trr_head if stream.read(len(TRR)) == TRR else _xtc_head
-        while end < size:
+        while end < file.size:
             stream.seek(end)
             try:
                 n, length = head_of(stream.read(_HEAD))
@@ -52,12 +53,12 @@ def index(path: str, size: int) -> FrameIndex:
                 break
             except ValueError as error:
                 what = f"frame {len(found.n_atoms)} is damaged: it states {error}"
-                raise InputError(what, where=path, remedy=_AGAIN) from None
+                raise InputError(what, where=file.path, remedy=_AGAIN) from None
             found.add(end, end + length, n)
             end += length
             if len(found.n_atoms) % _BEAT == 0:
-                inside.beat(path)
-    check_end(path, end, size)
+                inside.beat(file.path)
+    check_end(file.path, end, file.size)
     return found
 
 

@@ -14,26 +14,29 @@ from stemdask.sources.atoms.structure import Structure, stated_time
 from stemdask.sources.atoms.text_frames import by_range, ends_with_line
 from stemdask.sources.atoms.text_index import LineReader, cut_off, index_counted
 from stemdask.sources.atoms.text_numbers import parse_table
+from stemdask.sources.first_look import FirstLook
 
 _KEY = re.compile(rb"(\w+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|\{([^}]*)\}|(\S+))")
 
 _ROLES = {b"pos": [0, 1, 2], b"species": [WORD], b"element": [WORD], b"z": [WORD], b"numbers": [WORD]}
 
 
-def index(path: str, size: int) -> FrameIndex:
+def index(file: FirstLook) -> FrameIndex:
     """Find the byte range and the atom count of every frame."""
 
     def header(lines: LineReader, first: bytes) -> int:
         words_of_line = first.split()
         if len(words_of_line) != 1 or not re.fullmatch(rb"[+-]?\d{1,15}", words_of_line[0]):
             raise InputError(
-                "a frame must begin with its number of atoms", where=path, value=first[:40].decode("ascii", "replace")
+                "a frame must begin with its number of atoms",
+                where=file.path,
+                value=first[:40].decode("ascii", "replace"),
             )
         if lines.line() is None:
             raise cut_off()
         return int(first)
 
-    return index_counted(path, size, header)
+    return index_counted(file, header)
 
 
 def parse(text: bytes, n_atoms: int) -> Structure:

@@ -12,9 +12,11 @@ import numpy as np
 from stemdask.errors import InputError
 from stemdask.fence import inside
 from stemdask.kernels.images.stacks.far_pixels import count_far_pixels
+from stemdask.model import Kind
 from stemdask.sources import formats, guard
 from stemdask.sources.content import check_file
 from stemdask.sources.file_source import select
+from stemdask.sources.first_look import look_at
 from stemdask.sources.images import one_stack
 from stemdask.sources.images.format import ImageFormat
 from stemdask.sources.images.source import ImageSource, open_once
@@ -36,6 +38,7 @@ def open_image_files(
     files: Sequence[str],
     fmt: str,
     *,
+    half: Kind | None = "images",
     pixel_size: float | None = None,
     frames: slice | None = None,
 ) -> ImageSource:
@@ -48,7 +51,9 @@ def open_image_files(
     files
         Paths in the order of the frames.
     fmt
-        Name of a format in `stemdask.sources.formats.IMAGES`.
+        Name of a format in `stemdask.sources.formats.IMAGES`, that of the first file.
+    half
+        What was asked for; None where the content of a file may be that of structures, which is an error then.
     pixel_size
         nm; overrides the files.
     frames
@@ -60,8 +65,14 @@ def open_image_files(
         A file can't be read, holds no image, is RGB, or differs in shape or pixel size from the first.
     """
     record = formats.IMAGES[fmt]
-    sizes, looked = zip(*of_each(lambda file: (check_file(file, record), SourceFile.look(file)), files), strict=True)
-    probed, dataset, said = _probe_all(files, record, sizes)
+
+    def looked_into(path: str) -> SourceFile:
+        file = look_at(path)
+        check_file(file, record, half)
+        return SourceFile.of(file)
+
+    looked = tuple(of_each(looked_into, files))
+    probed, dataset, said = _probe_all(looked, record)
     said += one_stack.compare(files, probed, pixel_size)
     first = probed[0]
     size, offset = _calibration(first.calibration, pixel_size)
@@ -117,27 +128,28 @@ def open_images(
     return image_array(open_image_files(files, fmt, pixel_size=pixel_size, frames=frames))
 
 
-def _probe_all(files: Sequence[str], fmt: ImageFormat, sizes: Sequence[int]) -> tuple[dict[int, Stack], int, list[str]]:
+def _probe_all(files: Sequence[SourceFile], fmt: ImageFormat) -> tuple[dict[int, Stack], int, list[str]]:
     """Open evenly spaced files; return their stacks by place, which image of each file is read, and warnings."""
     said: list[str] = []
     probed: dict[int, Stack] = {}
     dataset: int | None = None
     spacing = max(1, len(files) // one_stack.MOST_PROBED)
     for at in sorted({*range(0, len(files), spacing), len(files) - 1}):
-        stacks, warnings = _probe(files[at], fmt)
+        path = files[at].path
+        stacks, warnings = _probe(path, fmt)
         said += warnings
         if dataset is None:
             dataset = max(range(len(stacks)), key=lambda k: (stacks[k].shape, "ADF" in stacks[k].title.upper()))
             if len(stacks) > 1:
                 titles = ", ".join(stack.title for stack in stacks)
-                said.append(f"{files[at]} holds {len(stacks)} images ({titles}): {stacks[dataset].title} is read")
+                said.append(f"{path} holds {len(stacks)} images ({titles}): {stacks[dataset].title} is read")
         if dataset >= len(stacks):
             raise InputError(
                 f"holds {len(stacks)} images, but number {dataset + 1} is the one being read from the first file",
-                where=files[at],
+                where=path,
                 remedy="Name only files that hold the same images",
             )
-        one_stack.check(stacks[dataset], files[at], fmt, sizes[at])
+        one_stack.check(stacks[dataset], path, fmt, files[at].size)
         probed[at] = stacks[dataset]
     return probed, dataset or 0, said
 
