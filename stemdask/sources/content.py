@@ -42,7 +42,9 @@ def check_file(file: FirstLook, fmt: Format, half: Kind | None) -> None:
         head = stream.read(formats.HEAD)
     if not fmt.fits(head):
         raise _wrong_content(file.path, head)
-    found = None if formats.by_name(file.path, half) else formats.by_content(file.path, head, half)
+    if fmt.recognises(head) or formats.by_name(file.path, half):
+        return
+    found = formats.by_content(file.path, head, half)
     if found is not None and found[1] is not fmt:
         raise InputError(
             f"files of several formats: the content is {found[1].noun}, that of the first one {fmt.noun}",

@@ -36,7 +36,9 @@ class Format:
 
     def claims(self, name: str, suffix: str) -> bool:
         """Tell whether a file or folder is of the format by its name, and the suffix of that in lower case."""
-        return suffix in self.suffixes or any(re.match(rf"{start}(?:[ ._-]|$)", name.upper()) for start in self.names)
+        if suffix in self.suffixes:
+            return True
+        return bool(self.names) and re.match(rf"(?:{'|'.join(self.names)})(?:[ ._-]|$)", name.upper()) is not None
 
     def signed(self, head: bytes) -> bool:
         """Tell whether a file begins with a signature of the format."""
