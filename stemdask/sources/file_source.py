@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -37,7 +37,7 @@ class FileSource(BaseModel):
 
     def identity(self) -> list[tuple[str, int, str]]:
         """Return (name, size in bytes, hash of head and tail) of every file; a folder that was moved is the same."""
-        return [(Path(file.path).name, file.size, file.digest) for file in self.files]
+        return [(os.path.basename(file.path), file.size, file.digest) for file in self.files]  # noqa: PTH119
 
     def file_number(self, index: int) -> int:
         """Return the place among the files of the one that holds the frame."""

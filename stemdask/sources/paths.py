@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import glob
+import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from stemdask.errors import InputError
@@ -36,7 +40,7 @@ def find_files(path: str | Path | Sequence[str | Path], kind: Kind | None = None
         Nothing found, unknown suffix, or several formats at once.
     """
     items = [path] if isinstance(path, str | Path) else list(path)
-    found = list(dict.fromkeys(file for item in items for file in _expand(str(item))))
+    found = list(dict.fromkeys(chain.from_iterable(of_each(_expand, [str(item) for item in items]))))
     if not found:
         raise InputError(
             "no file found" if items else "the list of input files is empty",
@@ -70,13 +74,13 @@ def _expand(item: str) -> list[str]:
         raise InputError("a path can't hold a NUL character", value=item)
     try:
         place = Path(item).expanduser()
-        place.exists()
+        mode = _mode(place)
     except (OSError, RuntimeError) as error:  # a name that is too long, a user that isn't there
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         shown = item if len(item) < 100 else item[:99] + "…"
         raise InputError(f"not a path: {said}", where=shown, remedy="Check the path") from None
-    if place.is_dir() and not _is_folder_format(place):
-        inside = _of_known_format([str(p) for p in place.iterdir() if not _is_foreign(p)])
+    if mode is not None and stat.S_ISDIR(mode) and not _is_folder_format(place):
+        inside = _of_known_format([str(p) for p in place.iterdir() if not _is_foreign(str(p))])
         if not inside:
             raise InputError(
                 "the folder holds no file of a known format",
@@ -85,14 +89,24 @@ def _expand(item: str) -> list[str]:
                 remedy="Name a folder, a file or a glob with frames in it",
             )
         return sorted(inside, key=natural_key)
-    if place.exists() or place.is_symlink():
+    if mode is not None or place.is_symlink():
         return [str(place)]
     if glob.has_magic(item):
-        matched = [p for p in glob.glob(str(place), recursive=True) if not _is_foreign(Path(p))]  # noqa: PTH207
+        matched = [p for p in glob.glob(str(place), recursive=True) if not _is_foreign(p)]  # noqa: PTH207
         return sorted(_of_known_format(matched) or matched, key=natural_key)
     if re.match(r"[a-z]+://", item):
         raise InputError("the input must be a path, not an address", where=item, remedy="Copy the data to a disk")
     raise InputError("no such file", where=item, remedy="Check the path and the current folder")
+
+
+def _mode(place: Path) -> int | None:
+    """Return what is at a place; None where nothing is, or a link that leads nowhere."""
+    try:
+        return place.stat().st_mode
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
 
 
 def _is_folder_format(place: Path) -> bool:
@@ -107,12 +121,12 @@ def _of_known_format(found: list[str]) -> list[str]:
     return sure or [file for file, known in claimed.items() if known]
 
 
-def _is_foreign(found: Path) -> bool:
+def _is_foreign(found: str) -> bool:
     """Tell what a folder or glob doesn't mean: hidden files, and the results of earlier runs beside the data."""
-    if found.name.startswith("."):
+    if os.path.basename(found).startswith("."):  # noqa: PTH119 - of many files, much faster
         return True
     try:
-        return found.suffix == ".zarr" and "stemdask_version" in (found / "zarr.json").read_text()[:100_000]
+        return found.endswith(".zarr") and "stemdask_version" in Path(found, "zarr.json").read_text()[:100_000]
     except OSError:
         return False
 
