@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from warnings import catch_warnings
 
 import numpy as np
@@ -76,8 +77,8 @@ def open_atoms_files(
     def looked_into(path: str) -> tuple[FirstLook, FrameIndex | None]:
         file = look_at(path)
         check_file(file, record, half)
-        # Libraries that read binary files may not be used by several threads.
-        return file, indexed(file) if record.text else None
+        # Libraries that read binary files may not be used by several threads. What was read isn't kept of thousands.
+        return replace(file, head=b"", tail=b""), indexed(file) if record.text else None
 
     opened: list[SourceFile] = []
     found = FrameIndex()
