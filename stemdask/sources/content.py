@@ -38,8 +38,8 @@ def check_file(file: FirstLook, fmt: Format, half: Kind | None) -> None:
         return
     if file.size == 0:
         raise InputError("the file is empty (0 bytes)", where=file.path, remedy="Copy it again from its origin")
-    with reading(file.path), file.plain() as stream:
-        head = stream.read(formats.HEAD)
+    with reading(file.path):
+        head = file.beginning(formats.HEAD)
     if not fmt.fits(head):
         raise _wrong_content(file.path, head)
     if fmt.recognises(head) or formats.by_name(file.path, half):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from stemdask.errors import InputError
-from stemdask.sources.compressed import open_plain, unpacked
+from stemdask.sources.compressed import is_compressed, open_plain, unpacked
 from stemdask.sources.guard import os_error
 
 _SAMPLE = 1 << 16
@@ -35,6 +35,13 @@ class FirstLook:
     tail: bytes = b""
     """The last 64 kB of what follows the head."""
     is_folder: bool = False
+
+    def beginning(self, n_bytes: int) -> bytes:
+        """Return the first bytes of what the file holds when it is unpacked, up to 64 kB."""
+        if not is_compressed(self.path):
+            return self.head[:n_bytes]
+        with self.plain() as stream:
+            return stream.read(n_bytes)
 
     def plain(self) -> IO[bytes]:
         """Return a stream of what the file holds when it is unpacked; it isn't opened again where the head is all."""
@@ -79,8 +86,8 @@ def not_regular(path: str) -> InputError:
 
 def _opened(path: str) -> int:
     try:
-        return os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # who else writes into a pipe isn't waited for
-    except BlockingIOError:  # but a client of this file's server, which has it for itself and is asked to give it up
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # doesn't wait for somebody who writes into a pipe
+    except BlockingIOError:  # a server has leased the file to another machine, which is asked to give it back
         return os.open(path, os.O_RDONLY)
 
 

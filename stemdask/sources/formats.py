@@ -143,7 +143,6 @@ def of_text(path: str, kind: Kind, named: Format) -> Format:
 def _head(path: str) -> bytes:
     """Return the beginning of a file; nothing where it can't be read, which the checks of the file will say."""
     try:
-        with look_at(path).plain() as stream:
-            return stream.read(HEAD)
+        return look_at(path).beginning(HEAD)
     except (InputError, OSError, EOFError, ValueError, lzma.LZMAError, zlib.error):
         return b""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 from stemdask.errors import InputError
 from stemdask.sources.first_look import look_at
@@ -103,6 +104,22 @@ def test_each_of_many_images_is_opened_once(tmp_path: Path, opened: Counter[str]
     opened.clear()
     assert open_source(tmp_path).n_frames == 600
     assert {opened[f"{k:03d}.npy"] for k in range(1, 598, 2)} == {1}
+
+
+@pytest.mark.parametrize("suffix", ["npy", "tif"])
+def test_each_of_many_large_images_is_opened_once(tmp_path: Path, opened: Counter[str], suffix: str) -> None:
+    pixels = np.random.default_rng(0).random((200, 201))
+    for k in range(600):
+        path = tmp_path / f"{k:03d}.{suffix}"
+        if k:
+            path.write_bytes((tmp_path / f"000.{suffix}").read_bytes())
+        elif suffix == "npy":
+            np.save(path, pixels)
+        else:
+            tifffile.imwrite(path, pixels)
+    opened.clear()
+    assert open_source(tmp_path).n_frames == 600
+    assert {opened[f"{k:03d}.{suffix}"] for k in range(1, 598, 2)} == {1}
 
 
 def test_a_file_whose_content_is_of_another_format_than_the_first_is_named(tmp_path: Path) -> None:
