@@ -44,30 +44,32 @@ def line_noise(frame: ImageFrame, framework: int, displaced: int) -> LineNoise:
     apart = float(np.sqrt(area / max(int((sublattice == framework).sum()), 1)))
     indices = frame[lattice.I], frame[lattice.J]
 
-    def told(places: tuple[Array, Array], part: Array, slow: int, of: int, kind: Array | None = None) -> SharedShifts:
-        alike, of_part = response[slow].alike(of, width[usual] * LAGS), np.where(part, grain, -1)
-        found = shared_shifts(positions, *places, of_part, slow, width[usual], apart, alike, kind)
-        # Shifts along the lines can move columns across them too.
-        return found._replace(variance=nnls(response[slow].strength(of).T, found.variance)[0])
+    kind = np.full(len(sublattice), usual)  # a kind of which too little is known moves as the framework does
+    for number, of in enumerate(kinds):
+        kind[sublattice == of] = number
 
-    shared = [told(indices, sublattice == framework, slow, usual) for slow in (0, 1)]
+    def told(places: tuple[Array, Array], part: Array, slow: int, of_all: Array | None = None) -> SharedShifts:
+        counts = np.bincount(kind[part], minlength=len(kinds))
+        alike, of_part = response[slow].alike(int(np.argmax(counts)), width[usual] * LAGS), np.where(part, grain, -1)
+        found = shared_shifts(positions, *places, of_part, slow, width[usual], apart, alike, of_all)
+        # Shifts along the lines can move columns across them too, those of some kinds more than others.
+        strength = np.tensordot(counts, [response[slow].strength(k) for k in range(len(kinds))], 1) / counts.sum()
+        return found._replace(variance=nnls(strength.T, found.variance)[0])
+
+    shared = [told(indices, sublattice == framework, slow) for slow in (0, 1)]
     is_of_all = [found.freedom < _FEWEST for found in shared]
     for slow in (0, 1):
         if is_of_all[slow]:  # cells are large: each sublattice has few lines of its own
             places = _places(frame, positions, sublattice == framework)
-            shared[slow] = told(places, sublattice >= 0, slow, usual, sublattice)
+            shared[slow] = told(places, sublattice >= 0, slow, sublattice)
     slow = int(np.argmax([found.variance.sum() for found in shared]))
     variance, freedom = shared[slow]
     if displaced in kinds and not is_of_all[slow]:
         # Each sublattice lies on lines of its own. What moves B in rows, and A not, isn't the scan's.
-        moved = kinds.index(displaced)
-        found = told(indices, sublattice == displaced, slow, moved)
+        found = told(indices, sublattice == displaced, slow)
         both = 0.5 * (variance + found.variance)
         most = 1.0 + _UNSURE * np.sqrt(2.0 / freedom)
         variance, freedom = np.minimum(both, most * variance), freedom + found.freedom
-    kind = np.full(len(sublattice), usual)  # a kind of which too little is known moves as the framework does
-    for number, of in enumerate(kinds):
-        kind[sublattice == of] = number
     line = np.nan_to_num(positions[:, slow])
     return LineNoise(line, kind, response[slow], variance, width[usual], freedom)
 

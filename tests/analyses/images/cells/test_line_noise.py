@@ -60,3 +60,43 @@ def test_shifts_of_rows_are_told_by_cells_of_any_height(
     np.testing.assert_allclose([np.ptp(found.line) for found in every], across, rtol=0.01)
     assert np.mean([found.variance[int(not turned)] for found in every]) < 0.1 * np.mean(along)
     assert every[0].freedom > 8.0
+
+
+def test_faint_columns_that_shifts_move_across_the_lines_are_no_shifts_across_them() -> None:
+    """On four rows of cells all sublattices tell; those beside bright columns move along y with each shift along x."""
+    rng = np.random.default_rng(0)
+    height, rows = 120.0, 4
+    motif, heights = [(0.0, 0.0), (0.085, 0.25), (0.5, 0.5), (0.585, 0.75)], [1000.0, 60.0, 1000.0, 60.0]
+    i, j = np.tile(np.arange(12), rows), np.repeat(np.arange(rows), 12)
+    positions = np.concatenate([np.column_stack([height * (j + y), 40.0 * (i + x)]) for y, x in motif])
+    kind = np.repeat(np.arange(len(motif)), len(i))
+
+    def found(positions: np.ndarray) -> LineNoise:
+        one = {
+            "columns/y": PIXEL * positions[:, 0],
+            "columns/x": PIXEL * positions[:, 1],
+            "columns/sublattice": kind.astype(np.int8),
+            "columns/grain": np.zeros(len(kind), np.int8),
+            "columns/i": np.tile(i, len(motif)).astype(np.int32),
+            "columns/j": np.tile(j, len(motif)).astype(np.int32),
+            "columns/sigma_major": np.full(len(kind), 4.0 * PIXEL),
+            "columns/sigma_minor": np.full(len(kind), 4.0 * PIXEL),
+            "columns/rotation": np.zeros(len(kind)),
+            "columns/amplitude": np.array(heights)[kind],
+            "columns/background": np.full(len(kind), 20.0),
+            "columns/noise_gain": np.array(1.0),
+            "columns/noise_readout": np.array(0.0),
+        }
+        return line_noise(ImageFrame(0, np.zeros((480, 480), np.float32), (PIXEL, PIXEL), results=one), 0, 1)
+
+    response = found(positions).response
+    strength = np.array([response.strength(k)[0] for k in range(len(motif))])[kind]  # by shifts along u, of (u, v)
+    assert strength[kind == 1, 1].max() > 0.5
+    _, line = np.unique(positions[:, 0].round(3), return_inverse=True)
+    along = []
+    for _ in range(20):
+        shifts = rng.normal(0.0, SHIFT, (line.max() + 1, 2))[line] * np.sqrt(strength)
+        along.append(found(positions + shifts[:, ::-1] + rng.normal(0.0, NOISE, positions.shape)).variance)
+    u, v = np.mean(along, axis=0)
+    assert u == pytest.approx((1e3 * PIXEL * SHIFT) ** 2, rel=0.3)
+    assert v < 0.1 * u
