@@ -168,7 +168,10 @@ class FisherScoring:
         with_shape = self.scene.with_shape(gaussians, shaped, self.constraints)
         n = max(int(np.count_nonzero(self.scene.weight)), 1)
         # Near the optimum a quick look does: the rough matrix takes what overlapping columns share for well known.
-        for exact, rough in ((False, with_shape), (True, gaussians.with_shape(with_shape.terms_alone(N_TERMS)))):
+        for exact, rough in (
+            (False, with_shape),
+            (True, gaussians.with_shape(with_shape.terms_alone(N_TERMS), self.scene.fields_and_shape)),
+        ):
             self._take(False, before, gaussians)
             fall, change = self._fall(exact)
             self._take(True, shaped, rough)

@@ -14,7 +14,6 @@ almost replace one another where columns overlap strongly, and single columns do
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ from stemdask.kernels.arrays import Booleans, Floats, Image, Indices, Integers32
 from stemdask.kernels.compiled import kernel
 from stemdask.kernels.images.fitting.assembly import Information, Parts, Placement, assemble
 from stemdask.kernels.images.fitting.blocks import invert_blocks
+from stemdask.kernels.images.fitting.patch_fields import PatchFields, PatchSplines
 from stemdask.kernels.images.fitting.smooth import Patches
 
 #: The products (1, y, x, yy, yx, xx) as the matrix (1, y, x)·(1, y, x)ᵀ.
@@ -36,9 +36,8 @@ class Fields:
 
     Attributes
     ----------
-    patches, bases
-        For each field (t, l, its coefficients): what its splines are in each patch. The last one is that of the
-        amplitude modes of the coarse system.
+    patches, splines
+        What each field is in each patch. The first is the background; amplitude modes of the coarse system are as it.
     n_sublattices
         Number of sublattices, each with fields of its own.
     weight
@@ -50,7 +49,7 @@ class Fields:
     """
 
     patches: Patches
-    bases: list[Floats]
+    splines: PatchFields
     n_sublattices: int
     weight: Image
     stiffness: Floats
@@ -96,9 +95,8 @@ class NormalEquations:
         (n, P, fields · l): per unit of each field's value (and slopes, l = 3) at the centre of the column's patch.
     patch, sublattice
         (n,) of each column.
-    bases
-        For each field (t, l, its coefficients): what its splines are in each patch. The last one is that of the
-        amplitude modes of the coarse system.
+    fields
+        What each is in each patch. The first is the background; amplitude modes of the coarse system are as it.
     among_fields
         (c, c).
     coarse
@@ -114,27 +112,20 @@ class NormalEquations:
     patch: Indices
     sublattice: Indices
     levers: Floats
-    bases: list[Floats]
+    fields: PatchFields
     among_fields: Floats
     coarse: Floats
     tie: Floats
     inverse: Floats = field(init=False)
     factor: tuple[Floats, bool] = field(init=False)
-    _levels: Floats = field(init=False)
-    """(t · used, c): values and slopes of the fields in each patch by the coefficients, but for those always zero."""
     _felt: Floats = field(init=False)
-    """(n, P, used): their part of the border."""
+    """(n, P, used): the border, but for values and slopes that are always zero."""
 
     def __post_init__(self) -> None:
         self.inverse = np.empty_like(self.own)
         invert_blocks(self.own, self.inverse)
         self.factor = factorise(self.coarse)
-        ends = np.cumsum([0, *(basis.shape[2] for basis in self.bases[:-1])])
-        ties = (self.tie[start:end] for start, end in pairwise(ends))
-        levels = np.concatenate([basis @ tie for basis, tie in zip(self.bases[:-1], ties, strict=True)], axis=1)
-        used = np.flatnonzero(levels.any(axis=(0, 2)))
-        self._levels = levels[:, used].reshape(-1, levels.shape[2])
-        self._felt = np.ascontiguousarray(self.border[:, :, used])
+        self._felt = np.ascontiguousarray(self.border[:, :, self.fields.used])
 
     @classmethod
     def build(
@@ -163,10 +154,10 @@ class NormalEquations:
         """
         n, size = free.shape
         placement = Placement(positions, fields.patches.holding(positions), fields.patches.centres)
-        n_fields, length = len(fields.bases) - 1, fields.bases[0].shape[1]
+        n_fields, length = len(fields.splines), fields.splines.length
         levers = np.ones((n, length))
         levers[:, 1:] = (positions - placement.centres[placement.patch])[:, : length - 1]
-        every = [*fields.bases[:-1], *([fields.bases[-1]] * fields.n_sublattices)]
+        every = [*fields.splines.fields, *([fields.splines.fields[0]] * fields.n_sublattices)]
         parts = Parts(
             own=np.empty((n, size, size)),
             coupling=np.empty((len(information.pairs), size, size)),
@@ -176,10 +167,9 @@ class NormalEquations:
         assemble(information, free, sublattice, placement, parts)
         parts.sums[:, 0, 0] = fields.patches.moments(fields.weight)
         coarse = _project(parts.sums, every)
-        c = sum(basis.shape[2] for basis in fields.bases[:-1])
+        c = int(fields.splines.ends[-1])
         fields.stiffen(coarse[:c, :c])
-        rest = len(coarse) - c
-        whole = np.block([[tie, np.zeros((c, rest))], [np.zeros((rest, tie.shape[1])), np.eye(rest)]])
+        among, with_modes = tie.T @ coarse[:c, :c] @ tie, tie.T @ coarse[:c, c:]
         return cls(
             own=parts.own,
             pairs=information.pairs,
@@ -188,32 +178,31 @@ class NormalEquations:
             patch=placement.patch,
             sublattice=sublattice,
             levers=levers,
-            bases=fields.bases,
-            among_fields=tie.T @ coarse[:c, :c] @ tie,
-            coarse=whole.T @ coarse @ whole,
+            fields=fields.splines,
+            among_fields=among,
+            coarse=np.block([[among, with_modes], [with_modes.T, coarse[c:, c:]]]),
             tie=tie,
         )
 
-    def with_shape(self, shape: ShapeInformation) -> NormalEquations:
+    def with_shape(self, shape: ShapeInformation, fields: PatchFields) -> NormalEquations:
         """Return the matrix with the terms of a shape: fields that are the same everywhere, behind the others."""
-        n_patches, length, n_modes = self.bases[0].shape[0], self.bases[0].shape[1], self.bases[-1].shape[2]
+        length, modes = self.fields.length, self.fields.fields[0]
         n_terms, c = shape.shared.shape[1], len(self.among_fields)
-        n_sub = (len(self.coarse) - c) // n_modes
+        n_sub = (len(self.coarse) - c) // modes.size
         border = np.zeros((*shape.columns.shape, length))
         border[..., 0] = shape.columns
-        same = np.zeros((n_patches, length, 1))
-        same[:, 0] = 1.0
-        sums = np.zeros((n_sub, n_patches, length, n_terms))
-        np.add.at(sums, (self.sublattice, self.patch), self.levers[:, :, None] * shape.columns[:, None, 0, :])
-        modes = [np.tensordot(sums[s], self.bases[-1], axes=((0, 1), (0, 1))).T for s in range(n_sub)]
+        sums = np.zeros((n_terms, n_sub, self.fields.n_patches, length))
+        for t in range(n_terms):
+            np.add.at(sums[t], (self.sublattice, self.patch), self.levers * shape.columns[:, 0, t, None])
+        of_modes = modes.sums(sums.reshape(-1, *sums.shape[2:])).reshape(n_terms, -1).T
         new = slice(c, c + n_terms)
         coarse = np.insert(np.insert(self.coarse, [c] * n_terms, 0.0, axis=0), [c] * n_terms, 0.0, axis=1)
-        coarse[:, new] = np.concatenate([shape.shared, *modes])
+        coarse[:, new] = np.concatenate([shape.shared, of_modes])
         coarse[new] = coarse[:, new].T
         return replace(
             self,
             border=np.concatenate([self.border, border.reshape(len(border), border.shape[1], -1)], axis=2),
-            bases=[*self.bases[:-1], *([same] * n_terms), self.bases[-1]],
+            fields=fields,
             among_fields=coarse[: c + n_terms, : c + n_terms].copy(),
             coarse=coarse,
             tie=block_diag(self.tie, np.eye(n_terms)),
@@ -242,22 +231,21 @@ class NormalEquations:
 
     def apply(self, columns: Floats, coefficients: Floats) -> tuple[Floats, Floats]:
         """Multiply the matrix with (n, P) and (c,)."""
-        fields = (self._levels @ coefficients).reshape(len(self.bases[0]), -1)
+        fields = self.fields.values(self.tie @ coefficients)
         out, sums = np.empty_like(columns), np.zeros_like(fields)
         _multiply(_Matrix(self.own, self.pairs, self.coupling, self._felt, self.patch), fields, columns, out, sums)
-        return out, sums.ravel() @ self._levels + self.among_fields @ coefficients
+        return out, self.fields.sums(sums) @ self.tie + self.among_fields @ coefficients
 
     def precondition(self, columns: Floats, coefficients: Floats) -> tuple[Floats, Floats]:
         """Solve roughly: each column by itself, plus the coarse system."""
-        n_patches, length, n_modes = self.bases[-1].shape
-        modes, c = self.bases[-1].reshape(-1, n_modes), len(coefficients)
-        n_sub = (len(self.coarse) - c) // n_modes
+        modes, c = self.fields.fields[0], len(coefficients)
+        n_sub = (len(self.coarse) - c) // modes.size
         out = np.empty_like(columns)
-        sums = np.zeros((n_sub, n_patches, length))
+        sums = np.zeros((n_sub, self.fields.n_patches, self.fields.length))
         _relax(self.inverse, self.patch, self.sublattice, self.levers, columns, out, sums)
-        right = np.concatenate([coefficients, (sums.reshape(n_sub, -1) @ modes).ravel()])
+        right = np.concatenate([coefficients, modes.sums(sums).ravel()])
         solved = cho_solve(self.factor, right, check_finite=False)
-        local = (solved[c:].reshape(n_sub, n_modes) @ modes.T).reshape(sums.shape)
+        local = modes.values(solved[c:].reshape(n_sub, modes.size))
         _lift(self.patch, self.sublattice, self.levers, local, out)
         return out, solved[:c]
 
@@ -293,27 +281,25 @@ class NormalEquations:
         size = len(self.among_fields)
         covariance = cho_solve(self.factor, np.eye(len(self.coarse))[:, :size], check_finite=False)[:size]
         covariance = self.tie @ covariance @ self.tie.T
-        n_fields = len(self.bases) - 1
-        ends = np.cumsum([0, *(basis.shape[2] for basis in self.bases[:-1])])
-        out = np.empty((len(self.bases[0]), n_fields, n_fields))
-        for f in range(n_fields):
-            lever = self.bases[f][:, 0] @ covariance[ends[f] : ends[f + 1]]
-            for g in range(n_fields):
-                out[:, f, g] = np.einsum("tc,tc->t", lever[:, ends[g] : ends[g + 1]], self.bases[g][:, 0])
+        fields, ends = self.fields.fields, self.fields.ends
+        out = np.empty((self.fields.n_patches, len(fields), len(fields)))
+        for f, one in enumerate(fields):
+            for g, other in enumerate(fields):
+                out[:, f, g] = one.covariance(covariance[ends[f] : ends[f + 1], ends[g] : ends[g + 1]], other)
         return out
 
 
-def _project(sums: Floats, bases: list[Floats]) -> Floats:
+def _project(sums: Floats, splines: list[PatchSplines]) -> Floats:
     """Turn sums (t, f, f, products) per patch and pair of fields into the matrix of the fields' coefficients."""
     square = sums[..., _SQUARE] if sums.shape[3] == 6 else sums[..., None]
-    ends = np.cumsum([0, *(basis.shape[2] for basis in bases)])
+    ends = np.cumsum([0, *(one.size for one in splines)])
     matrix = np.zeros((ends[-1], ends[-1]))
-    for f, left in enumerate(bases):
-        for g, right in enumerate(bases[: f + 1]):
+    for f, left in enumerate(splines):
+        for g, right in enumerate(splines[: f + 1]):
             part = square[:, f, g]
             if not np.any(part):
                 continue
-            block = left.reshape(-1, left.shape[2]).T @ (part @ right).reshape(-1, right.shape[2])
+            block = left.product(part, right)
             matrix[ends[f] : ends[f + 1], ends[g] : ends[g + 1]] = block
             matrix[ends[g] : ends[g + 1], ends[f] : ends[f + 1]] = block.T
     return matrix

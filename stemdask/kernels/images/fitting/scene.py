@@ -26,6 +26,7 @@ from stemdask.kernels.images.fitting.halo import add_columns, redistributed
 from stemdask.kernels.images.fitting.noise import Noise
 from stemdask.kernels.images.fitting.normal_equations import Fields, NormalEquations, ShapeInformation
 from stemdask.kernels.images.fitting.overlaps import overlapping_pairs
+from stemdask.kernels.images.fitting.patch_fields import PatchFields
 from stemdask.kernels.images.fitting.smooth import Patches, SmoothBasis
 from stemdask.kernels.images.fitting.trust import trust_in
 
@@ -101,11 +102,9 @@ class Scene:
         self.halo, self._halo = 0.0, np.zeros_like(self.image)
         bases = [self.background] if self.widths is None else [self.background, self.widths]
         self.patches = Patches.of(self.background.shape, *bases)
-        ground = self.patches.fields(self.background)
-        self.bases = [ground]
-        if self.widths is not None:
-            self.bases += [self.patches.fields(self.widths)] * (3 * self.n_sublattices)
-        self.bases.append(ground)
+        of_widths = [] if self.widths is None else [self.patches.fields(self.widths)] * (3 * self.n_sublattices)
+        self.fields = PatchFields((self.patches.fields(self.background), *of_widths))
+        self.fields_and_shape = self.fields.with_constants(N_TERMS)
         self.set_noise(self.noise)
         self.columns_of = [np.flatnonzero(self.sublattice == s) for s in range(self.n_sublattices)]
 
@@ -359,7 +358,7 @@ class Scene:
             shared.append(tie.T @ np.concatenate([self._field_sums(weighted, state, score), told]))
         among = np.stack(shared, axis=1)
         among[-N_TERMS:] += np.diag(1.0 / SPREAD**2)
-        return equations.with_shape(ShapeInformation(columns, among))
+        return equations.with_shape(ShapeInformation(columns, among), self.fields_and_shape)
 
     def reduced_chi2(self, positions: Floats, radius: Floats) -> Floats:
         """Return the mean of residual²/variance (n,) within radii (n,), px, of positions (n, 2); NaN without pixels."""
@@ -373,7 +372,7 @@ class Scene:
         reach = np.where(state.amplitude != 0.0, 0.5 * _PAIR_REACH * width, 0.0)
         pairs = overlapping_pairs(state.positions, reach)
         both = np.concatenate([np.repeat(np.arange(n, dtype=np.int32)[:, None], 2, axis=1), pairs])
-        blocks, beneath = np.empty((len(both), 6, 6)), np.empty((n, 6, self.bases[0].shape[1]))
+        blocks, beneath = np.empty((len(both), 6, 6)), np.empty((n, 6, self.fields.length))
         terms = self.shape(state)
         if np.abs(terms).max() > _NEARLY_GAUSSIAN:
             shaped_information(
@@ -384,7 +383,7 @@ class Scene:
         blocks[constraints.ghosts, 0, 0] += constraints.expected_weight
         fields = Fields(
             self.patches,
-            self.bases,
+            self.fields,
             self.n_sublattices,
             self.weight,
             self.stiffness,

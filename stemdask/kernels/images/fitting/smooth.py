@@ -8,6 +8,10 @@ import numpy as np
 
 from stemdask.kernels.arrays import Floats, Image, Indices
 from stemdask.kernels.compiled import kernel
+from stemdask.kernels.images.fitting.patch_fields import PatchSplines
+
+#: Cubic splines on one axis that reach a place.
+_REACH = 4
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,21 @@ class SmoothBasis:
         """Return all splines at positions (n, 2): (n, size). For few positions; see :meth:`values` for many."""
         return _outer(self.along(0, positions[:, 0]), self.along(1, positions[:, 1]))
 
-    def linear(self, positions: Floats) -> Floats:
-        """Return value and slopes along y and x of all splines at positions (n, 2): (n, 3, size)."""
-        y, x = positions.T
-        values = self.along(0, y), self.along(1, x)
-        slopes = self.along(0, y, slope=True), self.along(1, x, slope=True)
-        return np.stack([_outer(*values), _outer(slopes[0], values[1]), _outer(values[0], slopes[1])], axis=1)
+    def near(self, positions: Floats, *, linear: bool) -> PatchSplines:
+        """Return the splines that reach positions (n, 2): their values and, where `linear`, slopes along y and x."""
+        near, values, slopes = [], [], []
+        for axis, coordinate in enumerate(positions.T):
+            values.append(self.along(axis, coordinate))
+            slopes.append(self.along(axis, coordinate, slope=True))
+            n, cells = values[axis].shape[1], self.cells[axis]
+            first = np.floor((coordinate + 0.5) * cells / self.shape[axis]).astype(np.intp)
+            near.append(np.clip(first, 0, max(n - _REACH, 0))[:, None] + np.arange(min(_REACH, n)))
+        (y, x), (by_y, by_x) = (
+            [np.take_along_axis(*pair, 1) for pair in zip(of, near, strict=True)] for of in (values, slopes)
+        )
+        levels = [_outer(y, x), _outer(by_y, x), _outer(y, by_x)] if linear else [_outer(y, x)]
+        splines = (near[0][:, :, None] * values[1].shape[1] + near[1][:, None]).reshape(len(positions), -1)
+        return PatchSplines(np.stack(levels, axis=1), splines, self.size)
 
     def values(self, coefficients: Floats, positions: Floats) -> Floats:
         """Return the field (n,) at positions (n, 2)."""
@@ -160,9 +173,9 @@ class Patches:
             index.append(np.clip(np.searchsorted(edge, coordinate + 0.5, side="right") - 1, 0, len(edge) - 2))
         return np.asarray(index[0] * (len(self.columns) - 1) + index[1], dtype=np.intp)
 
-    def fields(self, basis: SmoothBasis) -> Floats:
-        """Return what the splines are in each patch: (patches, 1 or 3, size), value and slopes a px at its centre."""
-        return basis.linear(self.centres) if self.linear else basis.at(self.centres)[:, None, :]
+    def fields(self, basis: SmoothBasis) -> PatchSplines:
+        """Return what the splines are in each patch, with slopes a px if fields are linear."""
+        return basis.near(self.centres, linear=self.linear)
 
     def moments(self, image: Image) -> Floats:
         """Return Σ image·(1, y, x, yy, yx, xx) over each patch, from its centre: (patches, 6), or (patches, 1)."""
