@@ -3,8 +3,10 @@
     python benchmarks/scheduler.py [--blocks 60] [--seconds 0.5]
 
 The loop that hands out blocks is the run's own, and so are the numbers that it hands out ahead; workers and time are
-simulated. Measured are what a block costs the driver, with Dask's scheduler in it, and what passes on a worker between
-two blocks. Real workers sleep for as long as a block takes, so that more of them than cores can be compared.
+simulated. Measured are what a block costs the driver, with Dask's scheduler in it, where one comes after another; what
+the driver takes of its core while nothing comes, and for the heartbeats of more and more workers; and what passes on a
+worker between two blocks. Real workers sleep for as long as a block takes, so that more of them than cores can be
+compared.
 """
 
 from __future__ import annotations
@@ -12,12 +14,16 @@ from __future__ import annotations
 import argparse
 import heapq
 import math
-import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from distributed import Client, LocalCluster
+from distributed.scheduler import heartbeat_interval
 
 from stemdask.engine.block import Ack
 from stemdask.engine.dispatch import TICK, Done, Job, dispatch
@@ -27,6 +33,10 @@ from stemdask.model import Block, FrameStatus
 from stemdask.store.layout import run_directory
 
 REAL = (1, 2, 4)
+#: Workers, and blocks of so many seconds, that come to the driver one after another.
+BUSY, N_SHORT, SHORT = 4, 600, 0.02
+#: Workers whose heartbeats are compared, for so many seconds.
+IDLE, IDLE_SECONDS = (2, 30), 20.0
 SIMULATED = (10, 100, 300, 1000, 3000)
 BLOCK_SECONDS = (1.0, 3.0, 10.0, 30.0)
 #: Blocks per worker of a simulated run: its end, when workers run out of blocks, is part of it.
@@ -43,6 +53,15 @@ class Costs:
     """Of the driver's core, which does one thing at a time."""
     worker: float
     """Between two blocks of a worker."""
+    idle: float
+    """Of the driver's core each second, whatever comes."""
+    beat: float
+    """Of the driver's core for each heartbeat; their number for each block follows from the number of workers."""
+
+    def of_driver(self, workers: int) -> float:
+        """Return the time that a block takes of a driver that has so many workers."""
+        busy = self.idle + self.beat * workers / heartbeat_interval(workers)
+        return self.driver / (1.0 - busy) if busy < 1.0 else math.inf
 
 
 class Simulated:
@@ -54,6 +73,7 @@ class Simulated:
         self.now = 0.0
         self._seconds = seconds
         self._costs = costs
+        self._driver = costs.of_driver(workers)
         self._free = [0.0] * workers
         self._running: list[tuple[float, int, Block]] = []
 
@@ -64,7 +84,7 @@ class Simulated:
         return
 
     def submit(self, block: Block, isolate: bool | None) -> None:
-        self.now += self._costs.driver
+        self.now += self._driver
         end = max(self.now, heapq.heappop(self._free)) + self._costs.worker + self._seconds[block.index]
         heapq.heappush(self._free, end)
         heapq.heappush(self._running, (end, block.index, block))
@@ -115,7 +135,7 @@ def all_handed_out(pool: Simulated | Sleeping, n_blocks: int) -> None:
 
 
 def real(workers: int, n_blocks: int, seconds: float) -> tuple[float, float]:
-    """Return the time that blocks took with so many real workers, and the CPU time of this process for one, s."""
+    """Return the time that blocks took with so many real workers, and the CPU time of this process for all, s."""
     with tempfile.TemporaryDirectory() as name:
         store = Path(name) / "o.zarr"
         run_directory(store).mkdir()
@@ -125,7 +145,29 @@ def real(workers: int, n_blocks: int, seconds: float) -> tuple[float, float]:
                 time.sleep(TICK)
             start, spent = time.perf_counter(), time.process_time()
             all_handed_out(pool, n_blocks)
-            return time.perf_counter() - start, (time.process_time() - spent) / n_blocks
+            return time.perf_counter() - start, time.process_time() - spent
+
+
+def idle(counts: Iterable[int]) -> list[float]:
+    """Return the CPU time of this process each second while so many workers, started elsewhere, have nothing to do."""
+    spent, workers = [], []
+    with LocalCluster(n_workers=0, dashboard_address=None) as cluster, Client(cluster) as client:
+        command = [sys.executable, "-m", "dask", "worker", cluster.scheduler_address, "--nthreads", "1"]
+        try:
+            for count in counts:
+                while len(workers) < count:
+                    workers.append(subprocess.Popen([*command, "--no-dashboard"], stderr=subprocess.DEVNULL))
+                client.wait_for_workers(count)
+                time.sleep(0.5 * IDLE_SECONDS)  # the last of them has just come
+                start, before = time.perf_counter(), time.process_time()
+                time.sleep(IDLE_SECONDS)
+                spent.append((time.process_time() - before) / (time.perf_counter() - start))
+        finally:
+            for worker in workers:
+                worker.terminate()
+            for worker in workers:
+                worker.wait()
+    return spent
 
 
 def simulated(workers: int, seconds: list[float], costs: Costs) -> float:
@@ -143,10 +185,14 @@ def spread(n_blocks: int, seconds: float) -> list[float]:
 
 def measured(n_blocks: int, seconds: float) -> tuple[Costs, dict[int, float]]:
     """Return what a block costs with real workers, and the time that all blocks took by the number of workers, s."""
-    took = {workers: real(workers, n_blocks, seconds) for workers in REAL}
-    driver = statistics.median(spent for _, spent in took.values())
-    costs = Costs(driver, max(0.0, took[1][0] / n_blocks - seconds))
-    return costs, {workers: wall for workers, (wall, _) in took.items()}
+    took = {workers: real(workers, n_blocks, seconds)[0] for workers in REAL}
+    few, many = (workers / heartbeat_interval(workers) for workers in IDLE)
+    of_few, of_many = idle(IDLE)
+    beat = max(0.0, (of_many - of_few) / (many - few))
+    rest = max(0.0, of_few - beat * few)
+    passed, spent = real(BUSY, N_SHORT, SHORT)
+    spent -= passed * (rest + beat * BUSY / heartbeat_interval(BUSY))
+    return Costs(spent / N_SHORT, max(0.0, took[1] / n_blocks - seconds), rest, beat), took
 
 
 def efficiency(workers: int, seconds: float, costs: Costs) -> float:
@@ -161,7 +207,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.5)
     asked = parser.parse_args()
     costs, took = measured(asked.blocks, asked.seconds)
-    print(f"a block costs {1000 * costs.driver:.1f} ms of the driver and {1000 * costs.worker:.1f} ms between two")
+    print(
+        f"a block costs {1000 * costs.driver:.1f} ms of the driver and {1000 * costs.worker:.1f} ms between two, "
+        f"a heartbeat {1000 * costs.beat:.1f} ms; {100 * costs.idle:.1f} % of its core the driver takes anyway"
+    )
     for workers, seconds in took.items():
         expected = simulated(workers, [asked.seconds] * asked.blocks, costs)
         print(f"{workers:5d} workers: {seconds:6.2f} s, simulated {expected:6.2f} s", flush=True)
