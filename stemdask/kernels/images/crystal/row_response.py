@@ -19,6 +19,8 @@ _REACH, _POINTS = 5.0, 2.5
 _APART = 20.0
 #: Least variance of a pixel, in units of the largest one.
 _LEAST = 1e-6
+#: What keeps columns in one place from being undetermined, in units of the information of each.
+_RIDGE = 1e-9
 
 
 class MeanCell(NamedTuple):
@@ -110,6 +112,7 @@ def row_response(cell: MeanCell, across: int, unit: int = 0) -> RowResponse:
         products = (own * slopes[:, :2].sum(axis=0)[:, None]).reshape(2, 3, len(grid), len(grid))
         by_line = products.sum(axis=3 if across == 0 else 2)
         score[:, :, here] = np.exp(1j * np.multiply.outer(wave, grid)) @ np.swapaxes(by_line, 1, 2)
+    information[:, range(3 * k), range(3 * k)] *= 1.0 + _RIDGE
     moves = np.linalg.solve(information, score[..., None])[..., 0].reshape(2, len(wave), k, 3)[..., :2]
     moves = moves.reshape(2, len(wave), 2 * k)
     spectrum = moves[:, :, :, None] * np.conj(moves[:, :, None, :])
