@@ -114,7 +114,7 @@ def outcome(path: Path, counts: int, jitter: float, draw: int) -> Outcome:
     used = found["columns/sublattice"] >= 0
     places = np.column_stack([found["columns/y"], found["columns/x"]])[used] / pixel
     standard = np.column_stack([found["columns/y_err"], found["columns/x_err"]])[used] / pixel
-    by_rows = np.column_stack([found["displacement/column_jitter_y"], found["displacement/column_jitter_x"]])[used]
+    by_rows = np.column_stack([found["columns/jitter_y"], found["columns/jitter_x"]])[used]
     standard = np.hypot(standard, by_rows / (1e3 * pixel))
     distance = float(np.median(cKDTree(places).query(places, 2)[0][:, 1]))
     near = NEAR[0] * distance + NEAR[1]

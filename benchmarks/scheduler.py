@@ -53,9 +53,9 @@ class Costs:
     """Of the driver's core, which does one thing at a time."""
     worker: float
     """Between two blocks of a worker."""
-    idle: float
+    idle: float = 0.0
     """Of the driver's core each second, whatever comes."""
-    beat: float
+    beat: float = 0.0
     """Of the driver's core for each heartbeat; their number for each block follows from the number of workers."""
 
     def of_driver(self, workers: int) -> float:

@@ -99,12 +99,8 @@ JITTER_X = Variable(
 JITTER_Y = Variable(
     "displacement/jitter_y", ("frame",), "float64", "pm", "RMS shift along y of A columns, by the rows of the scan"
 )
-COLUMN_JITTER_X = Variable(
-    "displacement/column_jitter_x", _COLUMN, "float32", "pm", "RMS shift along x of a column, by the rows of the scan"
-)
-COLUMN_JITTER_Y = Variable(
-    "displacement/column_jitter_y", _COLUMN, "float32", "pm", "RMS shift along y of a column, by the rows of the scan"
-)
+COLUMN_JITTER_X = Variable("columns/jitter_x", _COLUMN, "float32", "pm", "RMS shift along x by the rows of the scan")
+COLUMN_JITTER_Y = Variable("columns/jitter_y", _COLUMN, "float32", "pm", "RMS shift along y by the rows of the scan")
 EXCESS_X = Variable(
     "displacement/excess_x", ("frame",), "float64", "1", "scatter along x of neighbouring cells over that of the fits"
 )

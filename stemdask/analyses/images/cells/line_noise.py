@@ -10,7 +10,7 @@ from stemdask.analyses.images.columns.scan_distortion import positions_of
 from stemdask.kernels.images.crystal.lattice import fit_lattice
 from stemdask.kernels.images.crystal.line_noise import LineNoise
 from stemdask.kernels.images.crystal.row_response import MeanCell, row_response
-from stemdask.kernels.images.crystal.shared_shifts import LAGS, SharedShifts, shared_shifts
+from stemdask.kernels.images.crystal.shared_shifts import LAGS, Lines, SharedShifts, shared_shifts
 from stemdask.kernels.images.fitting.ellipses import precision_of
 from stemdask.model import Array, ImageFrame
 
@@ -50,8 +50,9 @@ def line_noise(frame: ImageFrame, framework: int, displaced: int) -> LineNoise:
 
     def told(places: tuple[Array, Array], part: Array, slow: int, of_all: Array | None = None) -> SharedShifts:
         counts = np.bincount(kind[part], minlength=len(kinds))
-        alike, of_part = response[slow].alike(int(np.argmax(counts)), width[usual] * LAGS), np.where(part, grain, -1)
-        found = shared_shifts(positions, *places, of_part, slow, width[usual], apart, alike, of_all)
+        alike = response[slow].alike(int(np.argmax(counts)), width[usual] * LAGS)
+        lines = Lines(slow, width[usual], apart, alike)
+        found = shared_shifts(positions, *places, np.where(part, grain, -1), lines, of_all)
         # Shifts along the lines can move columns across them too, those of some kinds more than others.
         strength = np.tensordot(counts, [response[slow].strength(k) for k in range(len(kinds))], 1) / counts.sum()
         return found._replace(variance=nnls(strength.T, found.variance)[0])

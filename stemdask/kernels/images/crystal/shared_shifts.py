@@ -27,6 +27,19 @@ _BEYOND_CHANCE = 2.0
 _FEWEST = 20
 
 
+class Lines(NamedTuple):
+    """The lines of a scan, as the columns of a lattice feel them."""
+
+    slow: int
+    """Axis across the lines: 0 where they run along x."""
+    width: float
+    """Of a column."""
+    apart: float
+    """Distance between columns."""
+    alike: Floats
+    """(2, len(:data:`LAGS`)), correlation along (u, v) of the shifts of columns that are so many widths apart."""
+
+
 class SharedShifts(NamedTuple):
     """Shifts that columns of one line of the scan share."""
 
@@ -41,10 +54,7 @@ def shared_shifts(
     i: AnyNumbers,
     j: AnyNumbers,
     grain: AnyIntegers,
-    slow: int,
-    length: float,
-    apart: float,
-    alike: Floats,
+    lines: Lines,
     kind: AnyIntegers | None = None,
 ) -> SharedShifts:
     """Estimate the shifts of the lines of a scan from columns of one lattice.
@@ -57,14 +67,8 @@ def shared_shifts(
         (n,), their indices, or where they are in units of the cell.
     grain
         (n,), which lattice each belongs to; -1 is left out, and so are grains of fewer than 20 columns.
-    slow
-        Axis across the lines: 0 where they run along x.
-    length
-        The width of a column, over which it averages shifts.
-    apart
-        Distance between columns.
-    alike
-        (2, len(:data:`LAGS`)), correlation along (u, v) of the shifts of columns that are so many widths apart.
+    lines
+        Of the scan.
     kind
         (n,), their sublattices, which may lie anywhere in the cell and bend together; None: they are of one.
 
@@ -80,15 +84,15 @@ def shared_shifts(
     >>> shifts = np.random.default_rng(0).normal(0.0, 0.2, 40)
     >>> positions = np.column_stack([10.0 * j, 10.0 * i + shifts[j]])
     >>> positions += np.random.default_rng(1).normal(0.0, 0.05, positions.shape)
-    >>> alike = np.tile(np.exp(-0.5 * LAGS**2), (2, 1))
-    >>> found = shared_shifts(positions, i, j, np.zeros(1600, int), 0, 2.0, 10.0, alike)
+    >>> lines = Lines(0, 2.0, 10.0, np.tile(np.exp(-0.5 * LAGS**2), (2, 1)))
+    >>> found = shared_shifts(positions, i, j, np.zeros(1600, int), lines)
     >>> np.sqrt(found.variance).round(2), round(found.freedom)
     (array([0.14, 0.  ]), 36)
     """
     known = np.isfinite(np.column_stack([positions, i, j])).all(axis=1) & (grain >= 0)
     kind = np.zeros(len(positions), np.intp) if kind is None else kind
     parts = [
-        _moments(positions[of], _bend(i[of], j[of], kind[of]), slow, length, apart, alike)
+        _moments(positions[of], _bend(i[of], j[of], kind[of]), lines)
         for of in (np.flatnonzero(known & (grain == number)) for number in np.unique(grain[known]))
         if len(of) >= _FEWEST
     ]
@@ -112,9 +116,10 @@ def _bend(i: AnyNumbers, j: AnyNumbers, kind: AnyIntegers) -> Floats:
     return np.asarray(terms)
 
 
-def _moments(positions: Floats, bend: Floats, slow: int, length: float, apart: float, alike: Floats) -> Floats:
+def _moments(positions: Floats, bend: Floats, lines: Lines) -> Floats:
     """Return, along u and v, the sums of products and squares of one grain and what they are made of, (2, 8)."""
-    n, width = len(positions), _BIN * length
+    slow, apart, alike = lines.slow, lines.apart, lines.alike
+    n, width = len(positions), _BIN * lines.width
     n_kinds = bend.shape[1] - (_BEND + 1) * (_BEND + 2) // 2 + 1
     bent = bend @ (bend.T @ positions)
     line = ((bent[:, slow] - bent[:, slow].min()) / width).astype(np.intp)

@@ -48,6 +48,8 @@ class ColumnModel(NamedTuple):
     smoothly over the image; or "free": each column its own."""
     background: Background = "spline"
     """A smooth field with knots many columns apart, or as near as the level between columns asks for; or "constant"."""
+    uneven: bool = False
+    """Whether the level between columns is known to vary from cell to cell; else the image is asked."""
 
 
 USUAL = ColumnModel()

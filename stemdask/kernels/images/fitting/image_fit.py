@@ -65,7 +65,6 @@ class ImageFit:
         model: ColumnModel,
         start: ColumnFit | None,
         held: ArrayLike | None,
-        uneven: bool = False,
     ) -> None:
         self._arguments = (image, positions, sublattice, sigma, noise), (start, held)
         self.given = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
@@ -80,7 +79,7 @@ class ImageFit:
         if np.ndim(image) != 2 or not np.size(image):
             raise ValueError(f"an image has rows and columns of pixels, not the shape {np.shape(image)}")
         self.model, self.noise, self.near = model, noise, start is not None
-        self.uneven = uneven or (start is not None and start.uneven)
+        self.uneven = model.uneven or (start is not None and start.uneven)
         self.has_no_halo, self.halo_err = start is not None and not start.halo, np.nan
         usable = np.flatnonzero(np.isfinite(self.given).all(axis=1))
         self.order = usable[tile_order(self.given[usable])]
@@ -106,10 +105,10 @@ class ImageFit:
         blank(self.scene.image, state.positions[ghosts], 0.5 * constraints.spacing[ghosts])
         self.scoring.begin()
 
-    def anew(self, model: ColumnModel, *, uneven: bool = False) -> ImageFit:
-        """Return the same fit with another model, or of an image whose level is taken for uneven, from its start."""
+    def anew(self, model: ColumnModel) -> ImageFit:
+        """Return the same fit with another model, from its start."""
         before, after = self._arguments
-        return ImageFit(*before, model, *after, self.uneven or uneven)
+        return ImageFit(*before, model, *after)
 
     def run(self) -> None:
         """Bring the model to the image."""

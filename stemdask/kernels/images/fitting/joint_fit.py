@@ -99,7 +99,7 @@ def _ended(fit: ImageFit) -> ColumnFit:
     def ran(fit: ImageFit) -> ImageFit:
         fit.run()
         if fit.may_be_uneven:
-            uneven = ran(fit.anew(fit.model, uneven=True))
+            uneven = ran(fit.anew(fit.model._replace(uneven=True)))
             return min(fit, uneven, key=lambda one: one.doubted)
         if fit.model.widths == "alike" or not fit.scene.unlike(fit.scoring.state):
             return fit

@@ -9,7 +9,7 @@ from stemdask.kernels.images.crystal.displacement import Displacements, displace
 from stemdask.kernels.images.crystal.line_noise import LineNoise
 from stemdask.kernels.images.crystal.row_response import MeanCell, row_response
 from stemdask.kernels.images.crystal.scatter import Scatter, with_scatter
-from stemdask.kernels.images.crystal.shared_shifts import LAGS, SharedShifts, shared_shifts
+from stemdask.kernels.images.crystal.shared_shifts import LAGS, Lines, SharedShifts, shared_shifts
 from stemdask.kernels.images.fitting.position_covariance import PositionCovariance
 
 SPACING, WIDTH, NOISE, SIDE = 14.0, 2.5, 0.02, 40
@@ -51,8 +51,8 @@ def scattered(positions: np.ndarray, jitter: np.ndarray, most: float = 1.0, side
 def read(positions: np.ndarray, side: int = SIDE) -> SharedShifts:
     """Return the shifts of rows along (u, v) that the A columns tell."""
     a = (SUBLATTICE == 0) & (np.maximum(CELL_I, CELL_J) < side)
-    alike = RESPONSE.alike(0, WIDTH * LAGS)
-    return shared_shifts(positions[a], CELL_I[a], CELL_J[a], np.zeros(a.sum(), int), 0, WIDTH, SPACING, alike)
+    lines = Lines(0, WIDTH, SPACING, RESPONSE.alike(0, WIDTH * LAGS))
+    return shared_shifts(positions[a], CELL_I[a], CELL_J[a], np.zeros(a.sum(), int), lines)
 
 
 def pulls(found: Displacements) -> np.ndarray:

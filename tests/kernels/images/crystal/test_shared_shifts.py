@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stemdask.kernels.images.crystal.shared_shifts import LAGS, SharedShifts, shared_shifts
+from stemdask.kernels.images.crystal.shared_shifts import LAGS, Lines, SharedShifts, shared_shifts
 
 SPACING, WIDTH, NOISE, SHIFT = 14.0, 2.5, 0.02, 0.1
 #: Along and across lines, of columns that don't overlap, in even noise.
@@ -27,7 +27,7 @@ def found(side: int, seed: int, shift: float = SHIFT, angle: float = 0.0, slow: 
         felt = weights @ rng.normal(0.0, shift, len(rows)) / np.sqrt((weights**2).sum(axis=1))
         positions[:, axis] += felt + rng.normal(0.0, NOISE, len(positions))
     alike = np.stack([ALONG, ACROSS] if slow == 0 else [ACROSS, ALONG])
-    return shared_shifts(positions, i, j, np.zeros(len(i), int), slow, WIDTH, SPACING, alike)
+    return shared_shifts(positions, i, j, np.zeros(len(i), int), Lines(slow, WIDTH, SPACING, alike))
 
 
 @pytest.mark.parametrize("side", [6, 9, 17])
@@ -53,15 +53,15 @@ def test_without_shifts_there_is_none_but_by_chance() -> None:
 
 
 def test_grains_of_few_columns_and_positions_that_are_not_known_do_not_count() -> None:
-    alike = np.stack([ALONG, ACROSS])
-    nothing = shared_shifts(np.zeros((0, 2)), *3 * [np.zeros(0, int)], 0, 2.0, 10.0, alike)
+    lines = Lines(0, WIDTH, SPACING, np.stack([ALONG, ACROSS]))
+    nothing = shared_shifts(np.zeros((0, 2)), *3 * [np.zeros(0, int)], lines)
     np.testing.assert_array_equal(nothing.variance, 0.0)
     i, j = np.tile(np.arange(12), 12), np.repeat(np.arange(12), 12)
     positions = SPACING * np.column_stack([j, i]) + np.random.default_rng(0).normal(0.0, NOISE, (144, 2))
     positions[:, 1] += np.random.default_rng(1).normal(0.0, SHIFT, 12)[j]
-    whole = shared_shifts(positions, i, j, np.zeros(144, int), 0, WIDTH, SPACING, alike)
+    whole = shared_shifts(positions, i, j, np.zeros(144, int), lines)
     wrong = np.vstack([positions, np.full((30, 2), np.nan), np.random.default_rng(2).normal(0.0, 40.0, (19, 2))])
     more = np.concatenate([i, np.arange(49)]), np.concatenate([j, np.arange(49)])
     grain = np.repeat([0, 0, 1], [144, 30, 19])
-    np.testing.assert_allclose(shared_shifts(wrong, *more, grain, 0, WIDTH, SPACING, alike).variance, whole.variance)
+    np.testing.assert_allclose(shared_shifts(wrong, *more, grain, lines).variance, whole.variance)
     assert whole.variance[0] > 0.2 * SHIFT**2
