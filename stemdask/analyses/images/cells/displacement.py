@@ -123,18 +123,8 @@ def outputs(params: DisplacementParams) -> tuple[Variable, ...]:
     """Declare the displacements."""
     polarisation = (POLARISATION_U, POLARISATION_V) if params.born_charge is not None else ()
     vectors = (Y, X, I, J, COLUMN, U, V, U_ERR, V_ERR, MAGNITUDE, ANGLE, SIGNIFICANT, DISAGREEMENT, NOISE_FLOOR)
-    return (
-        *vectors,
-        JITTER_X,
-        JITTER_Y,
-        COLUMN_JITTER_X,
-        COLUMN_JITTER_Y,
-        EXCESS_X,
-        EXCESS_Y,
-        U_SYS,
-        V_SYS,
-        *polarisation,
-    )
+    of_scan = (JITTER_X, JITTER_Y, COLUMN_JITTER_X, COLUMN_JITTER_Y)
+    return (*vectors, *of_scan, EXCESS_X, EXCESS_Y, U_SYS, V_SYS, *polarisation)
 
 
 def run(frame: ImageFrame, params: DisplacementParams) -> Mapping[str, Array]:

@@ -100,7 +100,8 @@ def _ended(fit: ImageFit) -> ColumnFit:
         fit.run()
         if fit.may_be_uneven:
             uneven = ran(fit.anew(fit.model._replace(uneven=True)))
-            return min(fit, uneven, key=lambda one: one.doubted)
+            if uneven.doubted < fit.doubted:
+                return uneven
         if fit.model.widths == "alike" or not fit.scene.unlike(fit.scoring.state):
             return fit
         # What the background doesn't follow has made columns of one kind wide.

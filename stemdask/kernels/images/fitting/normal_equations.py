@@ -157,7 +157,7 @@ class NormalEquations:
         n_fields, length = len(fields.splines), fields.splines.length
         levers = np.ones((n, length))
         levers[:, 1:] = (positions - placement.centres[placement.patch])[:, : length - 1]
-        every = [*fields.splines.fields, *([fields.splines.fields[0]] * fields.n_sublattices)]
+        every = [*fields.splines.each, *([fields.splines.each[0]] * fields.n_sublattices)]
         parts = Parts(
             own=np.empty((n, size, size)),
             coupling=np.empty((len(information.pairs), size, size)),
@@ -186,7 +186,7 @@ class NormalEquations:
 
     def with_shape(self, shape: ShapeInformation, fields: PatchFields) -> NormalEquations:
         """Return the matrix with the terms of a shape: fields that are the same everywhere, behind the others."""
-        length, modes = self.fields.length, self.fields.fields[0]
+        length, modes = self.fields.length, self.fields.each[0]
         n_terms, c = shape.shared.shape[1], len(self.among_fields)
         n_sub = (len(self.coarse) - c) // modes.size
         border = np.zeros((*shape.columns.shape, length))
@@ -238,7 +238,7 @@ class NormalEquations:
 
     def precondition(self, columns: Floats, coefficients: Floats) -> tuple[Floats, Floats]:
         """Solve roughly: each column by itself, plus the coarse system."""
-        modes, c = self.fields.fields[0], len(coefficients)
+        modes, c = self.fields.each[0], len(coefficients)
         n_sub = (len(self.coarse) - c) // modes.size
         out = np.empty_like(columns)
         sums = np.zeros((n_sub, self.fields.n_patches, self.fields.length))
@@ -281,7 +281,7 @@ class NormalEquations:
         size = len(self.among_fields)
         covariance = cho_solve(self.factor, np.eye(len(self.coarse))[:, :size], check_finite=False)[:size]
         covariance = self.tie @ covariance @ self.tie.T
-        fields, ends = self.fields.fields, self.fields.ends
+        fields, ends = self.fields.each, self.fields.ends
         out = np.empty((self.fields.n_patches, len(fields), len(fields)))
         for f, one in enumerate(fields):
             for g, other in enumerate(fields):

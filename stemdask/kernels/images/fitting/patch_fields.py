@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from stemdask.kernels.arrays import Floats, Indices
 from stemdask.kernels.compiled import kernel
@@ -64,56 +65,56 @@ class PatchSplines:
 class PatchFields:
     """Several fields, whose coefficients follow one another."""
 
-    fields: tuple[PatchSplines, ...]
+    each: tuple[PatchSplines, ...]
 
     def __len__(self) -> int:
-        return len(self.fields)
+        return len(self.each)
 
     @property
     def length(self) -> int:
         """Numbers of a field in a patch: its value and, 3, its slopes."""
-        return int(self.fields[0].levels.shape[1])
+        return int(self.each[0].levels.shape[1])
 
     @property
     def n_patches(self) -> int:
         """Number of patches."""
-        return len(self.fields[0].levels)
+        return len(self.each[0].levels)
 
     @cached_property
     def ends(self) -> Indices:
         """(fields + 1,), where the coefficients of each end, from 0."""
-        return np.cumsum([0, *(field.size for field in self.fields)])
+        return np.cumsum([0, *(field.size for field in self.each)])
 
     @cached_property
     def used(self) -> Indices:
         """Numbers of value and slopes among all (fields · l) that aren't zero in every patch."""
-        return np.flatnonzero([row.any() for field in self.fields for row in np.moveaxis(field.levels, 1, 0)])
+        return np.flatnonzero([row.any() for field in self.each for row in np.moveaxis(field.levels, 1, 0)])
 
     @cached_property
-    def _rows(self) -> tuple[Indices, Indices, Floats]:
-        """Levels of what is used (patches · used, coefficients), by rows: where each starts, columns, numbers."""
+    def _levels(self) -> sparse.csr_array:
+        """(patches · used, coefficients)."""
         which, level = np.divmod(self.used, self.length)
-        levels = [self.fields[f].levels[:, a] for f, a in zip(which, level, strict=True)]
-        columns = [self.fields[f].splines + self.ends[f] for f in which]
-        counts = np.tile([one.shape[1] for one in levels], self.n_patches)
-        start = np.concatenate([[0], np.cumsum(counts)])
-        return start, np.concatenate(columns, axis=1).ravel(), np.concatenate(levels, axis=1).ravel()
+        levels = [self.each[f].levels[:, a] for f, a in zip(which, level, strict=True)]
+        columns = [self.each[f].splines + self.ends[f] for f in which]
+        start = np.cumsum([0, *np.tile([one.shape[1] for one in levels], self.n_patches)])
+        entries = np.concatenate(levels, axis=1).ravel(), np.concatenate(columns, axis=1).ravel(), start
+        return sparse.csr_array(entries, shape=(len(start) - 1, self.ends[-1]))
+
+    @cached_property
+    def _transposed(self) -> sparse.csr_array:
+        return sparse.csr_array(self._levels.T)
 
     def with_constants(self, n: int) -> PatchFields:
         """Return these and n more that are the same everywhere."""
-        return PatchFields((*self.fields, *[PatchSplines.constant(self.n_patches, self.length)] * n))
+        return PatchFields((*self.each, *[PatchSplines.constant(self.n_patches, self.length)] * n))
 
     def values(self, coefficients: Floats) -> Floats:
         """Return what is used of the fields (t, used) with coefficients (c,)."""
-        out = np.empty((self.n_patches, len(self.used)))
-        _by_rows(*self._rows, coefficients, out.ravel())
-        return out
+        return np.asarray(self._levels @ coefficients).reshape(self.n_patches, -1)
 
     def sums(self, of_patches: Floats) -> Floats:
         """Return the sums (c,) of numbers (t, used) with each spline; transposes :meth:`values`."""
-        out = np.zeros(self.ends[-1])
-        _by_columns(*self._rows, of_patches.ravel(), out)
-        return out
+        return np.asarray(self._transposed @ of_patches.ravel())
 
 
 @kernel
@@ -158,19 +159,3 @@ def _product(left: Floats, lefts: Indices, between: Floats, right: Floats, right
                 for a in range(length):
                     total += left[t, a, k] * turned[a, m]
                 out[lefts[t, k], rights[t, m]] += total
-
-
-@kernel
-def _by_rows(start: Indices, column: Indices, number: Floats, x: Floats, out: Floats) -> None:
-    for row in range(len(out)):
-        total = 0.0
-        for at in range(start[row], start[row + 1]):
-            total += number[at] * x[column[at]]
-        out[row] = total
-
-
-@kernel
-def _by_columns(start: Indices, column: Indices, number: Floats, x: Floats, out: Floats) -> None:
-    for row in range(len(x)):
-        for at in range(start[row], start[row + 1]):
-            out[column[at]] += number[at] * x[row]

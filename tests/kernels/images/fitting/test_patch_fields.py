@@ -39,15 +39,15 @@ def test_fields_of_an_image_that_is_one_patch_have_no_slopes() -> None:
     assert Patches.of(SHAPE, even).fields(even).levels.shape == (1, 1, 1)
 
 
-@pytest.mark.parametrize("field", FIELDS.fields)
+@pytest.mark.parametrize("field", FIELDS.each)
 def test_sums_transpose_values(field: PatchSplines) -> None:
     of_patches, coefficients = random(2, *field.levels.shape[:2]), random(2, field.size)
     one = np.einsum("stl,stl->s", field.values(coefficients), of_patches)
     np.testing.assert_allclose(one, np.einsum("sc,sc->s", coefficients, field.sums(of_patches)))
 
 
-@pytest.mark.parametrize("left", FIELDS.fields)
-@pytest.mark.parametrize("right", FIELDS.fields)
+@pytest.mark.parametrize("left", FIELDS.each)
+@pytest.mark.parametrize("right", FIELDS.each)
 def test_products_and_covariances_are_those_of_all_splines(left: PatchSplines, right: PatchSplines) -> None:
     between, among = random(len(PATCHES.centres), 3, 3), random(left.size, right.size)
     whole = np.einsum("tai,tab,tbj->ij", dense(left), between, dense(right))
@@ -60,7 +60,7 @@ def test_fields_together_are_each_by_itself_without_what_is_always_zero() -> Non
     fields = FIELDS.with_constants(2)
     coefficients = random(fields.ends[-1])
     each = np.split(coefficients, fields.ends[1:-1])
-    whole = np.concatenate([one.values(c[None])[0] for one, c in zip(fields.fields, each, strict=True)], axis=1)
+    whole = np.concatenate([one.values(c[None])[0] for one, c in zip(fields.each, each, strict=True)], axis=1)
     assert fields.used.tolist() == [0, 1, 2, 3, 4, 5, 6, 9, 12]  # a constant has no slopes
     np.testing.assert_allclose(fields.values(coefficients), whole[:, fields.used])
     of_patches = random(fields.n_patches, len(fields.used))

@@ -7,6 +7,7 @@ from stemdask import simulate
 from stemdask.kernels.images.fitting.joint_fit import fit_joint
 from stemdask.kernels.images.fitting.trust import trust_in
 
+WIDTH = 2.6
 PLACES = np.stack(np.meshgrid(np.arange(5.0, 120, 10), np.arange(5.0, 120, 10)), axis=-1).reshape(-1, 2)
 
 
@@ -53,26 +54,32 @@ def test_an_image_of_which_nothing_counts_is_not_doubted() -> None:
     assert (trust_in(nothing, nothing, nothing, PLACES, 10.0, 1.0) == 1.0).all()
 
 
-def test_a_uniform_displacement_is_right_though_a_column_in_a_corner_is_not_known() -> None:
-    """Columns 3.3 widths apart: width, background and heights almost replace one another."""
-    width, shift = 2.6, np.array([0.3, 0.6])
-    image, truth = simulate.perovskite(
-        (300, 300),
-        3.3 * width * 2**0.5,
-        rotation=7.0,
-        sigma_a=width,
-        sigma_b=width,
+def crowded(
+    side: int, apart: float, rotation: float, seed: int, shift: tuple[float, float] = (0.0, 0.0)
+) -> tuple[np.ndarray, simulate.Truth]:
+    """Return a perovskite of columns `apart` widths apart, whose B are displaced by (u, v)."""
+    return simulate.perovskite(
+        (side, side),
+        apart * WIDTH * 2**0.5,
+        rotation=rotation,
+        sigma_a=WIDTH,
+        sigma_b=WIDTH,
         electrons_a=42_000.0,
         electrons_b=17_000.0,
         background=20.0,
         displacement=lambda place: np.tile(shift[::-1], (len(place), 1)),
         margin=25.0,
-        seed=1,
+        seed=seed,
     )
+
+
+def test_a_uniform_displacement_is_right_though_a_column_in_a_corner_is_not_known() -> None:
+    """Columns 3.3 widths apart: width, background and heights almost replace one another."""
+    image, truth = crowded(300, 3.3, 7.0, 1, (0.3, 0.6))
     inside = ((truth.positions > -0.5) & (truth.positions < 299.5)).all(axis=1)
     corner = np.flatnonzero(inside)[np.argmin((truth.positions[inside] - 0.0).sum(axis=1))]
     known = np.arange(len(truth.positions)) != corner
-    fit = fit_joint(image, truth.positions[known], truth.sublattice[known], width)
+    fit = fit_joint(image, truth.positions[known], truth.sublattice[known], WIDTH)
     error = fit.positions - truth.positions[known]
     middle = ((truth.positions[known] > 20) & (truth.positions[known] < 280)).all(axis=1)
     of_a, of_b = (error[middle & (truth.sublattice[known] == s)] for s in (0, 1))
@@ -84,23 +91,11 @@ def test_a_uniform_displacement_is_right_though_a_column_in_a_corner_is_not_know
 
 def test_columns_that_are_not_known_make_no_shape_of_those_that_are() -> None:
     """3 % of them, 3.5 widths from others: their rims, which are doubted least, asked for a flatter, narrower shape."""
-    width, random = 2.6, np.random.default_rng(2)
-    image, truth = simulate.perovskite(
-        (200, 200),
-        3.5 * width * 2**0.5,
-        rotation=13.0,
-        sigma_a=width,
-        sigma_b=width,
-        electrons_a=42_000.0,
-        electrons_b=17_000.0,
-        background=20.0,
-        margin=25.0,
-        seed=2,
-    )
+    image, truth, random = *crowded(200, 3.5, 13.0, 2), np.random.default_rng(2)
     inside = np.flatnonzero(((truth.positions > 5) & (truth.positions < 195)).all(axis=1))
     of_b = inside[truth.sublattice[inside] == 1]
     known = np.ones(len(truth.positions), bool)
     known[random.choice(of_b, round(0.03 * len(inside)), replace=False)] = False
-    fit = fit_joint(image.astype(np.float32), truth.positions[known], truth.sublattice[known], width)
+    fit = fit_joint(image.astype(np.float32), truth.positions[known], truth.sublattice[known], WIDTH)
     assert not fit.shape_terms.any()
-    assert np.median(fit.sigma_major) == pytest.approx(width, rel=0.005)
+    assert np.median(fit.sigma_major) == pytest.approx(WIDTH, rel=0.005)
