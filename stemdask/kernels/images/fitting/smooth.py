@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -110,17 +111,17 @@ class SmoothBasis:
         """Return the field at every pixel."""
         if self.size == 1:
             return np.full(self.shape, coefficients[0], dtype=np.float32)
-        y, x = (self.along(axis, np.arange(self.shape[axis], dtype=np.float64)) for axis in (0, 1))
+        y, x = _on_pixels(self)
         grid = coefficients.reshape(y.shape[1], x.shape[1])
-        image: Image = (y @ grid).astype(np.float32) @ x.T.astype(np.float32)
+        image: Image = (y @ grid).astype(np.float32) @ x.T
         return image
 
     def project(self, image: Image) -> Floats:
         """Return the sums of an image with each spline: (size,); transposes :meth:`image`."""
         if self.size == 1:
             return np.array([image.sum(dtype=np.float64)])
-        y, x = (self.along(axis, np.arange(self.shape[axis], dtype=np.float64)) for axis in (0, 1))
-        sums: Floats = (y.T @ (image @ x.astype(np.float32)).astype(np.float64)).ravel()
+        y, x = _on_pixels(self)
+        sums: Floats = (y.T @ (image @ x).astype(np.float64)).ravel()
         return sums
 
     def fit(self, values: Floats, positions: Floats) -> Floats:
@@ -133,6 +134,13 @@ class SmoothBasis:
         ridge = 1e-6 * np.trace(normal) / self.size * np.eye(self.size)
         deviation: Floats = np.linalg.solve(normal + ridge, design.T @ (values - mean))
         return mean + deviation
+
+
+@lru_cache(maxsize=8)
+def _on_pixels(basis: SmoothBasis) -> tuple[Floats, Image]:
+    """Return the splines of each axis at all pixels: along y, and, for products with an image, along x."""
+    y, x = (basis.along(axis, np.arange(basis.shape[axis], dtype=np.float64)) for axis in (0, 1))
+    return y, x.astype(np.float32)
 
 
 @dataclass(frozen=True)
