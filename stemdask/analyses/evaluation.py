@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from stemdask.analyses import chain
 from stemdask.errors import FrameError, InputError, StemdaskError
@@ -97,10 +100,35 @@ def failed(reason: str, seconds: float = 0.0, input_hash: int = 0) -> FrameResul
 
 def message_of(result: FrameResult) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return a result as an answer from behind the fence."""
-    header = {name: getattr(result, name) for name in FrameResult.__slots__ if name != "values"}
-    return header | {"status": int(result.status)}, dict(result.values)
+    return _header_of(result), dict(result.values)
 
 
 def result_of(answer: Mapping[str, Any], arrays: Mapping[str, Array]) -> FrameResult:
     """Return the result that `message_of` made an answer of."""
     return FrameResult(**{**answer, "status": FrameStatus(answer["status"])}, values=arrays)
+
+
+def message_of_several(results: Sequence[FrameResult]) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return results of frames that are done as one answer, in which the values of a variable follow each other."""
+    paths = results[0].values if results else ()
+    values = {path: [result.values[path] for result in results] for path in paths}
+    shapes = {path: [np.shape(array) for array in each] for path, each in values.items()}
+    joined = {path: np.concatenate([np.ravel(array) for array in each]) for path, each in values.items()}
+    return {"results": [_header_of(result) for result in results], "shapes": shapes}, joined
+
+
+def results_of(answer: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[FrameResult]:
+    """Return the results that `message_of_several` made an answer of."""
+    values: list[dict[str, Array]] = [{} for _ in answer["results"]]
+    for path, shapes in answer["shapes"].items():
+        flat, at = arrays[path], 0
+        for own, shape in zip(values, shapes, strict=True):
+            end = at + math.prod(shape)
+            own[path] = flat[at:end].reshape(shape)
+            at = end
+    return [result_of(header, own) for header, own in zip(answer["results"], values, strict=True)]
+
+
+def _header_of(result: FrameResult) -> dict[str, Any]:
+    header = {name: getattr(result, name) for name in FrameResult.__slots__ if name != "values"}
+    return header | {"status": int(result.status)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -33,14 +33,10 @@ class Ack:
     """Why frames failed, some of them."""
 
 
-#: Analyses one frame, given its index.
-Evaluate = Callable[[int], FrameResult]
-
-
 def run_block(
     plan: Plan,
     block: Block,
-    evaluate_frame: Evaluate | None = None,
+    results: Iterable[FrameResult] | None = None,
     before_write: Callable[[], None] | None = None,
     written: Mapping[str, int] | None = None,
 ) -> Ack:
@@ -52,8 +48,8 @@ def run_block(
         The run, whose store is laid out.
     block
         One of the plan's blocks.
-    evaluate_frame
-        How a frame is analysed; in this process when absent.
+    results
+        Of its frames, one after the other; they are analysed in this process when absent.
     before_write
         Called when all frames are done; an exception of it leaves the store as it was.
     written
@@ -65,15 +61,13 @@ def run_block(
         The file system refused a write; the block is not done.
     """
     start = time.perf_counter()
-    if evaluate_frame is None:
+    frames = range(block.start, block.stop)
+    if results is None:
         prepared = read_constants(plan)
-
-        def evaluate_frame(index: int) -> FrameResult:
-            return evaluate(plan.source, plan.steps, prepared, index)
-
+        results = (evaluate(plan.source, plan.steps, prepared, index) for index in frames)
     page = _Page(plan, block)
-    for index in range(block.start, block.stop):
-        page.put(index, evaluate_frame(index))
+    for index, result in zip(frames, results, strict=True):
+        page.put(index, result)
     if before_write is not None:
         before_write()
     _writer(plan.store, layout.made(plan.store)).write(block, page.values, page.status, written or {})

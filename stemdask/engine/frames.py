@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stemdask.analyses.evaluation import evaluate, failed, message_of
+from stemdask.analyses.evaluation import FrameResult, evaluate, failed, message_of, message_of_several
 from stemdask.errors import StemdaskError
 from stemdask.fence import inside
 from stemdask.model import Array, Plan
@@ -42,11 +42,25 @@ def load(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[st
 
 def analyse(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Analyse one frame, whose index is given, beyond the stored results among the arrays."""
+    return message_of(_analysed(given["index"], arrays))
+
+
+def analyse_each(given: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Analyse frames, whose indices are given, as far as they have results."""
+    found: list[FrameResult] = []
+    for index in given["indices"]:
+        result = _analysed(index, {})
+        if not result.is_done:
+            break
+        found.append(result)
+    return message_of_several(found)
+
+
+def _analysed(index: int, stored: Mapping[str, Array]) -> FrameResult:
     assert _run is not None
     try:
-        result = evaluate(_run.plan.source, _run.plan.steps, _run.prepared, given["index"], arrays)
+        return evaluate(_run.plan.source, _run.plan.steps, _run.prepared, index, stored)
     except StemdaskError:
         raise
     except BaseException as error:  # noqa: BLE001 - not even an interrupt of its own making may end the helper
-        result = failed(f"{type(error).__name__}: {error}")
-    return message_of(result)
+        return failed(f"{type(error).__name__}: {error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from stemdask.analyses.evaluation import FrameResult, evaluate
@@ -12,7 +12,7 @@ from stemdask.engine.isolate import Helper
 from stemdask.errors import Stopped
 from stemdask.model import Array, Block, Plan
 from stemdask.planning import plan_file as plan_files
-from stemdask.results.recall import recall
+from stemdask.results.recall import Recalled, recall
 from stemdask.store.constants import read_constants
 from stemdask.store.layout import plan_file, run_directory
 from stemdask.store.lock import read_epoch
@@ -59,27 +59,35 @@ def do_block(
     recalled = recall(plan, block)
     frames = recalled.frames
 
-    def evaluate_frame(index: int) -> FrameResult:
-        if give_up is not None and give_up():
-            raise InterruptedError
-        if known is not None and index in known:
-            return known[index]
-        if index in frames:
-            result = analyse(index, frames[index].values)
-            if result.input_hash == frames[index].input_hash:
-                return result
-        return analyse(index)
+    def results() -> Iterator[FrameResult]:
+        tried = known or {}
+        each = range(block.start, block.stop)
+        fresh = analyse([index for index in each if index not in tried and index not in frames])
+        for index in each:
+            if give_up is not None and give_up():
+                raise InterruptedError
+            if index in tried:
+                yield tried[index]
+            elif index in frames:
+                yield beyond(index, frames[index])
+            else:
+                yield next(fresh)
 
-    def analyse(index: int, stored: Mapping[str, Array] | None = None) -> FrameResult:
+    def beyond(index: int, recalled: Recalled) -> FrameResult:
+        """Analyse a frame beyond what is known of it, if that was found of the same frame."""
+        result = next(analyse([index], recalled.values))
+        return result if result.input_hash == recalled.input_hash else next(analyse([index]))
+
+    def analyse(indices: Sequence[int], stored: Mapping[str, Array] | None = None) -> Iterator[FrameResult]:
         if isolate:
-            return _helper(plan, give_up)(index, stored)
-        return evaluate(plan.source, plan.steps, prepared, index, stored)
+            return _helper(plan, give_up).each(indices, stored)
+        return (evaluate(plan.source, plan.steps, prepared, index, stored) for index in indices)
 
     def check_epoch() -> None:
         if read_epoch(run_directory(store)) != epoch:
             raise Stopped("another run has taken over this store", where=store)
 
-    return run_block(plan, block, evaluate_frame, check_epoch, recalled.sums)
+    return run_block(plan, block, results(), check_epoch, recalled.sums)
 
 
 def close_helpers() -> None:
