@@ -270,13 +270,17 @@ class ImageFit:
 
     def doubt(self) -> bool:
         """Let pixels count for less that the present model doesn't explain; tell whether that is news."""
-        scoring, constraints = self.scoring, self.scoring.constraints
-        of = np.flatnonzero(constraints.inside & ~constraints.held)
-        near = float(np.median(constraints.spacing[of])) if len(of) else np.inf
-        if not np.isfinite(near) or not self.scene.doubt(scoring.state.positions[of], near):
+        of, near = self._fitted()
+        if not np.isfinite(near) or not self.scene.doubt(self.scoring.state.positions[of], near):
             return False
         self.renew_noise()
         return True
+
+    def _fitted(self) -> tuple[Indices, float]:
+        """Return which columns move within the image, and how far they usually are from the next one, px."""
+        constraints = self.scoring.constraints
+        of = np.flatnonzero(constraints.inside & ~constraints.held)
+        return of, float(np.median(constraints.spacing[of])) if len(of) else np.inf
 
     @property
     def doubted(self) -> float:
@@ -307,7 +311,12 @@ class ImageFit:
         with np.errstate(invalid="ignore"):
             errors = factor * np.sqrt(blocks[:, :3, :3].diagonal(axis1=1, axis2=2))
         errors[~constraints.free[:, :3] | ~(errors > 0.0)] = np.nan
-        return errors, covariance.transformed(factor * np.eye(2))
+        # Next to what the model doesn't know, noise is not what moves columns most.
+        more, (of, near) = np.ones(self.n), self._fitted()
+        if np.isfinite(near):
+            more[of] = np.sqrt(self.scene.misfit(self.scoring.state, of, near))
+        errors[:, 1:] *= more[:, None]
+        return errors, covariance.transformed(factor * np.eye(2)).times(more)
 
     def _flag(self, errors: Floats) -> None:
         """Flag columns without signal, those that still moved, and weak ones."""

@@ -67,6 +67,14 @@ class PositionCovariance:
         matrix = np.asarray(matrix, dtype=np.float64)
         return PositionCovariance(matrix @ self.own @ matrix.T, self.pairs, matrix @ self.between @ matrix.T)
 
+    def times(self, factors: Floats) -> PositionCovariance:
+        """Return the covariance of positions whose errors are (n,) times as large, and correlated as these."""
+        first, second = self.pairs.T
+        of_pair = factors[first] * factors[second]
+        return PositionCovariance(
+            self.own * np.square(factors)[:, None, None], self.pairs, self.between * of_pair[:, None, None]
+        )
+
     def of_sums(self, weights: sparse.csr_array) -> Floats:
         """Return the covariance (m, 2, 2) of m weighted sums of positions, `weights` (m, n)."""
         out = np.empty((weights.shape[0], 2, 2))

@@ -23,6 +23,7 @@ from stemdask.kernels.images.fitting.constraints import Constraints
 from stemdask.kernels.images.fitting.ellipses import changed_precision, mean_width
 from stemdask.kernels.images.fitting.gaussian import moments
 from stemdask.kernels.images.fitting.halo import add_columns, redistributed
+from stemdask.kernels.images.fitting.misfit import as_moves
 from stemdask.kernels.images.fitting.noise import Noise
 from stemdask.kernels.images.fitting.normal_equations import Fields, NormalEquations, ShapeInformation
 from stemdask.kernels.images.fitting.overlaps import overlapping_pairs
@@ -264,6 +265,19 @@ class Scene:
             return False
         self.trust = trust
         return True
+
+    def misfit(self, state: State, of: Indices, distance: float) -> Floats:
+        """Return what is left over that some columns, `distance` px apart, could take for moves: 1 is usual."""
+        return as_moves(
+            self.image,
+            self.model,
+            self.weight,
+            state.positions[of],
+            state.amplitude[of],
+            self.sublattice[of],
+            float(np.median(state.width)),
+            distance,
+        )
 
     def undoubted(self) -> Image:
         """Return the image without the pixels that are doubted."""

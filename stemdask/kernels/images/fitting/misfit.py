@@ -1,0 +1,87 @@
+"""What a fit leaves over, as far as a column could take it for a move of its own.
+
+Contamination, a column that the model doesn't know, or the edge of a hole moves the columns around it by what noise
+alone would not. They have settled, so nothing of it is left at their own places; but beside them the same structure is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from scipy.special import chdtri
+
+from stemdask.kernels.arrays import Floats, Image, Indices
+from stemdask.kernels.compiled import kernel
+
+#: How far around a column is looked, in distances between neighbours.
+_REACH = 0.6
+#: What noise alone makes of one column in so many isn't believed.
+_CHANCE = 1e-5
+
+
+def as_moves(
+    image: Image,
+    model: Image,
+    weight: Image,
+    positions: Floats,
+    amplitude: Floats,
+    sublattice: Indices,
+    width: float,
+    distance: float,
+) -> Floats:
+    """Return how many times larger than around most columns is what could be taken for a move of each.
+
+    The residual is compared with the derivatives of a column at every place, as a fit compares it at one; the squares
+    are averaged around each column.
+
+    Parameters
+    ----------
+    image, model, weight
+        (y, x): pixels, what is known of them, and one over their variance; 0 where a pixel doesn't count.
+    positions, amplitude, sublattice
+        (n, 2), px; (n,); (n,), from 0 up: columns are compared with those of their sublattice.
+    width
+        Of the columns, px.
+    distance
+        Between neighbouring columns, px.
+
+    Returns
+    -------
+    Floats
+        (n,), ratios of variances; 1 where it isn't more than chance may make of it.
+    """
+    tile = max(int(width / 1.5), 1)
+    sums = np.zeros((2, *(-(-n // tile) for n in image.shape)), np.float32)
+    _sum_tiles(image, model, weight, tile, sums)
+    residual, told = sums
+    fine, reach = width / tile, _REACH * distance / tile
+    squares = gaussian_filter(residual, fine, (1, 0)) ** 2 + gaussian_filter(residual, fine, (0, 1)) ** 2
+    around = gaussian_filter(squares, reach), gaussian_filter(told, np.hypot(reach, fine / np.sqrt(2.0)))
+    row, column = np.clip(positions // tile, 0, np.array(squares.shape) - 1).astype(np.intp).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (around[0] / around[1])[row, column].astype(np.float64)
+        height = np.square(amplitude)
+        out = np.ones(len(positions))
+        for kind in np.unique(sublattice):
+            of = np.flatnonzero(sublattice == kind)
+            # What noise leaves over is everywhere alike, what a wrong model does goes with the height of the columns.
+            usual = np.maximum(_median(found[of]), _median(found[of] / height[of]) * height[of])
+            out[of] = found[of] / usual
+    # Twice the variance of a mean of squares over its own square is the number of squares that are independent.
+    independent = 4.0 * (reach / fine) ** 2
+    return np.where(out > chdtri(independent, _CHANCE) / independent, out, 1.0)
+
+
+def _median(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+@kernel
+def _sum_tiles(image: Image, model: Image, weight: Image, side: int, sums: Image) -> None:
+    """Add residual/variance, and one over the variance, to tiles of `side` px."""
+    for row in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            if weight[row, column] > 0.0:
+                sums[0, row // side, column // side] += (image[row, column] - model[row, column]) * weight[row, column]
+                sums[1, row // side, column // side] += weight[row, column]
