@@ -46,7 +46,7 @@ def show_image(
     alpha = 0.45 if faint else 1.0
     axes.imshow(frame.pixels, cmap="gray", vmin=low, vmax=high, extent=extent(frame), alpha=alpha)
     if unit:
-        axes.set(xlabel=quantity("x", unit), ylabel=quantity("y", unit))
+        _label_lengths(axes, unit)
 
 
 def scale_bar(axes: Axes, unit: str) -> None:
@@ -76,7 +76,15 @@ def map_axes(axes: Axes, unit: str) -> None:
     axes.set_aspect("equal")
     if not axes.yaxis_inverted():
         axes.invert_yaxis()
+    _label_lengths(axes, unit)
+
+
+def _label_lengths(axes: Axes, unit: str) -> None:
     axes.set(xlabel=quantity("x", unit), ylabel=quantity("y", unit))
+    axes.ticklabel_format(style="plain", useOffset=False)
+    # With no factor above the axes, matplotlib needn't measure all ticks, their own and those of bars beside them, once
+    # more to keep the title clear of it.
+    axes.set_title("", y=1.0)
 
 
 def extent(frame: ImageFrame) -> tuple[float, float, float, float]:
