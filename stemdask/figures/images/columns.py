@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import xarray as xr
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from stemdask.analyses.images.columns import columns, edits, gate, lattice
 from stemdask.errors import StoreError
 from stemdask.figures.canvas import height_of, legend_below, show_image
-from stemdask.figures.images.inspection import inspection, mark_columns, residual, sublattice_name
+from stemdask.figures.images.inspection import inspection, mark_columns, residual, residual_of, sublattice_name
 from stemdask.figures.numbers import median_row
 from stemdask.figures.style import new, style
 from stemdask.kernels.images.finding.quality import UNUSABLE
@@ -35,11 +36,10 @@ def overlay(frame: ImageFrame, found: xr.Dataset) -> Figure:
         ``/columns`` of one frame: `y`, `x` and `flag` (column), and `sublattice` where there is one. Columns that could
         not be measured are grey.
     """
-    y = found[columns.Y.name]
-    n = int(np.isfinite(y.values).sum())
+    n = int(np.isfinite(found[columns.Y.name].values).sum())
     with style():
         figure, axes = new(_WIDTH, height_of(frame, _WIDTH))
-        show_image(axes, frame, str(y.attrs["units"]))
+        show_image(axes, frame, _unit(found))
         mark_columns(axes, frame, found, inches=_WIDTH)
         if n:
             legend_below(axes)
@@ -54,25 +54,30 @@ def plot_columns(results: Results, frame: int = 0) -> Figure:
 
 def plot_inspection(results: Results, frame: int = 0) -> Figure:
     """Draw image, columns and residual of a typical place, the worst, and one at the edge."""
-    return inspection(
-        _as_fitted(results, frame),
-        results.at(columns.Y.group, frame),
-        with_residual=_has_residual(results),
-        title="image, inverted" if _polarity(results) == "dark" else "image",
-    )
+    image, found = _as_fitted(results, results.needed_image(frame)), results.at(columns.Y.group, frame)
+    left_over = residual_of(image, found) if _has_residual(results) else None
+    return inspection(image, found, left_over, title=_title(results))
 
 
 def plot_residual(results: Results, frame: int = 0) -> Figure:
     """Draw what the fit leaves over of the whole image."""
     if not _has_residual(results):
         raise StoreError("the store doesn't hold what was fitted: other pixels than those of the file, or no shape")
-    return residual(_as_fitted(results, frame), results.at(columns.Y.group, frame))
+    image, found = _as_fitted(results, results.needed_image(frame)), results.at(columns.Y.group, frame)
+    return residual(image, residual_of(image, found), _unit(found))
 
 
-def _as_fitted(results: Results, frame: int) -> ImageFrame:
-    """Return the image in the contrast in which it was fitted."""
-    image = results.needed_image(frame)
+def _as_fitted(results: Results, image: ImageFrame) -> ImageFrame:
+    """Return an image in the contrast in which it was fitted."""
     return replace(image, pixels=invert(image.pixels)) if _polarity(results) == "dark" else image
+
+
+def _title(results: Results) -> str:
+    return "image, inverted" if _polarity(results) == "dark" else "image"
+
+
+def _unit(found: xr.Dataset) -> str:
+    return str(found[columns.Y.name].attrs["units"])
 
 
 def _has_residual(results: Results) -> bool:
@@ -105,15 +110,20 @@ def parts(results: Results, frame: int) -> list[Part]:
     if image is None:
         part.sentences.append("The input can't be read from here, so the columns are not shown over their image.")
     else:
+        as_fitted, has_residual = _as_fitted(results, image), _has_residual(results)
+        left_over = cache(lambda: residual_of(as_fitted, found))  # two pictures show it
         part.show(
             "Three places, pixel for pixel: typical, the worst, and the edge of what was found. Circles have the "
             "colours of the sublattices; columns that could not be measured are grey crosses. Residual: grey where "
             "no column was fitted.",
-            lambda: plot_inspection(results, frame),
+            lambda: inspection(as_fitted, found, left_over() if has_residual else None, title=_title(results)),
         )
         part.show("The columns found, over the image.", lambda: overlay(image, found))
-        if _has_residual(results):
-            part.show("What the fit leaves over; grey: outside of the columns.", lambda: plot_residual(results, frame))
+        if has_residual:
+            part.show(
+                "What the fit leaves over; grey: outside of the columns.",
+                lambda: residual(as_fitted, left_over(), _unit(found)),
+            )
         else:
             part.sentences.append(
                 "What the fit leaves over is not shown: the store doesn't hold the pixels that were fitted, which are "

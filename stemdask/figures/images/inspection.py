@@ -97,7 +97,23 @@ def fitted(frame: ImageFrame, found: xr.Dataset) -> Array:
     return draw_columns(shape, where[good], height[good], precision, below[good], terms, halo)
 
 
-def inspection(frame: ImageFrame, found: xr.Dataset, *, with_residual: bool = True, title: str = "image") -> Figure:
+def residual_of(frame: ImageFrame, found: xr.Dataset) -> Array:
+    """Return the image minus the fit (y, x), in parts of the height of a column, NaN where there are none.
+
+    Parameters
+    ----------
+    frame
+        The image, in the contrast in which it was fitted.
+    found
+        ``/columns`` of the frame.
+    """
+    heights = found[columns.AMPLITUDE.name].values[_measured(found)]
+    height = float(np.nanmedian(heights)) if np.isfinite(heights).any() else 1.0
+    left_over: Array = (frame.pixels - fitted(frame, found)) / (height or 1.0)
+    return left_over
+
+
+def inspection(frame: ImageFrame, found: xr.Dataset, left_over: Array | None, *, title: str = "image") -> Figure:
     """Draw image, columns and residual of three places: a typical one, the worst, and one at the edge.
 
     Parameters
@@ -106,14 +122,14 @@ def inspection(frame: ImageFrame, found: xr.Dataset, *, with_residual: bool = Tr
         The image, in the contrast in which it was fitted.
     found
         ``/columns`` of the frame.
-    with_residual
-        False: the stored columns aren't those of these pixels, which something was done to before the fit.
+    left_over
+        (y, x), the residual, as of `residual_of`; None where the stored columns aren't those of these pixels, which
+        something was done to before the fit.
     title
         Of the image.
     """
     shown = places(frame, found)
-    left_over, height = _residual(frame, found) if with_residual else (None, 1.0)
-    titles = [title, "columns found"] + ["residual / % of a column's height"] * with_residual
+    titles = [title, "columns found"] + ["residual / % of a column's height"] * (left_over is not None)
     with style():
         figure, panels = new(
             2.5 * len(titles) + 0.7, 2.6 * max(len(shown), 1) + 0.2, max(len(shown), 1), len(titles), squeeze=False
@@ -123,8 +139,7 @@ def inspection(frame: ImageFrame, found: xr.Dataset, *, with_residual: bool = Tr
                 show_image(axes, frame, "", window=(place.rows, place.columns))
             mark_columns(row[1], frame, found, reach=_span(frame, place), inches=2.4)
             if left_over is not None:
-                part = 100 * left_over / height
-                drawn = row[2].imshow(part, cmap="RdBu_r", vmin=-_MOST, vmax=_MOST, extent=extent(frame))
+                drawn = row[2].imshow(100 * left_over, cmap="RdBu_r", vmin=-_MOST, vmax=_MOST, extent=extent(frame))
                 row[2].set_facecolor(_NOT_FITTED)
             for axes in row:
                 _look(axes, frame, place)
@@ -139,25 +154,26 @@ def inspection(frame: ImageFrame, found: xr.Dataset, *, with_residual: bool = Tr
     return figure
 
 
-def residual(frame: ImageFrame, found: xr.Dataset) -> Figure:
+def residual(frame: ImageFrame, left_over: Array, unit: str) -> Figure:
     """Draw what the fit leaves over of the whole image, in parts of the height of a column.
 
     Parameters
     ----------
     frame
-        The image, in the contrast in which it was fitted.
-    found
-        ``/columns`` of the frame.
+        The image.
+    left_over
+        (y, x), the residual, as of `residual_of`.
+    unit
+        Of the lengths of the frame.
     """
-    left_over, height = _residual(frame, found)
     width = 7.0
     with style():
         figure, axes = new(width, height_of(frame, width - 1.0))
-        drawn = axes.imshow(100 * left_over / height, cmap="RdBu_r", vmin=-_MOST, vmax=_MOST, extent=extent(frame))
+        drawn = axes.imshow(100 * left_over, cmap="RdBu_r", vmin=-_MOST, vmax=_MOST, extent=extent(frame))
         axes.set_facecolor(_NOT_FITTED)
         bare(axes)
-        scale_bar(axes, str(found[columns.Y.name].attrs["units"]))
-        rms = float(np.sqrt(np.nanmean(left_over**2))) / height if np.isfinite(left_over).any() else np.nan
+        scale_bar(axes, unit)
+        rms = float(np.sqrt(np.nanmean(left_over**2))) if np.isfinite(left_over).any() else np.nan
         axes.set_title(f"Image minus fit: RMS {100 * rms:.1f} % of a column's height")
         value_bar(axes, drawn, extend="both", label="residual / %")
     return figure
@@ -229,13 +245,6 @@ def bare(axes: Axes) -> None:
     """Leave the ticks of an image out, which has a scale bar."""
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-
-
-def _residual(frame: ImageFrame, found: xr.Dataset) -> tuple[Array, float]:
-    """Return the image minus the fit where there are columns, and the height of a column, which it is told in."""
-    heights = found[columns.AMPLITUDE.name].values[_measured(found)]
-    height = float(np.nanmedian(heights)) if np.isfinite(heights).any() else 1.0
-    return frame.pixels - fitted(frame, found), height or 1.0
 
 
 def _measured(found: xr.Dataset) -> Booleans:

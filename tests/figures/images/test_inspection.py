@@ -13,7 +13,7 @@ from drawn import assert_drawn, title
 
 from stemdask import simulate
 from stemdask.analyses.images.columns import columns as analysis
-from stemdask.figures.images.inspection import fitted, inspection, places, residual
+from stemdask.figures.images.inspection import fitted, inspection, places, residual, residual_of
 from stemdask.kernels.images.finding.columns import find_columns
 from stemdask.kernels.images.fitting.column_fit import NO_SIGNAL
 from stemdask.model import ImageFrame
@@ -100,7 +100,8 @@ def test_the_worst_place_is_where_columns_could_not_be_measured(crystal: tuple[I
 
 @pytest.mark.long
 def test_places_are_drawn_pixel_for_pixel(crystal: tuple[ImageFrame, xr.Dataset]) -> None:
-    figure = inspection(*crystal)
+    left_over = residual_of(*crystal)
+    figure = inspection(*crystal, left_over)
     assert [title(axes) for axes in figure.axes[:3]] == ["image", "columns found", "residual / % of a column's height"]
     for axes in figure.axes[:9]:
         (image,) = axes.images
@@ -108,8 +109,8 @@ def test_places_are_drawn_pixel_for_pixel(crystal: tuple[ImageFrame, xr.Dataset]
         width, height = (abs(float(np.diff(limits)[0])) / 0.03 for limits in (axes.get_xlim(), axes.get_ylim()))
         assert (width, height) == (pytest.approx(89, abs=3), pytest.approx(89, abs=3))  # nine distances of 9.9 px
     assert_drawn(figure)
-    assert len(inspection(*crystal, with_residual=False).axes) == 6
-    assert_drawn(residual(*crystal))
+    assert len(inspection(*crystal, None).axes) == 6
+    assert_drawn(residual(crystal[0], left_over, "nm"))
 
 
 @pytest.mark.long
@@ -123,7 +124,7 @@ def test_marks_of_grains_and_gaps_are_explained_below(crystal: tuple[ImageFrame,
         "grain": np.where(there, right.astype(int), -1),
         "beside_gap": (there & (y < np.nanmin(y) + 0.2)).astype(int),
     }
-    figure = inspection(frame, found.assign({name: ("column", values) for name, values in marks.items()}))
+    figure = inspection(frame, found.assign({name: ("column", values) for name, values in marks.items()}), None)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         f"A, grain 0: {(there & ~right).sum()}",
@@ -136,7 +137,7 @@ def test_a_frame_of_one_column_has_no_place_and_no_model(crystal_of_one: xr.Data
     frame = ImageFrame(0, np.ones((20, 20)), (1.0, 1.0))
     assert places(frame, crystal_of_one) == []
     assert np.isnan(fitted(frame, crystal_of_one)).all()
-    inspection(frame, crystal_of_one)
+    inspection(frame, crystal_of_one, residual_of(frame, crystal_of_one))
 
 
 @pytest.fixture
