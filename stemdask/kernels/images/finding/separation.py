@@ -271,11 +271,12 @@ def _autocorrelation(
 def _shortest_pair(
     lags: Image, max_lag: int, shortest: float, separation: tuple[float, float] | None
 ) -> LatticeVectors | None:
-    best: LatticeVectors | None = None
+    best, clear = None, 0.0
     for pair in _pairs(lags, max_lag, shortest, separation):
         # Pairs come shortest first; a longer one must explain more, not the same.
-        if best is None or np.nan_to_num(pair.confidence) > np.nan_to_num(best.confidence) + _MORE:
-            best = pair
+        known = 0.0 if math.isnan(pair.confidence) else pair.confidence
+        if best is None or known > clear + _MORE:
+            best, clear = pair, known
     return best
 
 
