@@ -9,12 +9,12 @@ from typing import Any, get_args
 
 import typer.main
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from stemdask.analyses import chain, registry
 from stemdask.cli.main import app
 from stemdask.config import clusters
 from stemdask.config.keys import Config, Input, LimitsSection
+from stemdask.config.meanings import meanings
 from stemdask.export import EXPORTS
 from stemdask.kernels import atoms, images
 from stemdask.model import Analysis, Kind, Step, Variable
@@ -133,15 +133,16 @@ def _usage(parameter: Any) -> str:
 
 def _keys(model: type[BaseModel]) -> str:
     """Return the keys of a section as a table; those that choose it are in its heading."""
-    fields = {name: field for name, field in model.model_fields.items() if name != "kind" or field.description}
+    fields = {name: field for name, field in model.model_fields.items() if name != "kind" or name in meanings(model)}
     if not fields:
         return ""
-    return "\n".join(["| key | default | meaning |", "|---|---|---|", *map(_key, fields, fields.values()), ""])
+    return "\n".join(["| key | default | meaning |", "|---|---|---|", *(_key(model, name) for name in fields), ""])
 
 
-def _key(name: str, field: FieldInfo) -> str:
+def _key(model: type[BaseModel], name: str) -> str:
+    field = model.model_fields[name]
     default = "required" if field.is_required() else f"`{default_text(field)}`"
-    return f"| `{name}` | {default} | {_cell(field.description or '')} |"
+    return f"| `{name}` | {default} | {_cell(meanings(model).get(name, ''))} |"
 
 
 def _files() -> str:
@@ -166,7 +167,7 @@ def _analysis(analysis: Analysis, declared: tuple[Variable, ...]) -> str:
     if analysis.params.model_fields:
         lines += ["| key | default | meaning |", "|---|---|---|"]
         for name, field in analysis.params.model_fields.items():
-            lines.append(f"| `{name}` | `{default_text(field)}` | {_cell(field.description or '')} |")
+            lines.append(f"| `{name}` | `{default_text(field)}` | {_cell(meanings(analysis.params)[name])} |")
         lines.append("")
     lines += ["| variable | dimensions | units | meaning |", "|---|---|---|---|"]
     for variable in (variable for variable in declared if variable.stored):

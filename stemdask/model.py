@@ -35,7 +35,7 @@ class FrameStatus(IntEnum):
 class Params(BaseModel):
     """Base of the parameters of an analysis: frozen, finite numbers only, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)

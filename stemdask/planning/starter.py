@@ -14,6 +14,7 @@ from stemdask.analyses import registry
 from stemdask.config import keys
 from stemdask.config.clusters import cluster_kinds
 from stemdask.config.document import store_beside
+from stemdask.config.meanings import WithMeanings, meanings
 from stemdask.config.yaml_lines import dump_value
 from stemdask.model import Kind, Source
 from stemdask.sources import fenced
@@ -33,7 +34,7 @@ def write(inputs: Sequence[str]) -> str:
     lines += ["", "input:", f"  path: {dump_value(path)}"]
     lines += [f"  # {source.kind.capitalize()}, since the format is {described['format']}.", f"  kind: {source.kind}"]
     for name in (*_EXAMPLES[source.kind], "frames"):
-        lines += [*_comment(keys.Input.model_fields[name], 2), *_found(source, name)]
+        lines += [*_comment(meanings(keys.Input)[name], 2), *_found(source, name)]
         lines.append(f"  # {name}: {_EXAMPLES[source.kind].get(name, _FRAMES)}")
     lines += ["# Named after the input.", f"output: {dump_value(store_beside(inputs[0]))}", "", *_WHICH]
     usual = registry.defaults(source)
@@ -44,17 +45,18 @@ def write(inputs: Sequence[str]) -> str:
     lines += ["cluster:", f"  kind: auto    # {', '.join(cluster_kinds()[:-1])} or {cluster_kinds()[-1]}"]
     lines += ["  workers: auto", "", "# limits:"]
     for key, field in keys.LimitsSection.model_fields.items():
-        lines += [*("# " + line for line in _comment(field, 2)), f"#   {key}: {dump_value(field.get_default())}"]
+        text = [*_comment(meanings(keys.LimitsSection)[key], 2), f"  {key}: {dump_value(field.get_default())}"]
+        lines += [f"# {line}" for line in text]
     return "\n".join(lines) + "\n"
 
 
 def schema() -> str:
     """Return the JSON schema of a config, with the parameters of every analysis of both kinds."""
-    whole = keys.Config.model_json_schema()
+    whole = keys.Config.model_json_schema(schema_generator=WithMeanings)
     definitions = whole.setdefault("$defs", {})
     sections: dict[str, Any] = {}
     for analysis in registry.every():
-        own = analysis.params.model_json_schema()
+        own = analysis.params.model_json_schema(schema_generator=WithMeanings)
         definitions |= own.pop("$defs", {})
         definitions[f"{analysis.kind}_{analysis.name}"] = own
         options = sections.setdefault(analysis.name, {"description": analysis.summary, "anyOf": [{"type": "null"}]})
@@ -100,7 +102,7 @@ def _analysis(kind: Kind, name: str, *, on: bool) -> list[str]:
     analysis = registry.get(kind, name)
     lines = [f"# {analysis.summary}", f"{name}:" if analysis.params.model_fields else f"{name}: {{}}"]
     for key, field in analysis.params.model_fields.items():
-        lines += [*_comment(field, 2), f"  {key}: {default_text(field)}"]
+        lines += [*_comment(meanings(analysis.params)[key], 2), f"  {key}: {default_text(field)}"]
     return [f"  {line}" if on or line.startswith("#") else f"  # {line}" for line in lines]
 
 
@@ -118,5 +120,5 @@ def _default(field: FieldInfo) -> Any:
     return default if isinstance(default, str | int | float | list | dict | None) else str(default)
 
 
-def _comment(field: FieldInfo, indent: int) -> list[str]:
-    return [f"{' ' * indent}# {line}" for line in textwrap.wrap(field.description or "", 110 - indent)]
+def _comment(meaning: str, indent: int) -> list[str]:
+    return [f"{' ' * indent}# {line}" for line in textwrap.wrap(meaning, 110 - indent)]

@@ -95,5 +95,5 @@ def _is_photograph(figure: Figure) -> bool:
 
 
 def _is_map(figure: Figure) -> bool:
-    drawn = (one for axes in figure.axes for one in axes.collections if isinstance(one, PolyCollection))
-    return any(np.size(one.get_array()) > 1 for one in drawn)
+    cells = (one for axes in figure.axes for one in axes.collections if isinstance(one, PolyCollection))
+    return any(one.get_array() is not None for one in cells)

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from stemdask.analyses.images.stack import preprocess
+from stemdask.config.meanings import meanings
 from stemdask.errors import StoreError
 from stemdask.figures.numbers import rows_of
 from stemdask.figures.style import new, style
@@ -49,10 +50,9 @@ def parts(results: Results, frame: int) -> list[Part]:
     part = Part(f"Preprocessing of frame {frame}", rows=rows_of(results, "preprocess", frame))
     params = results.params("preprocess")
     changed = {} if params is None else params.model_dump(mode="json", exclude_defaults=True)
-    about = preprocess.PreprocessParams.model_fields
+    about = meanings(preprocess.PreprocessParams)
     for name, value in changed.items():
-        described = str(about[name].description)
-        part.rows.append((name.replace("_", " "), described if value is True else f"{_text(value)}: {described}"))
+        part.rows.append((name.replace("_", " "), about[name] if value is True else f"{_text(value)}: {about[name]}"))
     if not changed:
         part.sentences.append("Nothing was done to the pixels.")
     if comment := results.attributes(preprocess.N_HOT_PIXELS.group).get("comment"):
