@@ -1,4 +1,4 @@
-"""How far a run is: a bar with rate and time left on a terminal, plain lines elsewhere."""
+"""How far a run is, with its rate and the time left, and plain lines that say so."""
 
 from __future__ import annotations
 
@@ -6,12 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TextIO, TypeAlias
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, SpinnerColumn, TextColumn
-from rich.progress import Progress as Bar
-from rich.text import Text
+from typing import TextIO, TypeAlias
 
 from stemdask.model import FrameStatus
 
@@ -54,39 +49,6 @@ class Progress:
 Report: TypeAlias = Callable[[Progress], None]
 
 
-class BarReport:
-    """A bar on a terminal; entered around the run."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._bar = Bar(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            _Rate(),
-            console=Console(file=stream or sys.stderr),
-            transient=False,
-        )
-        self._task = self._bar.add_task("frames", total=None)
-
-    def __enter__(self) -> BarReport:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, progress: Progress) -> None:
-        """Show where the run stands."""
-        self._bar.update(
-            self._task,
-            description=progress.said or "frames",
-            completed=progress.done,
-            total=progress.total,
-            summary=_summary(progress),
-        )
-
-
 class LineReport:
     """Plain lines, at most one every some seconds and one for each change of what is waited for."""
 
@@ -110,7 +72,7 @@ class LineReport:
         if now < self._next and progress.note == self._note and not finished:
             return
         self._next, self._note = now + self._every, progress.note
-        line = f"{progress.done}/{progress.total} frames  {_summary(progress)}".rstrip()
+        line = f"{progress.done}/{progress.total} frames  {summary(progress)}".rstrip()
         line += f"  ({progress.said})" if progress.note else ""
         if line != self._last:
             self._last = line
@@ -118,18 +80,8 @@ class LineReport:
             self._stream.flush()
 
 
-def reporter(stream: TextIO | None = None) -> BarReport | LineReport:
-    """Return a bar where the stream is a terminal, lines where it isn't."""
-    stream = stream or sys.stderr
-    return BarReport(stream) if stream.isatty() else LineReport(stream)
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Any) -> Text:
-        return Text(task.fields.get("summary", ""))
-
-
-def _summary(progress: Progress) -> str:
+def summary(progress: Progress) -> str:
+    """Return the rate, the time left and what went wrong in a few words."""
     parts = []
     if progress.fresh:
         parts.append(f"{progress.rate:.3g} frames/s")

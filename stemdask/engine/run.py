@@ -17,9 +17,10 @@ from stemdask.engine.driver import Driver, Outcome
 from stemdask.engine.ending import told
 from stemdask.engine.log import logged
 from stemdask.engine.pools import settled
-from stemdask.engine.progress import Report, reporter
+from stemdask.engine.progress import Report
 from stemdask.engine.queues.queue import gib
 from stemdask.engine.queues.script import job_bytes, too_long
+from stemdask.engine.reporter import reporter
 from stemdask.engine.setup import chosen, set_up
 from stemdask.engine.signals import Stop
 from stemdask.errors import ConfigError

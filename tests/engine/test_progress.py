@@ -4,7 +4,9 @@ import io
 
 import pytest
 
-from stemdask.engine.progress import BarReport, LineReport, Progress, reporter
+from stemdask.engine.progress import LineReport, Progress
+from stemdask.engine.progress_bar import BarReport
+from stemdask.engine.reporter import reporter
 from stemdask.model import FrameStatus
 
 
