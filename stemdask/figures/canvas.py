@@ -39,12 +39,12 @@ def show_image(
     faint
         Whether something is drawn over it.
     window
-        Rows and columns whose brightness the greys span; by default all.
+        Rows and columns that are drawn; by default all.
     """
     seen = frame.pixels if window is None else frame.pixels[window]
     low, high = np.nanpercentile(seen, (0.5, 99.8)) if np.isfinite(seen).any() else (0, 1)
     alpha = 0.45 if faint else 1.0
-    axes.imshow(frame.pixels, cmap="gray", vmin=low, vmax=high, extent=extent(frame), alpha=alpha)
+    axes.imshow(seen, cmap="gray", vmin=low, vmax=high, extent=extent(frame, window), alpha=alpha)
     if unit:
         _label_lengths(axes, unit)
 
@@ -87,10 +87,16 @@ def _label_lengths(axes: Axes, unit: str) -> None:
     axes.set_title("", y=1.0)
 
 
-def extent(frame: ImageFrame) -> tuple[float, float, float, float]:
-    """Return left, right, bottom and top of an image; pixel centres lie at offset + index × pixel size."""
-    (ny, nx), (dy, dx), (oy, ox) = frame.pixels.shape, frame.pixel_size, frame.offset
-    return ox - dx / 2, ox + (nx - 0.5) * dx, oy + (ny - 0.5) * dy, oy - dy / 2
+def extent(frame: ImageFrame, window: tuple[slice, slice] | None = None) -> tuple[float, float, float, float]:
+    """Return left, right, bottom and top of an image or of some rows and columns of it.
+
+    Pixel centres lie at offset + index × pixel size.
+    """
+    (dy, dx), (oy, ox) = frame.pixel_size, frame.offset
+    rows, columns = window or (slice(0, frame.pixels.shape[0]), slice(0, frame.pixels.shape[1]))
+    left, right = (ox + (edge - 0.5) * dx for edge in (columns.start, columns.stop))
+    top, bottom = (oy + (edge - 0.5) * dy for edge in (rows.start, rows.stop))
+    return left, right, bottom, top
 
 
 def legend_below(axes: Axes, *entries: Any, **options: Any) -> None:

@@ -35,6 +35,8 @@ _RC: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8,
     "lines.linewidth": 1.4,
+    # Where an image has more pixels than its picture, values are averaged: of colours there are four times as many.
+    "image.interpolation_stage": "data",
     "savefig.dpi": 160,
     "figure.dpi": 110,
     "figure.constrained_layout.h_pad": 0.08,

@@ -135,11 +135,13 @@ def inspection(frame: ImageFrame, found: xr.Dataset, left_over: Array | None, *,
             2.5 * len(titles) + 0.7, 2.6 * max(len(shown), 1) + 0.2, max(len(shown), 1), len(titles), squeeze=False
         )
         for row, place in zip(panels, shown, strict=False):
+            window = place.rows, place.columns
             for axes in row[:2]:
-                show_image(axes, frame, "", window=(place.rows, place.columns))
+                show_image(axes, frame, "", window=window)
             mark_columns(row[1], frame, found, reach=_span(frame, place), inches=2.4)
             if left_over is not None:
-                drawn = row[2].imshow(100 * left_over, cmap="RdBu_r", vmin=-_MOST, vmax=_MOST, extent=extent(frame))
+                part = 100 * left_over[window]
+                drawn = row[2].imshow(part, cmap="RdBu_r", vmin=-_MOST, vmax=_MOST, extent=extent(frame, window))
                 row[2].set_facecolor(_NOT_FITTED)
             for axes in row:
                 _look(axes, frame, place)
@@ -254,9 +256,8 @@ def _measured(found: xr.Dataset) -> Booleans:
 
 def _look(axes: Axes, frame: ImageFrame, place: Place) -> None:
     """Let axes show one place alone."""
-    (dy, dx), (oy, ox) = frame.pixel_size, frame.offset
-    axes.set_xlim(ox + (place.columns.start - 0.5) * dx, ox + (place.columns.stop - 0.5) * dx)
-    axes.set_ylim(oy + (place.rows.stop - 0.5) * dy, oy + (place.rows.start - 0.5) * dy)
+    left, right, bottom, top = extent(frame, (place.rows, place.columns))
+    axes.set(xlim=(left, right), ylim=(bottom, top))
     bare(axes)
 
 
