@@ -69,6 +69,27 @@ def test_an_image_lies_where_its_pixels_are():
     assert_drawn(figure)
 
 
+def test_part_of_an_image_lies_where_it_does_in_the_whole():
+    frame = ImageFrame(0, np.arange(12.0).reshape(3, 4), (0.5, 0.25), (1.0, 2.0))
+    figure, axes = new()
+    canvas.show_image(axes, frame, "nm", window=(slice(1, 3), slice(2, 4)))
+    assert axes.images[0].get_extent() == [2.375, 2.875, 2.25, 1.25]
+    assert axes.images[0].get_array().tolist() == [[6.0, 7.0], [10.0, 11.0]]
+    assert_drawn(figure)
+
+
+@pytest.mark.parametrize("offset", [0.0, 3e6])
+def test_a_title_stands_right_above_an_image_wherever_the_field_lies(offset):
+    frame = ImageFrame(0, np.arange(12.0).reshape(3, 4), (0.5, 0.25), (offset, offset))
+    figure, axes = new()
+    canvas.show_image(axes, frame, "nm")
+    axes.set_title("one")
+    assert_drawn(figure)
+    assert axes.yaxis.get_offset_text().get_text() == axes.xaxis.get_offset_text().get_text() == ""
+    assert axes.title.get_position()[1] == 1.0
+    assert float(axes.get_yticklabels()[1].get_text().replace("−", "-")) == pytest.approx(offset, abs=2.0)
+
+
 def test_an_image_without_pixels_is_drawn():
     _, axes = new()
     canvas.show_image(axes, ImageFrame(0, np.full((3, 4), np.nan), (1.0, 1.0)), "pixel")
