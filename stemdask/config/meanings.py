@@ -1,7 +1,7 @@
 """What the keys of a config mean: the text below each in the source of its section.
 
-pydantic can keep these texts with the keys (`use_attribute_docstrings`), and would then read the source of every
-section at every start, for a tenth of its imports; they are wanted for help alone.
+pydantic could keep these texts with the keys (`use_attribute_docstrings`). It would then read the source of every
+section at every start, a tenth of the time of all imports, and only help needs them.
 """
 
 from __future__ import annotations
