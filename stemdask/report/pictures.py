@@ -27,8 +27,8 @@ _WIDE = 8.6
 _PHOTOGRAPH = 48 * 48
 #: How hard WebP tries, 0 to 6. Trying harder (4 and 3) took twice and 1.3 times as long for 4 % and 1 % fewer bytes.
 _EFFORT_OF_IMAGES, _EFFORT = 2, 1
-#: The same for pictures without loss, on a scale of 0 to 100. Maps, whose cells have a colour each, take longest of all:
-#: with less effort 0.6 times as long for 12 % more bytes.
+#: The same for pictures without loss, on a scale of 0 to 100. Maps, whose cells have a colour each, take longest: with
+#: less effort 0.6 times as long for 12 % more bytes.
 _LOSSLESS, _LOSSLESS_MAPS = 60, 20
 
 
