@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
 from scipy.special import chdtri
 
 from stemdask.kernels.arrays import Floats, Image, Indices
@@ -15,8 +16,9 @@ from stemdask.kernels.compiled import kernel
 
 #: How far around a column is looked, in distances between neighbours.
 _REACH = 0.6
-#: What noise alone makes of one column in so many isn't believed.
-_CHANCE = 1e-5
+#: What noise alone makes of one column in so many is believed only beside what it makes of fewer, this many distances
+#: away.
+_CHANCE, _SURELY, _BESIDE = 0.05, 1e-5, 2.0
 
 
 def as_moves(
@@ -69,7 +71,12 @@ def as_moves(
             out[of] = found[of] / usual
     # Twice the variance of a mean of squares over its own square is the number of squares that are independent.
     independent = 4.0 * (reach / fine) ** 2
-    return np.where(out > chdtri(independent, _CHANCE) / independent, out, 1.0)
+    may_be, surely = (chdtri(independent, chance) / independent for chance in (_CHANCE, _SURELY))
+    sure = positions[out > surely]
+    if not len(sure):
+        return np.ones(len(positions))
+    beside = cKDTree(sure).query(positions)[0] < _BESIDE * distance
+    return np.where(beside & (out > may_be), out, 1.0)
 
 
 def _median(values: Floats) -> float:
