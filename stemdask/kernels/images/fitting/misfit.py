@@ -6,10 +6,12 @@ alone would not. They have settled, so nothing of it is left at their own places
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
-from scipy.special import chdtri
+from scipy.special import chdtri, ndtr
 
 from stemdask.kernels.arrays import Floats, Image, Indices
 from stemdask.kernels.compiled import kernel
@@ -57,8 +59,12 @@ def as_moves(
     _sum_tiles(image, model, weight, tile, sums)
     residual, told = sums
     fine, reach = width / tile, _REACH * distance / tile
-    squares = gaussian_filter(residual, fine, (1, 0)) ** 2 + gaussian_filter(residual, fine, (0, 1)) ** 2
-    around = gaussian_filter(squares, reach), gaussian_filter(told, np.hypot(reach, fine / np.sqrt(2.0)))
+
+    def filtered(values: Image, *of: Any) -> Image:
+        return np.asarray(gaussian_filter(values, *of, mode="constant"))
+
+    squares = filtered(residual, fine, (1, 0)) ** 2 + filtered(residual, fine, (0, 1)) ** 2
+    around = filtered(squares, reach), filtered(told, np.hypot(reach, fine / np.sqrt(2.0)))
     row, column = np.clip(positions // tile, 0, np.array(squares.shape) - 1).astype(np.intp).T
     with np.errstate(invalid="ignore", divide="ignore"):
         found = (around[0] / around[1])[row, column].astype(np.float64)
@@ -69,8 +75,9 @@ def as_moves(
             # What noise leaves over is everywhere alike, what a wrong model does goes with the height of the columns.
             usual = np.maximum(_median(found[of]), _median(found[of] / height[of]) * height[of])
             out[of] = found[of] / usual
-    # Twice the variance of a mean of squares over its own square is the number of squares that are independent.
-    independent = 4.0 * (reach / fine) ** 2
+    # A mean of squares varies as that of so many independent ones; at the border it is of fewer.
+    left, right = (ndtr((edge - positions / tile) / reach) for edge in (np.zeros(2), np.array(squares.shape)))
+    independent = 4.0 * (reach / fine) ** 2 * (right - left).prod(axis=1)
     may_be, surely = (chdtri(independent, chance) / independent for chance in (_CHANCE, _SURELY))
     sure = positions[out > surely]
     if not len(sure):

@@ -60,7 +60,7 @@ def test_a_spot_is_seen_by_the_columns_around_it_alone() -> None:
     left_over = _image(at[None], np.array([8.0])) + np.random.default_rng(1).normal(0, 1, (SIZE, SIZE))
     found, away = _found(left_over), np.hypot(*(places - at).T) / DISTANCE
     assert (found[away < 1] > 3).all()
-    assert (found[away > 2.5] == 1).all()
+    assert (found[away > 4] == 1).all()
 
 
 def test_errors_beside_contamination_hold_what_it_moves() -> None:
