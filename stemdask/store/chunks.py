@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import google_crc32c
 import numpy as np
@@ -100,9 +100,8 @@ class Chunks:
         packed = bytes(self._zstd.encode(plain))
         place = Path("/".join([self._folder, *map(str, key)]))
         new = place.with_name(f"{place.name}.{disk.writer()}.partial")
-        place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with new.open("wb") as file:
+            with _created(new) as file:
                 file.write(packed + google_crc32c.value(packed).to_bytes(4, "little"))
             new.replace(place)
         except BaseException:
@@ -129,6 +128,15 @@ class Chunks:
         if not Path("/".join([self._folder, *map(str, key)])).is_file():
             raise ValueError("it is missing, and would read as fill values")
         return np.asarray(self._array[self._place(key)])
+
+
+def _created(path: Path) -> IO[bytes]:
+    """Open a new file; only the first of its folder waits for that to be made."""
+    try:
+        return path.open("wb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
 
 
 def _are_ours(array: Any) -> bool:
