@@ -186,13 +186,21 @@ def install(make: Callable[[Path], None], store: Path) -> None:
 
 
 def replace(make: Callable[[Path], None], store: Path) -> None:
-    """Make a store and put it in the place of the one that is there, which is then removed."""
+    """Make a store and put it in the place of the one that is there, which is then removed.
+
+    Where that fails the old one is in its place, and nothing is left of the other, which may have filled the disk.
+    """
     new, old = run_directory(store) / "new.zarr", run_directory(store) / _REPLACED
     _remove(new)
-    make(new)
-    sync_file_system(new)
-    store.rename(old)
-    new.rename(store)
+    try:
+        make(new)
+        sync_file_system(new)
+        store.rename(old)
+        new.rename(store)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            _undo(store)
+        raise
     sync_file_system(store)
     _remove(old)
 
@@ -200,11 +208,7 @@ def replace(make: Callable[[Path], None], store: Path) -> None:
 def recover(store: Path, *, sweep: bool) -> None:
     """Undo a replacement that was interrupted; sweep what killed writers left, where no other one is at work."""
     directory = run_directory(store)
-    old = directory / _REPLACED
-    if is_store(old) and not store.exists():
-        old.rename(store)
-    _remove(old)
-    _remove(directory / "new.zarr")
+    _undo(store)
     if sweep:
         for left in directory.glob("scratch-*"):
             _remove(left)
@@ -212,6 +216,15 @@ def recover(store: Path, *, sweep: bool) -> None:
     metadata.mend(store)
     if sweep:
         metadata.renew_copy(store)
+
+
+def _undo(store: Path) -> None:
+    """Put back the store that another one was to replace, where that isn't there, and remove what was begun."""
+    old = run_directory(store) / _REPLACED
+    if is_store(old) and not store.exists():
+        old.rename(store)
+    _remove(old)
+    _remove(run_directory(store) / "new.zarr")
 
 
 def sweep_partial(store: Path) -> None:
