@@ -78,7 +78,8 @@ def _continued(resolved: Resolved, store: Path, *, alone: bool) -> tuple[Plan, M
     """Return the plan of a store that is there, with its sizes and the limits of the config, and what was tried."""
     known: Mapping[int, FrameResult] = {}
     try:
-        stored = plan_files.load(layout.plan_file(store))
+        # It may have been moved or copied since.
+        stored = dataclasses.replace(plan_files.load(layout.plan_file(store)), store=str(store))
     except StemdaskError:  # the run directory is gone, or of another version
         stored = None
     check_input(stored.source if stored is not None else None, resolved.source, store)

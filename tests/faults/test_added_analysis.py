@@ -72,6 +72,15 @@ def test_a_frame_that_was_edited_where_nothing_tells_is_done_anew_as_a_whole(tmp
     assert _run(tmp_path, "brightness") == _run(tmp_path, "brightness", store="fresh.zarr")
 
 
+def test_to_a_copy_of_a_store_an_analysis_is_added_and_the_original_stays(folder: Path) -> None:
+    for name in ("zarr", "stemdask"):
+        shutil.copytree(folder / f"o.{name}", folder / f"copy.{name}")
+    before, root = toy.contents(folder / "o.zarr"), (folder / "o.zarr/zarr.json").read_bytes()
+    assert _run(folder, "brightness", store="copy.zarr") == _run(folder, "brightness", store="fresh.zarr")
+    assert toy.contents(folder / "o.zarr") == before
+    assert (folder / "o.zarr/zarr.json").read_bytes() == root
+
+
 def test_while_a_run_writes_the_store_nothing_is_added_to_it(folder: Path) -> None:
     before = toy.contents(folder / "o.zarr")
     with lock.driving(layout.run_directory(folder / "o.zarr")), pytest.raises(Busy, match="another run is writing"):
