@@ -14,17 +14,17 @@ import google_crc32c
 import numpy as np
 from numcodecs.vlen import VLenUTF8
 from numcodecs.zstd import Zstd
-from zarr.codecs import BytesCodec, Crc32cCodec, VLenUTF8Codec, ZstdCodec
+from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, VLenUTF8Codec, ZstdCodec
 
 from stemdask.model import Array
-from stemdask.store import disk
+from stemdask.store import disk, shards
 
 _ZSTD, _TEXTS = Zstd(), VLenUTF8()
 Key = tuple[int, ...]
 
 
 class Chunks:
-    """The chunks of an array, as the layout writes them: compressed, then their checksum.
+    """The chunks of an array, as the layout writes them: compressed, then their checksum; or the shards of such chunks.
 
     An array that another program has written otherwise is left to zarr.
 
@@ -37,20 +37,36 @@ class Chunks:
     """
 
     def __init__(self, array: Any, store: Path, path: str) -> None:
-        self._array, self._path, self._folder = array, path, f"{store}/{path}/c"
+        #: Where it lies.
+        self.store, self.path = store, path
+        self._array, self._folder = array, f"{store}/{path}/c"
         self.shape: tuple[int, ...] = array.shape
         self.size: tuple[int, ...] = array.chunks
         self._dtype: np.dtype[Any] = array.dtype
-        self._are_ours = _are_ours(array)
+        #: Whether the layout wrote them, and whether they were joined into shards.
+        self.are_ours, self.are_joined = _are_ours(array), array.shards is not None
+        self._per_shard = tuple(n // size for n, size in zip(array.shards or self.size, self.size, strict=True))
         self._are_texts = isinstance(array.serializer, VLenUTF8Codec)
-        self._zstd = Zstd(array.compressors[0].level, array.compressors[0].checksum) if self._are_ours else _ZSTD
+        self._zstd = Zstd(array.compressors[0].level, array.compressors[0].checksum) if self.are_ours else _ZSTD
         self._grid = [range(-(-n // size)) for n, size in zip(self.shape, self.size, strict=True)]
         #: Along the first dimension.
         self.rows = self._grid[0] if self._grid else range(1)
 
+    @property
+    def chunk_bytes(self) -> int:
+        """What a chunk holds before it is compressed."""
+        return prod(self.size) * (16 if self._are_texts else self._dtype.itemsize)
+
     def name(self, key: Key) -> str:
-        """Return the path of a chunk within the store."""
-        return "/".join([self._path, "c", *map(str, key)])
+        """Return the path of the file that holds a chunk, within the store."""
+        return "/".join([self.path, "c", *map(str, self._file(key))])
+
+    def label(self, key: Key) -> str:
+        """Return what a chunk is called: its file, and in a shard its number along the first dimension too."""
+        return f"{self.name(key)} [chunk {key[0]}]" if self.are_joined else self.name(key)
+
+    def _file(self, key: Key) -> Key:
+        return tuple(k // n for k, n in zip(key, self._per_shard, strict=True)) if self.are_joined else key
 
     def keys(self, row: int) -> list[Key]:
         """Return the keys of the chunks that lie beside each other along the other dimensions."""
@@ -64,18 +80,40 @@ class Chunks:
         Exception
             Of any type: the file is missing or damaged.
         """
-        if not self._are_ours:
+        if not self.are_ours:
             return self._by_zarr(key)
-        data = Path("/".join([self._folder, *map(str, key)])).read_bytes()
-        packed, checksum = data[:-4], data[-4:]
-        if google_crc32c.value(packed) != int.from_bytes(checksum, "little"):
-            raise ValueError("the checksum doesn't match the bytes")
-        plain = _ZSTD.decode(packed)
+        plain = _ZSTD.decode(_confirmed(self.stored(key)))
         values = _TEXTS.decode(plain) if self._are_texts else np.frombuffer(plain, self._dtype)
         if values.size != prod(self.size):
             raise ValueError("the chunk has the wrong length")
         whole: Array = values.reshape(self.size)
         return whole[tuple(slice(one.stop - one.start) for one in self._place(key))]
+
+    def stored(self, key: Key) -> bytes:
+        """Return a chunk as it is on the disk, which need not be sound.
+
+        Raises
+        ------
+        OSError, ValueError
+            It is missing, or the shard that holds it is damaged.
+        """
+        file = Path("/".join([self._folder, *map(str, self._file(key))]))
+        if not self.are_joined:
+            return file.read_bytes()
+        within = tuple(k % n for k, n in zip(key, self._per_shard, strict=True))
+        return shards.read(file, int(np.ravel_multi_index(within, self._per_shard)), prod(self._per_shard))
+
+    def sound(self, key: Key) -> bytes:
+        """Return a chunk as it is on the disk.
+
+        Raises
+        ------
+        OSError, ValueError
+            It is missing or damaged.
+        """
+        data = self.stored(key)
+        _confirmed(data)
+        return data
 
     def write(self, row: int, values: Array) -> None:
         """Write the chunks that lie beside each other; each is there whole or not at all, fill values too.
@@ -85,7 +123,7 @@ class Chunks:
         OSError
             The file system refused; what was there before still is.
         """
-        if not self._are_ours:
+        if not self.are_ours or self.are_joined:
             self._array[self._place((row, *(0 for _ in self.shape[1:])))[0]] = values
             return
         for key in self.keys(row):
@@ -125,9 +163,17 @@ class Chunks:
         )
 
     def _by_zarr(self, key: Key) -> Array:
-        if not Path("/".join([self._folder, *map(str, key)])).is_file():
+        if not Path("/".join([self._folder, *map(str, self._file(key))])).is_file():
             raise ValueError("it is missing, and would read as fill values")
         return np.asarray(self._array[self._place(key)])
+
+
+def _confirmed(data: bytes) -> bytes:
+    """Return a chunk without the checksum at its end, which it has."""
+    packed, checksum = data[:-4], data[-4:]
+    if not packed or google_crc32c.value(packed) != int.from_bytes(checksum, "little"):
+        raise ValueError("the checksum doesn't match the bytes")
+    return packed
 
 
 def _created(path: Path) -> IO[bytes]:
@@ -140,10 +186,19 @@ def _created(path: Path) -> IO[bytes]:
 
 
 def _are_ours(array: Any) -> bool:
-    serializer = array.serializer
-    endian = getattr(serializer, "endian", None)
-    plain = isinstance(serializer, VLenUTF8Codec) or (
-        isinstance(serializer, BytesCodec) and str(getattr(endian, "value", endian or "little")) == sys.byteorder
-    )
+    """Tell whether chunks, or those within shards, are encoded as the layout does it."""
     compressed = tuple(map(type, array.compressors)) == (ZstdCodec, Crc32cCodec)
-    return plain and compressed and not array.filters and not array.shards
+    plain = isinstance(array.serializer, VLenUTF8Codec) or _is_native(array.serializer)
+    return plain and compressed and not array.filters and (array.shards is None or _has_index_at_end(array))
+
+
+def _has_index_at_end(array: Any) -> bool:
+    sharding: ShardingCodec = array.metadata.codecs[0]
+    index = sharding.index_codecs
+    checked = tuple(map(type, index)) == (BytesCodec, Crc32cCodec) and _is_native(index[0])
+    return checked and sharding.index_location.value == "end"
+
+
+def _is_native(codec: Any) -> bool:
+    endian = getattr(codec, "endian", None)
+    return isinstance(codec, BytesCodec) and str(getattr(endian, "value", endian or "little")) == sys.byteorder
