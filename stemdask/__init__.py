@@ -13,6 +13,7 @@ _HOMES = {
     "open_images": "stemdask.sources.images.opening",
     "open_atoms": "stemdask.sources.atoms.frames",
     "open_results": "stemdask.results.reader",
+    "pack": "stemdask.store.pack",
     "run": "stemdask.engine.run",
 }
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from stemdask.results.reader import open_results
     from stemdask.sources.atoms.frames import open_atoms
     from stemdask.sources.images.opening import open_images
+    from stemdask.store.pack import pack
 
-__all__ = ["__version__", "open_atoms", "open_images", "open_results", "run"]
+__all__ = ["__version__", "open_atoms", "open_images", "open_results", "pack", "run"]
 
 
 def __getattr__(name: str) -> Any:

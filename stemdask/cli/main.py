@@ -302,6 +302,14 @@ def verify(
     raise typer.Exit(0 if damage.sound else 1)
 
 
+@app.command(epilog="Example: stemdask pack results.zarr")
+def pack(store: Store) -> None:
+    """Join the chunks of a complete store into few files, in place; open the store again afterwards."""
+    from stemdask.store import pack
+
+    typer.echo(pack.pack(store).text())
+
+
 @app.command(epilog="Example: stemdask report results.zarr")
 def report(
     store: Store,

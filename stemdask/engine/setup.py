@@ -7,6 +7,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from stemdask.analyses import chain
 from stemdask.analyses.evaluation import FrameResult
 from stemdask.engine.inputs import check_input
@@ -21,6 +23,7 @@ from stemdask.results.recall import Held
 from stemdask.sources.frame_range import parse_range
 from stemdask.store import constants, grow, layout, metadata, place, statuses
 from stemdask.store.extend import extend
+from stemdask.store.pack import unpack
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +63,7 @@ def set_up(
     if place.is_taken(store) and fresh:
         log.info("kept the old store as %s", place.move_aside(store))
     if place.is_taken(store):
-        plan, known = _continued(resolved, store, alone=sweep)
+        plan, known = _continued(resolved, store, alone=sweep, retry=retry)
     else:
         survey = survey_of(resolved)
         plan, known = draw(resolved, survey, store), survey.tried
@@ -74,7 +77,9 @@ def set_up(
     return plan, known
 
 
-def _continued(resolved: Resolved, store: Path, *, alone: bool) -> tuple[Plan, Mapping[int, FrameResult]]:
+def _continued(
+    resolved: Resolved, store: Path, *, alone: bool, retry: str | None
+) -> tuple[Plan, Mapping[int, FrameResult]]:
     """Return the plan of a store that is there, with its sizes and the limits of the config, and what was tried."""
     known: Mapping[int, FrameResult] = {}
     try:
@@ -86,6 +91,8 @@ def _continued(resolved: Resolved, store: Path, *, alone: bool) -> tuple[Plan, M
     if stored is not None and alone:
         stored, known = _extended(resolved, stored)
     place.check_same(store, resolved.fingerprint, resolved.text)
+    if _is_to_be_written(store, retry):
+        unpack(store)
     if stored is None:
         stored = draw(resolved, survey_of(resolved), store)
     wanted = resolved.config.limits
@@ -116,6 +123,13 @@ def _continued(resolved: Resolved, store: Path, *, alone: bool) -> tuple[Plan, M
     return plan, known
 
 
+def _is_to_be_written(store: Path, retry: str | None) -> bool:
+    """Tell whether blocks, or what comes once after, are to be done: a packed store where neither is stays packed."""
+    again = {FrameStatus.PENDING, *([FrameStatus[retry.upper()]] if retry else [])}
+    state = metadata.attributes(store)["state"]
+    return state != "complete" or bool(np.isin(statuses.read_statuses(store), list(again)).any())
+
+
 def _extended(resolved: Resolved, stored: Plan) -> tuple[Plan, Mapping[int, FrameResult]]:
     """Return the plan of a store that was laid out anew for added or changed analyses, with what it holds of others.
 
@@ -143,6 +157,7 @@ def _extended(resolved: Resolved, stored: Plan) -> tuple[Plan, Mapping[int, Fram
     new = [step.name for step in resolved.steps if step.name not in kept]
     event = f"keeps {', '.join(kept)}; does {', '.join(new)}"
     log.info(event)
+    unpack(Path(stored.store))
     extend(stored, plan, kept, survey.prepared)
     layout.set_state(plan.store, "running", event)
     return plan, survey.tried

@@ -7,6 +7,7 @@ import ctypes
 import errno
 import glob
 import os
+import shutil
 import socket
 import time
 import zlib
@@ -78,6 +79,14 @@ def sync_file_system(path: Path) -> None:
             raise OSError(number, os.strerror(number), str(path))
     finally:
         os.close(descriptor)
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name; copy it where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def sync_file(path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 
 from stemdask.analyses import chain
 from stemdask.model import Array, Plan
-from stemdask.store import checksums, finished, layout, metadata, place
+from stemdask.store import checksums, disk, finished, layout, metadata, place
 from stemdask.store.finished import Finished
 
 
@@ -98,11 +96,4 @@ def _link(source: Path, target: Path) -> None:
         if one.is_dir():
             place.mkdir()
         else:
-            _link_file(one, place)
-
-
-def _link_file(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+            disk.link(one, place)

@@ -355,8 +355,13 @@ def set_state(path: str | Path, state: str, event: str | None = None, **attribut
     """Set the state and other attributes of a store, and add an event to its history."""
     store = Path(path)
     if event is not None and (before := metadata.attributes(store)):
-        attributes["history"] = f"{before['history']}\n{_now()} stemdask {__version__}: {event}"
+        attributes["history"] = noted(before["history"], event)
     metadata.update(store, {"state": state, **attributes})
+
+
+def noted(history: str, event: str) -> str:
+    """Return a history with another event at its end."""
+    return f"{history}\n{_now()} stemdask {__version__}: {event}"
 
 
 def _root_attributes(plan: Plan) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from stemdask.kernels.arrays import Codes
 from stemdask.model import Array, Block, FrameStatus
 from stemdask.store import checksums, disk, layout, lock, metadata, place, statuses
 from stemdask.store.chunks import Chunks, Key
+from stemdask.store.shards import BrokenShard
 
 #: Damaged files that `Damage.text` names one by one.
 NAMED = 20
@@ -30,7 +32,7 @@ class Damage:
     chunks: int
     """Chunks read."""
     damaged: tuple[str, ...]
-    """Chunks and metadata that are missing or aren't what was written, by path within the store."""
+    """Chunks, shards and metadata that are missing or aren't what was written, by path within the store."""
     blocks: tuple[int, ...]
     """Blocks that must be repeated."""
     notes: tuple[str, ...] = ()
@@ -123,7 +125,7 @@ def _check(store: Path) -> Damage:
     return Damage(
         store,
         sum(n for n, _ in checked),
-        (*known.damaged, *(name for name, _ in harmed)),
+        (*known.damaged, *dict.fromkeys(name for name, _ in harmed)),  # a shard is of many blocks
         tuple(sorted({block for _, block in harmed if block is not None})),
         notes,
     )
@@ -167,14 +169,14 @@ class _Readable:
             nonlocal n, bad
             for row in chunks.rows:
                 keys, parts = chunks.keys(row), list[Array]()
-                bad += [chunks.name(key) for key in keys if not _added(chunks, key, parts)]
+                bad += _read(chunks, keys, parts)
                 n += len(keys)
                 if not bad:
                     yield chunks.joined(row, parts)
 
         found = checksums.once(path, rows())
         if not bad and self._once.get(path, found) != found:
-            bad = [chunks.name(key) for row in chunks.rows for key in chunks.keys(row)]
+            bad = [chunks.label(key) for row in chunks.rows for key in chunks.keys(row)]
         return n, [(name, None) for name in bad]
 
     def check_block(self, block: int) -> Checked:
@@ -194,9 +196,9 @@ class _Readable:
     def _check_part(self, path: str, block: int, status: Codes, row: Array | None) -> tuple[int, list[str]]:
         chunks = self._chunks[path]
         keys, parts = chunks.keys(block), list[Array]()
-        bad = [chunks.name(key) for key in keys if not _added(chunks, key, parts)]
+        bad = _read(chunks, keys, parts)
         if not bad and not self._as_written(path, block, chunks.joined(block, parts), status, row):
-            bad = [chunks.name(key) for key in keys]
+            bad = [chunks.label(key) for key in keys]
         return len(keys), bad
 
     def _as_written(self, path: str, block: int, values: Array, status: Codes, row: Array | None) -> bool:
@@ -216,22 +218,26 @@ class _Readable:
         if chunks is None:
             return None
         keys, parts = chunks.keys(block), list[Array]()
-        return chunks.joined(block, parts)[0] if all(_added(chunks, key, parts) for key in keys) else None
+        return None if _read(chunks, keys, parts) else chunks.joined(block, parts)[0]
 
 
 def _place(harmed: tuple[str, int | None]) -> tuple[str, list[int]]:
     """Return path and key of a chunk, by which they are listed."""
     path, _, key = harmed[0].rpartition("/c")
-    return path, [int(word) for word in key.split("/") if word]
+    return path, [int(number) for number in re.findall(r"\d+", key)]
 
 
-def _added(chunks: Chunks, key: Key, parts: list[Array]) -> bool:
-    """Read a chunk and add it to others; tell whether it could be read."""
-    try:
-        parts.append(chunks.read(key))
-    except Exception:  # noqa: BLE001 - damage has many types
-        return False
-    return True
+def _read(chunks: Chunks, keys: Iterable[Key], parts: list[Array]) -> list[str]:
+    """Read chunks and add them to others; return what is damaged: chunks, or whole shards."""
+    bad = []
+    for key in keys:
+        try:
+            parts.append(chunks.read(key))
+        except (BrokenShard, FileNotFoundError):
+            bad.append(chunks.name(key))
+        except Exception:  # noqa: BLE001 - damage has many types
+            bad.append(chunks.label(key))
+    return bad
 
 
 def _mark(store: Path, damage: Damage) -> None:

@@ -165,6 +165,7 @@ def test_a_store_of_another_user_is_read_as_far_as_its_owner_lets_and_never_chan
         ("run", {"data": data}, False),
         ("run", {"data": extended}, False),
         ("repair", {"store": str(store)}, False),
+        ("pack", {"store": str(store)}, False),
         ("export", {"store": str(store), "to": str(store.parent / "out")}, False),
         ("report", {"store": str(store), "to": str(store.parent / "report.html")}, False),
         ("verify", {"store": str(store)}, readable),

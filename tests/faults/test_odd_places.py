@@ -162,6 +162,7 @@ def test_a_store_on_a_read_only_file_system_is_read_and_a_refusal_is_a_sentence(
         ("run", {"data": _config(read_only)}),
         ("run", {"data": _extended(read_only)}),
         ("repair", {"store": str(store)}),
+        ("pack", {"store": str(store)}),
         ("export", {"store": str(store), "to": str(read_only / "out")}),
         ("report", {"store": str(store), "to": str(read_only / "report.html")}),
         ("run", {"data": _config(read_only) | {"output": str(read_only / "new.zarr")}}),

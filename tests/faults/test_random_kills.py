@@ -103,14 +103,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scene]]
 @pytest.mark.parametrize(
     ("name", "n_kills"),
     [
-        ("run", 4), ("retry", 2), ("grow", 2), ("extend", 3),
+        ("run", 4), ("retry", 2), ("grow", 2), ("extend", 3), ("pack", 3), ("unpack", 3),
         ("repair", 4), ("export", 4), ("report", 2), ("figures", 2),
         *(
             pytest.param(name, n, marks=pytest.mark.slow)
             for name, n in (
                 ("run", 60), ("processes", 40), ("retry", 20), ("grow", 20), ("extend", 40),
-                ("repair", 30), ("export", 30), ("report", 20), ("figures", 20), ("preview", 20),
-                ("tune", 20), ("view", 20),
+                ("pack", 20), ("unpack", 20), ("repair", 30), ("export", 30), ("report", 20),
+                ("figures", 20), ("preview", 20), ("tune", 20), ("view", 20),
             )
         ),
     ],
@@ -127,8 +127,11 @@ def test_a_verb_that_is_killed_at_random_is_ended_by_the_same_command(
 @pytest.mark.parametrize(
     ("name", "step"),
     [
-        ("tuned", 1), ("export", 19),
-        *(pytest.param(name, 1, marks=pytest.mark.slow) for name in ("retry", "repair", "export", "report", "preview")),
+        ("tuned", 1), ("export", 19), ("pack", 29), ("unpack", 47),
+        *(
+            pytest.param(name, 1, marks=pytest.mark.slow)
+            for name in ("retry", "pack", "unpack", "repair", "export", "report", "preview")
+        ),
     ],
 )  # fmt: skip
 def test_a_verb_that_is_killed_at_the_nth_call_that_changes_a_file_is_ended_by_the_same_command(

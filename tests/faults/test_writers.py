@@ -66,7 +66,9 @@ def _campaign(scene: Scene, monkeypatch: pytest.MonkeyPatch, number: int, step: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["run", "retry", "grow", "extend", "repair", "export", "report", "figures", "tuned"])
+@pytest.mark.parametrize(
+    "name", ["run", "retry", "grow", "extend", "pack", "unpack", "repair", "export", "report", "figures", "tuned"]
+)
 def test_a_call_that_finds_no_memory_tears_nothing_and_the_same_command_goes_on(
     made: dict[str, Scene], monkeypatch: pytest.MonkeyPatch, name: str, record_property: Callable[[str, object], None]
 ) -> None:
@@ -101,13 +103,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scene]:
             for name, number, step in (
                 ("run", errno.ENOSPC, 61), ("run", errno.EIO, 97), ("extend", errno.ENOSPC, 97),
                 ("grow", errno.EROFS, 149), ("repair", errno.EIO, 7),
+                ("pack", errno.ENOSPC, 23), ("unpack", errno.EIO, 61),
                 ("export", errno.ENOSPC, 7), ("report", errno.ENOSPC, 2), ("figures", errno.EIO, 3),
                 ("tuned", errno.ENOSPC, 2),
             )
         ),
         *(
             pytest.param(name, number, 1, marks=pytest.mark.slow)
-            for name in ("run", "retry", "grow", "extend", "repair", "export", "report", "figures", "preview", "tuned")
+            for name in (
+                "run", "retry", "grow", "extend", "pack", "unpack",
+                "repair", "export", "report", "figures", "preview", "tuned",
+            )
             for number in (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EINTR, errno.EAGAIN)
         ),
         *(

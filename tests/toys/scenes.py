@@ -89,6 +89,8 @@ def scenes(folder: Path, frames: Path, params: Mapping[str, Any], **config: Any)
     complete = made(run, "complete")
     extend = Scene("run", {"data": more}, place, contents, _DONE, complete)
     extended = made(extend, "extended")
+    pack = Scene("pack", {"store": str(store)}, place, contents, before=complete)
+    packed = made(pack, "packed")
     damaged = Path(shutil.copytree(complete, folder / "damaged"))
     _damage(damaged / "o.zarr")
     structures = str(seeds.write(folder, "xyz"))
@@ -104,6 +106,8 @@ def scenes(folder: Path, frames: Path, params: Mapping[str, Any], **config: Any)
         "retry": Scene("run", {"data": data, "retry": "failed"}, place, contents, _DONE, complete),
         "grow": Scene("run", {"data": data, "retry": "overflow"}, place, contents, _DONE, complete),
         "extend": extend,
+        "pack": pack,
+        "unpack": Scene("run", {"data": data, "retry": "failed"}, place, contents, _DONE, packed),
         "repair": Scene("repair", {"store": str(store)}, place, repaired, frozenset({0, 1}), damaged),
         "export": Scene("export", of_store, place, files, before=complete),
         "report": Scene("report", of_store, place, files, before=complete),

@@ -21,6 +21,7 @@ _CONTEXT.set_forkserver_preload(
     [
         "verbs",
         "stemdask.engine.run",
+        "stemdask.store.pack",
         "stemdask.export.csv",
         "stemdask.report",
         "stemdask.figures.saved",
@@ -94,6 +95,13 @@ def _repair(store: str) -> int:
     return 0 if reader.verify(store, repair=True).sound else 1
 
 
+def _pack(store: str) -> int:
+    from stemdask.store import pack
+
+    pack.pack(store)
+    return 0
+
+
 def _export(store: str, to: str) -> int:
     from stemdask import export
 
@@ -164,6 +172,7 @@ VERBS = {
     "run": _run,
     "verify": _verify,
     "repair": _repair,
+    "pack": _pack,
     "export": _export,
     "report": _report,
     "figures": _figures,
