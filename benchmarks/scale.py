@@ -13,6 +13,7 @@ from whole_run import HERE, kernels, write_particle, write_stack
 
 from stemdask.model import Kind
 from stemdask.planning.plan import frames_of_block
+from stemdask.store import shards
 
 
 def files(asked: Asked) -> list[Row]:
@@ -75,8 +76,12 @@ def thousand_workers(asked: Asked) -> list[Row]:
     return rows
 
 
-def files_of_store(asked: Asked) -> Row:
-    """Return the number of files that a long run leaves, from its layout."""
+def files_of_store(asked: Asked) -> list[Row]:
+    """Return the number of files that a long run leaves, and that of the packed store."""
     found = store_files.of_images(10_000, 1024, asked.folder)
     beside = f"{found.blocks:,} blocks of {found.block_frames} frames, {found.variables} arrays"
-    return Row("10,000 frames of 1024², the usual analyses", [found.files], "5,000", beside, "files")
+    run = "10,000 frames of 1024², the usual analyses"
+    return [
+        Row(f"{run}, as the run leaves it", [found.files], "–", beside, "files"),
+        Row(f"{run}, packed", [found.packed], "5,000", f"shards of up to {shards.CHUNKS} blocks", "files"),
+    ]

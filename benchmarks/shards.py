@@ -1,8 +1,8 @@
-"""What it takes to join the chunks of a variable to shards, and to read these: fewer files, the same bytes.
+"""What it takes to join the chunks of a variable into shards, and to read it before and after.
 
-    python benchmarks/shards.py [--frames 3000] [--columns 40000] [--chunks 64]
+    python benchmarks/shards.py [--frames 3000] [--columns 40000]
 
-A shard of zarr is its chunks one after the other as they are, and a table of where each stands: none is decoded.
+Joined as `stemdask pack` does it, which checks each chunk against its checksum and decodes none.
 """
 
 from __future__ import annotations
@@ -16,33 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 import zarr
-from google_crc32c import value as crc32c
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-_MISSING = 2**64 - 1
+from stemdask.store import shards
+from stemdask.store.chunks import Chunks
+from stemdask.store.pack import join
 
-
-def join(source: Path, target: Path, chunks: int) -> None:
-    """Write an array of (frame, column) anew whose shards hold so many chunks of one block each."""
-    described = json.loads((source / "zarr.json").read_text())
-    grid = described["chunk_grid"]["configuration"]
-    index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
-    inner = {"chunk_shape": grid["chunk_shape"], "codecs": described["codecs"], "index_codecs": index}
-    described["codecs"] = [{"name": "sharding_indexed", "configuration": {**inner, "index_location": "end"}}]
-    n_blocks = -(-described["shape"][0] // grid["chunk_shape"][0])
-    grid["chunk_shape"] = [chunks * grid["chunk_shape"][0], *grid["chunk_shape"][1:]]
-    target.mkdir(parents=True)
-    (target / "zarr.json").write_text(json.dumps(described))
-    for shard in range(-(-n_blocks // chunks)):
-        blocks = range(shard * chunks, min((shard + 1) * chunks, n_blocks))
-        parts = [(source / "c" / str(block) / "0").read_bytes() for block in blocks]
-        table = np.full((chunks, 2), _MISSING, "<u8")
-        table[: len(parts), 1] = [len(part) for part in parts]
-        table[: len(parts), 0] = np.cumsum([0, *map(len, parts[:-1])])
-        end = table.tobytes()
-        (target / "c" / str(shard)).mkdir(parents=True)
-        (target / "c" / str(shard) / "0").write_bytes(b"".join([*parts, end, crc32c(end).to_bytes(4, "little")]))
+_NAME = "values"
 
 
 def spent(action: Callable[[], Any]) -> tuple[float, Any]:
@@ -52,32 +34,56 @@ def spent(action: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - start, found
 
 
+def joined(plain: Path, new: Path) -> None:
+    """Join the chunks of the variable of a store into shards of another one."""
+    chunks = Chunks(zarr.open_group(plain, mode="r")[_NAME], plain, _NAME)
+    zarr.create_group(new)
+    n = shards.length(len(chunks.rows), chunks.chunk_bytes)
+    join(chunks, n, new)
+    described = shards.joined(json.loads((plain / _NAME / "zarr.json").read_text()), n)
+    (new / _NAME / "zarr.json").write_text(json.dumps(described))
+
+
+def told(store: Path, values: np.ndarray) -> str:
+    """Read a store and say what that took."""
+    array = zarr.open_group(store, mode="r")[_NAME]
+    whole, found = spent(lambda: array[...])
+    assert np.array_equal(found, values)
+    some = range(0, len(values), max(1, len(values) // 50))
+    one, _ = spent(lambda: [array[frame] for frame in some])
+    with xr.open_zarr(store, consolidated=False, chunks=None) as opened:
+        by_xarray, found = spent(lambda: opened[_NAME].values)
+    assert np.array_equal(found, values)
+    files = sum(file.is_file() for file in (store / _NAME).rglob("*"))
+    return (
+        f"{files:6d} files; all frames {whole:.2f} CPU-s by zarr, {by_xarray:.2f} by xarray; "
+        f"one frame {1e3 * one / len(some):.2f} CPU-ms"
+    )
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=3000)
     parser.add_argument("--columns", type=int, default=40_000)
-    parser.add_argument("--chunks", type=int, default=64)
     asked = parser.parse_args()
     shape = (asked.frames, asked.columns)
     values = np.random.default_rng(0).normal(size=shape)
     with tempfile.TemporaryDirectory() as name:
-        plain, joined = Path(name) / "plain", Path(name) / "joined"
-        codecs = [ZstdCodec(), Crc32cCodec()]
-        array = zarr.create_array(plain, shape=shape, chunks=(1, shape[1]), dtype="float64", compressors=codecs)
+        plain, new = Path(name) / "plain.zarr", Path(name) / "joined.zarr"
+        array = zarr.create_group(plain).create_array(
+            _NAME,
+            shape=shape,
+            chunks=(1, shape[1]),
+            dtype="float64",
+            compressors=[ZstdCodec(), Crc32cCodec()],
+            dimension_names=("frame", "column"),
+        )
         seconds, _ = spent(lambda: array.__setitem__(..., values))
         print(f"{'written':10s} {1e3 * seconds / len(values):6.2f} CPU-ms per chunk")
-        seconds, _ = spent(lambda: join(plain, joined, asked.chunks))
+        seconds, _ = spent(lambda: joined(plain, new))
         print(f"{'joined':10s} {1e3 * seconds / len(values):6.2f} CPU-ms per chunk")
-        for path in (plain, joined):
-            read = zarr.open_array(path, mode="r")
-            whole, found = spent(lambda read=read: read[...])
-            assert np.array_equal(found, values)
-            some = range(0, len(values), max(1, len(values) // 50))
-            one, _ = spent(lambda read=read, some=some: [read[frame] for frame in some])
-            files = sum(file.is_file() for file in path.rglob("*"))
-            print(
-                f"{path.name:10s} {files:6d} files; all {whole:.2f} CPU-s, one frame {1e3 * one / len(some):.2f} CPU-ms"
-            )
+        for what, store in (("plain", plain), ("joined", new)):
+            print(f"{what:10s} {told(store, values)}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from stemdask import run
+from stemdask import pack, run
 from stemdask.simulate import perovskite
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -129,6 +129,7 @@ def test_a_store_has_as_many_files_as_its_layout_says(monkeypatch: pytest.Monkey
     store = run(config | {"output": str(tmp_path / "run.zarr")})
     assert (laid.blocks, laid.block_frames) == (3, 1)
     assert laid.files == sum(path.is_file() for path in store.rglob("*"))
+    assert laid.packed == pack(store).after < laid.files
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
