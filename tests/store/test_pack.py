@@ -264,6 +264,13 @@ def test_a_run_that_writes_to_a_packed_store_gives_the_bytes_of_one_on_a_plain_s
     assert reader.verify(packed).sound
 
 
+def test_what_comes_once_after_is_written_to_a_store_that_was_taken_apart(made: Path, packed: Path) -> None:
+    layout.set_state(packed, "partial", finished={})
+    assert _run(made, packed.parent).complete
+    assert layout.open_group(packed)["toy/rank"].shards is None
+    assert toy.contents(packed) == toy.contents(made / "o.zarr")
+
+
 def test_a_packed_store_that_a_run_may_not_touch_stays_packed(made: Path, packed: Path) -> None:
     before = _files(packed)
     data = toy.config(made / "f.npy", packed, params={"factor": 3.0}, limits={"isolate": False})

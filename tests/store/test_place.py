@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import shutil
 import stat
 from pathlib import Path
 
@@ -73,6 +75,30 @@ def test_a_store_that_was_being_made_is_never_seen(tmp_path: Path, frames: Path)
     assert not store.exists()
     assert place.is_store(_run(frames, store))
     assert not (layout.run_directory(store) / "new.zarr").exists()
+
+
+@pytest.mark.parametrize("refused", ["out.zarr", "new.zarr"])
+def test_where_another_store_can_not_take_its_place_the_old_one_is_put_back_at_once(
+    tmp_path: Path, frames: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    store = _run(frames, tmp_path / "out.zarr")
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    rename = Path.rename
+
+    def refusing(path: Path, target: Path) -> Path:
+        if path.name == refused:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(path, target)
+
+    def half(path: Path) -> None:
+        shutil.copytree(store / "toy", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refusing)
+        with pytest.raises(OSError, match="No space left"):
+            place.replace(half, store)
+    assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
+    assert not list(layout.run_directory(store).glob("*.zarr"))
 
 
 def test_another_config_is_refused_with_the_keys_that_changed(tmp_path: Path, frames: Path) -> None:
