@@ -15,6 +15,7 @@ from scipy.special import chdtri, ndtr
 
 from stemdask.kernels.arrays import Floats, Image, Indices
 from stemdask.kernels.compiled import kernel
+from stemdask.kernels.images.fitting.trust import usual_misfit
 
 #: How far around a column is looked, in distances between neighbours.
 _REACH = 0.6
@@ -72,9 +73,7 @@ def as_moves(
         out = np.ones(len(positions))
         for kind in np.unique(sublattice):
             of = np.flatnonzero(sublattice == kind)
-            # What noise leaves over is everywhere alike, what a wrong model does goes with the height of the columns.
-            usual = np.maximum(_median(found[of]), _median(found[of] / height[of]) * height[of])
-            out[of] = found[of] / usual
+            out[of] = found[of] / usual_misfit(found[of], height[of], height[of])
     # A mean of squares varies as that of so many independent ones; at the border it is of fewer.
     left, right = (ndtr((edge - positions / tile) / reach) for edge in (np.zeros(2), np.array(squares.shape)))
     independent = 4.0 * (reach / fine) ** 2 * (right - left).prod(axis=1)
@@ -84,11 +83,6 @@ def as_moves(
         return np.ones(len(positions))
     beside = cKDTree(sure).query(positions)[0] < _BESIDE * distance
     return np.where(beside & (out > may_be), out, 1.0)
-
-
-def _median(values: Floats) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else 0.0
 
 
 @kernel

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from stemdask.kernels.arrays import Floats, Image
+from stemdask.kernels.arrays import AnyFloats, Floats, Image
 from stemdask.kernels.compiled import kernel
 
 #: Pixels are doubted where the misfit is larger by this part than around most columns, and by so many standard
@@ -49,8 +49,7 @@ def trust_in(
         total, signal, counts = (uniform_filter(part, 3, mode="constant") for part in sums)
         misfit, signal = total / counts, signal / counts
         row, column = np.clip(positions // side, 0, np.array(misfit.shape) - 1).astype(np.intp).T
-        # What noise leaves over is everywhere alike, what a wrong model does goes with the height of the columns.
-        usual = np.maximum(_median(misfit[row, column]), _median((misfit / signal)[row, column]) * signal)
+        usual = usual_misfit(misfit[row, column], signal[row, column], signal)
         chance = np.sqrt(2.0 * correlation) / (3.0 * side)
         may_be = usual * (1.0 + max(_WORSE, _BEYOND_CHANCE * chance))
         worse = np.clip(np.nan_to_num(misfit / may_be, nan=1.0), 1.0, _LEAST**-0.5).astype(np.float32)
@@ -59,6 +58,22 @@ def trust_in(
     fine = np.repeat(np.repeat(worse, side, axis=0), side, axis=1)[: image.shape[0], : image.shape[1]]
     trust: Image = uniform_filter(fine, side, mode="nearest") ** -2
     return trust
+
+
+def usual_misfit(around: Floats, height2: Floats, at: AnyFloats) -> AnyFloats:
+    """Return the misfit that is usual where columns are as high as somewhere.
+
+    Noise leaves as much over everywhere; what a wrong model does goes with the height of the columns.
+
+    Parameters
+    ----------
+    around, height2
+        (n,), misfit around columns, and the square of their height.
+    at
+        (...), squares of heights.
+    """
+    usual: AnyFloats = np.maximum(_median(around), _median(around / height2) * at)
+    return usual
 
 
 def _median(values: Floats) -> float:
