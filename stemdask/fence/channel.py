@@ -7,6 +7,7 @@ and waits until this side has emptied both pipes: so no message is ever complete
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import socket
@@ -62,6 +63,9 @@ class Channel:
         self._deaths = ours.detach()
         self.ends = Ends(unread, answers, theirs.detach())
         self._asked = 0
+        for pipe in (self._requests, self._answers):
+            with contextlib.suppress(OSError):  # a user may have so much of them in all
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIECE)
         os.set_blocking(self._requests, False)
         os.set_blocking(self._answers, False)
 

@@ -37,7 +37,7 @@ class Packed:
     def text(self) -> str:
         """Return it as a line for a terminal."""
         if self.before == self.after:
-            return f"{self.store}: already packed, {self.after} files"
+            return f"{self.store}: nothing to join, {self.after} files"
         return f"{self.store}: {self.before} files became {self.after}"
 
 

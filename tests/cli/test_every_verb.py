@@ -88,7 +88,7 @@ def test_pack_says_how_many_files_there_were_and_are_and_a_second_time_that_it_i
     n_files = sum(path.is_file() for path in copied.rglob("*"))
     assert (first.exit_code, again.exit_code) == (0, 0)
     assert re.fullmatch(rf"{copied}: \d+ files became {n_files}\n", first.stdout)
-    assert again.stdout == f"{copied}: already packed, {n_files} files\n"
+    assert again.stdout == f"{copied}: nothing to join, {n_files} files\n"
 
 
 @pytest.mark.long

@@ -75,7 +75,10 @@ def test_bad_frames_beside_each_other_cost_no_good_one(tmp_path: Path, kind: str
     "harms",
     [
         {0: "segv", 10: "exit", 20: "key", 5: "memory", 15: "system_exit"},
-        pytest.param({0: "loop", 10: "gil", 20: "kill", 5: "abort", 15: "recursion"}, marks=pytest.mark.slow),
+        pytest.param(  # the first frames have two minutes to compile in
+            {0: "loop", 10: "gil", 20: "kill", 5: "abort", 15: "recursion"},
+            marks=[pytest.mark.slow, pytest.mark.timeout(900)],
+        ),
     ],
     ids=["crashes", "hangs"],
 )

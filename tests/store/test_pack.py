@@ -143,7 +143,7 @@ def test_it_says_how_many_files_there_were_and_are(store: Path) -> None:
 def test_a_store_that_is_packed_already_is_left_as_it_is(packed: Path) -> None:
     before = _files(packed)
     again = sd.pack(packed)
-    assert again.text() == f"{packed}: already packed, {len(before)} files"
+    assert again.text() == f"{packed}: nothing to join, {len(before)} files"
     assert _files(packed) == before
 
 
