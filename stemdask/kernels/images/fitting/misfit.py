@@ -6,8 +6,6 @@ alone would not. They have settled, so nothing of it is left at their own places
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
@@ -55,34 +53,42 @@ def as_moves(
     Floats
         (n,), ratios of variances; 1 where it isn't more than chance may make of it.
     """
-    tile = max(int(width / 1.5), 1)
-    sums = np.zeros((2, *(-(-n // tile) for n in image.shape)), np.float32)
-    _sum_tiles(image, model, weight, tile, sums)
-    residual, told = sums
-    fine, reach = width / tile, _REACH * distance / tile
-
-    def filtered(values: Image, *of: Any) -> Image:
-        return np.asarray(gaussian_filter(values, *of, mode="constant"))
-
-    squares = filtered(residual, fine, (1, 0)) ** 2 + filtered(residual, fine, (0, 1)) ** 2
-    around = filtered(squares, reach), filtered(told, np.hypot(reach, fine / np.sqrt(2.0)))
+    # Averages are as good of tiles: of the residual within a width, of the squares within what is averaged over.
+    side, reach = max(int(width / 1.25), 1), _REACH * distance
+    sums = np.zeros((2, *(-(-n // side) for n in image.shape)), np.float32)
+    _sum_tiles(image, model, weight, side, sums)
+    moves = [_smooth(sums[0], width / side, along) ** 2 for along in ((1, 0), (0, 1))]
+    coarse = max(int(reach / 1.5 / side), 1)
+    tile = coarse * side
+    squares = _smooth(_summed(moves[0] + moves[1], coarse), reach / tile)
+    told = _smooth(_summed(sums[1], coarse), np.hypot(reach, width / np.sqrt(2.0)) / tile)
     row, column = np.clip(positions // tile, 0, np.array(squares.shape) - 1).astype(np.intp).T
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = (around[0] / around[1])[row, column].astype(np.float64)
+        found = (squares / told)[row, column].astype(np.float64)
         height = np.square(amplitude)
         out = np.ones(len(positions))
         for kind in np.unique(sublattice):
             of = np.flatnonzero(sublattice == kind)
             out[of] = found[of] / usual_misfit(found[of], height[of], height[of])
     # A mean of squares varies as that of so many independent ones; at the border it is of fewer.
-    left, right = (ndtr((edge - positions / tile) / reach) for edge in (np.zeros(2), np.array(squares.shape)))
-    independent = 4.0 * (reach / fine) ** 2 * (right - left).prod(axis=1)
+    before, after = (ndtr((edge - positions) / reach) for edge in (np.zeros(2), np.array(image.shape)))
+    independent = 4.0 * (reach / width) ** 2 * (after - before).prod(axis=1)
     may_be, surely = (chdtri(independent, chance) / independent for chance in (_CHANCE, _SURELY))
     sure = positions[out > surely]
     if not len(sure):
         return np.ones(len(positions))
     beside = cKDTree(sure).query(positions)[0] < _BESIDE * distance
     return np.where(beside & (out > may_be), out, 1.0)
+
+
+def _smooth(values: Image, sigma: float, along: tuple[int, int] = (0, 0)) -> Image:
+    return np.asarray(gaussian_filter(values, sigma, along, mode="constant"))
+
+
+def _summed(values: Image, side: int) -> Image:
+    """Return the sums over tiles of `side` × `side`."""
+    starts = [np.arange(0, n, side) for n in values.shape]
+    return np.asarray(np.add.reduceat(np.add.reduceat(values, starts[0], axis=0), starts[1], axis=1))
 
 
 @kernel
