@@ -17,8 +17,8 @@ from stemdask.kernels.images.fitting.trust import usual_misfit
 
 #: How far around a column is looked, in distances between neighbours.
 _REACH = 0.6
-#: What noise alone makes of one column in so many is believed only beside what it makes of fewer, this many distances
-#: away.
+#: A ratio is believed that noise makes of less than this part of the columns (_SURELY), and, within so many distances
+#: of such a column (_BESIDE), one that it makes of less than _CHANCE.
 _CHANCE, _SURELY, _BESIDE = 0.05, 1e-5, 2.0
 
 
